@@ -1,0 +1,1 @@
+"""The words of batchgen: frozen values and pure functions, no input or output."""

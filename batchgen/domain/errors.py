@@ -1,0 +1,102 @@
+"""The one family of errors. Each carries the sentence a user reads and the exit code of the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DELIVERED = 0
+    INTERNAL = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    STOPPED = 4
+    SOME_PARKED = 5
+    INTERRUPTED = 130
+    LEFT_AT_ONCE = 131
+
+
+class BatchgenError(Exception):
+    """Something the user can act on: one sentence, and the next step in it."""
+
+    exit_code: Exit = Exit.INTERNAL
+
+
+class UsageError(BatchgenError):
+    """The command line asks for what cannot be done."""
+
+    exit_code = Exit.USAGE
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in a manifest, its catalog or a contract.
+
+    Attributes:
+        file: the file as the user named it.
+        line: 1-based; 0 when the file as a whole is meant.
+        column: 1-based; 0 when unknown.
+        key: dotted path of the key, "" when none.
+        message: what is wrong and what would be right.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line:
+            place += f":{self.line}" + (f":{self.column}" if self.column else "")
+        return f"{place}: {self.key + ': ' if self.key else ''}{self.message}"
+
+
+class ManifestError(BatchgenError):
+    """Every problem found in a manifest and its catalog, all at once."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ContractError(BatchgenError):
+    """A contract file is wrong, or a route is not known."""
+
+    exit_code = Exit.USAGE
+
+
+class LedgerError(BatchgenError):
+    """The ledger cannot be opened, read or written."""
+
+
+class LedgerInUse(LedgerError):
+    """Another process owns the ledger."""
+
+    exit_code = Exit.STOPPED
+
+
+class StaleClaim(LedgerError):
+    """A task was settled by somebody who no longer holds it. Its money is booked all the same."""
+
+
+class StoreError(BatchgenError):
+    """The spool or the output folder cannot be used as asked."""
+
+    exit_code = Exit.STOPPED
+
+
+class NoRoom(StoreError):
+    """The disk has no room for another answer, so no call is made."""
+
+
+class ForeignOutput(StoreError):
+    """The output folder belongs to another ledger."""
+
+    exit_code = Exit.USAGE

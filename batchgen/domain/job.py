@@ -1,0 +1,157 @@
+"""What a manifest asks for, expanded: a job, its variants and a stream of prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from batchgen.domain.size import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a manifest may ask beside text and size; None leaves it to the gateway.
+
+    Attributes:
+        format: `png`, `jpeg` or `webp`; always known, because the file's ending depends on it.
+    """
+
+    quality: str | None = None
+    background: str | None = None
+    format: str = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a run may go.
+
+    Attributes:
+        concurrency: calls in flight at most.
+        rate: calls per second at most; None for no limit.
+        attempts: paid calls per task at most, by itself.
+        unknown: further automatic calls for a task after a lost answer.
+        unknown_total: lost answers after which the whole run stops; None for the larger of 10 and 5 % of its calls.
+        budget: micro-dollars the job may ever spend; None for no limit.
+        until: local time of day, minutes after midnight, at which no new call is made; None for no limit.
+    """
+
+    concurrency: int = 32
+    rate: float | None = None
+    attempts: int = 3
+    unknown: int = 1
+    unknown_total: int | None = None
+    budget: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One size and sample of the job; `number` counts from 0 within the expanded plan."""
+
+    number: int
+    size: Size
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt, as a manifest writes it or as a catalog row makes it.
+
+    Attributes:
+        position: 0-based place in the manifest's order.
+        key: the id the user knows it by, NFC.
+        path: output path below the output folder without ending or revision; `{size}`, `{sample}`, `{ratio}` and
+            `{tier}` stand for what the variant fills in, and literal braces are doubled.
+        overrides: parameters this prompt sets itself, as compact JSON with sorted keys; "" for none.
+        own: hash of what this prompt alone asks (text and overrides), 63 bits.
+        shared: hash of what the job asks for it (model and parameters it does not override), 63 bits.
+        variant_set: index into the plan's `variant_sets`.
+    """
+
+    position: int
+    key: str
+    text: str
+    path: str
+    overrides: str
+    own: int
+    shared: int
+    variant_set: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as its manifest describes it, without its prompts.
+
+    Attributes:
+        route: `provider/model` or `provider/model@group`.
+        output: absolute output folder.
+        source_hash: hash of the manifest's and the catalogs' bytes and of the contract; equal means nothing to compare.
+    """
+
+    name: str
+    route: str
+    model: str
+    manifest: Path
+    output: Path
+    parameters: Parameters
+    limits: Limits
+    downgrade: bool
+    source_hash: str
+
+
+class Plan(Protocol):
+    """A whole manifest, expanded as a stream that can be read more than once."""
+
+    job: JobSpec
+    variants: tuple[Variant, ...]
+    variant_sets: tuple[tuple[int, ...], ...]
+
+    def prompts(self) -> Iterator[Prompt]:
+        """Every prompt in order, made anew at each call and never all in memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A plan compared with the ledger, counted in tasks (one image each).
+
+    Attributes:
+        rebuy: delivered tasks that a job-wide key has changed; bought again only on command.
+        buy: calls of one each that a run would make now, by (size, quality), after this comparison.
+        waiting: failed or parked tasks of the plan that wait for `retry`.
+        delivered: tasks of the plan whose image is there and stays.
+        examples: up to five prompt keys for each of `new`, `changed`, `removed`, `rebuy`.
+        prompts_before: prompts the ledger knew and still wanted before.
+        prompts_gone: of these, how many the plan no longer has.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    rebuy: int = 0
+    buy: dict[tuple[Size, str], int] = field(default_factory=dict)
+    waiting: int = 0
+    delivered: int = 0
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    prompts_before: int = 0
+    prompts_gone: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Tasks that a run would buy now."""
+        return sum(self.buy.values())
+
+
+def output_path(pattern: str, size: Size, sample: int) -> str:
+    """The output path of one task: a prompt's `path` with the variant filled in.
+
+    The size is the one asked for, also after a downgrade, so that a path never depends on what was delivered.
+
+    >>> output_path("mug/{size}-{sample}", Size(2048, 2048), 1)
+    'mug/2048x2048-1'
+    """
+    ratio, _, tier = size.name.partition("@")
+    return pattern.format(size=str(size), sample=sample, ratio=ratio.replace(":", "x"), tier=tier or size.tier)

@@ -1,0 +1,81 @@
+"""The states of a task and of money, and every legal move, as data.
+
+The schema's CHECKs, the diagram in the documentation and the tests read these same tables.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TaskState(StrEnum):
+    """Where a task stands."""
+
+    AVAILABLE = "available"
+    RUNNING = "running"
+    RETRYABLE = "retryable"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    PARKED = "parked"
+    CANCELLED = "cancelled"
+
+
+class Event(StrEnum):
+    """What moves a task."""
+
+    RESERVE = "reserve"  # an attempt is written down, its money reserved
+    COMPLETE = "complete"  # the image is in the output folder
+    RETRY = "retry"  # again, at `scheduled_at`
+    RELEASE = "release"  # again at once; the attempt does not count
+    FAIL = "fail"  # no automatic way on
+    PARK = "park"  # a person must decide
+    REQUEUE = "requeue"  # a person said: again
+    REVISE = "revise"  # what is asked has changed
+    CANCEL = "cancel"  # a person said: no more
+
+
+class Charge(StrEnum):
+    """What is known about the money of an attempt."""
+
+    RESERVED = "reserved"
+    BILLED = "billed"
+    VOID = "void"
+    UNKNOWN = "unknown"
+
+
+_S, _E = TaskState, Event
+TRANSITIONS: dict[Event, tuple[frozenset[TaskState], TaskState]] = {
+    _E.RESERVE: (frozenset({_S.AVAILABLE, _S.RETRYABLE}), _S.RUNNING),
+    _E.COMPLETE: (frozenset({_S.RUNNING}), _S.COMPLETED),
+    _E.RETRY: (frozenset({_S.RUNNING}), _S.RETRYABLE),
+    _E.RELEASE: (frozenset({_S.RUNNING}), _S.AVAILABLE),
+    _E.FAIL: (frozenset({_S.RUNNING}), _S.FAILED),
+    _E.PARK: (frozenset({_S.RUNNING}), _S.PARKED),
+    _E.REQUEUE: (frozenset({_S.FAILED, _S.PARKED, _S.CANCELLED}), _S.AVAILABLE),
+    _E.REVISE: (
+        frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.COMPLETED, _S.FAILED, _S.PARKED, _S.CANCELLED}),
+        _S.AVAILABLE,
+    ),
+    _E.CANCEL: (frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.FAILED, _S.PARKED}), _S.CANCELLED),
+}
+
+CHARGE_MOVES: dict[Charge, frozenset[Charge]] = {
+    Charge.RESERVED: frozenset({Charge.BILLED, Charge.VOID, Charge.UNKNOWN}),
+    Charge.UNKNOWN: frozenset({Charge.BILLED, Charge.VOID}),
+    Charge.BILLED: frozenset(),
+    Charge.VOID: frozenset(),
+}
+
+WAITING = frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.RUNNING})
+
+
+def next_state(state: TaskState, event: Event) -> TaskState:
+    """The state after an event.
+
+    Raises:
+        ValueError: the event is not legal in that state.
+    """
+    sources, target = TRANSITIONS[event]
+    if state not in sources:
+        raise ValueError(f"a task that is {state} cannot {event}")
+    return target

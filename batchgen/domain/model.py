@@ -1,0 +1,183 @@
+"""A task on its way: claimed, bought, judged, booked and settled. All values are frozen and small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from batchgen.domain.job import Parameters
+from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.size import Size
+from batchgen.domain.wire import Image, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One task taken from the queue, with all that is needed to buy it.
+
+    Attributes:
+        key: the prompt's id as the user wrote it.
+        size: what the manifest asks for.
+        send_size: what the next attempt asks for; differs after a downgrade.
+        path: output path below the output folder, without ending or revision, `/` as separator.
+        attempts: attempts so far in this revision that count against `limits.attempts`.
+        unknowns: lost answers so far in this revision that count against `limits.unknown`.
+        calls: all attempts so far in this revision, counted or not.
+        queued_at: since when it may run, seconds since the epoch.
+    """
+
+    task: int
+    job: int
+    key: str
+    text: str
+    size: Size
+    send_size: Size
+    sample: int
+    parameters: Parameters
+    path: str
+    revision: int
+    attempts: int
+    unknowns: int
+    calls: int
+    queued_at: float
+
+
+class Kind(StrEnum):
+    """What an answer means. The charge table of a contract and the policy are keyed by it."""
+
+    DELIVERED = "delivered"  # an image or its address came
+    NOT_SENT = "not_sent"  # certainly never left
+    SEND_BROKEN = "send_broken"  # broke while being sent
+    LOST = "lost"  # sent, no answer
+    TIMED_OUT = "timed_out"  # sent, given up
+    THROTTLED = "throttled"  # 429 for now
+    QUOTA = "quota"  # no money or quota left
+    UNAUTHORIZED = "unauthorized"  # 401, 403
+    REJECTED = "rejected"  # parameters refused: 400, 404, 413, 422
+    REFUSED = "refused"  # content refused by an error
+    REFUSED_TEXT = "refused_text"  # content refused in words, with a 200
+    SERVER_ERROR = "server_error"  # the gateway's own JSON error, 5xx
+    EDGE_ERROR = "edge_error"  # a 5xx from something in front of the gateway
+    EMPTY = "empty"  # 200 without an image
+    DAMAGED = "damaged"  # 200 with bytes that are no image
+    CUT = "cut"  # 200 that ended early
+    OVERSIZED = "oversized"  # 200 that never seemed to end
+    EXPIRED = "expired"  # paid, but the address died before it was fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an answer means, in money and in words.
+
+    Attributes:
+        charge: what the contract says of this kind.
+        retry_after: seconds; None when unknown.
+        answered: whether the gateway itself answered; lost answers are the others.
+    """
+
+    kind: Kind
+    charge: Charge
+    detail: str
+    retry_after: float | None = None
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call costs and where that figure comes from.
+
+    Attributes:
+        micros: micro-dollars; None when it is not known.
+        upper: the most it can cost, what a budget reserves; None when not known.
+        basis: for the books: `per_call`, `tokens`, `estimate` or `unknown`, with the price table's date.
+    """
+
+    micros: int | None
+    upper: int | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An attempt that is about to be made.
+
+    Attributes:
+        reserved: micro-dollars set aside, the upper bound of the call's price.
+        budget: micro-dollars the job may ever spend; None for no limit.
+    """
+
+    task: int
+    job: int
+    revision: int
+    provider: str
+    route: str
+    group: str
+    model: str
+    endpoint: str
+    base_url: str
+    size_asked: str
+    size_sent: str
+    quality: str
+    request_hash: str
+    estimated: int | None
+    reserved: int
+    price_basis: str
+    billing_unit: str
+    key_fingerprint: str
+    reserved_at: float
+    queued_for: float
+    budget: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What an attempt turned out to cost, and the facts an auditor asks for.
+
+    Attributes:
+        billed: micro-dollars for `billed` (and the best guess for `unknown`); 0 for `void`.
+        url: a paid address not yet fetched, "" else.
+        url_expires: seconds since the epoch; 0.0 when there is no address.
+    """
+
+    attempt: int
+    charge: Charge
+    billed: int
+    kind: Kind
+    detail: str
+    status: int = 0
+    request_ids: tuple[tuple[str, str], ...] = ()
+    usage: Usage | None = None
+    price_basis: str = ""
+    outputs: int = 0
+    effective: tuple[tuple[str, str], ...] = ()
+    url: str = ""
+    url_expires: float = 0.0
+    sent_at: float = 0.0
+    first_byte: float = 0.0
+    total: float = 0.0
+    finished_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Where a task goes after an attempt.
+
+    Attributes:
+        counts: whether the attempt counts against `limits.attempts`.
+        lost: whether it counts against `limits.unknown`.
+        scheduled_at: for a retry, seconds since the epoch.
+        send_size: for a downgrade, the size of the next attempt; None leaves it.
+        image: for a completion.
+        flags: of the image: `size_mismatch`, `downgraded`.
+    """
+
+    task: int
+    attempt: int
+    event: Event
+    reason: str = ""
+    counts: bool = True
+    lost: bool = False
+    scheduled_at: float = 0.0
+    send_size: Size | None = None
+    image: Image | None = None
+    flags: tuple[str, ...] = field(default=())

@@ -1,0 +1,54 @@
+"""Exact amounts: integer micro-dollars. Nothing that is money is ever a float."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+
+MICROS_PER_USD = 1_000_000
+
+
+def parse_usd(text: str | int | Decimal) -> int:
+    """Micro-dollars of an amount in dollars, read digit by digit as written.
+
+    Raises:
+        ValueError: not a number, negative, or finer than a micro-dollar.
+
+    >>> parse_usd("0.03"), parse_usd(25)
+    (30000, 25000000)
+    """
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not an amount in dollars") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{text} is not an amount of zero dollars or more")
+    micros = amount * MICROS_PER_USD
+    if micros != micros.to_integral_value():
+        raise ValueError(f"{text} is finer than a millionth of a dollar")
+    return int(micros)
+
+
+def ceil_micros(amount: Decimal) -> int:
+    """The next whole micro-dollar at or above an amount that is already in micro-dollars."""
+    return int(amount.to_integral_value(rounding=ROUND_CEILING))
+
+
+def format_usd(micros: int) -> str:
+    """An amount as people read it: at least cents, no digit lost.
+
+    >>> format_usd(30000), format_usd(5930), format_usd(25_000_000)
+    ('$0.03', '$0.00593', '$25.00')
+    """
+    sign = "-" if micros < 0 else ""
+    dollars, rest = divmod(abs(micros), MICROS_PER_USD)
+    digits = f"{rest:06d}".rstrip("0").ljust(2, "0")
+    return f"{sign}${dollars:,}.{digits}"
+
+
+def usd_text(micros: int) -> str:
+    """The same amount for machines: a plain decimal string.
+
+    >>> usd_text(1_234_500_000)
+    '1234.50'
+    """
+    return format_usd(micros).replace("$", "").replace(",", "")

@@ -1,0 +1,169 @@
+"""What goes over the wire and what comes back, as plain values without the bytes of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the gateway reports them; None where it says nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_text_tokens: int | None = None
+    input_image_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One paid request, ready to be sent. The key is not in it: the hand adds it at the last moment.
+
+    Attributes:
+        url: full address of the endpoint.
+        body: the request body, encoded.
+        key_env: the variable that holds the key; "" sends none.
+        timeout: seconds for the whole call, from connecting to the last byte.
+        loopback: whether the base URL itself is loopback, the only case in which plain http and loopback are allowed.
+    """
+
+    attempt: int
+    url: str
+    body: bytes
+    content_type: str
+    key_env: str
+    timeout: float
+    loopback: bool
+
+
+class Ending(StrEnum):
+    """How far a call got, by the bytes that were seen and nothing else."""
+
+    NOT_SENT = "not_sent"  # no byte of the request left
+    SEND_FAILED = "send_failed"  # broke while the request was being written
+    NO_ANSWER = "no_answer"  # sent; reset, closed or garbage before a whole response head
+    TIMED_OUT = "timed_out"  # sent; the deadline passed before the body was whole
+    CUT = "cut"  # response head seen, body incomplete
+    TOO_LARGE = "too_large"  # response head seen, body over the cap and given up
+    COMPLETE = "complete"  # response head and the whole body seen
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image that came inline, decoded into the spool.
+
+    Attributes:
+        file: name below the spool folder.
+        damage: why the base64 could not be decoded whole, "" when it could.
+    """
+
+    file: str
+    size: int
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """The gateway's own error object; fields it leaves out are ""."""
+
+    message: str = ""
+    type: str = ""
+    code: str = ""
+    param: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """All that came back from one call, without the bytes of its images.
+
+    Attributes:
+        status: HTTP status, 0 when no response head was parsed.
+        is_json: whether the body is one whole JSON document.
+        retry_after: seconds the gateway asks to wait, from headers or the error body; None when it does not say.
+        request_ids: header name and value, every header known to carry a request id.
+        pictures: images that came inline, in order.
+        urls: images that came as addresses, in order.
+        text: what the reply says in words where an image should be (a refusal), "" else.
+        error: the error object of the body, whatever the status.
+        revised_prompt: as the gateway reports it, "" else.
+        effective: size, quality, background and format as the gateway reports them, only those present.
+        excerpt: the first 4 KB of a body that is not JSON, control characters escaped.
+        detail: one sentence about what happened on the wire.
+        sent_at: seconds since the epoch at which the first byte left; 0.0 when none did.
+        first_byte: seconds from sending to the response head; 0.0 when there was none.
+        total: seconds from sending to the end.
+    """
+
+    attempt: int
+    ending: Ending
+    status: int = 0
+    is_json: bool = False
+    content_type: str = ""
+    retry_after: float | None = None
+    request_ids: tuple[tuple[str, str], ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    urls: tuple[str, ...] = ()
+    text: str = ""
+    error: ApiError | None = None
+    usage: Usage | None = None
+    revised_prompt: str = ""
+    effective: tuple[tuple[str, str], ...] = ()
+    excerpt: str = ""
+    detail: str = ""
+    sent_at: float = 0.0
+    first_byte: float = 0.0
+    total: float = 0.0
+
+    @property
+    def picture(self) -> Picture | None:
+        """The first image that came inline and whole."""
+        return next((picture for picture in self.pictures if not picture.damage), None)
+
+
+class Fetch(StrEnum):
+    """How a download of a paid address ended."""
+
+    DONE = "done"
+    AGAIN = "again"  # a passing fault
+    GONE = "gone"  # 403, 404 or 410: expired
+    REFUSED = "refused"  # the address is not one we go to
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The end of one download."""
+
+    fetch: Fetch
+    picture: Picture | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in the output folder, checked.
+
+    Attributes:
+        path: below the output folder, `/` as separator.
+        format: by content, not by name: `png`, `jpeg` or `webp`.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes that are not the image they should be; they are kept in quarantine.
+
+    Attributes:
+        kept: file name below the spool folder.
+    """
+
+    reason: str
+    kept: str

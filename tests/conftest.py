@@ -1,0 +1,63 @@
+"""What every test stands on: a clean environment and a clock that only moves when told."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BATCHGEN_DB", "APIYI_API_KEY", "LAOZHANG_API_KEY", "OPENAI_API_KEY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class ManualClock:
+    """Time that moves when a test says so, or by itself when everything else waits for it."""
+
+    def __init__(self, start: float = 1_800_000_000.0) -> None:
+        self.start = start
+        self.elapsed = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._number = 0
+
+    def now(self) -> float:
+        return self.start + self.elapsed
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        self._number += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.elapsed + seconds, self._number, future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Let so much time pass, waking each sleeper at its own moment."""
+        end = self.elapsed + seconds
+        await self.settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            due, _, future = heapq.heappop(self._sleepers)
+            self.elapsed = max(self.elapsed, due)
+            if not future.done():
+                future.set_result(None)
+            await self.settle()
+        self.elapsed = end
+        await self.settle()
+
+    @staticmethod
+    async def settle() -> None:
+        """Let every task run until all of them wait."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
