@@ -1,0 +1,1 @@
+"""What each route takes, returns and charges: dated data, never constants in code."""

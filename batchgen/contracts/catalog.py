@@ -1,0 +1,244 @@
+"""All routes that are known: the built-in files, a user's own, and what a manifest changes about one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.files import read_yaml
+from batchgen.contracts.keys import Keys
+from batchgen.contracts.reading import KEYS, read_contract, read_token_tables
+from batchgen.contracts.tokens import PerCall, TokenPrice
+from batchgen.domain.errors import ContractError
+from batchgen.domain.size import TIERS, Size
+
+Raw = dict[str, object]
+
+DATA = Path(__file__).parent / "data"
+_JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references"})
+_ADDED = frozenset({"refusals", "quota_codes", "quota_marks", "request_id_headers"})
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w.-]*)?\Z", re.ASCII)
+_OF_A_FILE = frozenset({"provider", "contracts"})
+_OF_A_CONTRACT = frozenset({"extends", "aliases"})
+_OF_A_ROUTE = frozenset({"use", "timeout"})
+# What a manifest may change: what is sent and paid, not what the contract says of itself.
+_CHANGEABLE = KEYS - {"checked", "source", "channel", "key_note"}
+
+
+def load_catalog(extra: Path | None = None) -> Catalog:
+    """The catalog. Files of built-in providers are read when one of their routes is first asked for.
+
+    Args:
+        extra: a user's own contract file, or a folder of them; their routes win over built-in ones of the same name.
+
+    Raises:
+        ContractError: a file of the user is wrong.
+    """
+    return Catalog(_own_files(extra) if extra is not None else [])
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One contract file: what its contracts share, and each of them as written."""
+
+    path: Path
+    provider: str
+    shared: Mapping[str, object]
+    contracts: Mapping[str, Mapping[str, object]]
+
+    def place(self, name: str) -> str:
+        return f"{self.path.name if self.path.parent == DATA else self.path}: {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One contract as it stands in its file."""
+
+    file: _File
+    name: str
+    own: Mapping[str, object]
+
+
+class Catalog:
+    """Finds contracts by route."""
+
+    def __init__(self, own: list[_File]) -> None:
+        self._own = own
+        self._built_in = {path.stem: path for path in sorted(DATA.glob("*.yaml")) if path.stem != "common"}
+        self._read: dict[str, _File] = {}
+        self._found: dict[str, Contract] = {}
+        self._defaults: Raw = {}
+        self._tables: dict[str, TokenPrice] = {}
+
+    def routes(self) -> tuple[str, ...]:
+        """Every route by its full name, sorted."""
+        return tuple(sorted({f"{file.provider}/{name}" for file in self._files() for name in file.contracts}))
+
+    def find(self, route: str) -> Contract:
+        """The contract of a route such as `apiyi/gpt-image-2-vip`.
+
+        Raises:
+            ContractError: no such route (the message names near ones), or its file is wrong.
+        """
+        if route not in self._found:
+            written = self._written(route)
+            if written is None:
+                raise ContractError(self._no_route(route))
+            self._found[route] = self._contract(written, self._keys(written))
+        return self._found[route]
+
+    def resolve(self, option: str | Mapping[str, object]) -> Contract:
+        """The contract a manifest's `route` means: a name, or a mapping with `use` and keys that override it.
+
+        `timeout` sets one number of seconds for everything. A price given here is final: no multiplier applies to it
+        unless one is given too. What is doubtful about the changes is in `warnings`, what changed in `overridden`.
+
+        Raises:
+            ContractError: as `find`; or a key that cannot be overridden, or a value it cannot have.
+        """
+        if isinstance(option, str):
+            return self.find(option)
+        route = option.get("use")
+        if not isinstance(route, str):
+            raise ContractError("route: use: must name the route whose contract applies, such as apiyi/gpt-image-2-vip")
+        before = self.find(route)
+        changes = {key: value for key, value in option.items() if key != "use" and value is not None}
+        Keys(changes, "route").known(_CHANGEABLE | _OF_A_ROUTE)
+        written = self._written(route)
+        if not changes or written is None:
+            return before
+        merged = _changed(self._keys(written), changes)
+        after = self._contract(written, merged, "route")
+        if isinstance(after.price, PerCall) and "price" in changes:
+            after = replace(after, price=replace(after.price, dated="manifest"))
+        return replace(after, overridden=tuple(sorted(changes)), warnings=tuple(_doubts(before, after)))
+
+    def _contract(self, written: _Written, keys: Raw, place: str = "") -> Contract:
+        self._load_common()
+        where = Keys(keys, place or written.file.place(written.name))
+        return read_contract(written.file.provider, written.name, where, self._tables)
+
+    def _keys(self, written: _Written, seen: tuple[_Written, ...] = ()) -> Raw:
+        """A contract's keys with all it inherits: defaults, what it extends, what its file shares, its own."""
+        own = {key: value for key, value in written.own.items() if key not in _OF_A_CONTRACT}
+        base = written.own.get("extends")
+        if base is None:
+            self._load_common()
+            return _merged(_merged(self._defaults, written.file.shared), own)
+        at = Keys(written.own, written.file.place(written.name))
+        name = at.text("extends", r".+", "a route")
+        base_route = name if "/" in name else f"{written.file.provider}/{name}"
+        below = self._written(base_route, (*seen, written))
+        if below is None:
+            there = self._written(base_route) is not None
+            reason = "leads back to itself" if there else self._no_route(base_route)
+            raise at.fail("extends", reason)
+        inherited = self._keys(below, (*seen, written))
+        return _merged(inherited if below.file is written.file else _merged(inherited, written.file.shared), own)
+
+    def _written(self, route: str, besides: tuple[_Written, ...] = ()) -> _Written | None:
+        """Where a route, or another name of it, is written. A contract may extend the built-in one of its own name."""
+        provider, _, name = route.partition("/")
+        for file in self._files(provider):
+            for each, own in file.contracts.items():
+                taken = any(own is other.own for other in besides)
+                if not taken and (name == each or name in Keys(own, file.place(each)).texts("aliases")):
+                    return _Written(file, each, own)
+        return None
+
+    def _files(self, provider: str | None = None) -> Iterator[_File]:
+        """The user's files, then the built-in ones; of one provider, or all."""
+        yield from (file for file in reversed(self._own) if provider in (None, file.provider))
+        for stem, path in self._built_in.items():
+            if provider in (None, stem):
+                if stem not in self._read:
+                    self._read[stem] = _file(path)
+                yield self._read[stem]
+
+    def _load_common(self) -> None:
+        if not self._defaults:
+            common = Keys(read_yaml(DATA / "common.yaml"), "common.yaml")
+            common.known(("defaults", "token_tables"))
+            self._tables = read_token_tables(common.part("token_tables"))
+            self._defaults = dict(common.part("defaults").data)
+
+    def _no_route(self, route: str) -> str:
+        routes = self.routes()
+        near = get_close_matches(route, routes, 3, 0.5) or [each for each in routes if each.startswith(route)]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(routes)}"
+        return f"there is no route {route}; {hint}"
+
+
+def one_key_conflict(contracts: Iterable[Contract]) -> str | None:
+    """A sentence when two token groups of one provider would be served by one key; None when all is well.
+
+    The token's group decides where a call goes and what it costs, whatever the route is called here.
+    """
+    seen: dict[tuple[str, str], Contract] = {}
+    for contract in contracts:
+        first = seen.setdefault((contract.provider, contract.key_env), contract)
+        if contract.key_env and first.group != contract.group:
+            both = f"{first.route} and {contract.route}"
+            return f"{both} need keys of two groups, but both read {contract.key_env}; give one of them another key_env"
+    return None
+
+
+def _own_files(extra: Path) -> list[_File]:
+    if extra.is_dir():
+        return [_file(path) for path in sorted((*extra.glob("*.yaml"), *extra.glob("*.yml")))]
+    return [_file(extra)]
+
+
+def _file(path: Path) -> _File:
+    keys = Keys(read_yaml(path), path.name if path.parent == DATA else str(path))
+    keys.known(KEYS | _OF_A_FILE)
+    contracts = keys.part("contracts")
+    for name in contracts.data:
+        if not _NAME.match(name):
+            raise contracts.fail(name, "must be a model, or model@group, of letters, digits, dots and dashes")
+        contracts.part(name).known(KEYS | _OF_A_CONTRACT)
+    if not contracts.data:
+        raise keys.fail("contracts", "must hold at least one contract, by its model")
+    return _File(
+        path=path,
+        provider=keys.text("provider", r"[a-z0-9][a-z0-9._-]*", "a short name in lower case"),
+        shared={key: value for key, value in keys.data.items() if key not in _OF_A_FILE},
+        contracts={name: contracts.part(name).data for name in contracts.data},
+    )
+
+
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
+    """`above` laid over `below`: mappings key by key, lists of marks and codes added in front, all else replaced."""
+    result = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        if key in _JOINED and isinstance(under, Mapping) and isinstance(value, Mapping):
+            result[key] = {**under, **value}
+        elif key in _ADDED and isinstance(under, list) and isinstance(value, list):
+            result[key] = list(dict.fromkeys([*value, *under]))
+        else:
+            result[key] = value
+    return result
+
+
+def _changed(keys: Raw, changes: Raw) -> Raw:
+    """A contract's keys with a manifest's changes."""
+    result = _merged(keys, {key: value for key, value in changes.items() if key != "timeout"})
+    if "timeout" in changes:
+        result |= {"timeouts": dict.fromkeys(TIERS, changes["timeout"]), "quality_timeouts": {}}
+    if "price" in changes and "multiplier" not in changes:
+        result["multiplier"] = 1
+    return result
+
+
+def _doubts(before: Contract, after: Contract) -> Iterator[str]:
+    for tier, edge in zip(TIERS, (1024, 2048, 3840), strict=True):
+        usual, now = before.timeout_for(Size(edge, edge), None), after.timeout_for(Size(edge, edge), None)
+        if now < usual:
+            yield f"a timeout of {now:g} s at {tier} is below the contract's {usual:g} s: an abandoned call is paid"
+    if before.base_url != after.base_url and not after.loopback and after.key_env:
+        yield f"the key in {after.key_env} goes to {after.base_url} instead of {before.base_url}"

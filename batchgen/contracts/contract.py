@@ -1,0 +1,233 @@
+"""What one route takes, returns, charges and how it fails: a frozen value, read from dated data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
+from ipaddress import ip_address
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from batchgen.contracts.sizes import SizeRule
+from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.domain.job import Parameters
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.domain.size import Size
+
+ENDPOINTS = ("images", "chat", "responses", "batch")
+_TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "memo"})
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRule:
+    """Whether a parameter may be sent.
+
+    Attributes:
+        stance: `unsure` where the vendor has changed its mind: sent only if the manifest insists, with a warning.
+        values: what it may be; empty for anything.
+    """
+
+    stance: Literal["takes", "rejects", "unsure"]
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Limits of reference images, in bytes each; 0 where the vendor states none.
+
+    Attributes:
+        field: the name of the form field, `image` or `image[]`.
+    """
+
+    max_count: int = 0
+    max_bytes: int = 0
+    advised_bytes: int = 0
+    field: str = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One route, as of `checked`.
+
+    Attributes:
+        group: the token group that leads to it, "" for the provider's default.
+        channel: `official` where OpenAI's own API answers in the end, `reverse` otherwise.
+        base_url: the gateway's root, without a slash at the end.
+        key_env: the variable that holds the key; "" sends none. `key_type` is `usage` where a per-call key is refused.
+        multiplier: on every price, as decimals are written.
+        endpoints: what works today; `endpoint_default` is the one used.
+        parameters: by name: quality, background, format (`output_format` on the wire), n, response_format, moderation.
+        response_format: what is sent as `response_format`; "" sends none.
+        formats: what it can deliver; `transparent_formats` those that keep a transparent background.
+        max_prompt: characters.
+        timeouts: tier to seconds for the whole call; `quality_timeouts` lengthen it for a quality.
+        concurrency: calls in flight at most.
+        url_lifetime: seconds an image's address stays alive.
+        charges: what each kind of outcome costs; total over `Kind`.
+        downgrade: whether 2K of the same ratio is the advised way out of sporadic 500s at 4K.
+        refusals: lower-case marks of a content refusal in an error or a reply.
+        quota_codes: error codes that mean no money left; `quota_marks` the same in words, lower case.
+        latency: tier to the shortest and longest usual time, in seconds.
+        overridden: keys a manifest has changed. `warnings`: what is doubtful about these changes.
+        memo: results already worked out; no part of the value.
+    """
+
+    provider: str
+    model: str
+    group: str
+    channel: Literal["official", "reverse"]
+    base_url: str
+    key_env: str
+    key_type: str
+    key_note: str
+    checked: str
+    source: str
+    multiplier: Decimal
+    endpoints: tuple[str, ...]
+    endpoint_default: str
+    sizes: SizeRule
+    parameters: Mapping[str, ParameterRule]
+    response_format: str
+    formats: tuple[str, ...]
+    transparent_formats: tuple[str, ...]
+    max_prompt: int
+    references: References
+    timeouts: Mapping[str, float]
+    quality_timeouts: Mapping[str, float]
+    concurrency: int
+    url_lifetime: float
+    request_id_headers: tuple[str, ...]
+    price: PerCall | TokenPrice | NoPrice
+    charges: Mapping[Kind, Charge]
+    downgrade: bool
+    refusals: tuple[str, ...]
+    quota_codes: tuple[str, ...]
+    quota_marks: tuple[str, ...]
+    latency: Mapping[str, tuple[float, float]]
+    overridden: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def route(self) -> str:
+        """`provider/model`, or `provider/model@group`."""
+        return f"{self.provider}/{self.model}" + (f"@{self.group}" if self.group else "")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the gateway is on this machine: the only case in which plain http is allowed."""
+        if "loopback" not in self.memo:
+            self.memo["loopback"] = is_loopback(urlsplit(self.base_url).hostname or "")
+        return bool(self.memo["loopback"])
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out."""
+        if "digest" not in self.memo:
+            plain = {each.name: _plain(getattr(self, each.name)) for each in fields(self) if each.name not in _TALK}
+            text = json.dumps(plain, sort_keys=True)
+            self.memo["digest"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return str(self.memo["digest"])
+
+    def check_size(self, size: Size) -> str | None:
+        """A sentence with the nearest size the route takes; None when it takes this one."""
+        objection = self.sizes.objection(size)
+        if objection is None:
+            return None
+        sentence = f"{self.route} does not take the size {size}: it {objection}"
+        if size.is_auto:
+            example = self.sizes.nearest(Size(2048, 2048))
+            return sentence + (f"; name one, for instance {_named(example)}" if example else "")
+        near = self.sizes.nearest(size)
+        return sentence + (f"; the nearest it takes is {_named(near)}" if near else "; write auto")
+
+    def check_parameters(self, asked: Parameters) -> tuple[list[str], list[str]]:
+        """What is wrong with the parameters of a manifest, and what is doubtful: errors, then warnings."""
+        errors: list[str] = []
+        warnings: list[str] = []
+        for name, value in (("quality", asked.quality), ("background", asked.background)):
+            rule = self._rule(name)
+            if value is None:
+                continue
+            if rule.stance == "rejects":
+                errors.append(f"{self.route} rejects `{name}`; leave it out")
+            elif rule.values and value not in rule.values:
+                errors.append(f"{self.route} takes {', '.join(rule.values)} as `{name}`, not {value}")
+            elif rule.stance == "unsure":
+                doubt = f"{self.route} may reject `{name}` (not sure as of {self.checked})"
+                warnings.append(f"{doubt}; it is sent because you ask for it")
+        if asked.format not in self.formats:
+            errors.append(f"{self.route} delivers {', '.join(self.formats)}, not {asked.format}")
+        elif asked.background == "transparent" and asked.format not in self.transparent_formats:
+            kept = " or ".join(self.transparent_formats)
+            errors.append(f"a transparent background needs the format {kept}, not {asked.format}")
+        return errors, warnings
+
+    def wire_parameters(self, asked: Parameters) -> tuple[tuple[str, str], ...]:
+        """Names and values to put into the request beside model, prompt and size. Never one that the route rejects."""
+        wanted = (
+            ("quality", "quality", asked.quality),
+            ("background", "background", asked.background),
+            ("format", "output_format", asked.format),
+            ("response_format", "response_format", self.response_format or None),
+        )
+        return tuple((wire, value) for name, wire, value in wanted if value and self._rule(name).stance != "rejects")
+
+    def wire_size(self, size: Size) -> str | None:
+        """What to put into the request as `size`; None to leave it out."""
+        if self.sizes.kind == "none" or self.sizes.by == "wording":
+            return None
+        return str(size)
+
+    def prompt_text(self, text: str, size: Size) -> str:
+        """The prompt as it is sent: where a route takes sizes by wording, their phrase comes first."""
+        if self.sizes.by != "wording":
+            return text
+        key = ("phrase", size)
+        if key not in self.memo:
+            self.memo[key] = self.sizes.phrase(size)
+        return str(self.memo[key]) + text
+
+    def timeout_for(self, size: Size, quality: str | None) -> float:
+        """Seconds to wait for a whole call. Giving up earlier saves nothing: an abandoned call is paid."""
+        return max(self.timeouts[size.tier], self.quality_timeouts.get(quality or "", 0.0))
+
+    def _rule(self, name: str) -> ParameterRule:
+        return self.parameters.get(name, _REJECTED)
+
+
+_REJECTED = ParameterRule("rejects")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name can only be this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _named(size: Size) -> str:
+    return str(size) if size.name == str(size) else f"{size.name} ({size})"
+
+
+def _plain(value: object) -> object:
+    """The same value out of what JSON knows, equal for equal values."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Size):
+        return str(value)
+    if is_dataclass(value):
+        return {type(value).__name__: {each.name: _plain(getattr(value, each.name)) for each in fields(value)}}
+    return value if isinstance(value, int | float | str | None) else str(value)

@@ -1,0 +1,231 @@
+"""From the keys of a contract, inherited ones included, to a `Contract`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from batchgen.contracts.contract import ENDPOINTS, Contract, ParameterRule, References, is_loopback
+from batchgen.contracts.keys import Keys
+from batchgen.contracts.sizes import SizeRule
+from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
+
+REQUIRED = ("checked", "source", "base_url", "key_env")
+TALK = (*REQUIRED, "channel", "key_type", "key_note", "multiplier", "price")
+CALL = ("endpoints", "endpoint", "sizes", "parameters", "response_format", "formats", "transparent_formats")
+LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
+ANSWER = ("charges", "downgrade", "refusals", "quota_codes", "quota_marks", "request_id_headers")
+KEYS = frozenset((*TALK, *CALL, *LIMITS, *ANSWER))
+
+_FORMATS = ("png", "jpeg", "webp")
+_FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
+_RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
+_ENDPOINT_PATHS = ("/images/generations", "/images/edits", "/chat/completions", "/responses", "/batches")
+
+
+def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, TokenPrice]) -> Contract:
+    """A contract out of keys that are complete but for its identity; `name` is `model` or `model@group`.
+
+    `tables` are the token prices by family that `price: {tokens: FAMILY}` can name.
+
+    Raises:
+        ContractError: a key is unknown, missing or holds what it cannot hold.
+    """
+    keys.known(KEYS)
+    missing = [key for key in REQUIRED if key not in keys.data]
+    if missing:
+        raise keys.fail(missing[0], "is missing; a contract says when it was checked, its source, base_url and key_env")
+    model, _, group = name.partition("@")
+    endpoints = keys.texts("endpoints", ENDPOINTS) or ENDPOINTS[:1]
+    contract = Contract(
+        provider=provider,
+        model=model,
+        group=group,
+        base_url=_base_url(keys),
+        endpoints=endpoints,
+        endpoint_default=keys.choice("endpoint", endpoints) if "endpoint" in keys.data else endpoints[0],
+        sizes=_sizes(keys),
+        response_format=keys.text("response_format", r"(b64_json|url)?", "b64_json, url or empty"),
+        formats=keys.texts("formats", _FORMATS),
+        transparent_formats=keys.texts("transparent_formats", _FORMATS),
+        downgrade=keys.flag("downgrade"),
+        price=_price(keys, tables),
+        **_origin(keys),
+        **_limits(keys),
+        **_answers(keys),
+    )
+    if contract.response_format and contract.parameters["response_format"].stance == "rejects":
+        raise keys.fail("response_format", "is sent although `parameters` has it rejected; leave it empty")
+    return contract
+
+
+def read_token_tables(keys: Keys) -> dict[str, TokenPrice]:
+    """The dated token prices of `common.yaml`, by model family."""
+    return {family: _token_price(keys.part(family), family) for family in keys.data}
+
+
+def _origin(keys: Keys) -> dict[str, Any]:
+    return {
+        "channel": cast(Literal["official", "reverse"], keys.choice("channel", ("official", "reverse"))),
+        "key_env": keys.text("key_env", r"([A-Za-z_][A-Za-z0-9_]*)?", "the name of a variable, never the key itself"),
+        "key_type": keys.choice("key_type", ("usage", "any")),
+        "key_note": keys.text("key_note"),
+        "checked": keys.text("checked", r"\d{4}-\d\d-\d\d", "a date such as 2026-11-21"),
+        "source": keys.text("source", r".+", "the name of a page"),
+        "multiplier": keys.decimal("multiplier"),
+    }
+
+
+def _limits(keys: Keys) -> dict[str, Any]:
+    timeouts, slower, references = keys.part("timeouts"), keys.part("quality_timeouts"), keys.part("references")
+    timeouts.known(TIERS)
+    references.known(("max_count", "max_bytes", "advised_bytes", "field"))
+    latency = keys.part("latency")
+    latency.known(TIERS)
+    return {
+        "max_prompt": keys.whole("max_prompt", 1),
+        "timeouts": {tier: timeouts.seconds(tier) for tier in TIERS},
+        "quality_timeouts": {quality: slower.seconds(quality) for quality in slower.data},
+        "latency": {tier: _span(latency, tier) for tier in TIERS},
+        "concurrency": keys.whole("concurrency", 1),
+        "url_lifetime": keys.seconds("url_lifetime"),
+        "references": References(
+            max_count=references.whole("max_count"),
+            max_bytes=references.whole("max_bytes"),
+            advised_bytes=references.whole("advised_bytes"),
+            field=references.choice("field", ("image", "image[]")),
+        ),
+    }
+
+
+def _answers(keys: Keys) -> dict[str, Any]:
+    charges, parameters = keys.part("charges"), keys.part("parameters")
+    charges.known(tuple(Kind))
+    known = ("billed", "void", "unknown")
+    return {
+        "parameters": {name: _parameter(parameters, name) for name in parameters.data},
+        "charges": {kind: Charge(charges.choice(kind, known)) for kind in Kind},
+        "refusals": tuple(mark.lower() for mark in keys.texts("refusals")),
+        "quota_codes": keys.texts("quota_codes"),
+        "quota_marks": tuple(mark.lower() for mark in keys.texts("quota_marks")),
+        "request_id_headers": tuple(header.lower() for header in keys.texts("request_id_headers")),
+    }
+
+
+def _base_url(keys: Keys) -> str:
+    url = keys.text("base_url").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise keys.fail("base_url", f"is no address: {url!r}") from None
+    if not host or parts.scheme not in ("https", "http"):
+        raise keys.fail("base_url", f"must be an address such as https://gateway.example/v1, not {url!r}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise keys.fail("base_url", f"must be https, since the key travels with each call; {host} is not this machine")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise keys.fail("base_url", "must be a plain address, without a query, a fragment or a password")
+    if parts.path.endswith(_ENDPOINT_PATHS):
+        raise keys.fail("base_url", "must be the gateway's root, ending in /v1; the endpoint is added to it")
+    return url
+
+
+def _parameter(parameters: Keys, name: str) -> ParameterRule:
+    value = parameters.data[name]
+    if value in ("takes", "rejects", "unsure"):
+        return ParameterRule(cast(Any, value))
+    rule = parameters.part(name) if isinstance(value, Mapping) else Keys({}, parameters.place)
+    stances = [stance for stance in ("takes", "unsure") if stance in rule.data]
+    if len(rule.data) != 1 or not stances:
+        raise parameters.fail(name, "must be takes, rejects, unsure, or {takes: [values]} or {unsure: [values]}")
+    return ParameterRule(cast(Any, stances[0]), rule.texts(stances[0]))
+
+
+def _span(latency: Keys, tier: str) -> tuple[float, float]:
+    value = latency.data.get(tier)
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise latency.fail(tier, "must be [shortest, longest] in seconds")
+    both = Keys({"shortest": value[0], "longest": value[1]}, f"{latency.place}: {tier}")
+    shortest, longest = both.seconds("shortest"), both.seconds("longest")
+    if shortest > longest:
+        raise latency.fail(tier, "must be [shortest, longest], in this order")
+    return shortest, longest
+
+
+def _sizes(keys: Keys) -> SizeRule:
+    if keys.data.get("sizes") == "none":
+        return SizeRule()
+    sizes = keys.part("sizes")
+    sizes.known(("auto", "listed", "wording", "joiner", *_FREE))
+    if not sizes.data:
+        raise keys.fail("sizes", "must be none, or {listed: […]}, {wording: {…}} or limits such as {max_edge: 3840}")
+    if "listed" in sizes.data:
+        return SizeRule(kind="listed", takes_auto=sizes.flag("auto"), listed=_listed(sizes))
+    limits: dict[str, Any] = {name: sizes.whole(name) for name in _FREE}
+    if "wording" not in sizes.data:
+        return SizeRule(kind="free", takes_auto=sizes.flag("auto"), **limits)
+    words = sizes.part("wording")
+    strange = [ratio for ratio in words.data if not _RATIO.match(ratio)]
+    if strange or not words.data:
+        raise words.fail("".join(strange[:1]), "must name ratios such as 16:9, each with its phrase and pixels")
+    for ratio in words.data:
+        words.part(ratio).known(("phrase", "pixels"))
+    return SizeRule(
+        kind="free",
+        by="wording",
+        takes_auto=sizes.flag("auto"),
+        wording={ratio: words.part(ratio).text("phrase", r".+", "a phrase") for ratio in words.data},
+        answers={ratio: words.part(ratio).size("pixels") for ratio in words.data},
+        joiner=sizes.text("joiner"),
+        **limits,
+    )
+
+
+def _listed(sizes: Keys) -> tuple[Size, ...]:
+    if sizes.data["listed"] == "thirty":
+        return THIRTY
+    listed = tuple(dict.fromkeys(sizes.as_size("listed", text) for text in sizes.texts("listed")))
+    if not listed:
+        raise sizes.fail("listed", "must be `thirty` or a list of sizes")
+    return listed
+
+
+def _price(keys: Keys, tables: Mapping[str, TokenPrice]) -> PerCall | TokenPrice | NoPrice:
+    value = keys.data.get("price")
+    dated = str(keys.data.get("checked"))
+    if value in ("unknown", None):
+        return NoPrice()
+    if not isinstance(value, Mapping):
+        return PerCall(keys.usd("price"), dated)
+    price = keys.part("price")
+    price.known(("per_call", "tokens", "dated"))
+    dated = price.text("dated", r".+", "a date") if "dated" in price.data else dated
+    if "per_call" in price.data and "tokens" not in price.data:
+        return PerCall(price.usd("per_call"), dated)
+    if isinstance(price.data.get("tokens"), Mapping):
+        return _token_price(Keys({"dated": dated} | dict(price.part("tokens").data), f"{price.place}: tokens"), "")
+    return tables[price.choice("tokens", tuple(tables))]
+
+
+def _token_price(keys: Keys, family: str) -> TokenPrice:
+    keys.known(("dated", "text_in", "image_in", "image_out", "bases", "table", "guess"))
+    bases, table, guess = keys.part("bases"), keys.part("table"), keys.part("guess")
+    guess.known(("size", "quality"))
+    return TokenPrice(
+        family=family,
+        dated=keys.text("dated", r".+", "a date such as 2026-11-21"),
+        text_in=keys.usd("text_in"),
+        image_in=keys.usd("image_in"),
+        image_out=keys.usd("image_out"),
+        bases={quality: bases.whole(quality, 1) for quality in bases.data},
+        table={
+            quality: {row.as_size(size, size): row.whole(size, 1) for size in row.data}
+            for quality, row in ((quality, table.part(quality)) for quality in table.data)
+        },
+        guess=(guess.size("size"), guess.text("quality")) if guess.data else (AUTO, ""),
+    )

@@ -1,0 +1,353 @@
+"""Finding contracts, overriding them from a manifest, and a user's own files."""
+
+from __future__ import annotations
+
+import timeit
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from batchgen.contracts.catalog import load_catalog, one_key_conflict
+from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.domain.errors import ContractError, Exit
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.domain.size import Size
+
+CATALOG = load_catalog()
+VIP = "apiyi/gpt-image-2-vip"
+MINE = """\
+provider: mygate
+checked: 2026-11-20
+source: their price page
+base_url: https://gate.example/v1/
+key_env: MYGATE_KEY
+contracts:
+  gpt-image-2-vip:
+    extends: apiyi/gpt-image-2-vip
+    price: {per_call: 0.025}
+"""
+
+
+def own(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(option: object) -> str:
+    with pytest.raises(ContractError) as caught:
+        CATALOG.resolve(option)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def file_refusal(folder: Path, text: str, route: str = "mygate/gpt-image-2-vip") -> str:
+    path = own(folder, text)
+    with pytest.raises(ContractError) as caught:
+        load_catalog(path).find(route)
+    message = str(caught.value)
+    assert str(path) in message
+    return message
+
+
+# finding
+
+
+def test_find_returns_the_same_contract_again() -> None:
+    assert CATALOG.find(VIP) is CATALOG.find(VIP)
+
+
+def test_find_knows_the_short_name_of_the_enterprise_group() -> None:
+    assert CATALOG.find("apiyi/gpt-image-2@enterprise").route == "apiyi/gpt-image-2@image2Enterprise"
+
+
+def test_the_enterprise_group_is_the_relay_at_a_multiple() -> None:
+    relay, enterprise = CATALOG.find("apiyi/gpt-image-2"), CATALOG.find("apiyi/gpt-image-2@image2Enterprise")
+    assert (relay.multiplier, enterprise.multiplier) == (Decimal(1), Decimal("1.2"))
+    assert (relay.key_env, enterprise.key_env) == ("APIYI_API_KEY", "APIYI_ENTERPRISE_API_KEY")
+    assert enterprise.model == "gpt-image-2"
+    assert enterprise.group == "image2Enterprise"
+    assert (enterprise.sizes, enterprise.price, enterprise.charges) == (relay.sizes, relay.price, relay.charges)
+
+
+@pytest.mark.parametrize(
+    ("route", "near"),
+    [
+        ("apiyi/gpt-image-2-vpi", "apiyi/gpt-image-2-vip"),
+        ("apiy/gpt-image-2-vip", "apiyi/gpt-image-2-vip"),
+        ("laozhang/gpt-image-2@Official", "laozhang/gpt-image-2@official"),
+        ("gpt-image-2-all", "apiyi/gpt-image-2-all"),
+        ("zzz", "openai/gpt-image-2"),
+        ("", "openai/gpt-image-2"),
+    ],
+)
+def test_find_names_near_routes_when_there_is_no_such_route(route: str, near: str) -> None:
+    with pytest.raises(ContractError, match="there is no route") as caught:
+        CATALOG.find(route)
+    assert near in str(caught.value)
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_loading_the_catalog_is_quick() -> None:
+    def everything() -> None:
+        catalog = load_catalog()
+        for route in catalog.routes():
+            catalog.find(route)
+
+    assert min(timeit.repeat(everything, number=1, repeat=5)) < 0.03
+
+
+# a manifest's overrides
+
+
+def test_resolve_takes_a_plain_name() -> None:
+    assert CATALOG.resolve(VIP) is CATALOG.find(VIP)
+    assert CATALOG.resolve({"use": VIP}) is CATALOG.find(VIP)
+
+
+def test_resolve_changes_what_the_manifest_names_and_nothing_else() -> None:
+    before = CATALOG.find(VIP)
+    after = CATALOG.resolve(
+        {
+            "use": VIP,
+            "base_url": "http://127.0.0.1:8080/v1",
+            "key_env": "OTHER_KEY",
+            "endpoint": "images",
+            "price": 0.02,
+            "concurrency": 4,
+        }
+    )
+    assert (after.base_url, after.key_env, after.concurrency) == ("http://127.0.0.1:8080/v1", "OTHER_KEY", 4)
+    assert after.price == PerCall(20_000, "manifest")
+    assert after.overridden == ("base_url", "concurrency", "endpoint", "key_env", "price")
+    assert after.warnings == ()
+    assert after.route == before.route
+    assert (after.sizes, after.charges, after.timeouts) == (before.sizes, before.charges, before.timeouts)
+    assert after.digest != before.digest
+
+
+def test_resolve_sets_one_timeout_for_everything_and_warns_when_it_is_short() -> None:
+    short = CATALOG.resolve({"use": "apiyi/gpt-image-2", "timeout": 120})
+    assert {short.timeout_for(Size(edge, edge), "high") for edge in (1024, 2048, 2880)} == {120.0}
+    assert len(short.warnings) == 3
+    assert "abandoned call is paid" in short.warnings[0]
+    assert CATALOG.resolve({"use": VIP, "timeout": 900}).warnings == ()
+
+
+def test_resolve_warns_when_a_key_goes_to_another_host() -> None:
+    moved = CATALOG.resolve({"use": VIP, "base_url": "https://vip.apiyi.com/v1"})
+    assert moved.warnings == (
+        "the key in APIYI_API_KEY goes to https://vip.apiyi.com/v1 instead of https://api.apiyi.com/v1",
+    )
+
+
+def test_resolve_changes_single_charges_and_parameters() -> None:
+    after = CATALOG.resolve({"use": VIP, "charges": {"empty": "void"}, "parameters": {"quality": "takes"}})
+    assert after.charges[Kind.EMPTY] == Charge.VOID
+    assert after.charges[Kind.DELIVERED] == Charge.BILLED
+    assert after.parameters["quality"].stance == "takes"
+    assert after.parameters["n"].stance == "rejects"
+
+
+@pytest.mark.parametrize(
+    ("price", "read"),
+    [
+        ("0.0301", PerCall(30_100, "manifest")),
+        (0.03, PerCall(30_000, "manifest")),
+        (1, PerCall(1_000_000, "manifest")),
+        ({"per_call": Decimal("0.04")}, PerCall(40_000, "manifest")),
+        ("unknown", NoPrice()),
+    ],
+)
+def test_resolve_reads_a_price_as_it_is_written(price: object, read: object) -> None:
+    assert CATALOG.resolve({"use": VIP, "price": price}).price == read
+
+
+def test_resolve_reads_a_token_price_of_the_users_own() -> None:
+    tokens = {"text_in": 4, "image_in": 6, "image_out": "24.5", "bases": {"low": 16}}
+    price = CATALOG.resolve({"use": "openai/gpt-image-2", "price": {"tokens": tokens, "dated": "2026-12"}}).price
+    assert isinstance(price, TokenPrice)
+    assert (price.text_in, price.image_out, price.bases, price.dated) == (4_000_000, 24_500_000, {"low": 16}, "2026-12")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"base_ulr": "x"}, "route: base_ulr: unknown key; did you mean base_url?"),
+        ({"checked": "2026-01-01"}, "route: checked: unknown key"),
+        ({"base_url": "http://gate.example/v1"}, "route: base_url: must be https"),
+        ({"base_url": "http://127.0.0.1.evil.example/v1"}, "must be https"),
+        ({"base_url": "ftp://127.0.0.1/v1"}, "must be an address"),
+        ({"base_url": "https://me:secret@gate.example/v1"}, "without a query"),
+        ({"base_url": "https://gate.example/v1?key=1"}, "without a query"),
+        ({"base_url": "https://gate.example:99999/v1"}, "is no address"),
+        ({"base_url": "https://gate.example/v1/images/generations"}, "the endpoint is added to it"),
+        ({"base_url": 7}, "route: base_url: must be text"),
+        ({"key_env": "sk-1234567890"}, "the name of a variable, never the key itself"),
+        ({"endpoint": "chat"}, "route: endpoint: must be one of images, not 'chat'"),
+        ({"price": "cheap"}, "route: price: 'cheap' is not an amount in dollars"),
+        ({"price": -1}, "zero dollars or more"),
+        ({"price": "0.0000001"}, "finer than a millionth"),
+        ({"price": True}, "must be an amount in dollars"),
+        ({"price": {"tokens": "gpt-image-9"}}, "route: price: tokens: must be one of gpt-image-2,"),
+        ({"price": {"per_image": 1}}, "unknown key"),
+        ({"concurrency": 0}, "route: concurrency: must be a whole number of at least 1, not 0"),
+        ({"concurrency": True}, "must be a whole number"),
+        ({"timeout": 0}, "must be a number above 0"),
+        ({"timeout": "soon"}, "must be a number above 0, not 'soon'"),
+        ({"timeout": float("inf")}, "must be a number above 0"),
+        ({"charges": {"empty": "free"}}, "route: charges: empty: must be one of billed, void, unknown"),
+        ({"charges": {"emtpy": "void"}}, "did you mean empty?"),
+        ({"parameters": {"quality": "maybe"}}, "route: parameters: quality: must be takes, rejects, unsure"),
+        ({"parameters": {"response_format": "rejects"}}, "route: response_format: is sent although"),
+        ({"response_format": "gif"}, "b64_json, url or empty"),
+        ({"sizes": {"listed": ["2048"]}}, "is not a size"),
+        ({"sizes": {"listed": ["auto"]}}, "must be a size such as"),
+        ({"sizes": {"wording": {"wide": {"phrase": "x", "pixels": "1x1"}}}}, "must name ratios"),
+        ({"formats": ["bmp"]}, "knows png, jpeg, webp, not bmp"),
+        ({"latency": {"1K": [9, 3]}}, "in this order"),
+        ({"timeouts": {"8K": 3}}, "unknown key"),
+        ({"multiplier": "free"}, "route: multiplier: must be a number above 0"),
+    ],
+)
+def test_resolve_names_the_key_when_a_change_cannot_be(change: dict[str, object], said: str) -> None:
+    assert said in refusal({"use": VIP, **change})
+
+
+def test_resolve_says_what_is_missing_when_no_route_is_named() -> None:
+    assert refusal({"price": 1}).startswith("route: use: must name the route")
+    assert "there is no route" in refusal({"use": "apiyi/none"})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:1/v1", "http://[::1]:8080/v1", "http://127.3.2.1/v1/", "https://gate.example"]
+)
+def test_resolve_takes_https_and_loopback(url: str) -> None:
+    assert CATALOG.resolve({"use": VIP, "base_url": url}).base_url == url.rstrip("/")
+
+
+# a user's own files
+
+
+def test_a_contract_of_ten_lines_extends_a_built_in_one(tmp_path: Path) -> None:
+    contract = load_catalog(own(tmp_path, MINE)).find("mygate/gpt-image-2-vip")
+    built_in = CATALOG.find(VIP)
+    assert contract.base_url == "https://gate.example/v1"
+    assert contract.key_env == "MYGATE_KEY"
+    assert contract.checked == "2026-11-20"
+    assert contract.price == PerCall(25_000, "2026-11-20")
+    assert (contract.sizes, contract.charges, contract.downgrade) == (built_in.sizes, built_in.charges, True)
+
+
+def test_a_bare_contract_has_cautious_defaults(tmp_path: Path) -> None:
+    text = MINE.replace("    extends: apiyi/gpt-image-2-vip\n", "").replace(
+        "    price: {per_call: 0.025}\n", "    sizes: none\n"
+    )
+    contract = load_catalog(own(tmp_path, text)).find("mygate/gpt-image-2-vip")
+    assert contract.price == NoPrice()
+    assert contract.charges[Kind.SERVER_ERROR] == Charge.UNKNOWN
+    assert {rule.stance for rule in contract.parameters.values()} == {"rejects"}
+    assert contract.response_format == ""
+
+
+def test_own_marks_are_added_to_the_inherited_ones(tmp_path: Path) -> None:
+    contract = load_catalog(own(tmp_path, MINE + "    refusals: [Not On My Watch]\n")).find("mygate/gpt-image-2-vip")
+    assert contract.refusals == ("not on my watch", *CATALOG.find(VIP).refusals)
+
+
+def test_an_own_contract_wins_over_the_built_in_one_and_may_extend_it(tmp_path: Path) -> None:
+    text = MINE.replace("provider: mygate", "provider: apiyi")
+    catalog = load_catalog(own(tmp_path, text))
+    assert catalog.find(VIP).base_url == "https://gate.example/v1"
+    assert catalog.find(VIP).sizes == CATALOG.find(VIP).sizes
+    assert catalog.find("apiyi/gpt-image-2-all").base_url == "https://api.apiyi.com/v1"
+    assert catalog.routes() == CATALOG.routes()
+
+
+def test_a_folder_of_own_files_is_read(tmp_path: Path) -> None:
+    own(tmp_path, MINE)
+    own(tmp_path, MINE.replace("mygate", "other"), "other.yml")
+    own(tmp_path, "not: a contract", "notes.txt")
+    catalog = load_catalog(tmp_path)
+    assert {"mygate/gpt-image-2-vip", "other/gpt-image-2-vip"} < set(catalog.routes())
+
+
+def test_what_a_file_shares_does_not_undo_what_an_extended_neighbour_says(tmp_path: Path) -> None:
+    text = MINE + "    concurrency: 5\n  other:\n    extends: gpt-image-2-vip\n"
+    contract = load_catalog(own(tmp_path, text.replace("contracts:", "concurrency: 9\ncontracts:"))).find(
+        "mygate/other"
+    )
+    assert contract.concurrency == 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("checked: 2026-11-20", "checked: yesterday", "gpt-image-2-vip: checked: must be a date such as 2026-11-21"),
+        ("key_env: MYGATE_KEY", "key_evn: MYGATE_KEY", "key_evn: unknown key; did you mean key_env?"),
+        ("provider: mygate", "provider: My Gate", "provider: must be a short name in lower case"),
+        ("    price:", "    prize:", "contracts: gpt-image-2-vip: prize: unknown key; did you mean price?"),
+        ("extends: apiyi/gpt-image-2-vip", "extends: apiyi/gpt-image-2-vpi", "extends: there is no route"),
+        ("extends: apiyi/gpt-image-2-vip", "extends: gpt-image-2-vip", "extends: leads back to itself"),
+        ("  gpt-image-2-vip:", "  gpt image:", "contracts: gpt image: must be a model"),
+        ("{per_call: 0.025}", "{per_call: 0.025, per_call: 0.02}", "the key per_call stands twice"),
+        ("{per_call: 0.025}", "{per_call: [", "mine.yaml:"),
+        ("{per_call: 0.025}", "!!python/object:os.system {}", "could not determine a constructor"),
+        ("contracts:", "contracts: none\nothers:", "others: unknown key"),
+    ],
+)
+def test_a_file_is_refused_with_its_name_and_key_when_it_is_wrong(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert old in MINE
+    assert said in file_refusal(tmp_path, MINE.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "a: b", "1: 2", "[" * 3000, "\x00", "provider: x\ncontracts: {}\n", "a: &a [*a]\n", "? [1]\n: 2\n"],
+)
+def test_a_file_is_refused_when_it_is_no_contract_file(tmp_path: Path, text: str) -> None:
+    file_refusal(tmp_path, text)
+
+
+def test_a_file_is_refused_when_it_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"absent\.yaml: cannot be read"):
+        load_catalog(tmp_path / "absent.yaml")
+
+
+def test_a_file_is_refused_when_it_is_huge(tmp_path: Path) -> None:
+    assert "no contract file" in file_refusal(tmp_path, "#" * 1_000_001)
+
+
+@pytest.mark.parametrize("key", ["checked", "source", "base_url", "key_env"])
+def test_a_contract_is_refused_when_it_is_not_dated_or_addressed(tmp_path: Path, key: str) -> None:
+    lines = [line for line in MINE.splitlines() if not line.startswith(f"{key}:") and "extends" not in line]
+    assert f"{key}: is missing" in file_refusal(tmp_path, "\n".join(lines))
+
+
+@pytest.mark.parametrize("endpoint", ["images", "chat", "responses", "batch"])
+def test_endpoints_are_the_four_that_exist(tmp_path: Path, endpoint: str) -> None:
+    text = MINE + f"    endpoints: [{endpoint}]\n"
+    assert load_catalog(own(tmp_path, text)).find("mygate/gpt-image-2-vip").endpoint_default == endpoint
+    assert "knows images, chat" in file_refusal(tmp_path, MINE + "    endpoints: [video]\n")
+
+
+def test_ratios_and_dates_are_text_as_yaml_would_not_have_it(tmp_path: Path) -> None:
+    text = MINE + "    sizes: {auto: true, wording: {16:9: {phrase: wide, pixels: 1280x720}}}\n"
+    contract = load_catalog(own(tmp_path, text)).find("mygate/gpt-image-2-vip")
+    assert contract.sizes.wording == {"16:9": "wide"}
+    assert contract.prompt_text(" mug", Size(1280, 720)) == "wide mug"
+
+
+# keys and groups
+
+
+def test_two_groups_on_one_key_are_a_conflict() -> None:
+    relay, enterprise = CATALOG.find("apiyi/gpt-image-2"), CATALOG.find("apiyi/gpt-image-2@enterprise")
+    assert one_key_conflict([relay, enterprise, CATALOG.find(VIP)]) is None
+    shared = CATALOG.resolve({"use": "apiyi/gpt-image-2@enterprise", "key_env": "APIYI_API_KEY"})
+    said = one_key_conflict([relay, shared])
+    assert said is not None
+    assert "APIYI_API_KEY" in said
