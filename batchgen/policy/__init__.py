@@ -1,0 +1,1 @@
+"""What came back, what it means, what happens next: pure decisions."""

@@ -1,0 +1,126 @@
+"""What came back, and what it means in money.
+
+Decided by what was seen on the wire; the contract's charge table says what each kind of outcome costs.
+"""
+
+from __future__ import annotations
+
+from batchgen.contracts.contract import Contract
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind, Outcome
+from batchgen.domain.wire import Answer, ApiError, Ending
+
+_NO_HEAD = {
+    Ending.NOT_SENT: Kind.NOT_SENT,
+    Ending.SEND_FAILED: Kind.SEND_BROKEN,
+    Ending.NO_ANSWER: Kind.LOST,
+    Ending.TIMED_OUT: Kind.TIMED_OUT,
+}
+_BROKEN_SUCCESS = {
+    Ending.CUT: Kind.CUT,
+    Ending.TIMED_OUT: Kind.CUT,
+    Ending.NO_ANSWER: Kind.CUT,
+    Ending.SEND_FAILED: Kind.CUT,
+    Ending.TOO_LARGE: Kind.OVERSIZED,
+}
+# The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
+_STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
+# Nobody answered, or not for the call itself: the image may have been made all the same.
+LOST_KINDS = frozenset({Kind.SEND_BROKEN, Kind.LOST, Kind.TIMED_OUT, Kind.EDGE_ERROR, Kind.CUT})
+_SAID_NOTHING = frozenset({Kind.SEND_BROKEN, Kind.LOST, Kind.TIMED_OUT, Kind.NOT_SENT})
+
+
+def classify(answer: Answer, contract: Contract) -> Outcome:
+    """The meaning of one answer under one contract."""
+    kind = _kind(answer, contract)
+    return Outcome(
+        kind=kind,
+        charge=contract.charges[kind],
+        detail=_detail(answer, kind),
+        retry_after=answer.retry_after,
+        answered=kind not in LOST_KINDS,
+    )
+
+
+def lost(contract: Contract, detail: str) -> Outcome:
+    """The outcome of a call whose answer nobody saw: the process ended, or the user left."""
+    return Outcome(kind=Kind.LOST, charge=contract.charges[Kind.LOST], detail=detail, answered=False)
+
+
+def damaged(detail: str) -> Outcome:
+    """The outcome of an answer whose bytes turned out to be no image. Its money is booked already."""
+    return Outcome(kind=Kind.DAMAGED, charge=Charge.BILLED, detail=detail)
+
+
+def expired(detail: str) -> Outcome:
+    """The outcome of a paid address that died before it was fetched. Its money is booked already."""
+    return Outcome(kind=Kind.EXPIRED, charge=Charge.BILLED, detail=detail)
+
+
+def _kind(answer: Answer, contract: Contract) -> Kind:
+    if answer.status == 0:
+        return _NO_HEAD.get(answer.ending, Kind.LOST)
+    if 200 <= answer.status < 300:
+        return _success(answer, contract)
+    return _failure(answer, contract)
+
+
+def _success(answer: Answer, contract: Contract) -> Kind:
+    if answer.urls or answer.picture is not None:
+        return Kind.DELIVERED
+    if answer.ending is not Ending.COMPLETE:
+        return _BROKEN_SUCCESS.get(answer.ending, Kind.CUT)
+    if answer.pictures or answer.excerpt:
+        return Kind.DAMAGED
+    if answer.error is not None:
+        if _is_quota(answer.error, contract):
+            return Kind.QUOTA
+        return Kind.REFUSED_TEXT if _is_refusal(answer.error, contract) else Kind.EMPTY
+    return Kind.REFUSED_TEXT if answer.text else Kind.EMPTY
+
+
+def _failure(answer: Answer, contract: Contract) -> Kind:
+    status, error = answer.status, answer.error or ApiError(message=answer.excerpt)
+    if status in _STILL_WORKING:
+        return Kind.EDGE_ERROR
+    if answer.error is not None or status in {401, 402, 403, 429}:
+        if _is_quota(error, contract) or status == 402:
+            return Kind.QUOTA
+        if _is_refusal(error, contract):
+            return Kind.REFUSED
+    if status in {401, 403}:
+        return Kind.UNAUTHORIZED
+    if status == 429:
+        return Kind.THROTTLED
+    if status >= 500:
+        return Kind.SERVER_ERROR if answer.error is not None else Kind.EDGE_ERROR
+    return Kind.REJECTED
+
+
+def _is_quota(error: ApiError, contract: Contract) -> bool:
+    codes = {error.code.lower(), error.type.lower()}
+    if codes & set(contract.quota_codes):
+        return True
+    message = error.message.lower()
+    return any(mark in message for mark in contract.quota_marks)
+
+
+def _is_refusal(error: ApiError, contract: Contract) -> bool:
+    text = f"{error.code} {error.type} {error.message}".lower()
+    return any(mark in text for mark in contract.refusals)
+
+
+def _detail(answer: Answer, kind: Kind) -> str:
+    if kind is Kind.DELIVERED:
+        return answer.detail
+    said = ""
+    if answer.error is not None:
+        name = answer.error.code or answer.error.type
+        said = ": ".join(part for part in (name, answer.error.message) if part)
+    elif answer.text:
+        said = answer.text
+    elif answer.status and answer.excerpt and kind is not Kind.EDGE_ERROR:
+        said = answer.excerpt[:200]
+    damage = next((picture.damage for picture in answer.pictures if picture.damage), "")
+    head = f"HTTP {answer.status}" if answer.status else ""
+    return " · ".join(part for part in (head, said or damage, answer.detail) if part)[:1000]

@@ -1,0 +1,147 @@
+"""What happens after an outcome. Pure: outcome, history and limits in, one decision out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchgen.domain.job import Limits
+from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.size import Size, downgraded
+from batchgen.policy.backoff import Backoff, Uniform
+from batchgen.policy.classify import LOST_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """An image came: book it, check it, place it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The same again, so many seconds from now."""
+
+    delay: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The task goes back as it was, the attempt does not count; its lane waits.
+
+    Attributes:
+        wait: seconds the gateway asks for; None when it does not say.
+    """
+
+    wait: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Downgrade:
+    """The same again at a smaller size."""
+
+    size: Size
+    delay: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """A person must decide."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """There is no automatic way on."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopLane:
+    """No call of this lane can succeed until somebody acts; the task goes back as it was."""
+
+    why: str
+
+
+Decision = Deliver | Retry | Release | Downgrade | Park | Fail | StopLane
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a job allows.
+
+    Attributes:
+        downgrade: whether 4K may become 2K: the job says so and the contract knows such failures.
+    """
+
+    limits: Limits
+    downgrade: bool
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+_STOP = {
+    Kind.QUOTA: "no quota or balance is left: top up, then run again",
+    Kind.UNAUTHORIZED: "the key was not accepted: check it and its group, then run again",
+}
+_FINAL = {
+    Kind.REJECTED: "the gateway rejects what is asked",
+    Kind.REFUSED: "the content was refused",
+    Kind.REFUSED_TEXT: "the content was refused in words",
+    Kind.EMPTY: "the answer held no image",
+    Kind.DAMAGED: "the bytes are not a whole image",
+    Kind.OVERSIZED: "the answer never ended",
+}
+
+
+def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
+    """The next step for a task after one outcome.
+
+    `claim` is the task as it was before this attempt: its counters do not include it yet.
+    """
+    kind = outcome.kind
+    if kind is Kind.DELIVERED:
+        return Deliver()
+    if kind in {Kind.THROTTLED, Kind.NOT_SENT}:
+        return Release(outcome.retry_after, outcome.detail)
+    if kind in _STOP:
+        return StopLane(f"{_STOP[kind]} ({outcome.detail})")
+    if kind is Kind.EXPIRED:
+        return Park(outcome.detail)
+    if kind in _FINAL:
+        return Fail(f"{_FINAL[kind]} ({outcome.detail})")
+    if kind in LOST_KINDS:
+        return _after_lost(outcome, claim, rules, uniform)
+    return _after_server_error(outcome, claim, rules, uniform)
+
+
+def counts(kind: Kind) -> bool:
+    """Whether an outcome uses up one of a task's attempts: only calls that the gateway took in do."""
+    return kind not in {Kind.THROTTLED, Kind.NOT_SENT, Kind.QUOTA, Kind.UNAUTHORIZED}
+
+
+def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
+    limits = rules.limits
+    if claim.unknowns >= limits.unknown:
+        number = claim.unknowns + 1
+        return Park(f"{number} lost answer{'s' if number > 1 else ''}, each may have been charged ({outcome.detail})")
+    if claim.attempts + 1 >= limits.attempts:
+        return Park(f"an answer was lost on the last of {limits.attempts} attempts ({outcome.detail})")
+    return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
+
+
+def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
+    used = claim.attempts + 1
+    if used >= rules.limits.attempts:
+        return Fail(f"{used} attempt{'s' if used > 1 else ''} failed, the last with: {outcome.detail}")
+    delay = _delay(outcome, claim, rules, uniform)
+    smaller = downgraded(claim.send_size) if rules.downgrade else None
+    if smaller is not None:
+        return Downgrade(smaller, delay, f"{claim.send_size} failed ({outcome.detail}); {smaller} is asked instead")
+    return Retry(delay, outcome.detail)
+
+
+def _delay(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> float:
+    return max(outcome.retry_after or 0.0, rules.backoff.delay(claim.attempts + 1, uniform))

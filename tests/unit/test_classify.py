@@ -1,0 +1,89 @@
+"""What came back means what, in money: every row of the fault table, under each vendor's contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchgen.contracts.catalog import load_catalog
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.domain.wire import Answer, ApiError, Ending, Picture
+from batchgen.policy.classify import LOST_KINDS, classify
+
+CATALOG = load_catalog(None)
+VIP = CATALOG.find("apiyi/gpt-image-2-vip")
+LAOZHANG = CATALOG.find("laozhang/gpt-image-2-vip")
+OFFICIAL = CATALOG.find("openai/gpt-image-2")
+WHOLE = Picture("1.0.part", 100)
+BROKEN = Picture("1.0.part", 100, damage="stray text in the base64")
+
+
+def answer(status: int = 0, ending: Ending = Ending.COMPLETE, **fields: object) -> Answer:
+    return Answer(attempt=1, ending=ending, status=status, **fields)  # type: ignore[arg-type]
+
+
+def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
+    return ApiError(message=message, code=code, type=kind)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "charge"),
+    [
+        (answer(ending=Ending.NOT_SENT), Kind.NOT_SENT, Charge.VOID),
+        (answer(ending=Ending.SEND_FAILED), Kind.SEND_BROKEN, Charge.UNKNOWN),
+        (answer(ending=Ending.NO_ANSWER), Kind.LOST, Charge.UNKNOWN),
+        (answer(ending=Ending.TIMED_OUT), Kind.TIMED_OUT, Charge.UNKNOWN),
+        (answer(200, pictures=(WHOLE,), is_json=True), Kind.DELIVERED, Charge.BILLED),
+        (answer(200, urls=("https://x/1.png",), is_json=True), Kind.DELIVERED, Charge.BILLED),
+        (answer(200, pictures=(BROKEN,), urls=("https://x/1.png",), is_json=True), Kind.DELIVERED, Charge.BILLED),
+        (answer(200, pictures=(BROKEN,), is_json=True), Kind.DAMAGED, Charge.BILLED),
+        (answer(200, excerpt="<html>"), Kind.DAMAGED, Charge.BILLED),
+        (answer(200, is_json=True), Kind.EMPTY, Charge.BILLED),
+        (answer(204), Kind.EMPTY, Charge.BILLED),
+        (answer(200, is_json=True, text="I can't help with that"), Kind.REFUSED_TEXT, Charge.BILLED),
+        (answer(200, is_json=True, error=error("boom")), Kind.EMPTY, Charge.BILLED),
+        (answer(200, is_json=True, error=error("x", "insufficient_user_quota")), Kind.QUOTA, Charge.VOID),
+        (answer(200, Ending.CUT), Kind.CUT, Charge.BILLED),
+        (answer(200, Ending.TIMED_OUT), Kind.CUT, Charge.BILLED),
+        (answer(200, Ending.CUT, urls=("https://x/1.png",)), Kind.DELIVERED, Charge.BILLED),
+        (answer(200, Ending.TOO_LARGE), Kind.OVERSIZED, Charge.BILLED),
+        (answer(400, is_json=True, error=error("bad size", "invalid_value")), Kind.REJECTED, Charge.VOID),
+        (answer(400, is_json=True, error=error("no", "moderation_blocked")), Kind.REFUSED, Charge.VOID),
+        (answer(307), Kind.REJECTED, Charge.VOID),
+        (answer(401, is_json=True, error=error("bad key", "invalid_api_key")), Kind.UNAUTHORIZED, Charge.VOID),
+        (answer(403, excerpt="<html>"), Kind.UNAUTHORIZED, Charge.VOID),
+        (answer(402), Kind.QUOTA, Charge.VOID),
+        (answer(403, is_json=True, error=error("quota", "insufficient_user_quota")), Kind.QUOTA, Charge.VOID),
+        (answer(429, is_json=True, error=error("slow", "rate_limit_exceeded")), Kind.THROTTLED, Charge.VOID),
+        (answer(429, excerpt="slow down"), Kind.THROTTLED, Charge.VOID),
+        (answer(429, is_json=True, error=error("quota", "insufficient_quota")), Kind.QUOTA, Charge.VOID),
+        (answer(429, is_json=True, error=error("rejected by the safety system")), Kind.REFUSED, Charge.VOID),
+        (answer(500, is_json=True, error=error("boom", kind="shell_api_error")), Kind.SERVER_ERROR, Charge.VOID),
+        (answer(500, is_json=True, error=error("rejected by the safety system")), Kind.REFUSED, Charge.VOID),
+        (answer(502, excerpt="<html>"), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(524, is_json=True, error=error("timeout")), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(504, is_json=True, error=error("timeout")), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(408), Kind.EDGE_ERROR, Charge.UNKNOWN),
+    ],
+)
+def test_answer_of_a_reverse_route_means(given: Answer, kind: Kind, charge: Charge) -> None:
+    outcome = classify(given, VIP)
+    assert (outcome.kind, outcome.charge) == (kind, charge)
+    assert outcome.answered is (kind not in LOST_KINDS)
+
+
+def test_vendors_disagree_about_a_200_without_an_image() -> None:
+    refusal = answer(200, is_json=True, text="I can't help with that")
+    assert classify(refusal, VIP).charge is Charge.BILLED
+    assert classify(refusal, LAOZHANG).charge is Charge.VOID
+
+
+def test_json_500_of_an_official_route_is_unknown_money() -> None:
+    given = answer(500, is_json=True, error=error("boom", "server_error"))
+    assert classify(given, OFFICIAL).charge is Charge.UNKNOWN
+    assert classify(given, OFFICIAL).answered
+
+
+def test_detail_tells_status_code_and_message() -> None:
+    outcome = classify(answer(400, is_json=True, error=error("bad size", "invalid_value")), VIP)
+    assert outcome.detail == "HTTP 400 · invalid_value: bad size"

@@ -1,0 +1,123 @@
+"""What happens next: every kind of outcome, every allowance."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.size import Size
+from batchgen.policy.backoff import Backoff
+from batchgen.policy.decide import (
+    Deliver,
+    Downgrade,
+    Fail,
+    Park,
+    Release,
+    Retry,
+    Rules,
+    StopLane,
+    counts,
+    decide,
+)
+
+SQUARE_4K, SQUARE_2K = Size(2880, 2880), Size(2048, 2048)
+
+
+def claim(attempts: int = 0, unknowns: int = 0, size: Size = SQUARE_2K) -> Claim:
+    return Claim(1, 1, "mug", "text", size, size, 1, Parameters(), "mug", 1, attempts, unknowns, attempts, 0.0)
+
+
+def outcome(kind: Kind, retry_after: float | None = None) -> Outcome:
+    return Outcome(kind, Charge.VOID, "what happened", retry_after)
+
+
+def top(_low: float, high: float) -> float:
+    return high
+
+
+def next_step(
+    kind: Kind, task: Claim, retry_after: float | None = None, downgrade: bool = False, **limits: int
+) -> object:
+    rules = Rules(Limits(**limits), downgrade)  # type: ignore[arg-type]
+    return decide(outcome(kind, retry_after), task, rules, top)
+
+
+def test_delivered_image_is_delivered() -> None:
+    assert isinstance(next_step(Kind.DELIVERED, claim()), Deliver)
+
+
+@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.NOT_SENT])
+def test_task_is_released_whatever_it_has_used_when_the_lane_must_wait(kind: Kind) -> None:
+    step = next_step(kind, claim(attempts=99, unknowns=99), retry_after=7.0)
+    assert step == Release(7.0, "what happened")
+    assert not counts(kind)
+
+
+@pytest.mark.parametrize("kind", [Kind.QUOTA, Kind.UNAUTHORIZED])
+def test_lane_stops_when_no_call_can_succeed(kind: Kind) -> None:
+    assert isinstance(next_step(kind, claim()), StopLane)
+    assert not counts(kind)
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.REJECTED, Kind.REFUSED, Kind.REFUSED_TEXT, Kind.EMPTY, Kind.DAMAGED, Kind.OVERSIZED]
+)
+def test_task_fails_at_once_when_asking_again_would_only_pay_again(kind: Kind) -> None:
+    assert isinstance(next_step(kind, claim(), attempts=9, unknown=9), Fail)
+
+
+@pytest.mark.parametrize("kind", [Kind.LOST, Kind.TIMED_OUT, Kind.SEND_BROKEN, Kind.EDGE_ERROR, Kind.CUT])
+def test_lost_answer_is_retried_as_often_as_allowed_and_then_parked(kind: Kind) -> None:
+    assert isinstance(next_step(kind, claim(unknowns=0)), Retry)
+    assert isinstance(next_step(kind, claim(attempts=1, unknowns=1)), Park)
+    assert isinstance(next_step(kind, claim(unknowns=0), unknown=0), Park)
+    assert isinstance(next_step(kind, claim(attempts=2, unknowns=0)), Park)
+
+
+def test_expired_paid_address_is_parked_never_bought_again() -> None:
+    assert isinstance(next_step(Kind.EXPIRED, claim(), attempts=9, unknown=9), Park)
+
+
+def test_server_error_is_retried_until_the_attempts_are_used_up() -> None:
+    assert isinstance(next_step(Kind.SERVER_ERROR, claim(attempts=1)), Retry)
+    assert isinstance(next_step(Kind.SERVER_ERROR, claim(attempts=2)), Fail)
+
+
+def test_4k_becomes_2k_of_the_same_ratio_when_the_job_allows_it() -> None:
+    task = claim(size=Size(3840, 2160))
+    step = next_step(Kind.SERVER_ERROR, task, downgrade=True)
+    assert isinstance(step, Downgrade)
+    assert step.size == Size(2048, 1152)
+    assert isinstance(next_step(Kind.SERVER_ERROR, task), Retry)
+
+
+def test_2k_is_not_made_smaller() -> None:
+    assert isinstance(next_step(Kind.SERVER_ERROR, claim(), downgrade=True), Retry)
+
+
+def test_wait_is_at_least_what_the_gateway_asks_for() -> None:
+    step = next_step(Kind.SERVER_ERROR, claim(), retry_after=45.0)
+    assert isinstance(step, Retry)
+    assert step.delay == 45.0
+
+
+@given(st.integers(1, 1000), st.floats(0, 1))
+def test_backoff_stays_between_zero_and_its_ceiling(failures: int, draw: float) -> None:
+    backoff = Backoff()
+    delay = backoff.delay(failures, lambda low, high: low + draw * (high - low))
+    assert 0 <= delay <= backoff.ceiling(failures) <= backoff.cap
+
+
+@given(st.sampled_from(list(Kind)), st.integers(0, 5), st.integers(0, 5), st.integers(1, 5), st.integers(0, 5))
+def test_no_outcome_buys_a_task_more_often_than_its_limits_allow(
+    kind: Kind, attempts: int, unknowns: int, limit: int, unknown: int
+) -> None:
+    step = next_step(kind, claim(attempts, unknowns), downgrade=True, attempts=limit, unknown=unknown)
+    if isinstance(step, Retry | Downgrade):
+        assert attempts + 1 < limit
+    if counts(kind):
+        assert not isinstance(step, Release | StopLane)
