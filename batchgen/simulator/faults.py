@@ -1,0 +1,248 @@
+"""What may go wrong, and how often: the knobs of a rehearsal.
+
+Chance is a function of the seed, the request and how often it came before, so that the same job meets the same weather
+in whatever order its calls arrive.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from batchgen.domain.errors import UsageError
+from batchgen.domain.money import parse_usd
+from batchgen.domain.size import Size
+
+
+class Fault(StrEnum):
+    """Everything that can be asked for, by the name a header, a prompt or an option uses."""
+
+    THROTTLED = "429"
+    SERVER = "500"  # the vendor's own JSON
+    SERVER_HTML = "500-html"
+    BAD_GATEWAY = "502"
+    EDGE_TIMEOUT = "524"  # a CDN gives up; the picture is made and charged all the same
+    UNAUTHORIZED = "401"
+    QUOTA = "quota"
+    REFUSE = "refuse"  # content refused by an error
+    REFUSE_TEXT = "refuse-text"  # content refused in words, with a 200
+    EMPTY = "empty"  # 200 without a picture
+    GARBAGE = "garbage"  # 200 with a body that is not JSON
+    ERROR_IN_200 = "error-in-200"
+    NOT_HTTP = "not-http"  # bytes that are no HTTP answer at all
+    HANG = "hang"  # never answered
+    DROP = "drop"  # connection reset before the answer
+    CUT = "cut"  # half of the answer, then closed
+    SLOW = "slow"  # the answer in drips, over four times its usual time
+    BAD_B64 = "bad-b64"
+    BAD_IMAGE = "bad-image"  # a file that is cut in the middle
+    WRONG_SIZE = "wrong-size"
+    EXPIRED_URL = "expired-url"
+    URL = "url"  # an address, whatever was asked for
+    NONE = "ok"
+
+
+_MARKER = re.compile(r"\[\[sim:([a-z0-9, -]+)\]\]")
+_P_4K = ("p500_4k", "p_500_4k", "4k_500", "p4k_500")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the simulator behaves beyond what the contracts say. Everything is off unless asked for.
+
+    Attributes:
+        seed: of chance and of colours.
+        speed: how many times faster than the real gateway; latencies only, `rate` and `retry_after` are real seconds.
+        chances: probability per call of each fault.
+        p500_4k: probability of the vendor's own 500 at 4K, on routes where those are sporadic.
+        latency: seconds for every call, whatever its contract says, not compressed; None for the contract's.
+        rate: admitted calls per second and route; None for no limit.
+        burst: calls admitted at once when none came for a while.
+        concurrency: calls in work at once per route before a 429; None for no limit.
+        retry_after: `auto` (whole seconds until a place is free), `none`, `date`, `body` (in words only), seconds like
+            `2`, or milliseconds like `50ms`.
+        spend: micro-dollars each provider's account holds; None for no end.
+        b64: `mixed`, `raw`, `prefix`, `unpadded`, `wrapped` or `escaped` (slashes); official routes always send it raw.
+        bytes: noise added to every picture, to come near real sizes on the wire.
+        pictures: `full`, or `plain` for one colour and no words, which costs next to nothing.
+        takes: whether a request that comes again gets a picture that says `take 2`.
+        refuse_word: a prompt with this word is refused; "" for none.
+        url_lifetime: seconds an address lives; None for the contract's.
+        unsure: whether parameters the vendor wavers on are taken (`accept`) or refused (`reject`).
+    """
+
+    seed: int = 0
+    speed: float = 1.0
+    chances: Mapping[Fault, float] = field(default_factory=dict)
+    p500_4k: float = 0.0
+    latency: float | None = None
+    rate: float | None = None
+    burst: int = 1
+    concurrency: int | None = None
+    retry_after: str = "auto"
+    spend: int | None = None
+    b64: str = "mixed"
+    bytes: int = 0
+    pictures: str = "full"
+    takes: bool = True
+    refuse_word: str = "forbidden"
+    url_lifetime: float | None = None
+    unsure: str = "accept"
+
+    @classmethod
+    def parse(cls, items: Iterable[str], base: Options | None = None) -> Options:
+        """Options as a command line writes them: `p500_4k=0.3`, `rate=5`, `burst=1`, `retry_after=none`, `p_drop=0.1`.
+
+        Args:
+            items: one `name=value` each; `p_` with a fault's name sets its probability.
+            base: what holds for everything not named.
+
+        Raises:
+            UsageError: an unknown name or a value out of range, with what would be right.
+        """
+        options = base or cls()
+        for item in items:
+            name, equals, value = item.partition("=")
+            if not equals:
+                raise UsageError(f"{item!r} is not an option of the simulator; write name=value, like rate=5")
+            options = _with(options, name.strip(), value.strip())
+        if sum(options.chances.values()) > 1:
+            raise UsageError("the probabilities of the faults add up to more than 1; make them smaller")
+        return options
+
+
+def _number(text: str, low: float, high: float) -> float:
+    value = float(text)
+    if not low <= value <= high:
+        raise ValueError(f"must lie between {low:g} and {high:g}")
+    return value
+
+
+def _maybe(text: str, low: float) -> float | None:
+    return None if text in {"none", "off", ""} else _number(text, low, 1e12)
+
+
+def _one_of(text: str, *allowed: str) -> str:
+    if text not in allowed:
+        raise ValueError(f"must be one of {', '.join(allowed)}")
+    return text
+
+
+def _retry_after(text: str) -> str:
+    if text not in {"auto", "none", "date", "body"} and not re.fullmatch(r"\d+(\.\d+)?(ms)?", text):
+        raise ValueError("must be auto, none, date, body, seconds like 2, or milliseconds like 50ms")
+    return text
+
+
+def _flag(text: str) -> bool:
+    return _one_of(text.lower(), "true", "false", "1", "0", "yes", "no", "on", "off") in {"true", "1", "yes", "on"}
+
+
+def _whole(text: str, low: int) -> int:
+    value = int(text)
+    if value < low:
+        raise ValueError(f"must be {low} or more")
+    return value
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "seed": int,
+    "speed": lambda text: _number(text, 1e-6, 1e12),
+    "p500_4k": lambda text: _number(text, 0, 1),
+    "latency": lambda text: _maybe(text, 0),
+    "rate": lambda text: _maybe(text, 1e-6),
+    "burst": lambda text: _whole(text, 1),
+    "concurrency": lambda text: None if text in {"none", "off"} else _whole(text, 1),
+    "retry_after": _retry_after,
+    "spend": lambda text: None if text in {"none", "off"} else parse_usd(text),
+    "b64": lambda text: _one_of(text, "mixed", "raw", "prefix", "unpadded", "wrapped", "escaped"),
+    "bytes": lambda text: int(_number(text, 0, 64e6)),
+    "pictures": lambda text: _one_of(text, "full", "plain"),
+    "takes": _flag,
+    "refuse_word": str,
+    "url_lifetime": lambda text: _maybe(text, 0),
+    "unsure": lambda text: _one_of(text, "accept", "reject"),
+}
+
+
+# `p_500`, `p500`, `p_error-in-200` and `p_error_in_200` are all taken.
+_FAULT_NAMES = {
+    prefix + name: fault
+    for fault in Fault
+    if fault is not Fault.NONE
+    for prefix in ("p_", "p")
+    for name in (fault.value, fault.value.replace("-", "_"))
+}
+
+
+def _with(options: Options, name: str, value: str) -> Options:
+    """One option changed."""
+    name = "p500_4k" if name.lower() in _P_4K else name.lower()
+    fault = _FAULT_NAMES.get(name)
+    if name not in _READERS and fault is None:
+        known = ", ".join([*_READERS, *(f"p_{each}" for each in Fault if each is not Fault.NONE)])
+        raise UsageError(f"{name!r} is not an option of the simulator; there are {known}")
+    try:
+        if fault is None:
+            return dataclasses.replace(options, **{name: _READERS[name](value)})
+        return dataclasses.replace(options, chances={**options.chances, fault: _number(value, 0, 1)})
+    except ValueError as error:
+        raise UsageError(f"{name}={value} is not possible in the simulator: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """The dice of one call: independent numbers by name, the same whenever it is played again."""
+
+    seed: int
+    request: str
+    occurrence: int
+
+    def roll(self, what: str) -> float:
+        """A number from 0 up to but not including 1."""
+        text = f"{self.seed}:{self.request}:{self.occurrence}:{what}"
+        return int.from_bytes(sha256(text.encode()).digest()[:6]) / 2**48
+
+
+def strip_marker(prompt: str) -> str:
+    """The prompt without what it asks of the simulator."""
+    return _MARKER.sub("", prompt).strip() if "[[sim:" in prompt else prompt
+
+
+def named_faults(header: str, prompt: str) -> tuple[Fault, ...]:
+    """The faults a request names itself, for its first, second … call; the header goes before the prompt.
+
+    One name holds for every call; of several the last one passes too, and later calls are answered as usual.
+
+    Raises:
+        UsageError: a name that is no fault.
+    """
+    text = header
+    if not text and "[[sim:" in prompt and (marker := _MARKER.search(prompt)):
+        text = marker[1]
+    try:
+        return tuple(Fault(name.strip()) for name in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"{text!r} is no fault the simulator knows; there are {', '.join(Fault)}") from None
+
+
+def choose(options: Options, named: tuple[Fault, ...], chance: Chance, size: Size, sporadic_4k: bool) -> Fault:
+    """What goes wrong with one call, `Fault.NONE` for nothing."""
+    if len(named) == 1:
+        return named[0]
+    if named:
+        return named[chance.occurrence - 1] if chance.occurrence <= len(named) else Fault.NONE
+    if sporadic_4k and options.p500_4k and size.tier == "4K" and chance.roll("4k") < options.p500_4k:
+        return Fault.SERVER
+    if options.chances:
+        mark = chance.roll("fault")
+        for fault in Fault:
+            mark -= options.chances.get(fault, 0.0)
+            if mark < 0:
+                return fault
+    return Fault.NONE

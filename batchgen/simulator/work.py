@@ -1,0 +1,192 @@
+"""The work on one request: what will be delivered, what it costs, how long it takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any
+
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.pricing import billed
+from batchgen.contracts.tokens import TokenPrice, output_tokens
+from batchgen.domain.job import Parameters
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.domain.size import Size
+from batchgen.domain.wire import Usage
+from batchgen.simulator.desk import Arrival
+from batchgen.simulator.faults import Chance, Fault
+from batchgen.simulator.rules import Asked
+
+_NATIVE = Size(1254, 1254)  # what the ChatGPT web line draws when nothing is said (APIYI, comparison page)
+_CLASSIC = (Size(1024, 1024), Size(1536, 1024), Size(1024, 1536))
+# Where a family's grid is not published the simulator needs one all the same; it bills what it reports.
+_GRID = {"low": 16, "medium": 24, "high": 48, "xhigh": 64, "max": 96}
+_QUICKER = {"low": 0.4, "medium": 0.7}  # share of the usual time, official routes
+_NORMAL = NormalDist()
+
+KINDS = {
+    Fault.SERVER: Kind.SERVER_ERROR,
+    Fault.SERVER_HTML: Kind.EDGE_ERROR,
+    Fault.BAD_GATEWAY: Kind.EDGE_ERROR,
+    Fault.EDGE_TIMEOUT: Kind.EDGE_ERROR,
+    Fault.REFUSE: Kind.REFUSED,
+    Fault.REFUSE_TEXT: Kind.REFUSED_TEXT,
+    Fault.EMPTY: Kind.EMPTY,
+    Fault.GARBAGE: Kind.DAMAGED,
+    Fault.ERROR_IN_200: Kind.EMPTY,
+    Fault.NOT_HTTP: Kind.LOST,
+    Fault.HANG: Kind.TIMED_OUT,
+    Fault.DROP: Kind.LOST,
+    Fault.CUT: Kind.CUT,
+    Fault.BAD_B64: Kind.DAMAGED,
+}
+# Where the client cannot know, the gateway does: the picture was made, only nobody saw it.
+_MADE_UNSEEN = frozenset({Fault.EDGE_TIMEOUT, Fault.NOT_HTTP, Fault.HANG, Fault.DROP, Fault.CUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A request that was let in.
+
+    Attributes:
+        size: pixels that will be delivered; `quality` likewise, "" where the route has none.
+        images: pictures that will be delivered; reverse routes make one whatever `n` says.
+        usage: what the answer reports, None for nothing.
+        price: micro-dollars of a success, `charged` of what really happens.
+        delay: seconds of real time until the answer.
+    """
+
+    asked: Asked
+    fault: Fault
+    kind: Kind
+    chance: Chance
+    size: Size
+    quality: str
+    images: int
+    usage: dict[str, Any] | None
+    price: int
+    charged: int
+    delay: float
+
+
+def plan(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance, prompt: str) -> Work:
+    """All that follows from what is asked and what goes wrong."""
+    contract = arrival.route.contract
+    size, quality = _size(contract, asked, chance), _quality(contract, asked, chance)
+    images = asked.n if contract.channel == "official" else 1
+    usage = _usage(contract, size, quality, images, prompt, chance)
+    price = _price(contract, size, quality, usage, asked.n)
+    kind = KINDS.get(fault, Kind.DELIVERED)
+    return Work(
+        asked=asked,
+        fault=fault,
+        kind=kind,
+        chance=chance,
+        size=Size(size.width // 2, size.height // 2) if fault is Fault.WRONG_SIZE else size,
+        quality=quality,
+        images=images,
+        usage=usage,
+        price=price,
+        charged=_charged(contract, kind, fault, price),
+        delay=_delay(arrival, size, quality, fault, chance),
+    )
+
+
+def _size(contract: Contract, asked: Asked, chance: Chance) -> Size:
+    if not asked.size.is_auto:
+        return asked.size
+    if contract.channel == "official":
+        return _CLASSIC[int(chance.roll("size") * len(_CLASSIC))]
+    if contract.sizes.kind == "listed" and contract.sizes.listed:
+        return contract.sizes.listed[0]
+    return contract.sizes.answers.get("1:1", _NATIVE)
+
+
+def _quality(contract: Contract, asked: Asked, chance: Chance) -> str:
+    if contract.channel != "official":
+        return asked.quality or ""
+    if asked.quality not in {None, "auto"}:
+        return str(asked.quality)
+    rule = contract.parameters.get("quality")
+    known = contract.price.qualities if isinstance(contract.price, TokenPrice) else ()
+    choice = [each for each in rule.values if each != "auto" and (not known or each in known)] if rule else []
+    return choice[int(chance.roll("quality") * len(choice))] if choice else "medium"
+
+
+def _usage(
+    contract: Contract, size: Size, quality: str, images: int, prompt: str, chance: Chance
+) -> dict[str, Any] | None:
+    """Tokens: a text token for every four bytes of the prompt, begun ones counted, and the calculator's for pictures.
+
+    Reverse routes report a shorter usage or none, and nobody bills it.
+    """
+    text = -(-len(prompt.encode("utf-8", "surrogatepass")) // 4)
+    if not isinstance(contract.price, TokenPrice):
+        made = -(-size.pixels // 1024) * images
+        short = {"input_tokens": text, "output_tokens": made, "total_tokens": text + made}
+        return short if chance.roll("usage") < 0.5 else None
+    made = _output_tokens(contract.price, size, quality) * images
+    return {
+        "input_tokens": text,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+        "output_tokens": made,
+        "output_tokens_details": {"image_tokens": made, "text_tokens": 0},
+        "total_tokens": text + made,
+    }
+
+
+def _output_tokens(price: TokenPrice, size: Size, quality: str) -> int:
+    known = output_tokens(price, size, quality)
+    if known is None:
+        grid = replace(price, bases=_GRID, table={})
+        known = output_tokens(grid, size, quality if quality in _GRID else "high")
+    return known or 1
+
+
+def _price(contract: Contract, size: Size, quality: str, usage: dict[str, Any] | None, n: int) -> int:
+    """Micro-dollars of a success: by tokens what is reported, per call `n` times, however many pictures come."""
+    parameters = Parameters(quality=quality or None)
+    if not isinstance(contract.price, TokenPrice) or usage is None:
+        return (billed(contract, size, parameters, None, 1).micros or 0) * n
+    details = usage["input_tokens_details"]
+    tokens = Usage(
+        input_tokens=usage["input_tokens"],
+        output_tokens=usage["output_tokens"],
+        total_tokens=usage["total_tokens"],
+        input_text_tokens=details["text_tokens"],
+        input_image_tokens=details["image_tokens"],
+    )
+    return billed(contract, size, parameters, tokens, n).micros or 0
+
+
+def _charged(contract: Contract, kind: Kind, fault: Fault, price: int) -> int:
+    charge = contract.charges[kind]
+    paid = charge is Charge.BILLED or (charge is not Charge.VOID and fault in _MADE_UNSEEN)
+    return price if paid else 0
+
+
+def _delay(arrival: Arrival, size: Size, quality: str, fault: Fault, chance: Chance) -> float:
+    options = arrival.options
+    if options.latency is not None:
+        return options.latency
+    usual = _usual(arrival.route.contract, size, quality, chance)
+    seconds = {
+        Fault.SERVER: usual * 0.6,
+        Fault.SERVER_HTML: 2.0,
+        Fault.BAD_GATEWAY: 2.0,
+        Fault.EDGE_TIMEOUT: 100.0,
+        Fault.REFUSE: usual if chance.roll("stage") < 0.3 else 3.0,  # after the picture was made, or before
+        Fault.REFUSE_TEXT: usual * 0.2,
+    }.get(fault, usual)
+    return seconds / options.speed
+
+
+def _usual(contract: Contract, size: Size, quality: str, chance: Chance) -> float:
+    """Seconds a success takes: lognormal, with the contract's usual range as its middle 80 per cent."""
+    low, high = contract.latency.get(size.tier) or next(iter(contract.latency.values()), (30.0, 60.0))
+    spread = math.log(max(high / low, 1.01)) / 2
+    normal = _NORMAL.inv_cdf(min(max(chance.roll("latency"), 1e-6), 1 - 1e-6)) / 1.2816
+    usual = math.sqrt(low * high) * math.exp(spread * normal)
+    return usual * (_QUICKER.get(quality, 1.0) if contract.channel == "official" else 1.0)
