@@ -1,0 +1,151 @@
+"""Which network addresses a download may go to: public unicast ones, and nothing else.
+
+The blocks are those of IANA's special-purpose registers for IPv4 and IPv6 (2026-11), embedded because Python's own
+`is_global` let NAT64, 6to4, multicast and a cloud's metadata address through in versions we support.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+_LOOPBACK = "loopback"
+
+_V4: tuple[tuple[IPv4Network, str], ...] = tuple(
+    (IPv4Network(block), name)
+    for block, name in (
+        ("0.0.0.0/8", "this network"),
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "shared by a carrier"),
+        ("127.0.0.0/8", _LOOPBACK),
+        ("168.63.129.16/32", "Azure's platform"),
+        ("169.254.0.0/16", "link-local"),
+        ("172.16.0.0/12", "private"),
+        ("192.0.0.0/24", "protocol assignments"),
+        ("192.0.2.0/24", "documentation"),
+        ("192.31.196.0/24", "AS112"),
+        ("192.52.193.0/24", "AMT relays"),
+        ("192.88.99.0/24", "6to4 relays"),
+        ("192.168.0.0/16", "private"),
+        ("192.175.48.0/24", "AS112"),
+        ("198.18.0.0/15", "benchmarking"),
+        ("198.51.100.0/24", "documentation"),
+        ("203.0.113.0/24", "documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved"),
+    )
+)
+_UNICAST = IPv6Network("2000::/3")
+_V6: tuple[tuple[IPv6Network, str], ...] = tuple(
+    (IPv6Network(block), name)
+    for block, name in (
+        ("::/128", "unspecified"),
+        ("::1/128", _LOOPBACK),
+        ("::/96", "IPv4-compatible"),
+        ("::ffff:0:0/96", "IPv4-mapped"),
+        ("64:ff9b::/96", "NAT64"),
+        ("64:ff9b:1::/48", "NAT64"),
+        ("100::/64", "discarded"),
+        ("100:0:0:1::/64", "dummy prefix"),
+        ("2001::/23", "protocol assignments"),
+        ("2001:db8::/32", "documentation"),
+        ("2002::/16", "6to4"),
+        ("2620:4f:8000::/48", "AS112"),
+        ("3fff::/20", "documentation"),
+        ("5f00::/16", "segment routing"),
+        ("fc00::/7", "private"),
+        ("fe80::/10", "link-local"),
+        ("fec0::/10", "site-local"),
+        ("ff00::/8", "multicast"),
+    )
+)
+
+
+def forbidden(text: str) -> str:
+    """Why an address may not be gone to, "" when it may.
+
+    >>> forbidden("64:ff9b::7f00:1"), forbidden("1.1.1.1")
+    ('NAT64', '')
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return "no address"
+    if isinstance(address, IPv4Address):
+        return next((name for block, name in _V4 if address in block), "")
+    return _forbidden_v6(address)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or number, is this machine without asking anyone."""
+    return host == "localhost" or forbidden(host) == _LOOPBACK
+
+
+def _forbidden_v6(address: IPv6Address) -> str:
+    if address.scope_id is not None:
+        return "scoped"
+    for block, name in _V6:
+        if address in block:
+            return name
+    return "" if address in _UNICAST else "not public"
+
+
+class AddressRefused(OSError):
+    """An address that downloads do not go to. Stays inside this package; aiohttp hands it through as an OSError."""
+
+
+class CheckedResolver(AbstractResolver):
+    """Looks names up and refuses them unless every address is of the one kind that is wanted.
+
+    Args:
+        loopback: whether this machine is what is wanted; else public addresses are.
+    """
+
+    def __init__(self, *, loopback: bool) -> None:
+        self._loopback = loopback
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a name.
+
+        Raises:
+            AddressRefused: one of them is not to be gone to.
+            OSError: the name is not known.
+        """
+        infos = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG
+        )
+        found: list[ResolveResult] = []
+        for kind, _, proto, _, address in infos:
+            check(str(address[0]), loopback=self._loopback)
+            found.append(
+                {
+                    "hostname": host,
+                    "host": str(address[0]),
+                    "port": port,
+                    "family": kind,
+                    "proto": proto,
+                    "flags": socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+                }
+            )
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def check(address: str, *, loopback: bool) -> None:
+    """Let an address pass.
+
+    Raises:
+        AddressRefused: it is not of the kind that is wanted.
+    """
+    why = forbidden(address)
+    if loopback and why != _LOOPBACK:
+        raise AddressRefused(f"{address} is not loopback")
+    if not loopback and why:
+        raise AddressRefused(f"{address} is not a public address ({why})")

@@ -1,0 +1,131 @@
+"""Sends paid calls. Whatever the network or a gateway does becomes an `Answer`, never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+import aiohttp
+
+from batchgen.domain.clock import Clock
+from batchgen.domain.wire import Answer, Call, Ending
+from batchgen.gateway.exchange import Exchange
+from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
+from batchgen.gateway.reply import Reply, Shape, parse, read_reply, salvaged_urls
+from batchgen.gateway.scan import SinkFactory
+from batchgen.gateway.text import escaped, one_line, without
+from batchgen.gateway.transport import open_session, open_socket
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
+
+
+class Client:
+    """One session for all paid calls of a process.
+
+    Each call has a connection of its own: a handshake is nothing against a minute of waiting, and only so can it be
+    known that no byte of a request left. Redirects, proxies, cookies and retries do not exist here.
+
+    Args:
+        clock: for stamps and durations; deadlines are the event loop's.
+        key: the key behind the name of a variable; asked at the last moment and kept nowhere.
+        request_id_headers: response headers that carry a request id.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        key: Callable[[str], str],
+        request_id_headers: tuple[str, ...] = REQUEST_ID_HEADERS,
+    ) -> None:
+        self._clock = clock
+        self._key = key
+        self._request_id_headers = request_id_headers
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; the client may be used again afterwards."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(self, call: Call, sinks: SinkFactory) -> Answer:
+        """Make one paid call and stream its answer into the sinks.
+
+        Args:
+            call: what to send.
+            sinks: makes the sink of the picture with that index, once each, when its first bytes are there.
+
+        Raises:
+            Exception: only what a sink or the key look-up raises, and cancellation; never for the wire's sake.
+        """
+        secret = self._key(call.key_env) if call.key_env else ""
+        if refusal := _refusal(call, secret):
+            return Answer(call.attempt, Ending.NOT_SENT, detail=refusal)
+        exchange = Exchange(call, sinks, self._clock)
+        headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
+        await exchange.run(self._open(), headers)
+        return self._answer(call, exchange, secret)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=300, force_close=True, socket_factory=open_socket
+            )  # the engine bounds what is in flight
+            self._session = open_session(connector, _HEADERS)
+        return self._session
+
+    def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
+        """The exchange as a plain value, without the key should the other side have echoed it."""
+        request, response = exchange.request, exchange.response
+        detail = one_line(without(secret, exchange.trouble), 300)
+        if response is None:
+            return Answer(
+                call.attempt, exchange.ending, detail=detail, sent_at=request.sent_at, total=request.seconds()
+            )
+        text = without(secret, exchange.text)
+        whole = exchange.shape is Shape.WHOLE
+        if whole:
+            reply = read_reply(exchange.document if text == exchange.text else parse(text)[1])
+        else:
+            reply = Reply(urls=salvaged_urls(text))
+        headers: Mapping[str, str] = response.headers
+        ids = request_ids(headers, self._request_id_headers)
+        return Answer(
+            attempt=call.attempt,
+            ending=exchange.ending,
+            status=response.status,
+            is_json=whole,
+            content_type=one_line(without(secret, headers.get("content-type", "")), 200),
+            retry_after=longest((retry_after(headers, self._clock.now()), reply.retry_after)),
+            request_ids=tuple((name, without(secret, value)) for name, value in ids),
+            pictures=exchange.pictures(),
+            urls=reply.urls,
+            text=reply.text,
+            error=reply.error,
+            usage=reply.usage,
+            revised_prompt=reply.revised_prompt,
+            effective=reply.effective,
+            excerpt="" if whole else escaped(text),
+            detail=detail,
+            sent_at=request.sent_at,
+            first_byte=exchange.first_byte,
+            total=request.seconds(),
+        )
+
+
+def _refusal(call: Call, secret: str) -> str:
+    """Why a call may not even be tried, "" when it may."""
+    if not call.loopback and not call.url.startswith("https://"):
+        return "the address is not https, so no key is sent there; set base_url to an https address"
+    if call.key_env and not (secret.isascii() and secret.isprintable() and secret.strip()):
+        return f"the key in {call.key_env} is empty or holds characters that no key has; set it anew"
+    return ""

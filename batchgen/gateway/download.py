@@ -1,0 +1,221 @@
+"""Fetches images that came as addresses. The address comes from outside, so where it may lead is checked each time.
+
+A fetch is one try. It costs nothing, so the engine tries again as often as it likes; what it never does is buy again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import zlib
+from collections.abc import Iterator
+from types import TracebackType
+
+import aiohttp
+from yarl import URL
+
+from batchgen.domain.wire import Download, Fetch, Picture
+from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
+from batchgen.gateway.inflate import Inflater, inflater_for
+from batchgen.gateway.scan import MAX_PICTURE, Sink
+from batchgen.gateway.transport import (
+    WIRE_ERRORS,
+    AddrInfo,
+    described,
+    next_piece,
+    open_session,
+    open_socket,
+    wake_when_closed,
+)
+
+_HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
+_PORTS = frozenset({80, 443})
+_MOST_REDIRECTS = 3
+_LONGEST_URL = 8192
+_PASSING = frozenset({408, 421, 425, 429})  # of the 4xx; the others, 403, 404 and 410 above all, stay as they are
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Downloader:
+    """Downloads without key, cookies, proxy or environment, from public addresses over https.
+
+    Args:
+        total: seconds for one fetch.
+        idle: seconds without a byte after which a fetch is given up.
+    """
+
+    def __init__(self, *, total: float = 300.0, idle: float = 60.0) -> None:
+        self._total = total
+        self._idle = idle
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Downloader:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "") -> Download:
+        """Stream one image into a sink.
+
+        Args:
+            url: as the gateway gave it.
+            sink: a fresh one for each fetch; after anything but `DONE` what it holds is worthless.
+            loopback_base: the base URL of the route if that is loopback: its host and port, and no others on this
+                machine, may then be fetched from, also over plain http.
+
+        Raises:
+            Exception: only what the sink raises, and cancellation.
+        """
+        deadline = asyncio.get_running_loop().time() + self._total
+        try:
+            target = _parsed(url)
+            for _ in range(_MOST_REDIRECTS + 1):
+                response = await self._get(target, loopback_base, deadline)
+                try:
+                    if response.status not in _REDIRECTS:
+                        return await self._receive(response, sink, deadline)
+                    target = target.join(_parsed(response.headers.get("location", "")))
+                finally:
+                    response.close()
+        except _Over as over:
+            return over.download
+        return Download(Fetch.REFUSED, detail=f"more than {_MOST_REDIRECTS} redirects")
+
+    async def _get(self, target: URL, loopback_base: str, deadline: float) -> aiohttp.ClientResponse:
+        """The response head.
+
+        Raises:
+            _Over: there is none.
+        """
+        try:
+            session = self._session(loopback=_allowed(target, loopback_base))
+            async with asyncio.timeout_at(min(deadline, self._soon())):
+                return await session.get(target, allow_redirects=False)
+        except WIRE_ERRORS as wrong:
+            raise _Over(_failed(wrong)) from None
+
+    async def _receive(self, response: aiohttp.ClientResponse, sink: Sink, deadline: float) -> Download:
+        if response.status != 200:
+            gone = 400 <= response.status < 500 and response.status not in _PASSING
+            return Download(Fetch.GONE if gone else Fetch.AGAIN, detail=f"status {response.status}")
+        size = 0
+        wake_when_closed(response)
+        inflater = inflater_for(response.headers.get("content-encoding", ""))
+        while data := await self._next(response.content, deadline):
+            for plain in _plain(inflater, data):
+                size += len(plain)
+                if size > MAX_PICTURE:
+                    return Download(Fetch.REFUSED, detail=f"the file is larger than {MAX_PICTURE >> 20} MiB")
+                await sink.write(plain)
+        if not size:
+            return Download(Fetch.AGAIN, detail="the file came empty")
+        return Download(Fetch.DONE, Picture(sink.name, size))
+
+    async def _next(self, content: aiohttp.StreamReader, deadline: float) -> bytes:
+        try:
+            scope = asyncio.timeout_at(min(deadline, self._soon()))
+            return await next_piece(content, scope, lambda: False)
+        except WIRE_ERRORS as wrong:
+            raise _Over(_failed(wrong)) from None
+
+    def _soon(self) -> float:
+        return asyncio.get_running_loop().time() + self._idle
+
+    def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(loopback)
+        if session is None:
+            session = self._sessions[loopback] = _make_session(loopback=loopback)
+        return session
+
+
+class _Over(Exception):
+    """Ends a fetch from within; never leaves this file."""
+
+    def __init__(self, download: Download) -> None:
+        self.download = download
+        super().__init__(download.detail)
+
+
+def _make_session(*, loopback: bool) -> aiohttp.ClientSession:
+    def checked_socket(addr_info: AddrInfo) -> socket.socket:
+        """The last check, on the very address that is connected to."""
+        check(str(addr_info[4][0]), loopback=loopback)
+        return open_socket(addr_info)
+
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        force_close=True,
+        use_dns_cache=False,
+        resolver=CheckedResolver(loopback=loopback),
+        socket_factory=checked_socket,
+    )
+    return open_session(connector, _HEADERS)
+
+
+def _plain(inflater: Inflater | None, data: bytes) -> Iterator[bytes]:
+    """The data as it was before the server compressed it.
+
+    Raises:
+        _Over: the compression is damaged.
+    """
+    if inflater is None:
+        yield data
+        return
+    try:
+        yield from inflater.feed(data)
+    except zlib.error:
+        raise _Over(Download(Fetch.AGAIN, detail="the compressed file is damaged")) from None
+
+
+def _parsed(url: str) -> URL:
+    """An address as it was written; a signed one must not be quoted anew.
+
+    Raises:
+        _Over: it is none.
+    """
+    if len(url) > _LONGEST_URL or not url.isprintable():
+        raise _Over(Download(Fetch.REFUSED, detail="the address is too long or holds control characters"))
+    try:
+        return URL(url, encoded=url.isascii() and " " not in url)
+    except ValueError:
+        raise _Over(Download(Fetch.REFUSED, detail="the address is not a URL")) from None
+
+
+def _allowed(target: URL, loopback_base: str) -> bool:
+    """Whether the target is the loopback gateway itself; else it is an https address, to be checked at connecting.
+
+    Raises:
+        AddressRefused: it is neither.
+    """
+    host = target.host or ""
+    if target.user is not None or target.password is not None or not host:
+        raise AddressRefused("the address has no host, or a user in it")
+    base = URL(loopback_base) if loopback_base else None
+    if base is not None and is_loopback(base.host or "") and (host, target.port) == (base.host, base.port):
+        return True
+    if target.scheme != "https":
+        raise AddressRefused("the address is not https")
+    if target.port not in _PORTS:
+        raise AddressRefused(f"port {target.port} is not one that images come from")
+    return False
+
+
+def _failed(wrong: BaseException) -> Download:
+    """What a wire error means for a fetch."""
+    refused = wrong if isinstance(wrong, AddressRefused) else getattr(wrong, "os_error", None)
+    if isinstance(refused, AddressRefused):
+        return Download(Fetch.REFUSED, detail=str(refused))
+    if isinstance(wrong, ValueError) and not isinstance(wrong, OSError):
+        return Download(Fetch.REFUSED, detail="the address is not a URL")
+    if isinstance(wrong, TimeoutError):
+        return Download(Fetch.AGAIN, detail="the download stood still or took too long")
+    return Download(Fetch.AGAIN, detail=described(wrong))

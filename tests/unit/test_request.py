@@ -1,0 +1,103 @@
+"""What goes over the wire for one claim under a contract."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.contract import Contract
+from batchgen.domain.job import Parameters
+from batchgen.domain.model import Claim
+from batchgen.domain.size import AUTO, Size, parse_size
+from batchgen.gateway.request import build_call, request_hash
+
+
+def contract(route: str) -> Contract:
+    return load_catalog(None).find(route)
+
+
+SQUARE = Size(2048, 2048)
+
+
+def a_claim(size: Size = SQUARE, text: str = 'a "white" 杯\n', **parameters: str) -> Claim:
+    return Claim(
+        task=1,
+        job=1,
+        key="mug",
+        text=text,
+        size=Size(3840, 2160),
+        send_size=size,
+        sample=1,
+        parameters=Parameters(**parameters),
+        path="mug",
+        revision=1,
+        attempts=0,
+        unknowns=0,
+        calls=0,
+        queued_at=0.0,
+    )
+
+
+def body(claim: Claim, route: str) -> dict[str, str]:
+    return json.loads(build_call(5, claim, contract(route)).body)  # type: ignore[no-any-return]
+
+
+def test_call_asks_a_listed_size_of_a_reverse_route() -> None:
+    call = build_call(5, a_claim(), contract("apiyi/gpt-image-2-vip"))
+    assert json.loads(call.body) == {
+        "model": "gpt-image-2-vip",
+        "prompt": 'a "white" 杯\n',
+        "size": "2048x2048",
+        "response_format": "b64_json",
+    }
+    assert b", " not in call.body
+    assert "杯".encode() in call.body
+    assert call.url == contract("apiyi/gpt-image-2-vip").base_url + "/images/generations"
+    assert (call.attempt, call.content_type, call.loopback) == (5, "application/json", False)
+    assert call.key_env == contract("apiyi/gpt-image-2-vip").key_env
+    assert call.timeout >= 300
+
+
+def test_call_asks_the_size_that_is_sent_not_the_one_the_manifest_wants() -> None:
+    assert body(a_claim(Size(2048, 1152)), "apiyi/gpt-image-2-vip")["size"] == "2048x1152"
+
+
+def test_call_sends_parameters_only_where_the_route_takes_them() -> None:
+    claim = a_claim(quality="high", background="opaque", format="webp")
+    official = body(claim, "openai/gpt-image-2")
+    assert (official["quality"], official["background"], official["output_format"]) == ("high", "opaque", "webp")
+    assert "response_format" not in official
+    reverse = body(claim, "apiyi/gpt-image-2-vip")
+    assert "background" not in reverse
+    assert "output_format" not in reverse
+
+
+def test_call_never_sends_n_nor_what_was_not_asked() -> None:
+    assert set(body(a_claim(AUTO), "openai/gpt-image-2")) == {"model", "prompt", "size"}
+    assert set(body(a_claim(AUTO, format="png"), "openai/gpt-image-2")) == {"model", "prompt", "size"}
+
+
+def test_call_is_loopback_when_the_base_url_is() -> None:
+    local = replace(contract("apiyi/gpt-image-2-vip"), base_url="http://127.0.0.1:8000/v1")
+    call = build_call(1, a_claim(), local)
+    assert call.loopback
+    assert call.url == "http://127.0.0.1:8000/v1/images/generations"
+
+
+def test_call_waits_longer_when_the_tier_is_larger() -> None:
+    route = contract("apiyi/gpt-image-2-vip")
+    small = build_call(1, a_claim(parse_size("1:1@1K")), route)
+    large = build_call(1, a_claim(parse_size("16:9@4K")), route)
+    assert small.timeout <= large.timeout
+
+
+@pytest.mark.parametrize("change", [{"text": "another"}, {"size": Size(2048, 1152)}])
+def test_request_hash_changes_with_what_is_asked(change: dict[str, object]) -> None:
+    route = contract("apiyi/gpt-image-2-vip")
+    one = request_hash(build_call(1, a_claim(), route))
+    assert one == request_hash(build_call(2, a_claim(), route))
+    assert one != request_hash(build_call(1, a_claim(**change), route))  # type: ignore[arg-type]
+    assert len(one) == 64
