@@ -7,6 +7,7 @@ import unicodedata
 from hashlib import blake2b
 
 SEGMENT_BYTES = 200  # of the 255 that file systems take; leaves room for revisions, endings and side-cars
+_FILLED = 12  # more than a size, sample, ratio or tier takes
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(chr((plane << 16) + low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
@@ -40,7 +41,8 @@ def safe_segment(text: str, keep: str = "") -> str:
         safe = _percent(safe[0]) + safe[1:]
     if safe[-1] in ". ":
         safe = safe[:-1] + _percent(safe[-1])
-    return safe if len(safe.encode()) <= SEGMENT_BYTES else _shortened(safe, text, keep)
+    later = _FILLED * sum(safe.count(char) for char in keep)
+    return safe if len(safe.encode()) + later <= SEGMENT_BYTES else _shortened(safe, text, keep)
 
 
 def fold(text: str) -> str:
@@ -57,6 +59,6 @@ def _percent(char: str) -> str:
 def _shortened(safe: str, text: str, keep: str) -> str:
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     kept = "".join("-" + char for char in dict.fromkeys(safe) if char in keep)
-    room = SEGMENT_BYTES - len("%~" + digest) - 12 * kept.count("-")
+    room = SEGMENT_BYTES - len("%~" + digest) - len(kept) * _FILLED
     head = "".join(char for char in safe if char not in keep).encode()[:room].decode("utf-8", "ignore")
     return f"{_CUT_ESCAPE.sub('', head)}%~{digest}{kept}"

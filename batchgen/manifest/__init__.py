@@ -1,0 +1,1 @@
+"""A YAML manifest and its catalog become a stream of prompts and variants."""

@@ -1,0 +1,68 @@
+"""Regular files, line by line in UTF-8, with a limit to each line."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from batchgen.domain.errors import ManifestError, Problem
+
+MAX_LINE = 1_000_000  # bytes; a cell has the same limit, in characters
+
+_BOM = b"\xef\xbb\xbf"
+
+State = tuple[int, int, int]
+
+
+class Broken(ValueError):
+    """From this line on a file cannot be read."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def open_file(path: Path, shown: str) -> BinaryIO:
+    """A regular file, opened for reading.
+
+    Raises:
+        ManifestError: it is not there, is something else, or may not be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ManifestError([Problem(shown, 0, 0, "", "is not a regular file")])
+        return path.open("rb")
+    except OSError as error:
+        raise ManifestError([Problem(shown, 0, 0, "", f"cannot be read: {error.strerror}")]) from None
+
+
+def state_of(file: BinaryIO) -> State:
+    """Size, time of change and number of an open file: equal means nobody wrote to it."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def lines(file: BinaryIO) -> Iterator[str]:
+    """Every line with its end, from the file's beginning.
+
+    Raises:
+        Broken: a line that is too long, is not UTF-8 or holds a NUL.
+    """
+    file.seek(0)
+    number = 0
+    while raw := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(raw) > MAX_LINE:
+            raise Broken(number, f"a line of more than {MAX_LINE:,} bytes; is a quote left open, or is this no text?")
+        if number == 1:
+            raw = raw.removeprefix(_BOM)
+        try:
+            line = raw.decode()
+        except UnicodeDecodeError:
+            raise Broken(number, "not UTF-8 text; save the file as UTF-8 (in Excel: CSV UTF-8)") from None
+        if "\0" in line:
+            raise Broken(number, "holds a NUL character; is this no text?")
+        yield line

@@ -1,0 +1,136 @@
+"""What a manifest says of its route, held against the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from batchgen.contracts.catalog import Catalog
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.tokens import NoPrice
+from batchgen.domain.errors import ContractError
+from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.size import AUTO, Size, parse_size
+from batchgen.manifest.reading import Loc, Reading
+from batchgen.manifest.tree import Odd
+
+MOST_CONCURRENCY = 32  # by default; a manifest may say more
+
+_AT_KEY = re.compile(r"route: (\w+): (.*)", re.DOTALL)
+
+
+def resolve_route(reading: Reading, catalog: Catalog) -> Contract | None:
+    """The contract of the manifest's route, with its own changes; None when there is none."""
+    keys = reading.checked.keys
+    if "route" in reading.checked.bad or _has_odd(reading, ("route",), keys.route):
+        return None
+    try:
+        contract = catalog.resolve(keys.route)
+        for warning in contract.warnings:
+            reading.doubt(("route",), warning)
+        if not keys.timeout:
+            return contract
+        option = keys.route if isinstance(keys.route, dict) else {"use": keys.route}
+        if "timeout" in option:
+            reading.wrong(("timeout",), "stands here and under route:; keep one")
+        return replace(catalog.resolve({**option, "timeout": keys.timeout}), warnings=contract.warnings)
+    except ContractError as error:
+        found = _AT_KEY.match(str(error))
+        if found:
+            reading.wrong(("route", found[1]), found[2], at_key=found[2].startswith("unknown key"))
+        else:
+            reading.wrong(("route",), str(error))
+        return None
+
+
+def check_timeout(reading: Reading, catalog: Catalog, asked: Iterable[tuple[Size, str | None]]) -> None:
+    """Warns of a timeout shorter than the route needs for what is asked: an abandoned call is paid."""
+    keys = reading.checked.keys
+    if not keys.timeout:
+        return
+    usual = catalog.resolve(keys.route)
+    needs = max(((usual.timeout_for(size, quality), size.name) for size, quality in asked), default=(0.0, ""))
+    if keys.timeout < needs[0]:
+        words = f"{keys.timeout:g} s is less than the {needs[0]:g} s that {usual.route} may need for {needs[1]}"
+        reading.doubt(("timeout",), f"{words}; an abandoned call is paid all the same")
+
+
+def read_sizes(reading: Reading, loc: Loc, written: list[str], contract: Contract | None) -> tuple[Size, ...]:
+    """The sizes of a list, each once and each one that the route takes; what is wrong is left out."""
+    sizes: dict[Size, str] = {}
+    for number, text in enumerate(written):
+        at = (*loc, number)
+        try:
+            size = parse_size(text)
+        except ValueError as error:
+            reading.wrong(at, str(error))
+            continue
+        objection = contract.check_size(size) if contract is not None else None
+        if size in sizes:
+            reading.wrong(at, f"{sizes[size]} and {text} are one size; keep one")
+        elif objection is not None:
+            reading.wrong(at, objection)
+        sizes[size] = text
+    return tuple(sizes)
+
+
+def default_sizes(reading: Reading, contract: Contract | None) -> tuple[Size, ...]:
+    """The size where none is written: `auto` on a route that takes none, else a problem with an example."""
+    if contract is not None and contract.sizes.kind != "none":
+        example = contract.sizes.nearest(Size(2048, 2048))
+        name = example.name if example else "auto"
+        reading.wrong(("sizes",), f'{contract.route} needs a size; write for instance sizes: ["{name}"]')
+    return (AUTO,)
+
+
+def check_parameters(
+    reading: Reading, contract: Contract, parameters: Parameters, at: Mapping[str, Loc], said: Iterable[str] = ()
+) -> set[str]:
+    """Holds quality, background and format against the contract.
+
+    Args:
+        at: where each parameter stands that is written here.
+        said: sentences already reported, for the whole job.
+
+    Returns:
+        the sentences reported here.
+    """
+    errors, warnings = contract.check_parameters(parameters)
+    news = [sentence for sentence in (*errors, *warnings) if sentence not in said]
+    for sentence in news:
+        unnamed = at.get("format") or next(iter(at.values()))
+        loc = next((loc for name, loc in at.items() if f"`{name}`" in sentence), unnamed)
+        (reading.wrong if sentence in errors else reading.doubt)(loc, sentence)
+    return set(news)
+
+
+def read_limits(reading: Reading, contract: Contract | None) -> Limits:
+    """The limits of the run, with the route's where the manifest says nothing."""
+    keys = reading.checked.keys.limits
+    known = contract.concurrency if contract is not None else MOST_CONCURRENCY
+    if keys.concurrency > known:
+        words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
+        reading.doubt(("limits", "concurrency"), words)
+    if keys.budget and contract is not None and isinstance(contract.price, NoPrice):
+        words = f"{contract.route} has no price, so a budget cannot hold; leave it out, or give the route a price:"
+        reading.wrong(("limits", "budget"), words)
+    return Limits(
+        concurrency=keys.concurrency or min(known, MOST_CONCURRENCY),
+        rate=keys.rate or None,
+        attempts=keys.attempts,
+        unknown=keys.unknown,
+        unknown_total=keys.unknown_total or None,
+        budget=keys.budget or None,
+        until=keys.until if keys.until >= 0 else None,
+    )
+
+
+def _has_odd(reading: Reading, loc: Loc, value: object) -> bool:
+    """Whether YAML read something below the route as what its writer hardly meant."""
+    if isinstance(value, Odd):
+        reading.wrong(loc, f'YAML reads {value.text} as {value.read_as}; write it in quotes: "{value.text}"')
+        return True
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [_has_odd(reading, (*loc, key), each) for key, each in below]  # all of them, so no generator
+    return any(found)

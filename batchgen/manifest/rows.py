@@ -1,0 +1,161 @@
+"""Catalogs: CSV and JSONL files read row by row, with the line each row begins in. A cell is text, never a template."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from batchgen.domain.errors import ManifestError, Problem
+from batchgen.manifest.delimited import header, records, sniff
+from batchgen.manifest.files import Broken, State, lines, open_file, state_of
+from batchgen.manifest.problems import Problems
+
+CSV_ENDINGS = (".csv", ".tsv", ".tab")
+JSON_ENDINGS = (".jsonl", ".ndjson")
+
+Names = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """A catalog that was looked at once.
+
+    Attributes:
+        shown: its name in messages.
+        digest: sha256 of its bytes, hex.
+        columns: of a CSV file, in order; empty for JSONL, where each line has its own.
+    """
+
+    path: Path
+    shown: str
+    digest: str
+    state: State
+    columns: tuple[str, ...] = ()
+    delimiter: str = ""
+
+    def rows(self, problems: Problems, *, whole: bool = False) -> Iterator[tuple[int, Names]]:
+        """Each row's first line and its values by name. A row that is wrong is a problem, and left out.
+
+        Names are the columns' own where they can be names, else the nearest thing (`Product Name` is `Product_Name`);
+        with `whole`, `row` has them all as they are written.
+
+        Raises:
+            ManifestError: the file has changed since it was opened, or is gone.
+        """
+        with open_file(self.path, self.shown) as file:
+            if state_of(file) != self.state:
+                message = "changed while it was read; start again when nothing writes to it"
+                raise ManifestError([Problem(self.shown, 0, 0, "", message)])
+            try:
+                for line, columns, cells in self._records(file, problems):
+                    names: Names = dict(zip(_aliases(columns), cells, strict=True))
+                    if whole:
+                        names["row"] = dict(zip(columns, cells, strict=True))
+                    yield line, names
+            except Broken as error:
+                problems.add(Problem(self.shown, error.line, 0, "", str(error)))
+
+    def _records(self, file: BinaryIO, problems: Problems) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
+        if not self.columns:
+            yield from _objects(self.shown, file, problems)
+            return
+        found = records(file, self.delimiter)
+        next(found)
+        for line, cells in found:
+            if len(cells) == len(self.columns):
+                yield line, self.columns, cells
+            else:
+                message = f"has {len(cells)} cells, but the header names {len(self.columns)} columns"
+                problems.add(Problem(self.shown, line, 0, "", message), like=f"{self.shown}: cells")
+
+
+def open_catalog(path: Path, shown: str) -> CatalogFile:
+    """Looks at a catalog: what it is, its columns, its hash.
+
+    Raises:
+        ManifestError: not a regular file, neither CSV nor JSONL, no header, or a header with empty or equal names.
+    """
+    ending = path.suffix.lower()
+    if ending not in CSV_ENDINGS + JSON_ENDINGS:
+        raise ManifestError([Problem(shown, 0, 0, "", "a catalog is a .csv or a .jsonl file")])
+    with open_file(path, shown) as file:
+        state = state_of(file)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a file opened for reading
+        if ending in JSON_ENDINGS:
+            return CatalogFile(path, shown, digest, state)
+        try:
+            delimiter = sniff(file)
+            columns = header(file, delimiter)
+        except Broken as error:
+            raise ManifestError([Problem(shown, error.line, 0, "", str(error))]) from None
+    return CatalogFile(path, shown, digest, state, columns, delimiter)
+
+
+def _objects(shown: str, file: BinaryIO, problems: Problems) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
+    for number, line in enumerate(lines(file), 1):
+        if not line.strip():
+            continue
+        try:
+            columns, cells = _object(line)
+        except (ValueError, RecursionError) as error:
+            problems.add(Problem(shown, number, 0, "", str(error)), like=f"{shown}: {error}")
+            continue
+        yield number, columns, cells
+
+
+def _object(line: str) -> tuple[tuple[str, ...], list[str]]:
+    """Keys and values of one line of JSONL. Numbers stay as they are written; null is as good as no key."""
+    try:
+        pairs = _DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not readable as JSON: {error.msg} (column {error.colno})") from None
+    if not isinstance(pairs, _Pairs):
+        raise ValueError('a line of a JSONL catalog is an object, for instance {"sku": "A-1"}')  # noqa: TRY004
+    found: dict[str, str] = {}
+    for key, value in pairs.items:
+        name = unicodedata.normalize("NFC", key).strip()
+        if not name or name in found:
+            raise ValueError(f"the key {name!r} is empty or stands twice")
+        if isinstance(value, bool):
+            found[name] = "true" if value else "false"
+        elif isinstance(value, str):
+            found[name] = value
+        elif value is not None:
+            raise ValueError(f"{name} is a list or an object; values are text, numbers, true or false")
+    return tuple(found), list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    items: list[tuple[str, Any]]
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no value")
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=_refuse_constant, object_pairs_hook=_Pairs, strict=False
+)
+
+
+@lru_cache(maxsize=64)
+def _aliases(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """A name for each column; "" where several would share it and none of them is written so."""
+    aliases = [column if column.isidentifier() else _identifier(column) for column in columns]
+    return tuple(
+        alias if alias == column or (alias not in columns and aliases.count(alias) == 1) else ""
+        for alias, column in zip(aliases, columns, strict=True)
+    )
+
+
+def _identifier(column: str) -> str:
+    alias = re.sub(r"\W+", "_", column).strip("_")
+    return f"_{alias}" if alias[:1].isdigit() else alias

@@ -1,0 +1,189 @@
+"""The part of Jinja a manifest may use: nothing in it can grow, loop or reach without bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from jinja2 import StrictUndefined, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import pass_context
+
+from batchgen.manifest.hints import similar
+
+MAX_CHARS = 32_768  # of a template, of what it renders to, and of every text on the way
+MAX_STEPS = 1_000  # of all loops in one rendering
+STEPS = "batchgen.steps"  # no column can be called so
+_BUILT_IN = (
+    *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "list", "lower", "sort"),
+    *("string", "title", "trim", "truncate", "upper"),
+)
+_OWN_FILTERS = ("join", "replace", "round", "split")
+_FILTERS = (*_BUILT_IN, *_OWN_FILTERS)
+_METHODS = (
+    *("capitalize", "endswith", "lower", "lstrip", "removeprefix", "removesuffix", "rstrip", "split", "startswith"),
+    *("strip", "title", "upper"),
+)
+_TAKEN = (
+    *(nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.For, nodes.Filter, nodes.Test),
+    *(nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Add, nodes.Sub, nodes.Mul),
+    *(nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Concat, nodes.Getattr, nodes.Getitem),
+    *(nodes.Slice, nodes.List, nodes.Tuple, nodes.Call, nodes.Keyword),
+)
+_LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem"})
+_RESERVED = frozenset({"range", "self", "super", "caller", "varargs", "kwargs"})
+
+
+class _Missing(StrictUndefined):
+    """Says no more than the name, so that the sentence is written in one place."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        return str(self._undefined_name or self._undefined_hint or "")
+
+
+class Environment(ImmutableSandboxedEnvironment):
+    """No loader, no globals but `range`, no operator that makes much out of little, no way to what is no value.
+
+    A method or an iterator printed by mistake would carry its address, and the prompt would be another one each time.
+    """
+
+    intercepted_binops = frozenset({"*", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        sequences = [operand for operand in (left, right) if not isinstance(operand, int | float)]
+        if sequences and operator == "%":
+            raise SecurityError("% on text is not taken")
+        if sequences and operator == "*":
+            times = next((operand for operand in (left, right) if isinstance(operand, int)), 0)
+            _bounded(len(sequences[0]) * times)
+        return super().call_binop(context, operator, left, right)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        try:
+            return obj[argument]
+        except (LookupError, TypeError):
+            return self.undefined(obj=obj, name=argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute) if isinstance(obj, dict) else super().getattr(obj, attribute)
+
+
+@cache
+def environment(value: Callable[[str], str] | None) -> Environment:
+    """The environment that applies `value` to whatever is filled in."""
+    made = Environment(
+        undefined=_Missing,
+        autoescape=False,
+        finalize=_printed if value is None else lambda found: value(_printed(found)),
+    )
+    built_in = {name: made.filters[name] for name in _BUILT_IN}
+    own = {"join": _join, "replace": _replace, "round": _round, "split": _split, "steps": _steps}
+    made.filters = {**built_in, **own}
+    made.globals = {"range": _range}
+    return made
+
+
+def _printed(found: Any) -> str:
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, str | int | float | StrictUndefined):
+        return str(found)
+    raise TypeError(f"{type(found).__name__} is not a text; take one part of it, or join it")
+
+
+def check(tree: nodes.Template) -> None:
+    """Refuses what is not on the list of things known to be harmless.
+
+    Raises:
+        ValueError: names the first such thing.
+    """
+    strange = next((node for node in tree.find_all(nodes.Node) if not isinstance(node, _TAKEN)), None)
+    if strange is not None:
+        kind = type(strange).__name__.lower()
+        raise ValueError(f"{kind} is more than a template may do here; it has names, filters, if and for")
+    called = {id(call.node) for call in tree.find_all(nodes.Call)}
+    for node in tree.find_all(nodes.Node):
+        if isinstance(node, nodes.Name) and id(node) not in called:
+            _check_name(node)
+        elif isinstance(node, nodes.Filter):
+            _check_filter(node)
+        elif isinstance(node, nodes.Call):
+            _check_call(node)
+        elif isinstance(node, nodes.Getattr) and id(node) not in called:
+            _check_attribute(node)
+
+
+def _check_name(node: nodes.Name) -> None:
+    if node.name in _RESERVED or node.name.startswith("__"):
+        raise ValueError(f'{node.name} cannot be used as a name; write row["{node.name}"] for a column')
+
+
+def _check_filter(node: nodes.Filter) -> None:
+    if node.name not in _FILTERS:
+        raise ValueError(
+            f"there is no filter {node.name}{similar(node.name, _FILTERS)}; there are {', '.join(_FILTERS)}"
+        )
+
+
+def _check_call(call: nodes.Call) -> None:
+    function = call.node
+    known = (isinstance(function, nodes.Name) and function.name == "range") or (
+        isinstance(function, nodes.Getattr) and function.attr in _METHODS
+    )
+    if not known or call.dyn_args is not None or call.dyn_kwargs is not None:
+        raise ValueError(f"only range() and {', '.join(_METHODS)} may be called")
+
+
+def _check_attribute(node: nodes.Getattr) -> None:
+    of = node.node.name if isinstance(node.node, nodes.Name) else ""
+    if of != "row" and not (of == "loop" and node.attr in _LOOP):
+        raise ValueError(f'.{node.attr} is not taken; columns are names, or row["…"] where a name has other characters')
+
+
+def _bounded(length: int) -> None:
+    if length > MAX_CHARS:
+        raise SecurityError(f"makes a text of more than {MAX_CHARS:,} characters")
+
+
+def _range(*bounds: int) -> range:
+    found = range(*bounds)
+    if len(found) > MAX_STEPS:
+        raise SecurityError(f"range() gives at most {MAX_STEPS:,} steps")
+    return found
+
+
+@pass_context
+def _steps(context: Context, items: Any) -> Any:
+    counted = context[STEPS]
+    for item in items:
+        counted[0] += 1
+        if counted[0] > MAX_STEPS:
+            raise SecurityError(f"loops go round at most {MAX_STEPS:,} times")
+        yield item
+
+
+def _join(items: Any, joiner: str = "") -> str:
+    texts = [str(item) for item in items]
+    _bounded(sum(map(len, texts)) + len(joiner) * len(texts))
+    return joiner.join(texts)
+
+
+def _replace(text: Any, old: str, new: str) -> str:
+    whole = str(text)
+    if len(new) > len(old):
+        _bounded(len(whole) + whole.count(old) * len(new))
+    return whole.replace(old, new)
+
+
+def _round(number: Any, digits: int = 0) -> float:
+    return round(float(number), max(-15, min(15, digits)))
+
+
+def _split(text: Any, separator: str | None = None) -> list[str]:
+    return [part.strip() for part in str(text).split(separator)]
