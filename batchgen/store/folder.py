@@ -1,0 +1,225 @@
+"""A folder held open, and the few file operations that must be exact: create, link, rename, make durable.
+
+Names are resolved against the open folder where the system can do that, so no symbolic link put there later can
+send a write elsewhere. Where it cannot (Windows), paths are joined and folders are not synced.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from threading import Lock
+
+from batchgen.domain.errors import NoRoom, StoreError
+
+PRIVATE_FILE = 0o600
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _NO_FOLLOW  # a pipe must not make us wait
+_BY_HANDLE = hasattr(os, "O_DIRECTORY") and {os.open, os.mkdir, os.link, os.unlink, os.rename, os.stat} <= set(
+    os.supports_dir_fd
+)
+_LINK_SELF = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # some network file systems; never EIO
+
+
+def trouble(error: OSError, doing: str, path: str | os.PathLike[str]) -> StoreError:
+    """The error a user reads for one of the system's; `NoRoom` for a full disk, a quota or a file size limit."""
+    why = error.strerror or type(error).__name__
+    if error.errno in _FULL:
+        return NoRoom(f"cannot {doing} {os.fspath(path)}: {why}; make room there, then run again")
+    return StoreError(f"cannot {doing} {os.fspath(path)}: {why}; put that right, then run again")
+
+
+def make_durable(fd: int) -> None:
+    """Have the disk itself keep what was written to an open file or folder.
+
+    Raises:
+        OSError: the bytes may not be on disk.
+    """
+    if sys.platform == "darwin":
+        import fcntl  # noqa: PLC0415 - only there; plain fsync leaves bytes in the drive's cache
+
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NO_SYNC | {errno.ENOTTY}:
+                raise
+        else:
+            return
+    os.fsync(fd)
+
+
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    """Write every byte.
+
+    Raises:
+        OSError: not all could be written.
+    """
+    done = os.write(fd, data)
+    if done < len(data):
+        view = memoryview(data)
+        while done < len(data):
+            done += os.write(fd, view[done:])
+
+
+class Folder:
+    """An open folder. All names are single segments. Every method may raise `OSError`.
+
+    Attributes:
+        path: where it was opened, for messages and for systems without folder descriptors.
+        fd: its descriptor; None where the system has none.
+    """
+
+    __slots__ = ("_asked", "_counting", "_kept", "_syncing", "fd", "path")
+
+    def __init__(self, path: str, fd: int | None) -> None:
+        self.path = path
+        self.fd = fd
+        self._counting = Lock()
+        self._syncing = Lock()
+        self._asked = 0
+        self._kept = 0
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Folder:
+        """Open a folder by its path; links in the path are followed."""
+        path = os.fspath(path)
+        return cls(path, os.open(path, _FOLDER) if _BY_HANDLE else None)
+
+    def at(self, name: str) -> str:
+        """A name as the system's calls take it together with `fd`."""
+        return name if self.fd is not None else os.path.join(self.path, name)  # noqa: PTH118
+
+    def where(self, name: str) -> str:
+        """A name with its path, for people."""
+        return os.path.join(self.path, name)  # noqa: PTH118
+
+    def child(self, name: str) -> Folder:
+        """Open a folder in this one.
+
+        Raises:
+            OSError: there is none, or the name is a link.
+        """
+        path = os.path.join(self.path, name)  # noqa: PTH118 - runs for every image
+        if self.fd is not None:
+            return Folder(path, os.open(name, _FOLDER | _NO_FOLLOW, dir_fd=self.fd))
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        return Folder(path, None)
+
+    def make(self, name: str, mode: int = 0o777) -> bool:
+        """Make a folder in this one; False when something has that name already."""
+        try:
+            os.mkdir(self.at(name), mode, dir_fd=self.fd)
+        except FileExistsError:
+            return False
+        return True
+
+    def create(self, name: str) -> int:
+        """A descriptor for writing a new private file.
+
+        Raises:
+            FileExistsError: the name is taken, by whatever.
+        """
+        return os.open(self.at(name), _CREATE, PRIVATE_FILE, dir_fd=self.fd)
+
+    def create_anew(self, name: str) -> int:
+        """Like `create`, after removing what has that name: what is linked elsewhere too is never written into."""
+        try:
+            return self.create(name)
+        except FileExistsError:
+            self.remove(name)
+            return self.create(name)
+
+    def read(self, name: str) -> int:
+        """A descriptor for reading a file that is no link."""
+        return os.open(self.at(name), _READ, dir_fd=self.fd)
+
+    def read_bytes(self, name: str) -> bytes:
+        """A whole small file."""
+        with open(self.read(name), "rb") as file:  # noqa: PTH123 - by descriptor
+            return file.read()
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """What has that name, itself and not what it links to; None when nothing has."""
+        try:
+            return os.stat(self.at(name), dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens when it is not there."""
+        try:
+            os.unlink(self.at(name), dir_fd=self.fd)
+        except FileNotFoundError:
+            return
+
+    def rename(self, name: str, to: str, folder: Folder | None = None) -> None:
+        """Give a file another name, replacing what has it, here or in another folder."""
+        folder = folder or self
+        os.replace(self.at(name), folder.at(to), src_dir_fd=self.fd, dst_dir_fd=folder.fd)
+
+    def link(self, name: str, to: str, folder: Folder) -> None:
+        """Give a file a second name in another folder.
+
+        Raises:
+            FileExistsError: the name is taken.
+        """
+        os.link(self.at(name), folder.at(to), src_dir_fd=self.fd, dst_dir_fd=folder.fd, **_LINK_SELF)
+
+    def names(self) -> list[str]:
+        """All names in it, in order."""
+        return sorted(os.listdir(self.path if self.fd is None else self.fd))  # noqa: PTH208 - by descriptor
+
+    def protect(self, mode: int) -> None:
+        """Set the permission bits of the folder, where there are such bits."""
+        if self.fd is not None:
+            os.fchmod(self.fd, mode)
+
+    def owner(self) -> os.stat_result:
+        """Owner and permission bits of the folder."""
+        return os.lstat(self.path) if self.fd is None else os.fstat(self.fd)
+
+    def free(self) -> int:
+        """Bytes that may still be written below it."""
+        if hasattr(os, "statvfs"):
+            space = os.statvfs(self.path if self.fd is None else self.fd)
+            return space.f_bavail * space.f_frsize
+        import shutil  # noqa: PLC0415 - Windows only
+
+        return shutil.disk_usage(self.path).free
+
+    def sync(self) -> None:
+        """Make the names in it durable. Callers that wait at the same time share one sync."""
+        if self.fd is None:
+            return
+        with self._counting:
+            self._asked += 1
+            mine = self._asked
+        with self._syncing:
+            if self._kept >= mine:  # one that began after this call has covered it
+                return
+            covered = self._asked
+            try:
+                make_durable(self.fd)
+            except OSError as error:
+                if error.errno not in _NO_SYNC:
+                    raise
+            self._kept = covered
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.fd is not None:
+            fd, self.fd = self.fd, None
+            os.close(fd)
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

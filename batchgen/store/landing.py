@@ -1,0 +1,59 @@
+"""How an answer becomes complete on disk. In a thread, in one go, safe at any kill."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from batchgen.domain.wire import Answer
+from batchgen.store.folder import Folder, make_durable, trouble, write_all
+from batchgen.store.layout import RECEIPT, TEMPORARY, mark_of
+from batchgen.store.receipt import write_receipt
+from batchgen.store.sink import SpoolSink
+
+
+def land_answer(spool: Folder, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+    """The pictures of an answer, then its receipt; when this returns, all is durable.
+
+    Everything is written before anything is synced, because the first sync then does most of the work of the others.
+
+    Raises:
+        NoRoom: the disk is full.
+        StoreError: the spool cannot be written.
+    """
+    new, fd = f"{answer.attempt}{TEMPORARY}", -1
+    try:
+        for sink in sinks:
+            sink.land()
+        fd = spool.create_anew(new)
+        write_all(fd, write_receipt(answer))
+        for sink in sinks:
+            sink.make_durable()
+        make_durable(fd)
+        spool.rename(new, f"{answer.attempt}{RECEIPT}")
+        spool.sync()
+    except OSError as error:
+        raise trouble(error, "write the answer", spool.where(new)) from error
+    finally:
+        if fd >= 0:
+            os.close(fd)
+        for sink in sinks:
+            sink.release()
+
+
+def land_download(spool: Folder, sink: SpoolSink) -> None:
+    """A downloaded picture, then the mark that says it is whole; when this returns, both are durable.
+
+    Raises:
+        NoRoom: the disk is full.
+        StoreError: the spool cannot be written.
+    """
+    try:
+        sink.land()
+        sink.make_durable()
+        os.close(spool.create_anew(mark_of(sink.name)))
+        spool.sync()
+    except OSError as error:
+        raise trouble(error, "write", spool.where(sink.name)) from error
+    finally:
+        sink.release()

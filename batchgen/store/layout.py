@@ -1,0 +1,34 @@
+"""The names of the files in a spool. With its receipt an answer is complete, with its mark a download."""
+
+from __future__ import annotations
+
+import re
+
+SPOOL = ".batchgen"  # in the output folder
+QUARANTINE = "quarantine"  # in the spool
+PART = ".part"  # <attempt>-<index>.part: one picture
+WHOLE = ".whole"  # <attempt>-<index>.whole: that picture was downloaded to its end
+RECEIPT = ".json"  # <attempt>.json
+TEMPORARY = ".tmp"
+
+_NAME = re.compile(r"(\d+)(?:-\d+)?\.(?:part|whole|json|tmp)\Z", re.ASCII)
+
+
+def attempt_of(name: str) -> int | None:
+    """Whose file it is; None for what is no file of an attempt.
+
+    >>> attempt_of("57-0.part"), attempt_of("owner.json")
+    (57, None)
+    """
+    found = _NAME.match(name)
+    return int(found[1]) if found else None
+
+
+def mark_of(part: str) -> str:
+    """The mark that a part was downloaded to its end."""
+    return part.removesuffix(PART) + WHOLE
+
+
+def removal_order(name: str) -> tuple[int, str]:
+    """A sort key: receipt, then mark, then pictures, so that no receipt or mark ever stands for bytes that are gone."""
+    return (0 if name.endswith(RECEIPT) else 1 if name.endswith(WHOLE) else 2), name

@@ -1,0 +1,99 @@
+"""What a dead process left in the spool: whole answers to go on with, and the rest to tidy away.
+
+Bytes that may be paid and are nowhere else are never removed; they go to quarantine, and a note says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from batchgen.domain.wire import Answer, Picture
+from batchgen.store.folder import Folder
+from batchgen.store.layout import PART, RECEIPT, attempt_of, mark_of, removal_order
+from batchgen.store.place import set_aside
+from batchgen.store.receipt import read_receipt
+
+
+def complete_answers(spool: Folder) -> Iterator[int]:
+    """The attempts that have a receipt."""
+    for name in spool.names():
+        attempt = attempt_of(name)
+        if attempt is not None and name.endswith(RECEIPT):
+            yield attempt
+
+
+def files_of(spool: Folder, attempt: int) -> list[str]:
+    """All files of an attempt, in the order in which they may be removed."""
+    return sorted((name for name in spool.names() if attempt_of(name) == attempt), key=removal_order)
+
+
+def read_answer(spool: Folder, attempt: int) -> tuple[Answer | None, str]:
+    """The complete answer of an attempt, if there is one; a note when its receipt had to be set aside.
+
+    Raises:
+        OSError: the spool cannot be read.
+        StoreError: a file cannot be set aside.
+    """
+    try:
+        answer = read_receipt(spool.read_bytes(f"{attempt}{RECEIPT}"))
+        if answer.attempt != attempt:
+            raise ValueError(f"it is of attempt {answer.attempt}")
+        if strange := [picture.file for picture in answer.pictures if attempt_of(picture.file) != attempt]:
+            raise ValueError(f"it names {strange[0]!r}")
+    except FileNotFoundError:
+        return None, ""
+    except ValueError as error:
+        kept = [set_aside(spool, name) for name in reversed(files_of(spool, attempt))]
+        return None, f"the receipt of attempt {attempt} cannot be used ({error}); its files are kept: {', '.join(kept)}"
+    return answer, ""
+
+
+def find_download(spool: Folder, attempt: int) -> Picture | None:
+    """The complete download of an attempt, if there is one.
+
+    Raises:
+        OSError: the spool cannot be read.
+    """
+    names = files_of(spool, attempt)
+    for name in names:
+        if name.endswith(PART) and mark_of(name) in names and (found := spool.stat(name)):
+            return Picture(name, found.st_size)
+    return None
+
+
+def sweep(spool: Folder, live: set[int]) -> list[str]:
+    """Remove what belongs to no attempt in `live`; sentences about what was set aside instead.
+
+    Raises:
+        OSError: a file cannot be looked at or removed.
+        StoreError: a file cannot be set aside.
+    """
+    attempts: dict[int, list[str]] = defaultdict(list)
+    for name in spool.names():
+        attempt = attempt_of(name)
+        if attempt is not None and attempt not in live:
+            attempts[attempt].append(name)
+    return [note for attempt, names in attempts.items() for note in _sweep_one(spool, attempt, names)]
+
+
+def _sweep_one(spool: Folder, attempt: int, names: list[str]) -> list[str]:
+    """Pictures that must stay first: a kill in between leaves what made them an answer, to be swept again."""
+    kept = [
+        set_aside(spool, name)
+        for name in names
+        if name.endswith(PART)
+        and (f"{attempt}{RECEIPT}" in names or mark_of(name) in names)
+        and _only_here(spool, name)
+    ]
+    for name in sorted(names, key=removal_order):
+        spool.remove(name)
+    return [
+        f"the ledger is done with attempt {attempt}, but its picture was only in the spool: see {at}" for at in kept
+    ]
+
+
+def _only_here(spool: Folder, name: str) -> bool:
+    """Whether a file has bytes and no second name in the output folder."""
+    found = spool.stat(name)
+    return found is not None and found.st_size > 0 and found.st_nlink < 2

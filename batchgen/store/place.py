@@ -1,0 +1,251 @@
+"""From the spool to the output folder: check, then one more name for the same bytes, never over another file.
+
+Safe at any kill: the spool keeps its name for the bytes until the ledger has the image, and placing again finds what
+an earlier try put there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+from batchgen.domain.errors import StoreError
+from batchgen.domain.wire import Damaged, Image
+from batchgen.store.folder import Folder, make_durable, trouble, write_all
+from batchgen.store.image import BadImage, Decoder, ImageFacts, examine
+from batchgen.store.layout import QUARANTINE
+from batchgen.store.naming import output_name, safe_path
+from batchgen.store.stream import PIECE
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
+_OTHER_NAMES = 100
+_claiming = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A file of the open spool."""
+
+    spool: Folder
+    file: str
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+        return self.spool.where(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where an image belongs.
+
+    Attributes:
+        path: below the output folder, without ending or revision, `/` as separator.
+        attempt: tells the image from another file that has its name already (`…-a57.png`).
+    """
+
+    path: str
+    revision: int
+    attempt: int
+
+
+def place(source: Path, output: Path, path: str, revision: int, attempt: int, decoder: Decoder) -> Image | Damaged:
+    """Check an image of the spool wholly and give it its name in the output folder. For one executor hop.
+
+    The source is durable already and stays where it is. The path is as in `Spot`.
+
+    Raises:
+        StoreError: the output folder cannot be used as asked; the spool keeps the bytes.
+    """
+    try:
+        with Folder.open(source.parent) as spool, Folder.open(output) as root:
+            return place_within(Spooled(spool, source.name), root, Spot(path, revision, attempt), decoder)
+    except OSError as error:
+        raise trouble(error, "open", output) from error
+
+
+def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) -> Image | Damaged:
+    """The same, with the two folders held open."""
+    try:
+        facts = _examine(source, decoder)
+    except BadImage as bad:
+        return Damaged(bad.reason, set_aside(source.spool, source.file))
+    except FileNotFoundError:
+        return _from_quarantine(source, decoder)
+    except OSError as error:
+        raise trouble(error, "read", source.path) from error
+    *parents, name = safe_path(spot.path)
+    way = _Descent(root, parents)
+    try:
+        final = _give_name(source, way.last, name, facts, spot)
+        way.make_durable()
+    except OSError as error:
+        raise trouble(error, "write the image to", way.last.path) from error
+    finally:
+        way.close()
+    return Image("/".join((*parents, final)), facts.sha256, facts.bytes, facts.width, facts.height, facts.format)
+
+
+def set_aside(spool: Folder, file: str) -> str:
+    """Move a file of the spool into its quarantine, over nothing; its name below the spool.
+
+    Raises:
+        StoreError: it cannot be moved.
+    """
+    try:
+        spool.make(QUARANTINE, 0o700)
+        with spool.child(QUARANTINE) as quarantine:
+            name = next(name for name in _variants(file) if quarantine.stat(name) is None)
+            spool.rename(file, name, quarantine)
+            quarantine.sync()
+    except OSError as error:
+        raise trouble(error, "set aside", spool.where(file)) from error
+    return f"{QUARANTINE}/{name}"
+
+
+def _variants(name: str) -> Iterator[str]:
+    yield name
+    for number in range(2, 1_000_000):
+        yield f"{name}.{number}"
+
+
+def _examine(source: Spooled, decoder: Decoder) -> ImageFacts:
+    with _closing(source.spool.read(source.file)) as fd:
+        return examine(fd, source.path, decoder)
+
+
+def _from_quarantine(source: Spooled, decoder: Decoder) -> Damaged:
+    """The verdict on a file that is not in the spool: an earlier try, which died before it was booked, moved it."""
+    kept = f"{QUARANTINE}/{source.file}"
+    try:
+        with source.spool.child(QUARANTINE) as quarantine:
+            _examine(Spooled(quarantine, source.file), decoder)
+    except BadImage as bad:
+        return Damaged(bad.reason, kept)
+    except FileNotFoundError:
+        return Damaged("its bytes are no longer in the spool", "")
+    except OSError as error:
+        raise trouble(error, "read", source.path) from error
+    return Damaged("it was set aside", kept)
+
+
+def _give_name(source: Spooled, folder: Folder, name: str, facts: ImageFacts, spot: Spot) -> str:
+    """Put the image under its name, or under the first of its other names that is free or holds it already."""
+    for number in range(_OTHER_NAMES):
+        suffix = "" if not number else f"-a{spot.attempt}" if number == 1 else f"-a{spot.attempt}-{number}"
+        final = output_name(name, facts.format, spot.revision, suffix)
+        try:
+            _put(source, folder, final, spot.attempt)
+        except FileExistsError:
+            if not _holds(folder, final, source, facts):
+                continue
+        return final
+    raise StoreError(f"{folder.path} has files under every name for {name}; move them away, then run again")
+
+
+def _put(source: Spooled, folder: Folder, final: str, attempt: int) -> None:
+    """A second name for the spool's file, which is durable; where there are no links, a durable copy."""
+    try:
+        source.spool.link(source.file, final, folder)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(source, folder, final, attempt)
+
+
+def _copy(source: Spooled, folder: Folder, final: str, attempt: int) -> None:
+    """Copy beside the final name, claim that name with an empty file, rename over it.
+
+    A kill between the last two leaves an empty file, which the next try takes for its own claim.
+    """
+    beside = f".batchgen-{attempt}.part"
+    with _closing(source.spool.read(source.file)) as ours, _closing(folder.create_anew(beside)) as copy:
+        while piece := os.read(ours, PIECE):
+            write_all(copy, piece)
+        make_durable(copy)
+    with _claiming:  # so that the empty file of another thread is never taken for one of the dead
+        taken = folder.stat(final)
+        if taken is None:
+            os.close(folder.create(final))
+        elif taken.st_size or not stat.S_ISREG(taken.st_mode):
+            folder.remove(beside)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), final)
+        folder.rename(beside, final)
+
+
+def _holds(folder: Folder, final: str, source: Spooled, facts: ImageFacts) -> bool:
+    """Whether a name is the very image already: put there by a try that died before it was booked."""
+    there = folder.stat(final)
+    if there is None or not stat.S_ISREG(there.st_mode) or there.st_size != facts.bytes:
+        return False
+    ours = source.spool.stat(source.file)
+    if ours is not None and (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) and there.st_ino:
+        return True
+    digest = sha256()
+    with _closing(folder.read(final)) as fd:
+        while piece := os.read(fd, PIECE):
+            digest.update(piece)
+    return digest.hexdigest() == facts.sha256
+
+
+@contextmanager
+def _closing(fd: int) -> Iterator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+class _Descent:
+    """The folders from the output folder down to an image's own, opened step by step and never through a link."""
+
+    def __init__(self, root: Folder, parents: list[str]) -> None:
+        self._root = root
+        self._opened: list[Folder] = []
+        self._grown: list[Folder] = []  # those in which a folder was made
+        try:
+            for name in parents:
+                self._step(name)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def last(self) -> Folder:
+        """The image's own folder."""
+        return self._opened[-1] if self._opened else self._root
+
+    def make_durable(self) -> None:
+        """The image's name, and every folder on the way to it that is new."""
+        self.last.sync()
+        for folder in reversed(self._grown):
+            folder.sync()
+
+    def close(self) -> None:
+        """Let go of all but the output folder."""
+        for folder in self._opened:
+            folder.close()
+        self._opened.clear()
+
+    def _step(self, name: str) -> None:
+        above = self.last
+        try:
+            if above.make(name):
+                self._grown.append(above)
+            self._opened.append(above.child(name))
+        except OSError as error:
+            where = above.where(name)
+            if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+                raise StoreError(
+                    f"{where} is not a folder of its own but a file or a link; move it away, then run again"
+                ) from error
+            raise trouble(error, "make the folder", where) from error

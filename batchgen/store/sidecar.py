@@ -1,0 +1,138 @@
+"""`images.jsonl` in the output folder: one line of JSON per delivered image, for people and other tools.
+
+The ledger is the book; this is a copy that can be read without it, so it is written after the ledger and not synced.
+After a kill a line may be missing or stand twice: the last one for a file holds. A file beside every image would cost
+as much as the image does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.domain.clock import stamp
+from batchgen.domain.errors import StoreError
+from batchgen.domain.money import usd_text
+from batchgen.domain.wire import Image
+from batchgen.store.folder import trouble, write_all
+
+NAME = "images.jsonl"
+_HEAD = b'{"key":'  # how every line of ours begins
+_TAIL = 64 * 1024
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What there is to say about one delivered image.
+
+    Attributes:
+        key: the prompt's id.
+        size: what the manifest asked for.
+        request_ids: header name and value.
+        cost: micro-dollars billed; None when not known.
+        created: seconds since the epoch.
+    """
+
+    key: str
+    size: str
+    sample: int
+    revision: int
+    image: Image
+    flags: tuple[str, ...]
+    route: str
+    model: str
+    attempt: int
+    request_ids: tuple[tuple[str, str], ...]
+    created: float
+    cost: int | None = None
+
+
+class Index:
+    """The open index of an output folder. One process at a time writes it."""
+
+    def __init__(self, fd: int, path: str) -> None:
+        self._fd = fd
+        self._path = path
+
+    @classmethod
+    def open(cls, output: Path) -> Index:
+        """Open the index, made if need be; a line torn by a kill is cut off.
+
+        Raises:
+            StoreError: it cannot be written, or is not ours.
+        """
+        path = os.fspath(output / NAME)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            fd = os.open(path, flags, 0o600)
+            try:
+                _mend(fd, path)
+            except BaseException:
+                os.close(fd)
+                raise
+        except OSError as error:
+            raise trouble(error, "open", path) from error
+        return cls(fd, path)
+
+    def add(self, line: Line) -> None:
+        """Append one image. Does not wait for the disk.
+
+        Raises:
+            NoRoom: the disk is full. No torn line is left.
+            StoreError: it cannot be written.
+        """
+        text = _text(line)
+        before = os.fstat(self._fd).st_size
+        try:
+            write_all(self._fd, text)
+        except OSError as error:
+            os.ftruncate(self._fd, before)
+            raise trouble(error, "write", self._path) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+def _text(line: Line) -> bytes:
+    image = line.image
+    record = {
+        "key": line.key,
+        "size": line.size,
+        "sample": line.sample,
+        "revision": line.revision,
+        "file": image.path,
+        "sha256": image.sha256,
+        "bytes": image.bytes,
+        "width": image.width,
+        "height": image.height,
+        "format": image.format,
+        "route": line.route,
+        "model": line.model,
+        "attempt": line.attempt,
+        "request_id": line.request_ids[0][1] if line.request_ids else "",
+        "cost": None if line.cost is None else usd_text(line.cost),
+        "flags": line.flags,
+        "created": stamp(line.created),
+    }
+    # A lone surrogate becomes \udXXX, which is how JSON writes it; nothing else can fail to encode.
+    return _encode(record).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _mend(fd: int, path: str) -> None:
+    """Cut off the line that a kill has torn, if it is one of ours."""
+    size = os.fstat(fd).st_size
+    start = max(0, size - _TAIL)
+    os.lseek(fd, start, os.SEEK_SET)
+    tail = os.read(fd, _TAIL)
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    if not torn:
+        return
+    if len(torn) == size > _TAIL or not torn.startswith(_HEAD[: len(torn)]):
+        raise StoreError(f"{path} is not an index that batchgen wrote; move it away, then run again")
+    os.ftruncate(fd, size - len(torn))

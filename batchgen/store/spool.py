@@ -1,0 +1,255 @@
+"""The spool: paid answers on disk that are not yet images in the output folder.
+
+It is the folder `.batchgen` in the output folder, on the same file system, readable by nobody else. An answer is
+`<attempt>-<index>.part` for each picture and then `<attempt>.json`, its receipt: with the receipt the answer is
+complete, without it nobody saw the whole of it. A download is complete with its mark `<attempt>-<index>.whole`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from batchgen.domain.clock import Clock
+from batchgen.domain.wire import Answer, Damaged, Image, Picture
+from batchgen.store.decode import DecodePool
+from batchgen.store.folder import Folder, trouble
+from batchgen.store.hops import Hops
+from batchgen.store.image import Decoder
+from batchgen.store.landing import land_answer, land_download
+from batchgen.store.layout import PART, RECEIPT, SPOOL, mark_of, removal_order
+from batchgen.store.leftovers import complete_answers, files_of, find_download, read_answer, sweep
+from batchgen.store.opening import open_output, open_spool
+from batchgen.store.owner import claim_spool
+from batchgen.store.place import Spooled, Spot, place_within, set_aside
+from batchgen.store.room import BALLAST, Room
+from batchgen.store.sink import SpoolSink
+
+__all__ = ["BALLAST", "SPOOL", "Spool", "SpoolSink"]
+
+_CLEAR_AT_ONCE = 64
+
+
+class Spool:
+    """The spool of one output folder, held open. Made by `Spool.open`; one event loop uses it.
+
+    Attributes:
+        output: the output folder, absolute.
+        notes: sentences about what it met and set right, for the person who watches; the caller may empty it.
+    """
+
+    def __init__(self, root: Folder, folder: Folder, hops: Hops, room: Room, decoder: Decoder | None) -> None:
+        self.output = Path(root.path)
+        self.notes: list[str] = []
+        self._root = root
+        self._folder = folder
+        self._hops = hops
+        self._room = room
+        self._own_decoder = None
+        if decoder is None:
+            decoder = self._own_decoder = DecodePool()
+        self._decoder = decoder
+        self._files: dict[int, tuple[str, ...]] = {}  # of complete answers, in the order in which they may go
+        self._cleared: deque[int] = deque()
+
+    @classmethod
+    def open(
+        cls,
+        output: Path,
+        ledger: Path,
+        ledger_id: str,
+        executor: Executor | None = None,
+        *,
+        clock: Clock,
+        ballast: int = BALLAST,
+        decoder: Decoder | None = None,
+    ) -> Spool:
+        """Open the spool of an output folder, made if need be, for the ledger that owns it.
+
+        `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies.
+        The executor has at most 8 threads for all that touches the disk; None makes own ones. `ballast` is bytes to
+        keep free beyond what is promised. The decoder takes JPEG and WebP; None makes an own pool of processes, which
+        start with the first such image.
+
+        Raises:
+            ForeignOutput: the output folder belongs to another ledger.
+            StoreError: the folder cannot be made or used.
+        """
+        output = output.absolute()
+        with ExitStack() as opened:
+            try:
+                root = opened.enter_context(open_output(output))
+                folder, notes = open_spool(root)
+                opened.enter_context(folder)
+                claim_spool(folder, output, ledger, ledger_id)
+            except OSError as error:
+                raise trouble(error, "use the output folder", output) from error
+            spool = cls(root, folder, Hops(executor), Room(root, clock, ballast), decoder)
+            opened.pop_all()
+        spool.notes += notes
+        return spool
+
+    def check_room(self, promised: int) -> None:
+        """Make sure that so many bytes can be written. Looks at the disk only now and then.
+
+        Raises:
+            NoRoom: they cannot.
+        """
+        self._room.check(promised)
+
+    def sink(self, attempt: int, index: int) -> SpoolSink:
+        """Where the bytes of one picture of an attempt go. A download takes an index no inline picture has."""
+        return SpoolSink(self._folder, self._hops.executor, attempt, f"{attempt}-{index}{PART}")
+
+    async def finish(self, answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
+        """Make an answer complete: its pictures and then its receipt, durable. Sinks it does not name are discarded.
+
+        Raises:
+            NoRoom: the disk is full.
+            StoreError: the spool cannot be written.
+        """
+        named = {picture.file for picture in answer.pictures}
+        kept = [sink for sink in sinks if sink.name in named]
+        if len(kept) < len(sinks):
+            self.discard(sink for sink in sinks if sink.name not in named)
+        for sink in kept:
+            sink.taken = True
+        await self._hops.run(land_answer, self._folder, answer, kept)
+        self._remember_answer(answer)
+
+    async def finish_download(self, sink: SpoolSink) -> Picture:
+        """Make a download complete and durable.
+
+        Raises:
+            NoRoom: the disk is full.
+            StoreError: the spool cannot be written.
+        """
+        sink.taken = True
+        await self._hops.run(land_download, self._folder, sink)
+        self._remember(sink.attempt, mark_of(sink.name), sink.name)
+        return Picture(sink.name, sink.size)
+
+    async def place(self, file: str, path: str, revision: int, attempt: int) -> Image | Damaged:
+        """Check a picture wholly and give it its name in the output folder; one executor hop. See `place.place`.
+
+        Raises:
+            StoreError: the output folder cannot be used as asked; the spool keeps the bytes.
+        """
+        return await self._hops.run(
+            place_within, Spooled(self._folder, file), self._root, Spot(path, revision, attempt), self._decoder
+        )
+
+    async def quarantine(self, file: str, reason: str) -> Damaged:
+        """Keep a file of the spool aside as damaged.
+
+        Raises:
+            StoreError: it cannot be moved.
+        """
+        return Damaged(reason, await self._hops.run(set_aside, self._folder, file))
+
+    def discard(self, sinks: Iterable[SpoolSink]) -> None:
+        """Give up what came so far, but not of a finished answer; files go when no thread writes to them any more."""
+        for sink in sinks:
+            if not sink.taken:
+                sink.when_quiet(partial(self._hops.start, self._remove_part, sink))
+
+    def receipts(self) -> Iterator[int]:
+        """The attempts whose answer is complete.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        with self._readable():
+            yield from complete_answers(self._folder)
+
+    def read_receipt(self, attempt: int) -> Answer | None:
+        """The complete answer of an attempt. One that cannot be read is set aside with its pictures, and noted.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        with self._readable():
+            answer, note = read_answer(self._folder, attempt)
+        if note:
+            self.notes.append(note)
+        if answer is not None:
+            self._remember_answer(answer)
+        return answer
+
+    def downloaded(self, attempt: int) -> Picture | None:
+        """The complete download of an attempt, if there is one.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        with self._readable():
+            picture = find_download(self._folder, attempt)
+        if picture is not None:
+            self._remember(attempt, mark_of(picture.file), picture.file)
+        return picture
+
+    def clear(self, attempt: int) -> None:
+        """Forget the answer of a settled attempt. Files go a little later, many at once; `sweep` finds what is left."""
+        self._cleared.append(attempt)
+        if len(self._cleared) == _CLEAR_AT_ONCE:
+            self._hops.start(self._remove_cleared)
+
+    def sweep(self, live: set[int]) -> None:
+        """Tidy up at the start: remove what belongs to no attempt in `live`, the attempts not yet settled.
+
+        Bytes of a complete answer that are nowhere else go to quarantine instead, and are noted.
+
+        Raises:
+            StoreError: the spool cannot be tidied.
+        """
+        self._hops.wait()
+        self._remove_cleared()
+        with self._readable():
+            self.notes += sweep(self._folder, live)
+
+    def close(self) -> None:
+        """Wait for the threads, remove what was cleared, let go of everything."""
+        self._hops.close()
+        self._remove_cleared()
+        if self._own_decoder is not None:
+            self._own_decoder.close()
+        self._folder.close()
+        self._root.close()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise trouble(error, "read", self._folder.path) from error
+
+    def _remember(self, attempt: int, *files: str) -> None:
+        before = self._files.get(attempt)
+        self._files[attempt] = tuple(sorted({*before, *files}, key=removal_order)) if before else files
+
+    def _remember_answer(self, answer: Answer) -> None:
+        self._remember(answer.attempt, f"{answer.attempt}{RECEIPT}", *(picture.file for picture in answer.pictures))
+
+    def _remove_part(self, sink: SpoolSink) -> None:
+        with self._noted():
+            sink.release()
+            self._folder.remove(sink.name)
+
+    def _remove_cleared(self) -> None:
+        while self._cleared:
+            with self._noted(), suppress(IndexError):  # another thread may have taken the last
+                attempt = self._cleared.popleft()
+                for name in self._files.pop(attempt, ()) or files_of(self._folder, attempt):
+                    self._folder.remove(name)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """What cannot be tidied now is said, and swept at the next start."""
+        try:
+            yield
+        except OSError as error:
+            self.notes.append(str(trouble(error, "tidy", self._folder.path)))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from batchgen.domain.errors import NoRoom, StoreError
+from batchgen.domain.wire import Image
+from batchgen.store.sidecar import NAME, Index, Line
+
+IMAGE = Image("Größe/mug.png", "ab" * 32, 1234, 2048, 1152, "png")
+
+
+def line(key: str = "MUG/01", cost: int | None = 30_000) -> Line:
+    return Line(
+        key=key,
+        size="2048x1152",
+        sample=1,
+        revision=2,
+        image=IMAGE,
+        flags=("downgraded",),
+        route="apiyi/gpt-image-2-vip",
+        model="gpt-image-2",
+        attempt=57,
+        request_ids=(("x-request-id", "req_1"), ("x-oneapi-request-id", "2")),
+        created=1_800_000_000.0,
+        cost=cost,
+    )
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(text) for text in (folder / NAME).read_text("utf-8").splitlines()]
+
+
+def test_index_has_one_line_per_image_with_all_there_is_to_say(tmp_path: Path) -> None:
+    index = Index.open(tmp_path)
+    index.add(line())
+    index.add(line("two", None))
+    index.close()
+    first, second = lines(tmp_path)
+    assert first == {
+        "key": "MUG/01",
+        "size": "2048x1152",
+        "sample": 1,
+        "revision": 2,
+        "file": "Größe/mug.png",
+        "sha256": "ab" * 32,
+        "bytes": 1234,
+        "width": 2048,
+        "height": 1152,
+        "format": "png",
+        "route": "apiyi/gpt-image-2-vip",
+        "model": "gpt-image-2",
+        "attempt": 57,
+        "request_id": "req_1",
+        "cost": "0.03",
+        "flags": ["downgraded"],
+        "created": "2027-01-15T08:00:00Z",
+    }
+    assert (second["key"], second["cost"]) == ("two", None)
+
+
+def test_index_goes_on_when_opened_again(tmp_path: Path) -> None:
+    for key in ("one", "two"):
+        index = Index.open(tmp_path)
+        index.add(line(key))
+        index.close()
+    assert [entry["key"] for entry in lines(tmp_path)] == ["one", "two"]
+
+
+def test_index_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    Index.open(tmp_path).close()
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("key", ["line\nbreak", "\u2028", "emoji 🎈", "\ud800 alone", '"quoted"', "\x1b[31m"])
+def test_index_line_is_one_line_of_json_when_the_key_is_odd(tmp_path: Path, key: str) -> None:
+    index = Index.open(tmp_path)
+    index.add(line(key))
+    index.close()
+    data = (tmp_path / NAME).read_bytes()
+    assert data.count(b"\n") == 1
+    assert json.loads(data)["key"] == key
+
+
+def test_index_loses_only_the_torn_line_when_killed_while_writing(tmp_path: Path) -> None:
+    index = Index.open(tmp_path)
+    index.add(line("one"))
+    index.add(line("two"))
+    index.close()
+    whole = (tmp_path / NAME).read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(first, len(whole)):
+        (tmp_path / NAME).write_bytes(whole[:length])
+        index = Index.open(tmp_path)
+        index.add(line("three"))
+        index.close()
+        assert [entry["key"] for entry in lines(tmp_path)] == ["one", "three"], length
+
+
+@pytest.mark.parametrize("data", [b"my notes", b"one\ntwo", b"x" * 100_000, b"{}"])
+def test_index_leaves_a_file_alone_when_it_is_not_ours(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(StoreError, match="not an index"):
+        Index.open(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == data
+
+
+def test_index_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"")
+    (tmp_path / NAME).symlink_to(elsewhere)
+    with pytest.raises(StoreError, match=r"images\.jsonl"):
+        Index.open(tmp_path)
+
+
+def test_index_leaves_no_torn_line_when_the_disk_is_full(tmp_path: Path) -> None:
+    index = Index.open(tmp_path)
+    index.add(line("one"))
+    size = os.stat(tmp_path / NAME).st_size  # noqa: PTH116
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
+    try:
+        with pytest.raises(NoRoom, match="make room"):
+            index.add(line("two"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    index.add(line("three"))
+    index.close()
+    assert [entry["key"] for entry in lines(tmp_path)] == ["one", "three"]
