@@ -1,0 +1,79 @@
+"""Which tasks may run now, and which were under way when the last run ended. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from batchgen.domain.model import Claim
+from batchgen.ledger import statements as sql
+from batchgen.ledger.records import Interrupted
+from batchgen.ledger.rows import dump, load_attempt, load_claims
+from batchgen.ledger.schema import attempt, job, task
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request for claims.
+
+    Attributes:
+        now: seconds since the epoch; retries scheduled later are left.
+        skip: tasks that the caller holds already.
+        only: as a JSON array, the prompt keys it is about; None for all.
+    """
+
+    job: int
+    count: int
+    now: float
+    skip: frozenset[int]
+    only: str | None
+
+
+def claim(connection: Connection, requests: Sequence[Wanted], _now: float) -> list[list[Claim]]:
+    """Tasks that may run: those never tried first, then retries that are due, each in order."""
+    return [_claims(connection, request.job, _ready(connection, request)) for request in requests]
+
+
+def next_due(
+    connection: Connection, requests: Sequence[tuple[int, float, str | None]], _now: float
+) -> list[float | None]:
+    """When the next retry after a moment is due, for (job, moment, prompt keys)."""
+    answers = []
+    for key, after, only in requests:
+        query = sql.NEXT_DUE if only is None else sql.NEXT_DUE_ONLY
+        answers.append(connection.execute(query, {"job": key, "after": after, "only": only}).scalar())
+    return answers
+
+
+def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> list[list[Interrupted]]:
+    """Tasks that are running although no run holds them, with the attempts that do."""
+    return [_interrupted(connection, key) for key in jobs]
+
+
+def _ready(connection: Connection, request: Wanted) -> list[int]:
+    values = {"job": request.job, "now": request.now, "most": request.count + len(request.skip), "only": request.only}
+    found: list[int] = []
+    for query in (sql.READY, sql.DUE) if request.only is None else (sql.READY_ONLY, sql.DUE_ONLY):
+        if len(found) < request.count:
+            keys = connection.execute(query, values).scalars()
+            found.extend(key for key in keys if key not in request.skip)
+    return found[: request.count]
+
+
+def _claims(connection: Connection, key: int, tasks: list[int]) -> list[Claim]:
+    if not tasks:
+        return []
+    parameters = connection.execute(select(job.c.parameters).where(job.c.id == key)).scalar_one()
+    claims = load_claims(key, parameters, connection.execute(sql.CLAIMS, {"tasks": dump(tasks)}))
+    order = {task: place for place, task in enumerate(tasks)}
+    return sorted(claims, key=lambda claim: order[claim.task])
+
+
+def _interrupted(connection: Connection, key: int) -> list[Interrupted]:
+    tasks = list(connection.execute(sql.IN_FLIGHT, {"job": key}).scalars())
+    query = select(attempt).join(task, task.c.attempt_id == attempt.c.id).where(task.c.id.in_(sql.listed("tasks")))
+    holders = {row.task_id: load_attempt(row) for row in connection.execute(query, {"tasks": dump(tasks)})}
+    return [Interrupted(claim, holders[claim.task]) for claim in _claims(connection, key, tasks)]

@@ -1,0 +1,135 @@
+"""What a person decides: again, no more, or what a lost answer cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, func, select, text, update
+from sqlalchemy.engine import Connection
+
+from batchgen.domain.errors import LedgerError
+from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.size import Size
+from batchgen.ledger import statements as sql
+from batchgen.ledger.rows import dump
+from batchgen.ledger.schema import job, prompt, task, variant
+
+Amounts = dict[tuple[Size, str], int]
+"""Tasks by (size, quality)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Tasks that a person means.
+
+    Attributes:
+        states: those to take; what the event does not allow is refused.
+        only: as a JSON array, the prompt keys; None for all.
+    """
+
+    job: int
+    event: Event
+    states: frozenset[TaskState]
+    only: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an attempt with an unknown charge turned out to cost.
+
+    Attributes:
+        billed: micro-dollars; 0 for `void`.
+        note: who says so, and why.
+    """
+
+    attempt: int
+    charge: Charge
+    billed: int
+    note: str
+
+
+def requeue(connection: Connection, choices: Sequence[Choice], now: float) -> list[Amounts]:
+    """Make tasks available again with their counters at zero, at the size first asked; how many by size and quality."""
+    return [_change(connection, choice, now) for choice in choices]
+
+
+def cancel(connection: Connection, choices: Sequence[Choice], now: float) -> list[int]:
+    """Want tasks no more; how many."""
+    return [sum(_change(connection, choice, now).values()) for choice in choices]
+
+
+def settle_unknown(connection: Connection, decisions: Sequence[Decision], _now: float) -> list[None]:
+    """Decide attempts whose charge was unknown, once.
+
+    Raises:
+        LedgerError: the attempt's charge is not unknown, or the decision is none.
+    """
+    for wanted in decisions:
+        if wanted.charge not in CHARGE_MOVES[Charge.UNKNOWN] or (wanted.charge is Charge.VOID and wanted.billed):
+            raise LedgerError(
+                f"attempt {wanted.attempt} cannot be settled as {wanted.charge} with {wanted.billed} micro-dollars"
+            )
+        facts = connection.execute(sql.BOOKED, {"attempts": dump([wanted.attempt])}).one_or_none()
+        row = {
+            "key": wanted.attempt,
+            "charge": wanted.charge.value,
+            "billed": wanted.billed,
+            "note": wanted.note,
+        }
+        if facts is None or sql.SETTLE_UNKNOWN.run(connection, [row]) != 1:
+            raise LedgerError(f"attempt {wanted.attempt} has no unknown charge that could be settled")
+        key, _reserved, _billed, doubt = facts
+        sql.MOVE.run(connection, [{"key": key, "less": 0, "bill": wanted.billed, "doubt": -doubt}])
+    return [None] * len(decisions)
+
+
+def choose(key: int, event: Event, states: Iterable[TaskState] | None, only: Iterable[str] | None) -> Choice:
+    """Tasks of a job that an event allows, or of these only those in some states and of some prompts.
+
+    Raises:
+        LedgerError: the event is not legal in one of the states.
+    """
+    legal = TRANSITIONS[event][0]
+    wanted = legal if states is None else frozenset(states)
+    if not wanted <= legal:
+        raise LedgerError(f"a task that is {min(wanted - legal)} cannot {event}")
+    return Choice(key, event, wanted, None if only is None else dump(sorted(only)))
+
+
+def amounts(connection: Connection, choice: Choice) -> Amounts:
+    """The tasks a choice is about, by size and quality."""
+    parameters = connection.execute(select(job.c.parameters).where(job.c.id == choice.job)).scalar()
+    if parameters is None:
+        raise LedgerError(f"the ledger has no job {choice.job}")
+    default = json.loads(parameters).get("quality") or ""
+    query = (
+        select(variant.c.width, variant.c.height, task.c.quality, func.count())
+        .join_from(task, variant, task.c.variant_id == variant.c.id)
+        .where(_chosen(choice))
+        .group_by(variant.c.width, variant.c.height, task.c.quality)
+    )
+    found: Amounts = {}
+    for width, height, quality, tasks in connection.execute(query, {"only": choice.only}):
+        place = (Size(width, height), quality or default)
+        found[place] = found.get(place, 0) + tasks
+    return found
+
+
+def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
+    found = amounts(connection, choice)
+    values = {"state": sql.target(choice.event), "scheduled_at": text("NULL"), "updated_at": now}
+    if choice.event is Event.REQUEUE:
+        values |= {"attempts": 0, "unknowns": 0, "reason": "", "send_width": None, "send_height": None}
+    if found:
+        connection.execute(update(task).where(_chosen(choice)).values(values), {"only": choice.only})
+    return found
+
+
+def _chosen(choice: Choice) -> ColumnElement[bool]:
+    condition = and_(task.c.job_id == choice.job, task.c.wanted == 1, sql.among(task.c.state, choice.states))
+    if choice.only is None:
+        return condition
+    keys = select(prompt.c.id).where(prompt.c.job_id == choice.job, prompt.c.key.in_(sql.listed("only")))
+    return and_(condition, task.c.prompt_id.in_(keys))

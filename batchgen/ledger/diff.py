@@ -1,0 +1,191 @@
+"""A plan compared with what the ledger has: new, changed, unchanged, removed. Nothing here writes."""
+
+# ruff: noqa: S608 - statements are composed of this program's own constants; values are always bound
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.engine import Connection
+
+from batchgen.domain.job import Difference, Plan
+from batchgen.domain.lifecycle import WAITING, TaskState
+from batchgen.domain.size import Size
+from batchgen.ledger.connect import empty_ledger, reading
+from batchgen.ledger.schema import job, variant
+from batchgen.ledger.staging import stage
+
+EXAMPLES = 5
+
+# Every task of the job, with its prompt and variant in the plan; `m.number` is NULL where the plan has it no more.
+_COMPARED = (
+    "FROM task t LEFT JOIN plan p ON p.prompt_id = t.prompt_id "
+    "LEFT JOIN member m ON m.variant_set = p.variant_set AND m.variant_id = t.variant_id WHERE t.job_id = :job"
+)
+_CENSUS = text(
+    "SELECT CASE WHEN m.number IS NULL THEN 'gone' WHEN t.own <> p.own THEN 'changed' "
+    "WHEN t.shared <> p.shared THEN 'shared' ELSE 'same' END AS change, t.state, t.wanted, t.variant_id, p.quality, "
+    f"count(*) AS tasks {_COMPARED} GROUP BY 1, 2, 3, 4, 5"
+)
+_PLANNED = text("SELECT variant_set, quality, count(*) FROM plan GROUP BY 1, 2")
+_GONE = text(
+    "SELECT count(*) FROM prompt WHERE job_id = :job AND wanted = 1 AND id NOT IN (SELECT prompt_id FROM plan)"
+)
+# In the order of the plan, and of the ledger: each stops as soon as it has enough.
+_EXAMPLES = {
+    "new": text(
+        "SELECT s.key FROM staged s WHERE EXISTS (SELECT 1 FROM member m WHERE m.variant_set = s.variant_set "
+        "AND NOT EXISTS (SELECT 1 FROM task t WHERE t.job_id = :job AND t.prompt_id = s.prompt_id "
+        "AND t.variant_id = m.variant_id)) "
+        "ORDER BY s.position LIMIT :most"
+    )
+} | {
+    change: text(
+        f"SELECT q.key FROM prompt q NOT INDEXED WHERE q.job_id = :job AND EXISTS (SELECT 1 {_COMPARED} "
+        f"AND t.prompt_id = q.id AND {condition}) ORDER BY q.id LIMIT :most"
+    )
+    for change, condition in {
+        "changed": "m.number IS NOT NULL AND t.own <> p.own",
+        "removed": "m.number IS NULL AND t.wanted = 1",
+        "rebuy": "m.number IS NOT NULL AND t.own = p.own AND t.shared <> p.shared AND t.state = 'completed'",
+    }.items()
+}
+_AS_RECORDED = text(
+    "SELECT state, variant_id, quality, count(*) AS tasks FROM task INDEXED BY ix_task_counts "
+    "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality"
+)
+
+
+def compare(path: Path, plan: Plan, *, rebuy: bool = False) -> Difference:
+    """What recording a plan would change, found without writing; a ledger that does not exist yet has nothing.
+
+    Args:
+        path: the ledger.
+        plan: not read when the ledger has recorded the very same source.
+        rebuy: also buy again what a job-wide key has changed.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    with reading(path) if path.exists() else empty_ledger() as connection:
+        found = known(connection, plan.job.name)
+        if found is not None and is_recorded(found, plan, rebuy=rebuy):
+            return as_recorded(connection, found, plan)
+        key = 0 if found is None else found.id
+        stage(connection, key, plan)
+        return difference(connection, key, plan, rebuy=rebuy, before=0 if found is None else found.prompts)
+
+
+def known(connection: Connection, name: str) -> Row[Any] | None:
+    """The row of a job, None when there is none of that name."""
+    return connection.execute(select(job).where(job.c.name == name)).one_or_none()
+
+
+def is_recorded(found: Row[Any], plan: Plan, *, rebuy: bool) -> bool:
+    """Whether a plan was recorded from the very same source, and nothing waits to be bought again."""
+    return bool(found.source_hash == plan.job.source_hash and not (rebuy and found.rebuy))
+
+
+def as_recorded(connection: Connection, found: Row[Any], plan: Plan) -> Difference:
+    """The difference to a plan that was recorded already: none, and what is left to do."""
+    sizes = {
+        key: Size(width, height)
+        for key, width, height in connection.execute(
+            select(variant.c.id, variant.c.width, variant.c.height).where(variant.c.job_id == found.id)
+        )
+    }
+    tally = _Tally(plan, sizes)
+    for state, variant_id, quality, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
+        tally.keep(TaskState(state), variant_id, quality, tasks)
+    return tally.total(unchanged=found.tasks - found.rebuy, rebuy=found.rebuy, prompts_before=found.prompts)
+
+
+def difference(connection: Connection, key: int, plan: Plan, *, rebuy: bool, before: int) -> Difference:
+    """Compare a staged plan with the tasks of a job.
+
+    Args:
+        connection: with the plan's temporary tables.
+        key: the job's number.
+        plan: for its variants.
+        rebuy: whether delivered tasks that a job-wide key has changed are bought again.
+        before: prompts the job wanted so far.
+    """
+    members = {(place, number): identity for place, number, identity in _members(connection)}
+    tally = _Tally(plan, {identity: plan.variants[number].size for (_, number), identity in members.items()})
+    missing = _planned(connection, members)
+    counts: Counter[str] = Counter()
+    for change, state, wanted, variant_id, quality, tasks in connection.execute(_CENSUS, {"job": key}):
+        if change == "gone":
+            counts["removed"] += tasks * wanted
+            continue
+        missing[variant_id, quality] -= tasks
+        again = change == "shared" and state == TaskState.COMPLETED
+        counts["rebuy" if again else "changed" if change == "changed" else "unchanged"] += tasks
+        if change == "changed" or (again and rebuy):
+            tally.buy(variant_id, quality, tasks)
+        else:
+            tally.keep(TaskState(state), variant_id, quality, tasks)
+    for (variant_id, quality), tasks in missing.items():
+        counts["new"] += tasks
+        tally.buy(variant_id, quality, tasks)
+    return tally.total(
+        **counts,
+        examples=_examples(connection, key, counts),
+        prompts_before=before,
+        prompts_gone=connection.execute(_GONE, {"job": key}).scalar_one(),
+    )
+
+
+class _Tally:
+    """Tasks counted by what becomes of them."""
+
+    def __init__(self, plan: Plan, sizes: dict[int, Size]) -> None:
+        self._sizes = sizes
+        self._quality = plan.job.parameters.quality or ""
+        self._buy: Counter[tuple[Size, str]] = Counter()
+        self._delivered = 0
+        self._waiting = 0
+
+    def buy(self, variant_id: int, quality: str, tasks: int) -> None:
+        if tasks:
+            self._buy[self._sizes[variant_id], quality or self._quality] += tasks
+
+    def keep(self, state: TaskState, variant_id: int, quality: str, tasks: int) -> None:
+        if state in WAITING:
+            self.buy(variant_id, quality, tasks)
+        elif state is TaskState.COMPLETED:
+            self._delivered += tasks
+        elif state in (TaskState.FAILED, TaskState.PARKED):
+            self._waiting += tasks
+
+    def total(self, **counts: Any) -> Difference:
+        return Difference(buy=dict(self._buy), delivered=self._delivered, waiting=self._waiting, **counts)
+
+
+def _members(connection: Connection) -> Sequence[Sequence[int]]:
+    return connection.exec_driver_sql("SELECT variant_set, number, variant_id FROM member ORDER BY 1, 2").all()
+
+
+def _planned(connection: Connection, members: dict[tuple[int, int], int]) -> Counter[tuple[int, str]]:
+    """Tasks of the plan by variant and own quality, without looking at each."""
+    sets: dict[int, list[int]] = {}
+    for (place, _), identity in members.items():
+        sets.setdefault(place, []).append(identity)
+    planned: Counter[tuple[int, str]] = Counter()
+    for place, quality, prompts in connection.execute(_PLANNED):
+        for identity in sets.get(place, ()):
+            planned[identity, quality] += prompts
+    return planned
+
+
+def _examples(connection: Connection, key: int, counts: Counter[str]) -> dict[str, list[str]]:
+    """A few prompt keys of each kind of change there is."""
+    return {
+        change: list(connection.execute(query, {"job": key, "most": EXAMPLES}).scalars())
+        for change, query in _EXAMPLES.items()
+        if counts[change]
+    }

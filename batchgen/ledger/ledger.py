@@ -1,0 +1,200 @@
+"""The ledger as the rest of the program sees it: one owner, and every change a whole transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from sqlalchemy import select, text
+from sqlalchemy.engine import Connection
+
+from batchgen.domain.clock import Clock
+from batchgen.domain.errors import LedgerError
+from batchgen.domain.job import Difference, Plan
+from batchgen.domain.lifecycle import Charge, Event, TaskState
+from batchgen.domain.model import Booking, Claim, Reservation, Settlement
+from batchgen.ledger import claims, decisions, recording, verbs
+from batchgen.ledger.connect import create_file
+from batchgen.ledger.database import Database, Verb
+from batchgen.ledger.decisions import Amounts, Choice, Decision, choose
+from batchgen.ledger.holder import Holder
+from batchgen.ledger.recording import Approve, Proposal
+from batchgen.ledger.records import Interrupted
+from batchgen.ledger.rows import dump
+from batchgen.ledger.schema import job, ledger
+
+# Within one commit bookings come first: they can only free what a reservation then may need.
+_BOOK: Verb[Booking, None] = Verb(0, verbs.book)
+_BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, verbs.book_and_settle)
+_SETTLE: Verb[Settlement, None] = Verb(2, verbs.settle)
+_RESERVE: Verb[Reservation, int | None] = Verb(3, verbs.reserve)
+_CLAIM: Verb[claims.Wanted, list[Claim]] = Verb(4, claims.claim)
+_NEXT_DUE: Verb[tuple[int, float, str | None], float | None] = Verb(5, claims.next_due)
+_INTERRUPTED: Verb[int, list[Interrupted]] = Verb(6, claims.interrupted)
+_SETTLE_UNKNOWN: Verb[Decision, None] = Verb(7, decisions.settle_unknown)
+_REQUEUE: Verb[Choice, Amounts] = Verb(8, decisions.requeue)
+_CANCEL: Verb[Choice, int] = Verb(9, decisions.cancel)
+
+
+def _number(connection: Connection, names: Sequence[str], _now: float) -> list[int | None]:
+    return [connection.execute(select(job.c.id).where(job.c.name == name)).scalar() for name in names]
+
+
+def _name(connection: Connection, asked: Sequence[None], _now: float) -> list[str]:
+    new = "INSERT INTO ledger SELECT 1, lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM ledger)"
+    connection.execute(text(new))
+    return [connection.execute(select(ledger.c.name)).scalar_one() for _ in asked]
+
+
+_PROPOSE: Verb[tuple[Plan, bool], Proposal] = Verb(20, recording.propose)
+_ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
+_DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
+_NUMBER: Verb[str, int | None] = Verb(11, _number)
+_NAME: Verb[None, str] = Verb(12, _name)
+
+
+class Ledger:
+    """The books of every job in one file. Made by `open`; one process has it at a time.
+
+    What a run does per task is awaited; what is done before and after a run blocks. Every method raises `LedgerError`
+    when the file fails it. Who is cancelled while waiting loses the answer, not the write.
+
+    Attributes:
+        name: random, made with the file; a spool names the ledger it belongs to by it.
+    """
+
+    def __init__(self, path: Path, clock: Clock, busy: float) -> None:
+        self.path = path
+        with ExitStack() as opened:
+            opened.callback(Holder(path, clock.now()).release)
+            self._database = Database(path, clock, busy)
+            opened.callback(self._database.close)
+            self.name = self._database.call(_NAME, None)
+            self._opened = opened.pop_all()
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock, *, busy: float = 5.0) -> Ledger:
+        """Open a ledger to write, making it or bringing its schema up to date where needed.
+
+        Args:
+            path: the file; its folder is made.
+            clock: for stamps.
+            busy: seconds to wait for a lock that another program holds.
+
+        Raises:
+            LedgerInUse: another run has it; the message says which.
+            LedgerError: it is no ledger, a newer one, locked, or cannot be written.
+        """
+        create_file(path)
+        return cls(path, clock, busy)
+
+    def close(self) -> None:
+        """Commit what still waits and let go of the file."""
+        self._opened.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- before a run -------------------------------------------------------------------------------------------------
+
+    def record(self, plan: Plan, *, rebuy: bool = False, approve: Approve | None = None) -> Difference:
+        """Bring the job to what a plan wants; its prompts are not read when the very same source is recorded. Blocks.
+
+        Args:
+            plan: its prompts are read once, as a stream.
+            rebuy: buy delivered images again that a job-wide key has changed.
+            approve: is told of the difference before anything is written, in the caller's thread and with nothing
+                locked; when it raises, nothing has changed.
+
+        Raises:
+            LedgerError: interrupted tasks of the job have not been recovered yet.
+        """
+        proposal = self._database.call(_PROPOSE, (plan, rebuy))
+        try:
+            if approve is not None:
+                approve(proposal.difference)
+        except BaseException:
+            self._database.call(_DISCARD, proposal)
+            raise
+        self._database.call(_ACCEPT, proposal)
+        return proposal.difference
+
+    def job(self, name: str) -> int:
+        """The number of a job. Blocks."""
+        found = self._database.call(_NUMBER, name)
+        if found is None:
+            raise LedgerError(f"the ledger {self.path} has no job named {name}")
+        return found
+
+    async def interrupted(self, job: int) -> list[Interrupted]:
+        """Tasks under way without anyone to hold them, for recovery."""
+        return await self._database.do(_INTERRUPTED, job)
+
+    # --- during a run -------------------------------------------------------------------------------------------------
+
+    async def claim(
+        self, job: int, count: int, now: float, skip: Collection[int] = (), only: frozenset[str] | None = None
+    ) -> list[Claim]:
+        """Tasks that may run: available ones first, then retries that are due. Nothing is written.
+
+        Args:
+            job: its number.
+            count: at most so many.
+            now: seconds since the epoch.
+            skip: tasks the caller has claimed and not reserved yet.
+            only: prompt keys; None for all.
+        """
+        wanted = claims.Wanted(job, count, now, frozenset(skip), None if only is None else dump(sorted(only)))
+        return await self._database.do(_CLAIM, wanted)
+
+    async def next_due(self, job: int, after: float = 0.0, only: frozenset[str] | None = None) -> float | None:
+        """When the first retry scheduled later than `after` is due; None when there is none."""
+        return await self._database.do(_NEXT_DUE, (job, after, None if only is None else dump(sorted(only))))
+
+    async def reserve(self, reservation: Reservation) -> int | None:
+        """Write an attempt down, set its money aside, take the task. The attempt's number; None: not in the budget.
+
+        Raises:
+            StaleClaim: the task does not wait to run any more, or its revision is another.
+        """
+        return await self._database.do(_RESERVE, reservation)
+
+    async def book(self, booking: Booking) -> None:
+        """Write down what an attempt cost, whoever holds its task now. The same again is no harm, another an error."""
+        await self._database.do(_BOOK, booking)
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Move a task on, through its fence, once its attempt is booked.
+
+        Raises:
+            StaleClaim: the attempt does not hold the task any more.
+        """
+        await self._database.do(_SETTLE, settlement)
+
+    async def book_and_settle(self, booking: Booking, settlement: Settlement) -> None:
+        """Both in one transaction.
+
+        Raises:
+            StaleClaim: the attempt does not hold the task any more; its money is booked all the same.
+        """
+        await self._database.do(_BOOK_AND_SETTLE, (booking, settlement))
+
+    # --- a person decides ---------------------------------------------------------------------------------------------
+
+    def requeue(
+        self, job: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
+    ) -> Amounts:
+        """Make failed, parked or cancelled tasks available again; how many by (size, quality). Blocks."""
+        return self._database.call(_REQUEUE, choose(job, Event.REQUEUE, states, only))
+
+    def cancel(self, job: int, only: Iterable[str] | None = None) -> int:
+        """Want the rest of a job no more; how many tasks. Blocks."""
+        return self._database.call(_CANCEL, choose(job, Event.CANCEL, None, only))
+
+    def settle_unknown(self, attempt: int, charge: Charge, billed: int, note: str) -> None:
+        """Decide what a lost answer cost, once: `billed` micro-dollars, or `void`. Blocks."""
+        self._database.call(_SETTLE_UNKNOWN, Decision(attempt, charge, billed, note))

@@ -1,0 +1,184 @@
+"""What the books say, for the commands that only look. Nothing here can write: the file is opened read-only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from batchgen.domain.errors import LedgerError
+from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.lifecycle import Event, TaskState
+from batchgen.domain.model import Kind
+from batchgen.domain.size import Size
+from batchgen.ledger import queries
+from batchgen.ledger import statements as sql
+from batchgen.ledger.connect import reading
+from batchgen.ledger.decisions import Amounts, amounts, choose
+from batchgen.ledger.records import AttemptRow, Count, ImageRow, JobRow, Problem, Spending, TaskRow
+from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
+from batchgen.ledger.schema import attempt, image, job, ledger, prompt, task, variant
+
+BATCH = 1_000  # rows fetched at a time, however many there are
+
+
+class Reader:
+    """One consistent moment of a ledger; made anew for each look, so that the writer is never held up for long.
+
+    To be used in a `with` block; within it, what goes wrong with the file is a `LedgerError`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name the file.
+
+        Args:
+            path: the ledger; opened by `with`, which raises `LedgerError` when there is none of this schema.
+        """
+        self.path = path
+        self._open = ExitStack()
+
+    def __enter__(self) -> Reader:
+        self._connection = self._open.enter_context(reading(self.path))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def name(self) -> str:
+        """The random name that spools know the ledger by."""
+        return str(self._connection.execute(select(ledger.c.name)).scalar_one())
+
+    def jobs(self) -> list[JobRow]:
+        """Every job, oldest first."""
+        found = self._connection.execute(select(job).order_by(job.c.id)).mappings().all()
+        return [self._job(dict(row)) for row in found]
+
+    def job(self, name: str) -> JobRow:
+        """One job.
+
+        Raises:
+            LedgerError: there is none of that name; the message lists those there are.
+        """
+        found = self._connection.execute(select(job).where(job.c.name == name)).mappings().one_or_none()
+        if found is None:
+            names = ", ".join(self._connection.execute(select(job.c.name).order_by(job.c.id)).scalars()) or "none"
+            raise LedgerError(f"the ledger {self.path} has no job named {name}; it has: {names}")
+        return self._job(dict(found))
+
+    def counts(self, key: int) -> list[Count]:
+        """Tasks that the manifest wants, by size, quality and state."""
+        sizes = {row.id: Size(row.width, row.height) for row in self._connection.execute(select(variant))}
+        default = self._default_quality(key)
+        found: dict[tuple[Size, str, TaskState], int] = {}
+        for state, variant_id, quality, tasks in self._connection.execute(queries.COUNTS, {"job": key}):
+            place = (sizes[variant_id], quality or default, TaskState(state))
+            found[place] = found.get(place, 0) + tasks
+        return [Count(*place, tasks) for place, tasks in sorted(found.items())]
+
+    def spending(self, key: int) -> list[Spending]:
+        """Calls and money by route, size sent and outcome. Looks at every attempt of the job."""
+        found = self._connection.execute(queries.SPENDING, {"job": key})
+        return [
+            Spending(route, size, None if outcome is None else Kind(outcome), calls, billed, unknown)
+            for route, size, outcome, calls, billed, unknown in found
+        ]
+
+    def tasks(
+        self,
+        key: int,
+        states: Iterable[TaskState] | None = None,
+        keys: Iterable[str] | None = None,
+        limit: int | None = None,
+        *,
+        removed: bool = False,
+    ) -> Iterator[TaskRow]:
+        """Tasks in the manifest's order, as a stream.
+
+        Args:
+            key: the job's number.
+            states: only these.
+            keys: only these prompts.
+            limit: at most so many.
+            removed: also those that the manifest has no more.
+        """
+        query = queries.TASKS.where(task.c.job_id == key).order_by(prompt.c.position, task.c.variant_id).limit(limit)
+        if not removed:
+            query = query.where(task.c.wanted == 1)
+        if states is not None:
+            query = query.where(sql.among(task.c.state, states))
+        if keys is not None:
+            query = query.where(prompt.c.key.in_(sql.listed("keys")))
+        values = {} if keys is None else {"keys": dump(sorted(keys))}
+        return map(load_task, self._stream(query, values))
+
+    def flagged(self, key: int) -> Iterator[TaskRow]:
+        """Tasks whose image is not what was asked for at first: downgraded, or of other dimensions; as a stream."""
+        query = queries.FLAGGED.where(task.c.job_id == key, task.c.wanted == 1)
+        return map(load_task, self._stream(query.order_by(prompt.c.position, task.c.variant_id)))
+
+    def find(self, reference: str, name: str | None = None) -> list[TaskRow]:
+        """The tasks somebody means by a number, a prompt's key, `key/size` or `key/size/sample`, of all jobs or one."""
+        query = queries.TASKS.where(queries.meant(reference)).order_by(
+            task.c.job_id, prompt.c.position, task.c.variant_id
+        )
+        if name is not None:
+            query = query.where(job.c.name == name)
+        return [load_task(row) for row in self._connection.execute(query)]
+
+    def attempts(self, key: int) -> list[AttemptRow]:
+        """Every attempt at a task, in order."""
+        query = select(attempt).where(attempt.c.task_id == key).order_by(attempt.c.id)
+        return [load_attempt(row) for row in self._connection.execute(query)]
+
+    def images(self, key: int | None = None) -> Iterator[ImageRow]:
+        """Every image delivered, of all revisions, as a stream; of one job or of all."""
+        query = select(image).order_by(image.c.id)
+        return map(load_image, self._stream(query if key is None else query.where(image.c.job_id == key)))
+
+    def problems(self, key: int | None = None) -> Iterator[Problem]:
+        """Calls that ended without an image: refusals, lost answers, damage, errors; as a stream."""
+        return self._problems(queries.PROBLEMS, key)
+
+    def unknowns(self, key: int | None = None) -> Iterator[Problem]:
+        """Calls of which nobody knows yet what they cost; as a stream."""
+        return self._problems(queries.UNKNOWNS, key)
+
+    def waiting(
+        self, key: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
+    ) -> Amounts:
+        """What `Ledger.requeue` would make available, by (size, quality)."""
+        return amounts(self._connection, choose(key, Event.REQUEUE, states, only))
+
+    def _problems(self, query: Select[Any], key: int | None) -> Iterator[Problem]:
+        for row in self._stream(query if key is None else query.where(attempt.c.job_id == key)):
+            prompt_key, width, height, sample, state, *facts = row
+            yield Problem(prompt_key, Size(width, height), sample, TaskState(state), load_attempt(facts))
+
+    def _stream(self, query: Select[Any], values: dict[str, Any] | None = None) -> Iterator[Any]:
+        return iter(self._connection.execute(query, values or {}).yield_per(BATCH))
+
+    def _default_quality(self, key: int) -> str:
+        parameters = self._connection.execute(select(job.c.parameters).where(job.c.id == key)).scalar_one()
+        return json.loads(parameters).get("quality") or ""
+
+    def _job(self, row: dict[str, Any]) -> JobRow:
+        found = self._connection.execute(queries.STATES, {"job": row["id"]}).all()
+        return JobRow(
+            **row
+            | {
+                "manifest": Path(row["manifest"]),
+                "output": Path(row["output"]),
+                "parameters": Parameters(**json.loads(row["parameters"])),
+                "limits": Limits(**json.loads(row["limits"])),
+                "downgrade": bool(row["downgrade"]),
+                "states": {TaskState(state): tasks for wanted, state, tasks in found if wanted},
+                "removed": sum(tasks for wanted, _, tasks in found if not wanted),
+            }
+        )

@@ -1,0 +1,236 @@
+"""What the ledger hands out: its rows as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.lifecycle import Charge, TaskState
+from batchgen.domain.model import Claim, Kind
+from batchgen.domain.size import Size
+from batchgen.domain.wire import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job and where it stands.
+
+    Attributes:
+        billed: micro-dollars known to be spent.
+        unknown: micro-dollars that lost answers may have cost at most.
+        reserved: micro-dollars set aside for calls under way.
+        prompts: prompts of the manifest as last recorded.
+        tasks: images of the manifest as last recorded.
+        rebuy: delivered tasks that a job-wide key has changed since.
+        states: tasks of the manifest by state; states without tasks are left out.
+        removed: tasks the manifest no longer has.
+        created_at: seconds since the epoch, like `updated_at`.
+    """
+
+    id: int
+    name: str
+    route: str
+    model: str
+    manifest: Path
+    output: Path
+    parameters: Parameters
+    limits: Limits
+    downgrade: bool
+    source_hash: str
+    billed: int
+    unknown: int
+    reserved: int
+    prompts: int
+    tasks: int
+    rebuy: int
+    created_at: float
+    updated_at: float
+    states: Mapping[TaskState, int]
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """An image as it was delivered; fields as in `batchgen.domain.wire.Image`.
+
+    Attributes:
+        flags: `size_mismatch`, `downgraded`.
+    """
+
+    id: int
+    task: int
+    job: int
+    attempt: int
+    revision: int
+    path: str
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+    flags: tuple[str, ...]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task with its prompt, its variant and its latest image.
+
+    Attributes:
+        wanted: whether the manifest, as last recorded, still has it.
+        send_size: what the next attempt asks for; differs from `size` after a downgrade.
+        quality: what is asked, "" when the gateway chooses.
+        path: output path below the output folder, without ending or revision.
+        image: of this revision or, while that is not delivered, of an earlier one.
+        billed: micro-dollars known to be spent on it, over all revisions.
+        unknown: micro-dollars its lost answers may have cost at most.
+    """
+
+    id: int
+    job: int
+    job_name: str
+    key: str
+    text: str
+    size: Size
+    send_size: Size
+    sample: int
+    quality: str
+    path: str
+    state: TaskState
+    wanted: bool
+    revision: int
+    attempts: int
+    unknowns: int
+    calls: int
+    scheduled_at: float | None
+    reason: str
+    updated_at: float
+    billed: int
+    unknown: int
+    image: ImageRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One paid call, as the books have it; fields as in `Reservation` and `Booking` of `batchgen.domain.model`.
+
+    Attributes:
+        number: counts from 1 within the task's revision.
+        outcome: None while the call is under way.
+        billed: micro-dollars; for an unknown charge the best guess.
+        settled_note: who settled an unknown charge, and why.
+    """
+
+    id: int
+    task: int
+    job: int
+    revision: int
+    number: int
+    charge: Charge
+    outcome: Kind | None
+    estimated: int | None
+    reserved: int
+    billed: int
+    provider: str
+    route: str
+    group: str
+    model: str
+    endpoint: str
+    base_url: str
+    size_asked: str
+    size_sent: str
+    quality: str
+    request_hash: str
+    price_basis: str
+    billing_unit: str
+    key_fingerprint: str
+    reserved_at: float
+    queued_for: float
+    detail: str
+    status: int
+    request_ids: tuple[tuple[str, str], ...]
+    usage: Usage | None
+    outputs: int
+    effective: tuple[tuple[str, str], ...]
+    url: str
+    url_expires: float
+    sent_at: float
+    first_byte: float
+    total: float
+    finished_at: float
+    settled_note: str
+
+    @property
+    def at_most(self) -> int:
+        """Micro-dollars it may have cost: what is billed, or while that is open what was set aside."""
+        match self.charge:
+            case Charge.BILLED:
+                return self.billed
+            case Charge.VOID:
+                return 0
+            case _:
+                return max(self.billed, self.reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A task that was under way when its run ended, and the attempt that holds it."""
+
+    claim: Claim
+    attempt: AttemptRow
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Calls of one route, size and outcome, and their money.
+
+    Attributes:
+        outcome: None for calls under way.
+        billed: micro-dollars known to be spent.
+        unknown: micro-dollars that may have been spent at most.
+    """
+
+    route: str
+    size: str
+    outcome: Kind | None
+    calls: int
+    billed: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Tasks of one size, quality and state."""
+
+    size: Size
+    quality: str
+    state: TaskState
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A call that did not bring what was asked, and whose it was."""
+
+    key: str
+    size: Size
+    sample: int
+    state: TaskState
+    attempt: AttemptRow
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that should not be.
+
+    Attributes:
+        check: which rule, in one word: `sums`, `images`, `fence`, `counters`, `file`.
+        where: the job's name, a task or an attempt; "" for the whole ledger.
+        detail: what is wrong.
+    """
+
+    check: str
+    where: str
+    detail: str

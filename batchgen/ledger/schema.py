@@ -1,0 +1,247 @@
+"""The tables of the ledger. Every state, charge and outcome they admit comes from the domain's own tables.
+
+Identity is ordered integers (`job_id`, `prompt_id`, `variant_id`); content hashes are kept on the task and never
+indexed, so that a million tasks go in at the speed of one `INSERT … SELECT`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from batchgen.domain.lifecycle import Charge, TaskState
+from batchgen.domain.model import Kind
+
+HEAD = "0001"
+"""The revision of `migrations/` that makes these tables."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def one_of(column: str, values: type[StrEnum]) -> str:
+    """SQL that holds when a column has one of an enumeration's values."""
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
+
+
+def _number(name: str, *, least: int = 0) -> tuple[Column[int], CheckConstraint]:
+    return Column(name, Integer, nullable=False), CheckConstraint(f"{name} >= {least}", name=name)
+
+
+def _flag(name: str) -> tuple[Column[int], CheckConstraint]:
+    return Column(name, Integer, nullable=False), CheckConstraint(f"{name} IN (0, 1)", name=name)
+
+
+def _text(name: str, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=None if default is None else text(f"'{default}'"))
+
+
+def _stamp(name: str, *, nullable: bool = False) -> Column[float]:
+    return Column(name, Float, nullable=nullable)
+
+
+def _key() -> Column[int]:
+    return Column("id", Integer, primary_key=True)
+
+
+def _refers(table: str) -> Column[int]:
+    return Column(f"{table}_id", Integer, ForeignKey(f"{table}.id"), nullable=False)
+
+
+# One row: which ledger this is. Spools name it, so that a run never finds another ledger's answers.
+ledger = Table(
+    "ledger",
+    metadata,
+    _key(),
+    _text("name"),
+    CheckConstraint("id = 1", name="single"),
+)
+
+# `billed`, `unknown` and `reserved` are running sums over the job's attempts, moved in the attempt's own transaction;
+# `prompts`, `tasks` and `rebuy` are what the last comparison with the manifest left.
+job = Table(
+    "job",
+    metadata,
+    _key(),
+    Column("name", Text, nullable=False),
+    _text("route"),
+    _text("model"),
+    _text("parameters"),
+    _text("manifest"),
+    _text("output"),
+    _text("source_hash"),
+    _text("limits"),
+    *_flag("downgrade"),
+    *_number("billed"),
+    *_number("unknown"),
+    *_number("reserved"),
+    *_number("prompts"),
+    *_number("tasks"),
+    *_number("rebuy"),
+    _stamp("created_at"),
+    _stamp("updated_at"),
+    UniqueConstraint("name"),
+)
+
+prompt = Table(
+    "prompt",
+    metadata,
+    _key(),
+    _refers("job"),
+    *_number("position"),
+    _text("key"),
+    _text("text"),
+    _text("path"),
+    _text("overrides"),
+    *_flag("wanted"),
+    UniqueConstraint("job_id", "key"),
+)
+
+variant = Table(
+    "variant",
+    metadata,
+    _key(),
+    _refers("job"),
+    _text("size"),
+    *_number("width"),
+    *_number("height"),
+    *_number("sample"),
+    UniqueConstraint("job_id", "width", "height", "sample"),
+)
+
+# `own` and `shared` are the hashes at this revision; `quality` is what the prompt sets itself ("" leaves the job's).
+# `attempt_id` is the fence: only who holds it settles the task. It has no foreign key, because the two tables refer to
+# each other; `verify` checks it.
+task = Table(
+    "task",
+    metadata,
+    _key(),
+    _refers("job"),
+    _refers("prompt"),
+    _refers("variant"),
+    _text("state"),
+    *_flag("wanted"),
+    *_number("revision", least=1),
+    Column("own", Integer, nullable=False),
+    Column("shared", Integer, nullable=False),
+    _text("quality", ""),
+    Column("send_width", Integer),
+    Column("send_height", Integer),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("unknowns", Integer, nullable=False, server_default=text("0")),
+    Column("calls", Integer, nullable=False, server_default=text("0")),
+    _stamp("scheduled_at", nullable=True),
+    Column("attempt_id", Integer),
+    _text("reason", ""),
+    _stamp("updated_at"),
+    UniqueConstraint("job_id", "prompt_id", "variant_id"),
+    CheckConstraint(one_of("state", TaskState), name="state"),
+    CheckConstraint("(state = 'running') = (attempt_id IS NOT NULL)", name="fence"),
+    CheckConstraint("(state = 'retryable') = (scheduled_at IS NOT NULL)", name="scheduled"),
+    CheckConstraint("(send_width IS NULL) = (send_height IS NULL)", name="send_size"),
+    CheckConstraint("attempts >= 0 AND unknowns >= 0 AND calls >= attempts", name="counters"),
+)
+
+# The conditions of the partial indexes: SQLite uses such an index only where a query repeats these very words.
+CLAIMABLE = "state = 'available' AND wanted = 1"
+RETRYABLE = "state = 'retryable' AND wanted = 1"
+RUNNING = "state = 'running'"
+UNKNOWN = "charge = 'unknown'"
+PROBLEM = "outcome <> 'delivered'"
+FLAGGED = "flags <> ''"
+
+Index("ix_task_claimable", task.c.job_id, sqlite_where=text(CLAIMABLE))
+Index("ix_task_retryable", task.c.job_id, task.c.scheduled_at, sqlite_where=text(RETRYABLE))
+Index("ix_task_running", task.c.job_id, sqlite_where=text(RUNNING))
+Index("ix_task_counts", task.c.job_id, task.c.wanted, task.c.state, task.c.variant_id, task.c.quality)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _key(),
+    _refers("task"),
+    _refers("job"),
+    *_number("revision", least=1),
+    *_number("number", least=1),
+    _text("charge"),
+    Column("outcome", Text),
+    Column("estimated", Integer),
+    *_number("reserved"),
+    Column("billed", Integer, nullable=False, server_default=text("0")),
+    _text("provider"),
+    _text("route"),
+    _text("group_name"),
+    _text("model"),
+    _text("endpoint"),
+    _text("base_url"),
+    _text("size_asked"),
+    _text("size_sent"),
+    _text("quality"),
+    _text("request_hash"),
+    _text("price_basis"),
+    _text("billing_unit"),
+    _text("key_fingerprint"),
+    _stamp("reserved_at"),
+    Column("queued_for", Float, nullable=False),
+    _text("detail", ""),
+    Column("status", Integer, nullable=False, server_default=text("0")),
+    _text("request_ids", "[]"),
+    Column("usage", Text),
+    Column("outputs", Integer, nullable=False, server_default=text("0")),
+    _text("effective", "[]"),
+    _text("url", ""),
+    Column("url_expires", Float, nullable=False, server_default=text("0")),
+    Column("sent_at", Float, nullable=False, server_default=text("0")),
+    Column("first_byte", Float, nullable=False, server_default=text("0")),
+    Column("total", Float, nullable=False, server_default=text("0")),
+    Column("finished_at", Float, nullable=False, server_default=text("0")),
+    _text("settled_note", ""),
+    UniqueConstraint("task_id", "revision", "number"),
+    CheckConstraint(one_of("charge", Charge), name="charge"),
+    CheckConstraint(f"outcome IS NULL OR {one_of('outcome', Kind)}", name="outcome"),
+    CheckConstraint("(charge = 'reserved') = (outcome IS NULL)", name="booked"),
+    CheckConstraint("billed >= 0 AND (billed = 0 OR charge IN ('billed', 'unknown'))", name="billed"),
+)
+Index("ix_attempt_unknown", attempt.c.job_id, sqlite_where=text(UNKNOWN))
+Index("ix_attempt_problem", attempt.c.job_id, sqlite_where=text(PROBLEM))
+
+image = Table(
+    "image",
+    metadata,
+    _key(),
+    _refers("task"),
+    _refers("job"),
+    _refers("attempt"),
+    *_number("revision", least=1),
+    _text("path"),
+    _text("sha256"),
+    *_number("bytes", least=1),
+    *_number("width", least=1),
+    *_number("height", least=1),
+    _text("format"),
+    _text("flags"),
+    _stamp("created_at"),
+    UniqueConstraint("attempt_id"),
+    UniqueConstraint("task_id", "revision"),
+)
+Index("ix_image_flagged", image.c.job_id, sqlite_where=text(FLAGGED))

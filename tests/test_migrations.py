@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect
+
+from batchgen.domain.clock import SystemClock
+from batchgen.domain.errors import LedgerError
+from batchgen.ledger import migrate
+from batchgen.ledger.connect import reading_engine, writing_engine
+from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.reading import Reader
+from batchgen.ledger.schema import HEAD, metadata
+from tests.ledger_help import spoil
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.db"
+    with writing_engine(path, 1.0).connect() as connection:
+        migrate.to_head(connection)
+    return path
+
+
+def shape(connection: Connection) -> dict[str, object]:
+    """All that a schema consists of, whatever the order it was written in."""
+    found = inspect(connection)
+    tables = [table for table in found.get_table_names() if table != "alembic_version"]
+    columns = {
+        table: [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in found.get_columns(table)]
+        for table in tables
+    }
+    checks = {table: sorted((c["name"], c["sqltext"]) for c in found.get_check_constraints(table)) for table in tables}
+    unique = {
+        table: sorted((c["name"], *c["column_names"]) for c in found.get_unique_constraints(table)) for table in tables
+    }
+    keys = {
+        table: sorted(
+            (c["name"], *c["constrained_columns"], c["referred_table"]) for c in found.get_foreign_keys(table)
+        )
+        for table in tables
+    }
+    primary = {table: found.get_pk_constraint(table)["name"] for table in tables}
+    indexes = sorted(
+        connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").scalars()
+    )
+    return {
+        "columns": columns,
+        "checks": checks,
+        "unique": unique,
+        "keys": keys,
+        "primary": primary,
+        "indexes": indexes,
+    }
+
+
+def test_upgrade_from_empty_makes_exactly_the_tables_of_the_program(migrated: Path) -> None:
+    engine = create_engine("sqlite://")
+    with reading_engine(migrated).connect() as ours, engine.connect() as theirs:
+        metadata.create_all(theirs)
+        assert compare_metadata(MigrationContext.configure(ours), metadata) == []
+        assert shape(ours) == shape(theirs)
+    engine.dispose()
+
+
+def test_every_constraint_has_a_name() -> None:
+    for table in metadata.tables.values():
+        for constraint in table.constraints:
+            assert constraint.name, (table.name, constraint)
+
+
+def test_head_is_the_last_migration_and_there_is_one_line_of_them() -> None:
+    scripts = ScriptDirectory(str(migrate.folder()))
+    assert scripts.get_heads() == [HEAD]
+    assert migrate.revisions() == {script.revision for script in scripts.walk_revisions()}
+
+
+def test_downgrade_of_the_first_migration_leaves_nothing(migrated: Path) -> None:
+    alembic = [
+        sys.executable,
+        "-m",
+        "alembic",
+        "-c",
+        str(migrate.folder().parent / "pyproject.toml"),
+        "-x",
+        f"db={migrated}",
+    ]
+    subprocess.run([*alembic, "downgrade", "base"], check=True, capture_output=True, cwd=migrate.folder().parent)
+    connection = sqlite3.connect(migrated)
+    assert (
+        connection.execute("SELECT name FROM sqlite_master WHERE name <> 'alembic_version' AND sql <> ''").fetchall()
+        == []
+    )
+    connection.close()
+
+
+def test_open_of_a_current_ledger_does_not_import_alembic(migrated: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom batchgen.domain.clock import SystemClock\n"
+        "from batchgen.ledger.ledger import Ledger\n"
+        f"Ledger.open(Path({str(migrated)!r}), SystemClock()).close()\n"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_newer_schema_is_refused_and_left_untouched(migrated: Path) -> None:
+    spoil(migrated, "UPDATE alembic_version SET version_num = '9999'")
+    before = migrated.read_bytes()
+    with pytest.raises(LedgerError, match=r"newer batchgen .*9999.*update batchgen"):
+        Ledger.open(migrated, SystemClock())
+    with pytest.raises(LedgerError, match="newer batchgen"), Reader(migrated):
+        pass
+    assert migrated.read_bytes() == before
+
+
+def test_interrupted_first_migration_leaves_an_empty_file_that_is_migrated_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate.command, "upgrade", half_upgrade)
+        with pytest.raises(RuntimeError, match="power cut"):
+            Ledger.open(path, SystemClock())
+    assert sqlite_tables(path) == []
+    Ledger.open(path, SystemClock()).close()
+    assert "task" in sqlite_tables(path)
+
+
+def half_upgrade(config, _target: str) -> None:  # type: ignore[no-untyped-def]
+    config.attributes["connection"].exec_driver_sql("CREATE TABLE half (id INTEGER)")
+    raise RuntimeError("power cut")
+
+
+def sqlite_tables(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    finally:
+        connection.close()
