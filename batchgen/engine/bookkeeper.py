@@ -1,0 +1,109 @@
+"""Every write of an attempt into the books, and the word to whoever watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import Clock
+from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Listener
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.model import Booking, Claim, Cost, Outcome, Settlement
+from batchgen.domain.wire import Answer, Call, Image
+from batchgen.engine.entries import Account, booking, image_flags, reservation, settlement, words
+from batchgen.ledger.ledger import Ledger
+from batchgen.policy.decide import Decision, Deliver
+
+
+@dataclass(slots=True)
+class Tally:
+    """What this run has done so far; money in micro-dollars.
+
+    Attributes:
+        freed: what was reserved and then not charged, and may be spent again.
+    """
+
+    calls: int = 0
+    lost: int = 0
+    delivered: int = 0
+    billed: int = 0
+    maybe: int = 0
+    freed: int = 0
+
+
+class Bookkeeper:
+    """Writes what the executor says, in its order, and counts it."""
+
+    def __init__(
+        self, *, contract: Contract, account: Account, ledger: Ledger, clock: Clock, listener: Listener
+    ) -> None:
+        self.tally = Tally()
+        self._contract = contract
+        self._account = account
+        self._ledger = ledger
+        self._clock = clock
+        self._emit = listener
+
+    async def reserve(self, claim: Claim, call: Call, cost: Cost) -> int | None:
+        """Write an attempt down before it is made; None when the budget does not allow it."""
+        entry = reservation(claim, call, cost, self._contract, self._account, self._clock.now())
+        return await self._ledger.reserve(entry)
+
+    def sent(self, claim: Claim, attempt: int) -> None:
+        """The call is on its way."""
+        self.tally.calls += 1
+        self._emit(CallStarted(claim, attempt))
+
+    async def book(self, claim: Claim, answer: Answer, outcome: Outcome, cost: Cost) -> Booking:
+        """Book a call that brought an image, or the address of one."""
+        entry = booking(claim, answer, outcome, cost, self._contract, self._clock.now())
+        if answer.picture is None:
+            entry = replace(entry, url=answer.urls[0], url_expires=entry.finished_at + self._contract.url_lifetime)
+        await self._ledger.book(entry)
+        self._count(entry, cost)
+        self._tell(claim, entry, outcome, Deliver(), None)
+        return entry
+
+    async def conclude(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> None:
+        """Book a call that brought no image, and send its task where it goes, in one transaction."""
+        entry = booking(claim, answer, outcome, cost, self._contract, self._clock.now())
+        settled = settlement(claim, answer.attempt, outcome, decision, entry.finished_at)
+        await self._ledger.book_and_settle(entry, settled)
+        self._count(entry, cost)
+        self._tell(claim, entry, outcome, decision, TRANSITIONS[settled.event][1])
+
+    async def settle(self, claim: Claim, attempt: int, outcome: Outcome, decision: Decision) -> None:
+        """Send a task where it goes when its call is in the books already."""
+        settled = settlement(claim, attempt, outcome, decision, self._clock.now())
+        await self._ledger.settle(settled)
+        booked = Booking(attempt, Charge.VOID, 0, outcome.kind, outcome.detail)
+        self._tell(claim, booked, outcome, decision, TRANSITIONS[settled.event][1])
+
+    async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
+        """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
+        flags = image_flags(claim, image, self._contract)
+        await self._ledger.settle(Settlement(claim.task, attempt, Event.COMPLETE, image=image, flags=flags))
+        self.tally.delivered += 1
+        self._emit(ImageDelivered(claim, attempt, image, flags))
+        return flags
+
+    def _count(self, entry: Booking, cost: Cost) -> None:
+        self.tally.billed += entry.billed if entry.charge is Charge.BILLED else 0
+        self.tally.maybe += entry.billed if entry.charge is Charge.UNKNOWN else 0
+        self.tally.freed += max(0, (cost.upper or 0) - entry.billed)
+
+    def _tell(
+        self, claim: Claim, entry: Booking, outcome: Outcome, decision: Decision, becomes: TaskState | None
+    ) -> None:
+        self._emit(
+            CallEnded(
+                claim=claim,
+                attempt=entry.attempt,
+                outcome=outcome,
+                billed=entry.billed if entry.charge is Charge.BILLED else 0,
+                maybe=entry.billed if entry.charge is Charge.UNKNOWN else 0,
+                seconds=entry.total,
+                becomes=becomes,
+                then=words(decision),
+            )
+        )

@@ -1,0 +1,149 @@
+"""What a call and its answer become in the books: plain translations, no input or output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.pricing import billed
+from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
+from batchgen.domain.size import Size
+from batchgen.domain.wire import Answer, Call, Image
+from batchgen.gateway.request import request_hash
+from batchgen.policy.classify import LOST_KINDS
+from batchgen.policy.decide import Decision, Deliver, Downgrade, Fail, Park, Release, Retry, StopLane, counts
+
+# Routes that are sized by wording promise a shape, not pixels; a few pixels off is normal there.
+_SHAPE_TOLERANCE = 0.03
+_BILLING_UNITS = {PerCall: "call", TokenPrice: "tokens", NoPrice: "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is charged for a job's calls, and how far.
+
+    Attributes:
+        key_fingerprint: first 8 hex digits of the key's hash; the key itself never comes here.
+        budget: micro-dollars; None for no limit.
+    """
+
+    key_fingerprint: str
+    budget: int | None
+
+
+def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, account: Account, now: float) -> Reservation:
+    """The attempt that is about to be made."""
+    return Reservation(
+        task=claim.task,
+        job=claim.job,
+        revision=claim.revision,
+        provider=contract.provider,
+        route=contract.route,
+        group=contract.group,
+        model=contract.model,
+        endpoint="images",
+        base_url=contract.base_url,
+        size_asked=str(claim.size),
+        size_sent=str(claim.send_size),
+        quality=claim.parameters.quality or "",
+        request_hash=request_hash(call),
+        estimated=cost.micros,
+        reserved=cost.upper or 0,
+        price_basis=cost.basis,
+        billing_unit=_BILLING_UNITS[type(contract.price)],
+        key_fingerprint=account.key_fingerprint,
+        reserved_at=now,
+        queued_for=max(0.0, now - claim.queued_at),
+        budget=account.budget,
+    )
+
+
+def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract: Contract, now: float) -> Booking:
+    """What the attempt turned out to cost. A price nobody knows is `unknown`, never zero."""
+    charge, amount, basis = outcome.charge, 0, cost.basis
+    outputs = len(answer.pictures) + len(answer.urls)
+    if charge is Charge.BILLED:
+        bill = billed(contract, claim.send_size, claim.parameters, answer.usage, outputs, claim.text)
+        basis, amount = bill.basis, bill.micros or 0
+        if bill.micros is None:
+            charge = Charge.UNKNOWN
+    elif charge is Charge.UNKNOWN:
+        amount = cost.micros if cost.micros is not None else cost.upper or 0
+    return Booking(
+        attempt=answer.attempt,
+        charge=charge,
+        billed=amount,
+        kind=outcome.kind,
+        detail=outcome.detail,
+        status=answer.status,
+        request_ids=answer.request_ids,
+        usage=answer.usage,
+        price_basis=basis,
+        outputs=outputs,
+        effective=answer.effective,
+        sent_at=answer.sent_at,
+        first_byte=answer.first_byte,
+        total=answer.total,
+        finished_at=now,
+    )
+
+
+def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision, now: float) -> Settlement:
+    """Where the task goes after a decision."""
+    base = Settlement(
+        claim.task,
+        attempt,
+        Event.RELEASE,
+        reason=outcome.detail,
+        counts=counts(outcome.kind),
+        lost=outcome.kind in LOST_KINDS,
+    )
+    match decision:
+        case Retry(delay):
+            return replace(base, event=Event.RETRY, scheduled_at=now + delay)
+        case Downgrade(size, delay, why):
+            return replace(base, event=Event.RETRY, reason=why, scheduled_at=now + delay, send_size=size)
+        case Park(why):
+            return replace(base, event=Event.PARK, reason=why)
+        case Fail(why):
+            return replace(base, event=Event.FAIL, reason=why)
+        case Release() | StopLane() | Deliver():
+            return base
+
+
+def words(decision: Decision) -> str:
+    """A decision as the person who watches reads it."""
+    match decision:
+        case Retry(delay):
+            return f"again in {delay:.0f} s"
+        case Downgrade(size, delay):
+            return f"again at {size} in {delay:.0f} s"
+        case Release():
+            return "again when the lane goes on"
+        case Park():
+            return "parked"
+        case Fail():
+            return "failed"
+        case StopLane():
+            return "the run stops"
+        case Deliver():
+            return "the image is checked"
+
+
+def image_flags(claim: Claim, image: Image, contract: Contract) -> tuple[str, ...]:
+    """What is to be said of an image that is not what was asked for at first."""
+    flags = []
+    if claim.send_size != claim.size:
+        flags.append("downgraded")
+    due = contract.sizes.answer(claim.send_size)
+    if due is not None and not _as_due(due, image, exact=contract.sizes.by == "parameter"):
+        flags.append("size_mismatch")
+    return tuple(flags)
+
+
+def _as_due(due: Size, image: Image, *, exact: bool) -> bool:
+    if exact:
+        return (image.width, image.height) == (due.width, due.height)
+    return abs(image.width * due.height / (image.height * due.width) - 1) <= _SHAPE_TOLERANCE

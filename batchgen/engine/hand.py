@@ -1,0 +1,99 @@
+"""The hand: the one object that talks to the gateway and writes bytes. It never sees the books.
+
+What goes in and comes out are small plain values that can be pickled, so that the same class can work in another
+process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture
+from batchgen.gateway.client import Client
+from batchgen.gateway.download import Downloader
+from batchgen.store.spool import Spool, SpoolSink
+
+# A 4K image reaches 20 MB; with the base64 that may still be on its way a call may need so much disk for a while.
+ANSWER_BYTES = 32 << 20
+# Inline pictures are numbered from 0; what is downloaded is told apart from them.
+_DOWNLOADED = 1000
+_DOWNLOADS = 16
+
+
+class Hand:
+    """Sends a call and brings its answer whole into the spool; fetches paid addresses; places images."""
+
+    def __init__(self, *, client: Client, downloader: Downloader, spool: Spool, loopback_base: str) -> None:
+        """Join the wire and the disk.
+
+        Args:
+            loopback_base: the gateway's base URL where that itself is loopback, "" else: the one place on this
+                machine that downloads may go to.
+        """
+        self._client = client
+        self._downloader = downloader
+        self._spool = spool
+        self._loopback_base = loopback_base
+        self._downloads = asyncio.Semaphore(_DOWNLOADS)
+
+    def check_room(self, in_flight: int) -> None:
+        """Make sure the disk has room for the answers of so many calls.
+
+        Raises:
+            NoRoom: it has not.
+        """
+        self._spool.check_room(in_flight * ANSWER_BYTES)
+
+    async def send(self, call: Call) -> Answer:
+        """Make the call. When this returns a success, its answer is durable in the spool.
+
+        Raises:
+            StoreError: the answer could not be written.
+        """
+        sinks: list[SpoolSink] = []
+
+        def sink(index: int) -> SpoolSink:
+            sinks.append(self._spool.sink(call.attempt, index))
+            return sinks[-1]
+
+        try:
+            answer = await self._client.send(call, sink)
+        except BaseException:
+            self._spool.discard(sinks)
+            raise
+        if 200 <= answer.status < 300:
+            await self._spool.finish(answer, sinks)
+        else:
+            self._spool.discard(sinks)
+        return answer
+
+    async def download(self, attempt: int, url: str) -> Download:
+        """Fetch a paid address into the spool; one try.
+
+        Raises:
+            StoreError: the bytes could not be written.
+        """
+        async with self._downloads:
+            sink = self._spool.sink(attempt, _DOWNLOADED)
+            try:
+                download = await self._downloader.fetch(url, sink, loopback_base=self._loopback_base)
+            except BaseException:
+                self._spool.discard([sink])
+                raise
+            if download.picture is None:
+                self._spool.discard([sink])
+            else:
+                await self._spool.finish_download(sink)
+            return download
+
+    async def place(self, attempt: int, picture: Picture, path: str, revision: int) -> Image | Damaged:
+        """Check an image of the spool wholly and put it into the output folder.
+
+        Raises:
+            StoreError: the output folder cannot be written; the spool keeps the bytes.
+        """
+        return await self._spool.place(picture.file, path, revision, attempt)
+
+    def clear(self, attempt: int) -> None:
+        """Forget the spooled answer of a settled attempt."""
+        self._spool.clear(attempt)

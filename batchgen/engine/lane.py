@@ -1,0 +1,157 @@
+"""Everything in flight that shares one quota: how many at once, how fast, and when to wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from batchgen.domain.clock import Clock
+from batchgen.engine.pace import Pace
+from batchgen.policy.backoff import Backoff, Uniform
+
+START = 4
+# A gateway that has let nothing through for so long is not busy, it is gone. Seconds.
+PATIENCE = 3600.0
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One place in the lane, from before the reservation to the end of the call.
+
+    Attributes:
+        started: on the monotonic clock.
+        passed: set once the call has had its turn in the pace, or needs none.
+    """
+
+    started: float
+    passed: asyncio.Event
+
+
+class Lane:
+    """Throttle, adaptive limit and cooldown of one (provider, key, model family).
+
+    The limit starts at a few, doubles with every round of answers while the gateway keeps up, halves once per
+    episode of 429s, and from then on grows by one per round. A pause is the lane's, never a task's: tasks that wait
+    hold no place.
+    """
+
+    def __init__(self, name: str, ceiling: int, rate: float | None, *, clock: Clock, uniform: Uniform) -> None:
+        self.name = name
+        self.ceiling = ceiling
+        self.limit = min(START, ceiling)
+        self.in_flight = 0
+        self.stopped: str | None = None
+        self._pace = Pace(rate, clock) if rate else None
+        self._clock = clock
+        self._uniform = uniform
+        self._backoff = Backoff(base=1.0, cap=60.0)
+        self._doubling = True
+        self._round = 0
+        self._saturated = False
+        self._cooldown_until = 0.0
+        self._last_cut = float("-inf")
+        self._episodes = 0
+        self._last_success = clock.monotonic()
+        self._changed = asyncio.Event()
+        self._closed = asyncio.Event()
+
+    async def admit(self) -> Ticket | None:
+        """Wait for a place and for the cooldown; None once the lane is told to stop."""
+        while self.stopped is None:
+            wait = self._cooldown_until - self._clock.monotonic()
+            if wait > 0:
+                await self._sleep_or_change(wait)
+            elif self.in_flight >= self.limit:
+                self._saturated = True
+                await self._change()
+            else:
+                break
+        if self.stopped is not None:
+            return None
+        self.in_flight += 1
+        ticket = Ticket(self._clock.monotonic(), asyncio.Event())
+        if self._pace is None:
+            ticket.passed.set()
+        return ticket
+
+    async def turn(self, ticket: Ticket) -> bool:
+        """Wait for this call's turn in the pace, the last thing before it is sent; False when it is not to be sent.
+
+        The dispatcher lets nobody else in before `ticket.passed`, so that the pace has one waiter and what varies
+        between two turns and two requests is the way to the gateway alone.
+        """
+        if self._pace is not None:
+            acquiring = asyncio.ensure_future(self._pace.acquire())
+            closing = asyncio.ensure_future(self._closed.wait())
+            try:
+                await asyncio.wait({acquiring, closing}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                acquiring.cancel()
+                closing.cancel()
+        ticket.passed.set()
+        return self.stopped is None and not self._closed.is_set()
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give the place back."""
+        self.in_flight -= 1
+        ticket.passed.set()
+        self._wake()
+
+    def close(self) -> None:
+        """Let no call go that has not gone yet; those in flight are awaited."""
+        self._closed.set()
+        self._wake()
+
+    def succeeded(self) -> None:
+        """The gateway answered as it should; after a round of such answers the limit grows."""
+        self._episodes = 0
+        self._last_success = self._clock.monotonic()
+        self._round += 1
+        if self._round < self.limit:
+            return
+        if self._saturated and self.limit < self.ceiling:
+            self.limit = min(self.ceiling, self.limit * 2 if self._doubling else self.limit + 1)
+            self._wake()
+        self._round = 0
+        self._saturated = False
+
+    def throttled(self, ticket: Ticket, wait: float | None) -> float:
+        """The gateway wants a pause, or cannot be reached. Gives the seconds of it.
+
+        Calls that were under way when the limit was last halved belong to the same episode and do not halve it again.
+        """
+        now = self._clock.monotonic()
+        if ticket.started > self._last_cut:
+            self.limit = max(1, self.limit // 2)
+            self._doubling = False
+            self._last_cut = now
+            self._episodes += 1
+        self._round = 0
+        pause = wait if wait is not None else self._backoff.delay(self._episodes, self._uniform)
+        self._cooldown_until = max(self._cooldown_until, now + pause)
+        if now + pause - self._last_success > PATIENCE:
+            self.stop(f"{self.name} has let nothing through for {PATIENCE / 60:.0f} minutes; run again later")
+        return pause
+
+    def stop(self, why: str) -> None:
+        """No more calls through this lane."""
+        if self.stopped is None:
+            self.stopped = why
+            self.close()
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _sleep_or_change(self, seconds: float) -> None:
+        """Sleep, but not past a stop."""
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        changing = asyncio.ensure_future(self._change())
+        try:
+            await asyncio.wait({sleeping, changing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            changing.cancel()

@@ -1,0 +1,93 @@
+"""What a dead process left behind, put in order before any new call. Running it twice changes nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.model import Settlement
+from batchgen.engine.attempt import Ended, Executor
+from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.records import Interrupted
+from batchgen.store.spool import Spool
+
+_AT_ONCE = 16
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What recovery found.
+
+    Attributes:
+        placed: answers that were whole in the spool and needed no call.
+        fetched: paid addresses that were downloaded again.
+        lost: attempts without an answer; booked as unknown.
+    """
+
+    placed: int = 0
+    fetched: int = 0
+    lost: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many tasks were found interrupted."""
+        return self.placed + self.fetched + self.lost
+
+
+async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool, executor: Executor) -> Recovered:
+    """Finish or book every interrupted task of a job, then tidy the spool.
+
+    Args:
+        job: its number.
+        others: all other jobs of the ledger; what the spool holds for them is left alone.
+        ledger: the books.
+        spool: of the job's output folder.
+        executor: goes on where the dead process ended.
+
+    Raises:
+        LedgerError: the books cannot be written.
+        StoreError: the spool cannot be read.
+    """
+    found = Recovered()
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(interrupted: Interrupted) -> None:
+        async with places:
+            await _recover_one(interrupted, ledger, spool, executor, found)
+
+    left = await ledger.interrupted(job)
+    if left:
+        await asyncio.gather(*(one(interrupted) for interrupted in left))
+    live: set[int] = set()
+    for each in (job, *others):
+        live |= {interrupted.attempt.id for interrupted in await ledger.interrupted(each)}
+    spool.sweep(live)
+    return found
+
+
+async def _recover_one(
+    interrupted: Interrupted, ledger: Ledger, spool: Spool, executor: Executor, found: Recovered
+) -> None:
+    claim, held = interrupted.claim, interrupted.attempt
+    attempt, answer = held.id, spool.read_receipt(held.id)
+    if held.charge is Charge.RESERVED and answer is None:
+        await executor.forget(claim, attempt, "the program ended before an answer was on disk")
+        found.lost += 1
+        return
+    if held.charge is Charge.RESERVED and answer is not None:
+        ended = await executor.resume(claim, answer)
+        found.placed += ended is Ended.SETTLED
+        return
+    picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
+    if picture is not None:
+        ended = await executor.place(claim, attempt, picture, answer.request_ids if answer else ())
+        found.placed += ended is Ended.SETTLED
+    elif held.url:
+        ended = await executor.fetch(claim, attempt, held.url, held.url_expires)
+        found.fetched += ended is Ended.SETTLED
+    else:
+        reason = "paid, but its answer is no longer in the spool"
+        await ledger.settle(Settlement(claim.task, attempt, Event.PARK, reason=reason))
+        found.lost += 1

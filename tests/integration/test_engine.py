@@ -1,0 +1,249 @@
+"""The pool over real sockets, real SQLite and real files: what is bought, what it costs, what is left to do."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from batchgen.domain.events import CallStarted, ImageDelivered
+from batchgen.domain.job import Limits
+from batchgen.engine.runner import Selection
+from tests.rig import rig, simulator, small_plan
+
+PRICE = 30_000
+SMALL = ["1:1@1K"]
+
+
+def texts(count: int, extra: str = "") -> list[str]:
+    return [f"prompt number {number} {extra}" for number in range(count)]
+
+
+async def test_run_delivers_every_task_once_and_the_books_equal_the_bill(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(8), ["1:1@1K", "16:9@1K"], Limits(concurrency=8))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 16}
+        assert run.charges() == {"billed": 16}
+        assert run.query("SELECT billed, unknown, reserved FROM job") == [(16 * PRICE, 0, 0)]
+        assert sum(line.charged for line in run.bill()) == 16 * PRICE
+        assert len(run.images()) == 16
+        for path in run.images():
+            with Image.open(path) as image:
+                assert f"{image.width}x{image.height}" in path.name
+    assert [path.name for path in (tmp_path / "out/.batchgen").iterdir() if path.is_file()] == ["owner.json"]
+
+
+async def test_second_run_makes_no_call(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(3), SMALL, Limits())
+    async with simulator(tmp_path) as contract:
+        async with rig(tmp_path, contract, plan) as run:
+            await run.runner.run()
+        async with rig(tmp_path, contract, plan) as again:
+            await again.runner.run()
+            assert again.runner.tally.calls == 0
+            assert len(again.bill()) == 3
+
+
+async def test_budget_is_a_wall_with_two_hundred_calls_in_flight(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(300), SMALL, Limits(concurrency=200, budget=1_000_000))
+    async with simulator(tmp_path, "latency=0.05") as contract, rig(tmp_path, contract, plan) as run:
+        run.lane.limit = 200
+        await run.runner.run()
+        assert run.runner.stopped == "the budget is reached"
+        assert len(run.bill()) == 33
+        assert run.states() == {"completed": 33, "available": 267}
+
+
+async def test_money_that_turns_out_free_is_spent_on_other_tasks_before_the_budget_stops_the_run(
+    tmp_path: Path,
+) -> None:
+    prompts = [f"a [[sim:500]] {number}" for number in range(2)] + texts(5)
+    plan = small_plan(tmp_path, prompts, SMALL, Limits(concurrency=4, attempts=1, budget=3 * PRICE))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 3, "failed": 2, "available": 2}
+        assert run.query("SELECT billed FROM job") == [(3 * PRICE,)]
+
+
+async def test_4k_that_fails_is_delivered_as_2k_of_the_same_ratio_and_both_sizes_are_kept(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(30), ["16:9@4K"], Limits(concurrency=8), downgrade=True)
+    async with simulator(tmp_path, "p500_4k=0.3") as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 30}
+        downgraded = run.query(
+            "SELECT size_asked, size_sent, width, height FROM attempt JOIN image ON image.attempt_id = attempt.id "
+            "WHERE flags LIKE '%downgraded%'"
+        )
+        assert 2 <= len(downgraded) <= 20
+        assert set(downgraded) == {("3840x2160", "2048x1152", 2048, 1152)}
+        assert sum(line.charged for line in run.bill()) == 30 * PRICE
+
+
+async def test_429_costs_no_task_an_attempt(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(12), SMALL, Limits(concurrency=8, attempts=1, unknown=0))
+    options = ("rate=20", "burst=1", "retry_after=50ms")
+    async with simulator(tmp_path, *options) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 12}
+        assert run.charges()["void"] > 0
+        assert run.query("SELECT max(attempts) FROM task") == [(1,)]
+
+
+async def test_lost_answer_is_asked_for_once_more_and_then_parked(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["gone [[sim:drop]]"], SMALL, Limits(attempts=5, unknown=1))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"parked": 1}
+        assert run.charges() == {"unknown": 2}
+        assert run.query("SELECT billed, unknown, reserved FROM job") == [(0, 2 * PRICE, 0)]
+
+
+async def test_run_stops_when_too_many_answers_are_lost(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(60, "[[sim:drop]]"), SMALL, Limits(concurrency=4, unknown_total=10))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.runner.stopped is not None
+        assert "answers were lost" in run.runner.stopped
+        assert 11 <= len(run.bill()) <= 15
+
+
+async def test_refusal_in_words_is_paid_once_and_never_retried(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["a forbidden thing"], SMALL, Limits(attempts=5))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"failed": 1}
+        assert [line.charged for line in run.bill()] == [PRICE]
+        assert run.query("SELECT outcome, charge FROM attempt") == [("refused_text", "billed")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "outcome"),
+    [
+        ("empty", "failed", "empty"),
+        ("garbage", "failed", "damaged"),
+        ("error-in-200", "failed", "empty"),
+        ("bad-b64", "failed", "damaged"),
+        ("bad-image", "failed", "delivered"),
+        ("cut", "parked", "cut"),
+        ("refuse", "failed", "refused"),
+        ("524", "parked", "edge_error"),
+        ("not-http", "parked", "lost"),
+    ],
+)
+async def test_fault_ends_in(tmp_path: Path, fault: str, state: str, outcome: str) -> None:
+    plan = small_plan(tmp_path, [f"x [[sim:{fault}]]"], SMALL, Limits(attempts=3, unknown=0))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {state: 1}
+        assert run.query("SELECT outcome FROM attempt") == [(outcome,)]
+        billed, unknown = run.query("SELECT billed, unknown FROM job")[0]
+        charged = sum(line.charged for line in run.bill())
+        assert billed <= charged <= billed + unknown
+        assert run.images() == []
+
+
+async def test_paid_address_is_downloaded_and_never_paid_again(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x [[sim:url]]"], SMALL, Limits())
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 1}
+        assert len(run.bill()) == 1
+        assert run.query("SELECT url <> '' FROM attempt") == [(1,)]
+
+
+async def test_expired_address_is_parked_and_not_bought_again(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x [[sim:expired-url]]"], SMALL, Limits())
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"parked": 1}
+        assert len(run.bill()) == 1
+        assert run.query("SELECT billed FROM job") == [(PRICE,)]
+
+
+@pytest.mark.parametrize("fault", ["401", "quota"])
+async def test_lane_stops_at_once_and_leaves_the_tasks_as_they_were(tmp_path: Path, fault: str) -> None:
+    plan = small_plan(tmp_path, texts(40, f"[[sim:{fault}]]"), SMALL, Limits(concurrency=4))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.runner.stopped is not None
+        assert run.states() == {"available": 40}
+        assert len(run.bill()) <= 8
+        assert run.query("SELECT max(attempts), sum(unknowns) FROM task") == [(0, 0)]
+        assert run.query("SELECT billed, unknown, reserved FROM job") == [(0, 0, 0)]
+
+
+async def test_limit_buys_at_most_so_many_images(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(20), SMALL, Limits(concurrency=8))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan, selection=Selection(images=5)) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 5, "available": 15}
+        assert len(run.bill()) == 5
+
+
+async def test_only_buys_the_named_prompts(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(6), SMALL, Limits())
+    selection = Selection(only=frozenset({"p2", "p4"}))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan, selection=selection) as run:
+        await run.runner.run()
+        assert sorted(path.parent.name for path in run.images()) == ["p2", "p4"]
+
+
+async def test_no_room_on_disk_means_no_call(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(3), SMALL, Limits())
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan, ballast=1 << 62) as run:
+        await run.runner.run()
+        assert run.runner.stopped is not None
+        assert "make room" in run.runner.stopped
+        assert run.bill() == []
+        assert run.states() == {"available": 3}
+
+
+async def test_stop_awaits_what_is_in_flight(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(20), SMALL, Limits(concurrency=4))
+    async with simulator(tmp_path, "latency=0.2") as contract, rig(tmp_path, contract, plan) as run:
+        running = asyncio.create_task(run.runner.run())
+        while sum(isinstance(event, CallStarted) for event in run.events) < 4:
+            await asyncio.sleep(0.01)
+        run.runner.stop("interrupted")
+        await running
+        assert run.states() == {"completed": 4, "available": 16}
+        assert run.charges() == {"billed": 4}
+
+
+async def test_leave_books_what_is_in_flight_as_unknown_before_it_returns(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(20), SMALL, Limits(concurrency=4))
+    async with simulator(tmp_path, "latency=30") as contract, rig(tmp_path, contract, plan) as run:
+        running = asyncio.create_task(run.runner.run())
+        while sum(isinstance(event, CallStarted) for event in run.events) < 4:
+            await asyncio.sleep(0.01)
+        started = asyncio.get_running_loop().time()
+        await run.runner.leave()
+        assert asyncio.get_running_loop().time() - started < 2.0
+        await running
+        assert run.charges() == {"unknown": 4}
+        assert run.states() == {"available": 16, "retryable": 4}
+        assert run.query("SELECT unknown, reserved FROM job") == [(4 * PRICE, 0)]
+
+
+async def test_existing_file_of_the_user_is_never_overwritten(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(1), SMALL, Limits())
+    mine = tmp_path / "out/p0/1280x1280-1.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        delivered = [event.image.path for event in run.events if isinstance(event, ImageDelivered)]
+        assert delivered == ["p0/1280x1280-1-a1.png"]
+    assert mine.read_bytes() == b"mine"
+
+
+async def test_no_key_and_no_prompt_wording_of_sizes_leaks_into_the_books(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(2), SMALL, Limits())
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"sk-rig" not in path.read_bytes(), path

@@ -1,0 +1,183 @@
+"""The whole spine without the command line: a real ledger, spool and client against the simulator on a loopback port."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import SystemClock
+from batchgen.domain.events import RunEvent
+from batchgen.domain.job import JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.size import parse_size
+from batchgen.engine.attempt import Executor
+from batchgen.engine.bookkeeper import Bookkeeper
+from batchgen.engine.entries import Account
+from batchgen.engine.hand import Hand
+from batchgen.engine.lane import Lane
+from batchgen.engine.recovery import Recovered, recover
+from batchgen.engine.runner import Runner, Selection
+from batchgen.gateway.client import Client
+from batchgen.gateway.download import Downloader
+from batchgen.ledger.ledger import Ledger
+from batchgen.policy.backoff import Backoff
+from batchgen.policy.decide import Rules
+from batchgen.simulator.bill import Bill, Line
+from batchgen.simulator.faults import Options
+from batchgen.simulator.serve import start
+from batchgen.store.sidecar import Index
+from batchgen.store.spool import Spool
+
+
+@dataclass
+class SmallPlan:
+    """Prompts p0, p1, … in some sizes."""
+
+    job: JobSpec
+    texts: list[str]
+    variants: tuple[Variant, ...]
+    variant_sets: tuple[tuple[int, ...], ...]
+
+    def prompts(self) -> Iterator[Prompt]:
+        for number, text in enumerate(self.texts):
+            yield Prompt(number, f"p{number}", text, f"p{number}/{{size}}-{{sample}}", "", hash(text) & (2**62), 1, 0)
+
+
+def small_plan(
+    folder: Path, texts: list[str], sizes: list[str], limits: Limits, *, downgrade: bool = False
+) -> SmallPlan:
+    variants = tuple(Variant(number, parse_size(size), 1) for number, size in enumerate(sizes))
+    job = JobSpec(
+        name="job",
+        route="apiyi/gpt-image-2-vip",
+        model="gpt-image-2-vip",
+        manifest=folder / "job.yaml",
+        output=folder / "out",
+        parameters=Parameters(),
+        limits=limits,
+        downgrade=downgrade,
+        source_hash=repr((texts, sizes)),
+    )
+    return SmallPlan(job, texts, variants, (tuple(range(len(variants))),))
+
+
+@dataclass
+class Rig:
+    """One started run, and what it left."""
+
+    folder: Path
+    contract: Contract
+    plan: SmallPlan
+    ledger: Ledger
+    spool: Spool
+    executor: Executor
+    runner: Runner
+    lane: Lane
+    events: list[RunEvent] = field(default_factory=list)
+
+    @property
+    def job(self) -> int:
+        return self.ledger.job(self.plan.job.name)
+
+    async def recover(self) -> Recovered:
+        return await recover(self.job, [], self.ledger, self.spool, self.executor)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        connection = sqlite3.connect(self.ledger.path)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def states(self) -> dict[str, int]:
+        return dict(self.query("SELECT state, count(*) FROM task GROUP BY state"))
+
+    def charges(self) -> dict[str, int]:
+        return dict(self.query("SELECT charge, count(*) FROM attempt GROUP BY charge"))
+
+    def images(self) -> list[Path]:
+        return sorted(self.plan.job.output.rglob("*.png"))
+
+    def bill(self) -> list[Line]:
+        path = self.folder / "bill.jsonl"
+        return list(Bill.lines(path)) if path.exists() else []
+
+
+@asynccontextmanager
+async def simulator(
+    folder: Path, *options: str, route: str = "apiyi/gpt-image-2-vip", clock: object = None
+) -> AsyncIterator[Contract]:
+    """The contract of a route, at a simulator that serves it in no time."""
+    contract = load_catalog().find(route)
+    parsed = Options.parse(["latency=0", "pictures=plain", "seed=7", *options])
+    running = await start([contract], parsed, folder / "bill.jsonl", folder / "simulator")
+    try:
+        yield replace(contract, base_url=running.base_url(route), key_env="K")
+    finally:
+        await running.close()
+
+
+@asynccontextmanager
+async def rig(
+    folder: Path,
+    contract: Contract,
+    plan: SmallPlan,
+    *,
+    selection: Selection | None = None,
+    ballast: int = 1 << 20,
+    record: bool = True,
+) -> AsyncIterator[Rig]:
+    """Everything a run needs, closed in order."""
+    clock, events, limits = SystemClock(), [], plan.job.limits
+    emit = events.append
+    ledger = Ledger.open(folder / "ledger.db", clock)
+    spool = Spool.open(plan.job.output, ledger.path, ledger.name, clock=clock, ballast=ballast)
+    index = Index.open(plan.job.output)
+    try:
+        if record:
+            ledger.record(plan)
+        async with Client(clock=clock, key=lambda _name: "sk-rig") as client, Downloader() as downloader:
+            lane = Lane(
+                "lane", limits.concurrency, limits.rate, clock=clock, uniform=lambda low, high: (low + high) / 2
+            )
+            books = Bookkeeper(
+                contract=contract,
+                account=Account("0badcafe", limits.budget),
+                ledger=ledger,
+                clock=clock,
+                listener=emit,
+            )
+            runners: list[Runner] = []
+            executor = Executor(
+                contract=contract,
+                rules=Rules(limits, plan.job.downgrade and contract.downgrade, Backoff(base=0.02, cap=0.05)),
+                books=books,
+                hand=Hand(client=client, downloader=downloader, spool=spool, loopback_base=contract.base_url),
+                index=index,
+                lane=lane,
+                clock=clock,
+                uniform=lambda low, high: (low + high) / 2,
+                listener=emit,
+                stop=lambda reason: runners[0].stop(reason),
+            )
+            runner = Runner(
+                job=ledger.job(plan.job.name),
+                limits=limits,
+                selection=selection or Selection(),
+                ledger=ledger,
+                executor=executor,
+                lane=lane,
+                clock=clock,
+                listener=emit,
+            )
+            runners.append(runner)
+            yield Rig(folder, contract, plan, ledger, spool, executor, runner, lane, events)
+    finally:
+        index.close()
+        spool.close()
+        ledger.close()
