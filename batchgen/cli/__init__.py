@@ -1,0 +1,1 @@
+"""The commands: each parses, wires, prints and exits."""

@@ -1,0 +1,102 @@
+"""Changing what a job still wants. These commands take the ledger as a runner does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchgen.cli.common import db_option, job_name, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.money import format_usd, usd_text
+
+if TYPE_CHECKING:
+    from batchgen.ledger.records import JobRow, TaskRow
+
+
+@click.command()
+@click.argument("job")
+@db_option
+@rehearse_option
+@json_option
+@click.option("--failed", is_flag=True, help="What failed.")
+@click.option("--parked", is_flag=True, help="What was parked: lost answers, expired addresses.")
+@click.option("--cancelled", is_flag=True, help="What was cancelled.")
+@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+def retry(
+    job: str,
+    db: Path | None,
+    rehearse: bool,
+    as_json: bool,
+    failed: bool,
+    parked: bool,
+    cancelled: bool,
+    only: tuple[str, ...],
+) -> None:
+    """Make tasks of JOB available again, with fresh allowances, and say what that may cost. `run` then buys them.
+
+    Without --failed, --parked or --cancelled: what failed and what is parked.
+    """
+    from batchgen.domain.clock import SystemClock
+    from batchgen.ledger.ledger import Ledger
+    from batchgen.ledger.reading import Reader
+
+    states = _states(failed=failed, parked=parked, cancelled=cancelled)
+    path, keys = ledger_path(db, rehearse=rehearse), frozenset(only) or None
+    with Reader(path) as reader:
+        row = reader.job(job_name(job))
+        worst = _worst_cost(row, list(reader.tasks(row.id, states=states, keys=keys)))
+    with Ledger.open(path, SystemClock()) as ledger:
+        count = sum(ledger.requeue(row.id, states, keys).values())
+    if as_json:
+        print_json({"job": row.name, "available_again": count, "worst_usd": None if worst is None else usd_text(worst)})
+    elif not count:
+        click.echo(f"{row.name}: nothing to retry")
+    else:
+        cost = "an unknown amount" if worst is None else f"up to {format_usd(worst)}"
+        click.echo(f"{row.name}: {count} tasks are available again; buying them may cost {cost}")
+        say(f"next: batchgen run {row.manifest}")
+
+
+def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:
+    wanted = {TaskState.FAILED: failed, TaskState.PARKED: parked, TaskState.CANCELLED: cancelled}
+    return {state for state, yes in wanted.items() if yes} or {TaskState.FAILED, TaskState.PARKED}
+
+
+def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
+    """What buying these tasks may cost at most, in micro-dollars; None where their route is not known here."""
+    from batchgen.contracts.catalog import load_catalog
+    from batchgen.domain.errors import ContractError
+    from batchgen.report.forecast import forecast
+
+    try:
+        contract = load_catalog().find(row.route)
+    except ContractError:
+        return None
+    buy = Counter((task.send_size, task.quality) for task in tasks)
+    return forecast(buy, contract, row.limits, row.parameters.format).worst
+
+
+@click.command()
+@click.argument("job")
+@db_option
+@rehearse_option
+@json_option
+@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+def cancel(job: str, db: Path | None, rehearse: bool, as_json: bool, only: tuple[str, ...]) -> None:
+    """Stop wanting what JOB has not delivered yet. Images, attempts and money stay as they are."""
+    from batchgen.domain.clock import SystemClock
+    from batchgen.ledger.ledger import Ledger
+    from batchgen.ledger.reading import Reader
+
+    path = ledger_path(db, rehearse=rehearse)
+    with Reader(path) as reader:
+        row = reader.job(job_name(job))
+    with Ledger.open(path, SystemClock()) as ledger:
+        count = ledger.cancel(row.id, frozenset(only) or None)
+    if as_json:
+        print_json({"job": row.name, "cancelled": count})
+    else:
+        click.echo(f"{row.name}: {count} tasks cancelled; `batchgen retry {row.name} --cancelled` wants them again")

@@ -1,0 +1,106 @@
+"""What the commands share: their common options, how they find a ledger and a job, how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchgen.domain.errors import UsageError
+
+REHEARSAL = Path("rehearsal")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def db_option(command: _F) -> _F:
+    """`--db PATH`."""
+    return click.option(
+        "--db",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="BATCHGEN_DB",
+        default=None,
+        help="The ledger. [default: batchgen.db in this folder, or BATCHGEN_DB]",
+    )(command)
+
+
+def rehearse_option(command: _F) -> _F:
+    """`--rehearse`."""
+    return click.option(
+        "--rehearse", is_flag=True, help="Use the rehearsal's own ledger, output and bill in ./rehearsal instead."
+    )(command)
+
+
+def json_option(command: _F) -> _F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines.")(command)
+
+
+def ledger_path(db: Path | None, *, rehearse: bool) -> Path:
+    """The ledger that the options mean.
+
+    Raises:
+        UsageError: both a ledger and a rehearsal are asked for.
+    """
+    if not rehearse:
+        return (db or Path("batchgen.db")).absolute()
+    if (
+        db is not None
+        and click.get_current_context().get_parameter_source("db") is click.core.ParameterSource.COMMANDLINE
+    ):
+        raise UsageError("--db and --rehearse exclude each other: a rehearsal has a ledger of its own in ./rehearsal")
+    return (REHEARSAL / "batchgen.db").absolute()
+
+
+def job_name(job: str) -> str:
+    """A job's name, given as itself or by its manifest.
+
+    Raises:
+        ManifestError: the manifest cannot be read.
+    """
+    path = Path(job)
+    if path.suffix not in {".yaml", ".yml"}:
+        return job
+    from batchgen.contracts.catalog import load_catalog
+    from batchgen.manifest.load import load_manifest
+
+    return load_manifest(path, load_catalog()).job.name
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout."""
+    json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr, so that stdout stays for results."""
+    click.echo(text, err=True)
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> duration(42), duration(600), duration(40_000)
+    ('42 s', '10 min', '11 h 07 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def byte_size(count: float) -> str:
+    """Bytes as people say them.
+
+    >>> byte_size(512), byte_size(5_300_000)
+    ('512 B', '5.3 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,65 @@
+"""A contract as a person reads it."""
+
+from __future__ import annotations
+
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.tokens import PerCall, TokenPrice
+from batchgen.domain.money import format_usd
+
+
+def contract_row(contract: Contract) -> tuple[str, ...]:
+    """One line of the list of routes."""
+    return (contract.route, price_text(contract), sizes_text(contract), f"key in {contract.key_env}")
+
+
+def price_text(contract: Contract) -> str:
+    """What a call costs, in words."""
+    times = f" × {contract.multiplier}" if contract.multiplier != 1 else ""
+    price = contract.price
+    if isinstance(price, PerCall):
+        return f"{format_usd(price.micros)} a call{times}"
+    if isinstance(price, TokenPrice):
+        return f"by tokens{times}"
+    return "price unknown"
+
+
+def sizes_text(contract: Contract) -> str:
+    """What sizes it takes, in words."""
+    rule = contract.sizes
+    if rule.kind == "none":
+        return "no size"
+    if rule.by == "wording":
+        return "shape by wording"
+    return "any size within limits" if rule.kind == "free" else f"{len(rule.listed)} sizes"
+
+
+def contract_fields(contract: Contract) -> dict[str, object]:
+    """All that a person may want to know of a contract, by name."""
+    return {
+        "route": contract.route,
+        "as of": contract.checked,
+        "source": contract.source,
+        "base URL": contract.base_url,
+        "key": f"{contract.key_env} ({contract.key_note})" if contract.key_note else contract.key_env,
+        "endpoints": ", ".join(contract.endpoints),
+        "price": price_text(contract),
+        "sizes": _sizes(contract),
+        "parameters": ", ".join(_parameter(name, contract) for name in contract.parameters),
+        "formats": ", ".join(contract.formats),
+        "timeout": ", ".join(f"{tier} {seconds:.0f} s" for tier, seconds in contract.timeouts.items()),
+        "usual time": ", ".join(f"{tier} {low:.0f}–{high:.0f} s" for tier, (low, high) in contract.latency.items()),
+        "concurrency": contract.concurrency,
+        "4K fails at times": "yes; 2K is the way out" if contract.downgrade else "no",
+        "charges": ", ".join(f"{kind}: {charge}" for kind, charge in contract.charges.items()),
+    }
+
+
+def _sizes(contract: Contract) -> str:
+    rule = contract.sizes
+    return ", ".join(str(size) for size in rule.listed) if rule.listed else sizes_text(contract)
+
+
+def _parameter(name: str, contract: Contract) -> str:
+    rule = contract.parameters[name]
+    values = f" ({', '.join(rule.values)})" if rule.values else ""
+    return f"{name}: {rule.stance}{values}"

@@ -1,0 +1,79 @@
+"""The end of a run: what it did, what is left, what to type next, and the exit code that says the same."""
+
+from __future__ import annotations
+
+import click
+
+from batchgen.cli.asked import Asked
+from batchgen.cli.display import write_json_line
+from batchgen.cli.look import job_fields, money_text, states_text
+from batchgen.cli.session import Session
+from batchgen.cli.watching import INTERRUPTED
+from batchgen.domain.errors import Exit
+from batchgen.domain.lifecycle import WAITING, TaskState
+from batchgen.domain.money import format_usd, usd_text
+from batchgen.engine.bookkeeper import Tally
+from batchgen.engine.runner import Runner
+from batchgen.ledger.records import JobRow
+
+
+def conclude(session: Session, runner: Runner | None, asked: Asked) -> Exit:
+    """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
+    job, tally = session.job_row(), runner.tally if runner else Tally()
+    stopped = runner.stopped if runner else None
+    code = exit_code(runner, job)
+    if asked.as_json:
+        write_json_line(
+            {
+                "event": "summary",
+                **job_fields(job),
+                "calls": tally.calls,
+                "delivered": tally.delivered,
+                "run_billed_usd": usd_text(tally.billed),
+                "run_maybe_usd": usd_text(tally.maybe),
+                "stopped": stopped,
+                "exit": int(code),
+            }
+        )
+        return code
+    click.echo(
+        f"{tally.calls} calls, {tally.delivered} images, {format_usd(tally.billed)} in this run" + _maybe(tally.maybe)
+    )
+    if stopped is not None:
+        click.echo(f"stopped before the end: {stopped}")
+    click.echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
+    click.echo(f"images in {job.output}")
+    for line in _next(job, asked):
+        click.echo(line)
+    return code
+
+
+def exit_code(runner: Runner | None, job: JobRow) -> Exit:
+    """What the run came to, in the order of what a person must know first."""
+    if runner is not None and runner.stopped is not None:
+        if runner.left:
+            return Exit.LEFT_AT_ONCE
+        return Exit.INTERRUPTED if runner.stopped == INTERRUPTED else Exit.STOPPED
+    if job.states.get(TaskState.FAILED):
+        return Exit.SOME_FAILED
+    return Exit.SOME_PARKED if job.states.get(TaskState.PARKED) else Exit.DELIVERED
+
+
+def _maybe(micros: int) -> str:
+    return f" + maybe {format_usd(micros)}" if micros else ""
+
+
+def _next(job: JobRow, asked: Asked) -> list[str]:
+    rehearse = " --rehearse" if asked.rehearse else ""
+    lines = [
+        f"{job.states[state]} {state}: batchgen retry {job.name} --{state}{rehearse}"
+        for state in (TaskState.FAILED, TaskState.PARKED)
+        if job.states.get(state)
+    ]
+    if any(job.states.get(state) for state in WAITING):
+        lines.append(f"to go on: batchgen run {asked.manifest}{rehearse}")
+    if asked.rehearse:
+        from batchgen.cli.report_text import same_as_bill
+
+        lines.append(same_as_bill(asked.ledger))
+    return lines

@@ -1,0 +1,175 @@
+"""Looking at jobs and tasks. These commands read the ledger and never write it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchgen.cli.common import db_option, job_name, json_option, ledger_path, print_json, rehearse_option
+from batchgen.domain.clock import stamp
+from batchgen.domain.errors import UsageError
+from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.money import format_usd, usd_text
+
+if TYPE_CHECKING:
+    from batchgen.ledger.records import AttemptRow, JobRow, TaskRow
+
+
+@click.command()
+@click.argument("job", required=False)
+@db_option
+@rehearse_option
+@json_option
+def status(job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> None:
+    """Counts and money of all jobs, or of JOB (its name or its manifest)."""
+    from batchgen.ledger.reading import Reader
+
+    with Reader(ledger_path(db, rehearse=rehearse)) as reader:
+        rows = [reader.job(job_name(job))] if job else list(reader.jobs())
+    if as_json:
+        print_json(job_fields(rows[0]) if job else [job_fields(row) for row in rows])
+        return
+    if not rows:
+        click.echo("no jobs yet")
+    for row in rows:
+        click.echo(f"{row.name}  {states_text(row)}")
+        click.echo(f"  {money_text(row)} · {row.route} · last change {stamp(row.updated_at)}")
+        click.echo(f"  images in {row.output}")
+
+
+@click.command()
+@click.argument("job")
+@db_option
+@rehearse_option
+@json_option
+@click.option("--state", "states", multiple=True, type=click.Choice([str(state) for state in TaskState]))
+@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+def tasks(
+    job: str,
+    db: Path | None,
+    rehearse: bool,
+    as_json: bool,
+    states: tuple[str, ...],
+    only: tuple[str, ...],
+    limit: int | None,
+) -> None:
+    """List the tasks of JOB: prompt, size, sample, state, image or reason."""
+    from batchgen.ledger.reading import Reader
+    from batchgen.report.exports import task_fields
+
+    with Reader(ledger_path(db, rehearse=rehearse)) as reader:
+        row = reader.job(job_name(job))
+        found = reader.tasks(
+            row.id, states={TaskState(state) for state in states} or None, keys=frozenset(only) or None, limit=limit
+        )
+        if as_json:
+            print_json([task_fields(task) for task in found])
+            return
+        for task in found:
+            click.echo(_task_line(task))
+
+
+@click.command()
+@click.argument("task")
+@click.option("--job", default=None, help="Which job, where several know the task.")
+@db_option
+@rehearse_option
+@json_option
+def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> None:
+    """Show TASK, as `ID`, `ID/SIZE` or `ID/SIZE/SAMPLE` (or its number), with all its attempts."""
+    from batchgen.ledger.reading import Reader
+    from batchgen.report.exports import task_fields
+
+    with Reader(ledger_path(db, rehearse=rehearse)) as reader:
+        found = reader.find(task, job_name(job) if job else None)
+        if not found:
+            raise UsageError(f"no task {task}; `batchgen tasks JOB` lists them")
+        rows = [(each, reader.attempts(each.id)) for each in found]
+    if as_json:
+        print_json(
+            [
+                {**task_fields(each), "text": each.text, "attempts": [_attempt_fields(a) for a in calls]}
+                for each, calls in rows
+            ]
+        )
+        return
+    for each, calls in rows:
+        click.echo(f"{_task_line(each)}\n  job {each.job_name}, task {each.id}, revision {each.revision}")
+        click.echo(f"  text: {each.text}")
+        if each.reason:
+            click.echo(f"  reason: {each.reason}")
+        if each.image:
+            click.echo(f"  image: {each.image.path} {each.image.width}x{each.image.height} sha256 {each.image.sha256}")
+        for call in calls:
+            click.echo(_attempt_text(call))
+
+
+def states_text(row: JobRow) -> str:
+    """How many tasks stand where."""
+    parts = [f"{row.states[state]} {state}" for state in TaskState if row.states.get(state)]
+    removed = [f"{row.removed} removed"] if row.removed else []
+    return ", ".join(parts + removed) or "no tasks"
+
+
+def money_text(row: JobRow) -> str:
+    """What a job has cost so far."""
+    maybe = f" + maybe {format_usd(row.unknown)}" if row.unknown else ""
+    held = f" + {format_usd(row.reserved)} under way" if row.reserved else ""
+    budget = f" of {format_usd(row.limits.budget)}" if row.limits.budget is not None else ""
+    return f"spent {format_usd(row.billed)}{maybe}{held}{budget}"
+
+
+def job_fields(row: JobRow) -> dict[str, object]:
+    """A job for machines."""
+    return {
+        "job": row.name,
+        "route": row.route,
+        "output": str(row.output),
+        "tasks": row.tasks,
+        "states": {str(state): count for state, count in row.states.items()},
+        "removed": row.removed,
+        "billed_usd": usd_text(row.billed),
+        "maybe_usd": usd_text(row.unknown),
+        "reserved_usd": usd_text(row.reserved),
+        "budget_usd": None if row.limits.budget is None else usd_text(row.limits.budget),
+        "updated": stamp(row.updated_at),
+    }
+
+
+def _task_line(task: TaskRow) -> str:
+    what = task.image.path if task.image and task.state is TaskState.COMPLETED else task.reason[:100]
+    flags = f" [{', '.join(task.image.flags)}]" if task.image and task.image.flags else ""
+    gone = "" if task.wanted else " (removed)"
+    return (
+        f"{task.key}/{task.size}/{task.sample}  {task.state}{gone}  {format_usd(task.billed)}  {what}{flags}".rstrip()
+    )
+
+
+def _attempt_text(call: AttemptRow) -> str:
+    money = {"billed": format_usd(call.billed), "void": "free", "unknown": f"maybe {format_usd(call.at_most)}"}
+    head = (
+        f"  attempt {call.id} ({call.revision}.{call.number}) {stamp(call.reserved_at)}  "
+        f"{call.outcome or 'under way'}  {money.get(str(call.charge), 'reserved')}  {call.total:.1f} s"
+    )
+    lines = [head, f"    {call.route}, asked {call.size_asked}" + _sent(call)]
+    if call.request_ids:
+        lines.append("    " + ", ".join(f"{name}: {value}" for name, value in call.request_ids))
+    if call.detail:
+        lines.append(f"    {call.detail}")
+    return "\n".join(lines)
+
+
+def _sent(call: AttemptRow) -> str:
+    return f", sent {call.size_sent}" if call.size_sent != call.size_asked else ""
+
+
+def _attempt_fields(call: AttemptRow) -> dict[str, object]:
+    fields: dict[str, object] = asdict(call)
+    for name in ("estimated", "reserved", "billed"):
+        micros = fields.pop(name)
+        fields[f"{name}_usd"] = None if micros is None else usd_text(int(str(micros)))
+    return fields

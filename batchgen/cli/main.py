@@ -1,0 +1,93 @@
+"""The `batchgen` command: a group whose commands are imported only when they run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from batchgen.domain.errors import BatchgenError, Exit
+
+# name -> (module, function, what it does in one line)
+_COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("start", "init", "Write a first manifest, a small catalog and .env.example."),
+    "check": ("start", "check", "Report every problem of manifests at once; touches no ledger."),
+    "plan": ("plan", "plan", "Show what a run would buy, cost and take."),
+    "run": ("run", "run", "Buy what is not there yet; the same again resumes."),
+    "status": ("look", "status", "Counts and money of all jobs, or of one."),
+    "tasks": ("look", "tasks", "The tasks of a job, a line each."),
+    "show": ("look", "show", "One task with all its attempts."),
+    "retry": ("change", "retry", "Make failed or parked tasks available again."),
+    "cancel": ("change", "cancel", "Stop wanting what is not delivered yet."),
+    "report": ("reports", "report", "What was delivered, what it cost, what needs a person."),
+    "verify": ("reports", "verify", "Prove that database, files, checksums and books agree."),
+    "routes": ("routes", "routes", "The routes and their contracts."),
+    "simulate": ("routes", "simulate", "Serve the simulated gateway on a loopback port."),
+    "doctor": ("start", "doctor", "Check the environment."),
+    "schema": ("start", "schema", "Print the JSON Schema of manifests."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name; `--help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which a person meets them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, function, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"batchgen.cli.{module}"), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda *given: _version(given[2]))
+def cli() -> None:
+    """Buy images by the thousand from OpenAI-compatible gateways, and prove what they cost.
+
+    A YAML manifest becomes tasks in a SQLite ledger; `batchgen run` buys what is not there yet.
+    """
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from batchgen import __version__
+
+        click.echo(f"batchgen {__version__}")
+        raise click.exceptions.Exit(0)
+
+
+def main() -> None:
+    """Run the command line; every error is one clear sentence and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except BatchgenError as error:
+        click.echo(f"batchgen: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("batchgen: interrupted", err=True)
+        code = Exit.INTERRUPTED
+    except Exception as error:  # the last line of defence: a sentence, never a traceback
+        if os.environ.get("BATCHGEN_DEBUG"):
+            raise
+        click.echo(
+            f"batchgen: internal error: {type(error).__name__}: {error}. What was received is on disk, "
+            "booked or not; run again to go on. Set BATCHGEN_DEBUG=1 to see where it happened",
+            err=True,
+        )
+        code = Exit.INTERNAL
+    sys.exit(int(code or 0))

@@ -1,0 +1,42 @@
+"""`batchgen plan`: what a run would buy, cost and take, found without writing anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from batchgen.cli.common import db_option, json_option, ledger_path, print_json, rehearse_option, say
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@db_option
+@rehearse_option
+@json_option
+@click.option("--rebuy", is_flag=True, help="As if --rebuy were given to run.")
+def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: bool) -> None:
+    """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
+    from batchgen.cli.plan_text import plan_fields, plan_lines
+    from batchgen.cli.planned import LazyPlan
+    from batchgen.cli.rehearsal import output_folder
+    from batchgen.cli.session import spent_so_far
+    from batchgen.contracts.catalog import load_catalog
+    from batchgen.ledger.diff import compare
+    from batchgen.manifest.load import load_manifest
+    from batchgen.report.forecast import forecast
+
+    loaded = load_manifest(manifest, load_catalog())
+    for warning in loaded.warnings:
+        say(f"{warning} (warning)")
+    spec = replace(loaded.job, output=output_folder(loaded.job.name)) if rehearse else loaded.job
+    path = ledger_path(db, rehearse=rehearse)
+    difference = compare(path, LazyPlan(loaded, spec), rebuy=rebuy)
+    outlook = forecast(difference.buy, loaded.contract, spec.limits, spec.parameters.format)
+    spent = spent_so_far(path, spec.name)
+    if as_json:
+        print_json(plan_fields(spec, difference, outlook, spent))
+        return
+    for line in plan_lines(spec, difference, outlook, spent):
+        click.echo(line)

@@ -1,0 +1,100 @@
+"""A comparison and a forecast as a person reads them, and as a machine does."""
+
+from __future__ import annotations
+
+from batchgen.cli.common import byte_size, duration
+from batchgen.domain.job import Difference, JobSpec
+from batchgen.domain.money import format_usd, usd_text
+from batchgen.report.forecast import Forecast
+
+
+def plan_lines(spec: JobSpec, difference: Difference, forecast: Forecast, spent: int) -> list[str]:
+    """The plan of a run, a line each. `spent` is what the job has cost so far, in micro-dollars."""
+    lines = [
+        f"{spec.name}: {difference.new} new, {difference.changed} changed, {difference.unchanged} unchanged, "
+        f"{difference.removed} removed"
+    ]
+    lines += [f"  {kind}: {', '.join(keys)}{' …' if len(keys) == 5 else ''}" for kind, keys in _named(difference)]
+    if difference.rebuy:
+        lines.append(
+            f"  {difference.rebuy} delivered images were bought with other job-wide settings and are kept; "
+            "--rebuy buys them again"
+        )
+    if difference.waiting:
+        lines.append(f"  {difference.waiting} failed or parked tasks wait for: batchgen retry {spec.name}")
+    lines.append(_buy_line(spec, forecast))
+    for (size, quality), count in sorted(difference.buy.items()):
+        lines.append(f"  {count} × {size.name}{f' ({size})' if size.name != str(size) else ''} {quality}".rstrip())
+    if forecast.calls:
+        lines.append(_money_line(spec, forecast, spent))
+        lines.append(
+            f"about {duration(forecast.seconds)} at {spec.limits.concurrency} in flight · {byte_size(forecast.disk)}"
+        )
+        lines.append(f"into {spec.output}")
+    return lines
+
+
+def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, spent: int) -> dict[str, object]:
+    """The same for machines; money in dollars as decimal strings, null without a price."""
+    return {
+        "job": spec.name,
+        "route": spec.route,
+        "new": difference.new,
+        "changed": difference.changed,
+        "unchanged": difference.unchanged,
+        "removed": difference.removed,
+        "rebuy": difference.rebuy,
+        "waiting": difference.waiting,
+        "delivered": difference.delivered,
+        "calls": forecast.calls,
+        "buy": [
+            {"size": str(size), "quality": quality or None, "calls": count}
+            for (size, quality), count in sorted(difference.buy.items())
+        ],
+        "expected_usd": _usd(forecast.expected),
+        "worst_usd": _usd(forecast.worst),
+        "budget_usd": _usd(spec.limits.budget),
+        "spent_usd": usd_text(spent),
+        "expected_seconds": round(forecast.seconds),
+        "disk_bytes": round(forecast.disk),
+        "output": str(spec.output),
+        "examples": difference.examples,
+    }
+
+
+def _named(difference: Difference) -> list[tuple[str, list[str]]]:
+    """Which prompts are meant, where that is news: not for a job that is new as a whole."""
+    kinds = ("new", "changed", "removed") if difference.unchanged or difference.changed else ("removed",)
+    return [(kind, difference.examples[kind]) for kind in kinds if difference.examples.get(kind)]
+
+
+def _buy_line(spec: JobSpec, forecast: Forecast) -> str:
+    if not forecast.calls:
+        return "nothing to buy: 0 calls"
+    return f"to buy: {forecast.calls} image{'s' if forecast.calls != 1 else ''} from {spec.route}"
+
+
+def _money_line(spec: JobSpec, forecast: Forecast, spent: int) -> str:
+    if forecast.expected is None and forecast.worst is None:
+        cost = "cost unknown: this route has no price"
+    elif forecast.expected is None:
+        cost = f"cost at most {format_usd(forecast.worst or 0)} (it cannot be told beforehand)"
+    else:
+        worst = f", at worst {format_usd(forecast.worst)}" if forecast.worst is not None else ""
+        cost = f"expected {format_usd(forecast.expected)}{worst}"
+    before = f" · spent so far {format_usd(spent)}" if spent else ""
+    return f"{cost}{before} · {budget_text(spec.limits.budget, forecast, spent)}"
+
+
+def budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
+    """What the budget means for this run."""
+    if budget is None:
+        return "no budget"
+    left = max(0, budget - spent)
+    if forecast.expected is not None and forecast.expected > left:
+        return f"budget {format_usd(budget)}: it buys only part of this"
+    return f"budget {format_usd(budget)}"
+
+
+def _usd(micros: int | None) -> str | None:
+    return None if micros is None else usd_text(micros)

@@ -1,0 +1,106 @@
+"""What a running job looks like in numbers, kept up to date by its events."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from batchgen.domain.clock import Clock
+from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.lifecycle import TaskState
+
+_WINDOW = 600.0
+_STATES = {
+    TaskState.COMPLETED: "done",
+    TaskState.RUNNING: "running",
+    TaskState.AVAILABLE: "waiting",
+    TaskState.RETRYABLE: "waiting",
+    TaskState.FAILED: "failed",
+    TaskState.PARKED: "parked",
+}
+
+
+@dataclass(slots=True)
+class Row:
+    """One size: how many images stand where."""
+
+    done: int = 0
+    running: int = 0
+    waiting: int = 0
+    failed: int = 0
+    parked: int = 0
+
+    def add(self, state: TaskState, count: int) -> None:
+        """Count tasks in; cancelled ones are nobody's concern."""
+        name = _STATES.get(state)
+        if name is not None:
+            setattr(self, name, getattr(self, name) + count)
+
+
+@dataclass(slots=True)
+class Progress:
+    """The state of a run as a person watches it. Money in micro-dollars."""
+
+    clock: Clock
+    job: str
+    budget: int | None
+    rows: dict[str, Row] = field(default_factory=dict)
+    billed: int = 0
+    maybe: int = 0
+    calls: int = 0
+    delivered: int = 0
+    last_problem: str = ""
+    notice: str = ""
+    stopping: str = ""
+    started: float = 0.0
+    _recent: deque[float] = field(default_factory=deque)
+
+    def on_event(self, event: RunEvent) -> None:
+        """Take one event in."""
+        match event:
+            case CallStarted(claim):
+                self._move(str(claim.size), TaskState.AVAILABLE, TaskState.RUNNING)
+                self.calls += 1
+            case CallEnded(claim):
+                self._ended(event, str(claim.size))
+            case ImageDelivered(claim):
+                self._move(str(claim.size), TaskState.RUNNING, TaskState.COMPLETED)
+                self.delivered += 1
+                self._recent.append(self.clock.monotonic())
+            case LanePaused(_, seconds, reason):
+                self.notice = f"the gateway asks for a pause of {seconds:.0f} s ({reason[:120]})"
+            case Notice(text):
+                self.notice = text
+            case RunStopped(reason):
+                self.stopping = reason
+
+    def per_minute(self) -> float:
+        """Images per minute over the last ten minutes."""
+        now = self.clock.monotonic()
+        while self._recent and self._recent[0] < now - _WINDOW:
+            self._recent.popleft()
+        elapsed = min(_WINDOW, max(1e-9, now - self.started))
+        return 60.0 * len(self._recent) / elapsed
+
+    def total(self) -> Row:
+        """All sizes together."""
+        names = ("done", "running", "waiting", "failed", "parked")
+        return Row(**{name: sum(getattr(row, name) for row in self.rows.values()) for name in names})
+
+    def finish(self) -> float | None:
+        """When it will be done at this pace, seconds since the epoch; None while there is no pace."""
+        pace, total = self.per_minute(), self.total()
+        left = total.running + total.waiting
+        return self.clock.now() + 60.0 * left / pace if pace and left else None
+
+    def _ended(self, event: CallEnded, size: str) -> None:
+        self.billed += event.billed
+        self.maybe += event.maybe
+        if event.becomes is not None:
+            self._move(size, TaskState.RUNNING, event.becomes)
+            self.last_problem = f"{event.claim.key} {size}: {event.outcome.detail[:160]} ({event.then[:80]})"
+
+    def _move(self, size: str, before: TaskState, after: TaskState) -> None:
+        row = self.rows.setdefault(size, Row())
+        row.add(before, -1)
+        row.add(after, 1)

@@ -1,0 +1,66 @@
+"""A rehearsal: the simulated gateway as a child process, with a ledger, an output folder and a bill of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from batchgen.cli.common import REHEARSAL
+from batchgen.domain.errors import BatchgenError
+
+KEY_ENV = "BATCHGEN_REHEARSAL_KEY"
+BILL = REHEARSAL / "bill.jsonl"
+_START_WITHIN = 30.0
+
+
+@asynccontextmanager
+async def simulated(route: str, speed: float, faults: tuple[str, ...]) -> AsyncIterator[str]:
+    """Serve one route for as long as the block lasts; gives its base URL.
+
+    The child ends by itself when this process does, however that ends.
+
+    Raises:
+        BatchgenError: it does not come up.
+    """
+    REHEARSAL.mkdir(exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        *_command(route, speed, faults), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield await _base_url(process)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 5.0)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _command(route: str, speed: float, faults: tuple[str, ...]) -> list[str]:
+    command = [sys.executable, "-m", "batchgen", "simulate", route, "--speed", str(speed), "--bill", str(BILL)]
+    command += ["--state", str(REHEARSAL / "simulator"), "--until-stdin-closes"]
+    for fault in faults:
+        command += ["--fault", fault]
+    return command
+
+
+async def _base_url(process: asyncio.subprocess.Process) -> str:
+    if process.stdout is None:
+        raise BatchgenError("the simulated gateway has no output")
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), _START_WITHIN)
+    except TimeoutError:
+        raise BatchgenError("the simulated gateway did not come up within 30 s") from None
+    if not line:
+        raise BatchgenError("the simulated gateway ended at once; `batchgen simulate` says why")
+    return line.decode().strip()
+
+
+def output_folder(name: str) -> Path:
+    """Where a rehearsed job puts its images."""
+    return (REHEARSAL / name).absolute()

@@ -1,0 +1,132 @@
+"""A summary as a person reads it, and as a machine does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchgen.cli.look import job_fields, money_text, states_text
+from batchgen.cli.rehearsal import BILL
+from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.money import format_usd, usd_text
+from batchgen.ledger.reading import Reader
+from batchgen.report.summary import Group, Summary
+
+
+def report_lines(summary: Summary) -> list[str]:
+    """The report, a line each: delivered, cost, what is unusual, what needs a person, what to type next."""
+    job = summary.job
+    lines = [f"{job.name}: {states_text(job)}", f"{money_text(job)} · images in {job.output}", ""]
+    lines += [*_size_table(summary), "", *_cost_table(summary)]
+    for title, group in (
+        ("delivered smaller than asked, after 4K failed", summary.downgraded),
+        ("of other dimensions than asked; kept and paid", summary.mismatched),
+        ("content refused", summary.refused),
+        ("answers lost; each may have been charged, ask the gateway", summary.lost),
+        ("billed without an image; claim these", summary.wasted),
+    ):
+        lines += _group(title, group)
+    for (state, reason), group in summary.stuck.items():
+        lines += _group(f"{state}: {reason}", group)
+    return lines + _next_steps(summary)
+
+
+def report_fields(summary: Summary) -> dict[str, object]:
+    """The same for machines."""
+    return {
+        **job_fields(summary.job),
+        "sizes": [
+            {"size": row.size, **{str(state): count for state, count in row.states.items()}} for row in summary.sizes
+        ],
+        "spending": [
+            {
+                "route": row.route,
+                "size": row.size,
+                "outcome": row.outcome,
+                "calls": row.calls,
+                "billed_usd": usd_text(row.billed),
+                "maybe_usd": usd_text(row.unknown),
+            }
+            for row in summary.spending
+        ],
+        "downgraded": _group_fields(summary.downgraded),
+        "size_mismatch": _group_fields(summary.mismatched),
+        "refused": _group_fields(summary.refused),
+        "lost": _group_fields(summary.lost),
+        "billed_without_image": _group_fields(summary.wasted),
+        "stuck": [
+            {"state": state, "reason": reason, **_group_fields(group)}
+            for (state, reason), group in summary.stuck.items()
+        ],
+    }
+
+
+def same_as_bill(ledger: Path) -> str:
+    """Whether the rehearsal's ledger and the simulated gateway's own bill come to the same sum."""
+    from batchgen.simulator.bill import Bill
+
+    with Reader(ledger) as reader:
+        rows = list(reader.jobs())
+    booked, maybe = sum(row.billed for row in rows), sum(row.unknown for row in rows)
+    charged = Bill.read(BILL).charged
+    if booked == charged:
+        return f"the ledger says {format_usd(booked)}, the simulated gateway's bill says {format_usd(charged)}: equal"
+    if booked < charged <= booked + maybe:
+        return (
+            f"the ledger says {format_usd(booked)} + maybe {format_usd(maybe)}, the simulated gateway's bill says "
+            f"{format_usd(charged)}: within what lost answers may have cost"
+        )
+    return (
+        f"the ledger says {format_usd(booked)} + maybe {format_usd(maybe)}, the simulated gateway's bill says "
+        f"{format_usd(charged)}: THEY DIFFER"
+    )
+
+
+def _size_table(summary: Summary) -> list[str]:
+    states = [state for state in TaskState if summary.job.states.get(state)]
+    rows = [["size", *map(str, states)]]
+    rows += [[row.size, *(str(row.count(state)) for state in states)] for row in summary.sizes]
+    return _table(rows)
+
+
+def _cost_table(summary: Summary) -> list[str]:
+    rows = [["route", "size asked", "outcome", "calls", "billed", "maybe"]]
+    for row in summary.spending:
+        maybe = format_usd(row.unknown) if row.unknown else ""
+        rows.append(
+            [row.route, row.size, str(row.outcome or "under way"), str(row.calls), format_usd(row.billed), maybe]
+        )
+    return _table(rows) if len(rows) > 1 else ["no calls yet"]
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _group(title: str, group: Group) -> list[str]:
+    if not group.count:
+        return []
+    money = f", {format_usd(group.billed)}" if group.billed else ""
+    money += f", maybe {format_usd(group.maybe)}" if group.maybe else ""
+    more = " …" if group.count > len(group.examples) else ""
+    return ["", f"{group.count} {title}{money}", f"  {', '.join(group.examples)}{more}"]
+
+
+def _group_fields(group: Group) -> dict[str, object]:
+    return {
+        "count": group.count,
+        "billed_usd": usd_text(group.billed),
+        "maybe_usd": usd_text(group.maybe),
+        "examples": group.examples,
+    }
+
+
+def _next_steps(summary: Summary) -> list[str]:
+    name, steps = summary.job.name, []
+    if summary.count(TaskState.FAILED):
+        steps.append(f"batchgen retry {name} --failed")
+    if summary.count(TaskState.PARKED):
+        steps.append(f"batchgen retry {name} --parked")
+    if summary.count(TaskState.AVAILABLE, TaskState.RETRYABLE, TaskState.RUNNING):
+        steps.append(f"batchgen run {summary.job.manifest}")
+    return ["", "next: " + " · ".join(steps)] if steps else []

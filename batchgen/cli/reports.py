@@ -1,0 +1,91 @@
+"""The morning: the report, and the proof that database, files, checksums and books agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchgen.cli.common import db_option, job_name, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.domain.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.records import JobRow
+
+
+@click.command()
+@click.argument("job")
+@db_option
+@rehearse_option
+@json_option
+@click.option("--format", "formats", metavar="csv,jsonl", help="Write tables with a row per task, instead of the text.")
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="Where tables go. [default: the output folder]"
+)
+def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: str | None, to: Path | None) -> None:
+    """Say what JOB delivered, what it cost by route, size and outcome, and what needs a person."""
+    from batchgen.cli.report_text import report_fields, report_lines, same_as_bill
+    from batchgen.ledger.reading import Reader
+    from batchgen.report.summary import summarise
+
+    with Reader(ledger_path(db, rehearse=rehearse)) as reader:
+        row = reader.job(job_name(job))
+        if formats is not None:
+            _export(reader, row, formats.split(","), to or row.output)
+            return
+        summary = summarise(reader, row)
+    if as_json:
+        print_json(report_fields(summary))
+        return
+    for line in report_lines(summary):
+        click.echo(line)
+    if rehearse:
+        click.echo(same_as_bill(ledger_path(db, rehearse=rehearse)))
+
+
+def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> None:
+    from batchgen.report.exports import FORMATS, write_export
+
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"--format takes {' and '.join(FORMATS)}, not {unknown[0]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in formats:
+        path = folder / f"{row.name}.{name}"
+        count = write_export(name, reader.tasks(row.id), path)
+        click.echo(f"{path}: {count} tasks")
+
+
+@click.command()
+@click.argument("job", required=False)
+@db_option
+@rehearse_option
+@json_option
+@click.option("--quick", is_flag=True, help="Sizes of files only, no checksums.")
+def verify(job: str | None, db: Path | None, rehearse: bool, as_json: bool, quick: bool) -> None:
+    """Prove that database, files, checksums and books agree (exit 0), or say where not (exit 3).
+
+    Open unknown charges and half answers in the spool are listed; they are not findings.
+    """
+    from dataclasses import asdict
+
+    from batchgen.ledger.reading import Reader
+    from batchgen.report.proof import prove
+
+    with Reader(ledger_path(db, rehearse=rehearse)) as reader:
+        rows = [reader.job(job_name(job))] if job else list(reader.jobs())
+        proof = prove(reader, rows, checksums=not quick)
+    if as_json:
+        findings = [asdict(finding) for finding in proof.findings]
+        print_json({"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes})
+    else:
+        for finding in proof.findings:
+            click.echo(f"{finding.check}: {finding.where + ': ' if finding.where else ''}{finding.detail}")
+        for note in proof.notes:
+            say(f"open: {note}")
+        verdict = "all agree" if not proof.findings else f"{len(proof.findings)} findings"
+        click.echo(f"{proof.images} images and {proof.attempts} attempts in {len(rows)} jobs: {verdict}")
+    if proof.findings:
+        raise click.exceptions.Exit(Exit.SOME_FAILED)

@@ -1,0 +1,196 @@
+"""One run, wired: ledger, spool, hand, lane, executor and runner of one job."""
+
+from __future__ import annotations
+
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from batchgen.cli.keys import Keys
+from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import Clock, SystemClock
+from batchgen.domain.events import Listener, RunEvent
+from batchgen.domain.job import JobSpec
+from batchgen.engine.attempt import Executor
+from batchgen.engine.bookkeeper import Bookkeeper
+from batchgen.engine.entries import Account
+from batchgen.engine.hand import Hand
+from batchgen.engine.lane import Lane
+from batchgen.engine.recovery import Recovered, recover
+from batchgen.engine.runner import Runner, Selection
+from batchgen.gateway.client import Client
+from batchgen.gateway.download import Downloader
+from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.reading import Reader
+from batchgen.ledger.records import Count, JobRow
+from batchgen.policy.decide import Rules
+from batchgen.store.sidecar import Index
+from batchgen.store.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What can make calls."""
+
+    executor: Executor
+    lane: Lane
+
+
+class Session:
+    """Everything a run needs, opened in order and closed in the reverse.
+
+    The ledger is opened first, because its lock is what makes this process the only runner. The gateway is reached
+    only once there is something to buy or to put in order.
+    """
+
+    def __init__(self, ledger: Path, spec: JobSpec, selection: Selection) -> None:
+        self.clock: Clock = SystemClock()
+        self.spec = spec
+        self._ledger_path = ledger
+        self._selection = selection
+        self._stack = AsyncExitStack()
+        self._listener: Listener = _ignore
+        self._runner: Runner | None = None
+
+    async def __aenter__(self) -> Session:
+        """Take the ledger, open the output folder.
+
+        Raises:
+            LedgerInUse: another runner has the ledger.
+            ForeignOutput: the output folder belongs to another ledger.
+        """
+        async with AsyncExitStack() as stack:
+            self.ledger = stack.enter_context(Ledger.open(self._ledger_path, self.clock))
+            self._spool = Spool.open(self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock)
+            stack.callback(self._spool.close)
+            self._index = Index.open(self.spec.output)
+            stack.callback(self._index.close)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def connect(self, contract: Contract, keys: Keys) -> Connected:
+        """Make ready to call a route.
+
+        Raises:
+            UsageError: its key is missing.
+        """
+        fingerprint = keys.fingerprint(contract.key_env)
+        client = await self._stack.enter_async_context(
+            Client(clock=self.clock, key=keys.get, request_id_headers=contract.request_id_headers)
+        )
+        downloader = await self._stack.enter_async_context(Downloader())
+        return self._wire(contract, fingerprint, client, downloader)
+
+    async def interrupted(self) -> bool:
+        """Whether a dead process has left tasks of this job under way."""
+        mine, _ = self._jobs()
+        return mine is not None and bool(await self.ledger.interrupted(mine))
+
+    async def recover(self, connected: Connected) -> Recovered | None:
+        """Put in order what a dead process left of this job; None when the job is new."""
+        mine, others = self._jobs()
+        if mine is None:
+            return None
+        return await recover(mine, others, self.ledger, self._spool, connected.executor)
+
+    def watch(self, listener: Listener) -> None:
+        """Tell this listener from now on."""
+        self._listener = listener
+
+    def runner(self, connected: Connected) -> Runner:
+        """The runner of the recorded job; there is one per session."""
+        self._runner = Runner(
+            job=self.ledger.job(self.spec.name),
+            limits=self.spec.limits,
+            selection=self._selection,
+            ledger=self.ledger,
+            executor=connected.executor,
+            lane=connected.lane,
+            clock=self.clock,
+            listener=self._emit,
+        )
+        return self._runner
+
+    def job_row(self) -> JobRow:
+        """The job as the ledger has it now."""
+        with Reader(self.ledger.path) as reader:
+            return reader.job(self.spec.name)
+
+    def counts(self) -> list[Count]:
+        """Its tasks by size and state."""
+        with Reader(self.ledger.path) as reader:
+            return list(reader.counts(self.ledger.job(self.spec.name)))
+
+    def spent(self) -> int:
+        """Micro-dollars that it has cost so far, lost answers included; 0 before it is recorded."""
+        return spent_so_far(self.ledger.path, self.spec.name)
+
+    def notes(self) -> list[str]:
+        """What the spool met and set right, told once."""
+        notes, self._spool.notes[:] = list(self._spool.notes), []
+        return notes
+
+    def _jobs(self) -> tuple[int | None, list[int]]:
+        """The number of this job, if it is recorded, and of all others."""
+        with Reader(self.ledger.path) as reader:
+            numbers = {job.name: job.id for job in reader.jobs()}
+        mine = numbers.pop(self.spec.name, None)
+        return mine, list(numbers.values())
+
+    def _wire(self, contract: Contract, fingerprint: str, client: Client, downloader: Downloader) -> Connected:
+        limits, uniform = self.spec.limits, random.SystemRandom().uniform
+        lane = Lane(
+            f"{contract.provider}/{contract.model}", limits.concurrency, limits.rate, clock=self.clock, uniform=uniform
+        )
+        hand = Hand(
+            client=client,
+            downloader=downloader,
+            spool=self._spool,
+            loopback_base=contract.base_url if contract.loopback else "",
+        )
+        books = Bookkeeper(
+            contract=contract,
+            account=Account(fingerprint, limits.budget),
+            ledger=self.ledger,
+            clock=self.clock,
+            listener=self._emit,
+        )
+        executor = Executor(
+            contract=contract,
+            rules=Rules(limits, downgrade=self.spec.downgrade and contract.downgrade),
+            books=books,
+            hand=hand,
+            index=self._index,
+            lane=lane,
+            clock=self.clock,
+            uniform=uniform,
+            listener=self._emit,
+            stop=self._stop,
+        )
+        return Connected(executor, lane)
+
+    def _emit(self, event: RunEvent) -> None:
+        self._listener(event)
+
+    def _stop(self, reason: str) -> None:
+        if self._runner is not None:
+            self._runner.stop(reason)
+
+
+def spent_so_far(ledger: Path, name: str) -> int:
+    """Micro-dollars that a job has cost so far, lost answers included; 0 where there is no such job."""
+    if not ledger.exists():
+        return 0
+    with Reader(ledger) as reader:
+        return sum(job.billed + job.unknown + job.reserved for job in reader.jobs() if job.name == name)
+
+
+def _ignore(_event: RunEvent) -> None:
+    """Nobody watches yet."""

@@ -1,0 +1,188 @@
+"""The commands around a first run: init, check, schema, doctor."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from batchgen.cli.common import byte_size, json_option, print_json, say
+from batchgen.domain.errors import BatchgenError, Exit, ManifestError, UsageError
+
+_FILES = {"manifest.yaml": "first.yaml", "products.csv": "products.csv", "env.example": ".env.example"}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def init(folder: Path) -> None:
+    """Write a first manifest, a small catalog and .env.example into FOLDER (default: here). Overwrites nothing."""
+    taken = [name for name in _FILES.values() if (folder / name).exists()]
+    if taken:
+        raise UsageError(f"{folder / taken[0]} is there already; name another folder: batchgen init FOLDER")
+    folder.mkdir(parents=True, exist_ok=True)
+    source = resources.files("batchgen.cli") / "templates"
+    for template, name in _FILES.items():
+        (folder / name).write_text((source / template).read_text(encoding="utf-8"), encoding="utf-8")
+        click.echo(folder / name)
+    manifest = folder / "first.yaml"
+    say(f"\nnext: batchgen check {manifest}\n      batchgen run {manifest} --rehearse    (costs nothing, needs no key)")
+
+
+@click.command()
+@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def check(manifests: tuple[Path, ...], as_json: bool) -> None:
+    """Report every problem of MANIFESTS at once, with file, line and key. Touches no ledger and makes no call."""
+    from batchgen.contracts.catalog import load_catalog
+    from batchgen.manifest.load import load_manifest
+    from batchgen.manifest.plan import expand
+
+    rows: list[dict[str, object]] = []
+    catalog, bad = load_catalog(), False
+    for path in manifests:
+        try:
+            manifest = load_manifest(path, catalog)
+            plan = expand(manifest)
+        except ManifestError as error:
+            bad = True
+            rows.append({"manifest": str(path), "ok": False, "problems": [_fields(each) for each in error.problems]})
+            say("\n".join(str(problem) for problem in error.problems))
+            continue
+        warnings = [str(warning) for warning in (*manifest.warnings, *plan.warnings)]
+        rows.append({"manifest": str(path), "ok": True, "warnings": warnings})
+        for warning in warnings:
+            say(f"{warning} (warning)")
+        if not as_json:
+            totals, route = plan.totals, manifest.contract.route
+            click.echo(f"{path}: ok, {totals.prompts} prompts, {totals.tasks} images, {route}")
+    if as_json:
+        print_json(rows)
+    if bad:
+        raise click.exceptions.Exit(Exit.USAGE)
+
+
+def _fields(problem: object) -> dict[str, object]:
+    return {name: getattr(problem, name) for name in ("file", "line", "column", "key", "message")}
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of manifests, for editors."""
+    from batchgen.manifest.schema import schema as manifest_schema
+
+    print_json(manifest_schema())
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    what: str
+    value: str
+    ok: bool
+    advice: str = ""
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check versions, disk, clock and keys of this machine. Exit 0 when a run can be trusted here, else 3."""
+    findings = [_safely(check_one) for check_one in (_python, _sqlite, _aiohttp, _pillow, _disk, _open_files, _clock)]
+    findings += _keys()
+    if as_json:
+        print_json([{"what": f.what, "value": f.value, "ok": f.ok, "advice": f.advice} for f in findings])
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "LOOK"
+            click.echo(
+                f"{mark} {finding.what}: {finding.value}" + (f"\n     {finding.advice}" if finding.advice else "")
+            )
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
+
+
+def _safely(check_one: Callable[[], _Finding]) -> _Finding:
+    try:
+        return check_one()
+    except (OSError, ImportError, BatchgenError) as error:
+        return _Finding(check_one.__name__.strip("_"), str(error), ok=False)
+
+
+def _python() -> _Finding:
+    fixed = sys.version_info >= (3, 12, 4) or (3, 11, 10) <= sys.version_info < (3, 12)
+    advice = "" if fixed else "3.11.10 and 3.12.4 have complete tables of private addresses; batchgen uses its own"
+    return _Finding("Python", platform.python_version(), sys.version_info >= (3, 11), advice)
+
+
+def _sqlite() -> _Finding:
+    advice = ""
+    if sqlite3.sqlite_version_info < (3, 51, 3):
+        advice = (
+            "before 3.51.3 two connections that write one WAL database at the same moment could corrupt it; "
+            "batchgen writes through one connection only, so keep other programs from writing the ledger"
+        )
+    return _Finding("SQLite", sqlite3.sqlite_version, sqlite3.sqlite_version_info >= (3, 35), advice)
+
+
+def _aiohttp() -> _Finding:
+    from importlib.metadata import version
+
+    found = version("aiohttp")
+    ok = tuple(int(part) for part in found.split(".")[:3]) >= (3, 14, 4)
+    return _Finding("aiohttp", found, ok, "" if ok else "update: before 3.14.4 a hostile answer could stall the run")
+
+
+def _pillow() -> _Finding:
+    from importlib.metadata import version
+
+    from PIL import features
+
+    missing = [name for name in ("jpg", "webp", "zlib") if not features.check(name)]
+    return _Finding("Pillow", version("pillow"), not missing, f"cannot decode: {', '.join(missing)}" if missing else "")
+
+
+def _disk() -> _Finding:
+    usage = shutil.disk_usage(Path.cwd())
+    enough = usage.free > 5_000_000_000
+    advice = "" if enough else "5,000 images of 5 MB take 25 GB; a run stops before a call it has no room for"
+    return _Finding("disk", f"{byte_size(usage.free)} free in {Path.cwd()}", usage.free > 200_000_000, advice)
+
+
+def _open_files() -> _Finding:
+    if sys.platform == "win32":
+        return _Finding("open files", "no limit to look at", ok=True)
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _Finding("open files", f"{soft} at most", soft >= 256, "" if soft >= 256 else "raise it: ulimit -n 1024")
+
+
+def _clock() -> _Finding:
+    import time
+
+    built = 1_790_000_000  # late 2026: no earlier moment can be now
+    ok = time.time() > built
+    return _Finding("clock", time.strftime("%Y-%m-%d %H:%M %Z"), ok, "" if ok else "the clock is wrong; set it first")
+
+
+def _keys() -> list[_Finding]:
+    from batchgen.cli.keys import Keys
+    from batchgen.contracts.catalog import load_catalog
+
+    catalog, keys = load_catalog(), Keys.of(Path.cwd())
+    names = sorted({catalog.find(route).key_env for route in catalog.routes()} - {""})
+    set_here = [name for name in names if keys.has(name)]
+    value = f"set: {', '.join(set_here)}" if set_here else "none is set (a rehearsal needs none)"
+    insecure = [name for name in (".env",) if _readable_by_others(Path(name))]
+    advice = "others on this machine can read .env; chmod 600 .env" if insecure else ""
+    return [_Finding("keys", value, not insecure, advice)]
+
+
+def _readable_by_others(path: Path) -> bool:
+    return os.name == "posix" and path.exists() and bool(path.stat().st_mode & 0o077)

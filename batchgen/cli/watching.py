@@ -1,0 +1,91 @@
+"""A run and those who watch it: display, signals, the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
+from batchgen.cli.progress import Progress, Row
+from batchgen.cli.session import Session
+from batchgen.domain.events import Notice
+from batchgen.domain.lifecycle import TaskState
+from batchgen.engine.runner import Runner
+
+INTERRUPTED = "interrupted"
+
+
+async def watch(session: Session, runner: Runner, *, as_json: bool, until: float | None) -> None:
+    """Run to the end, shown as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
+
+    Raises:
+        BatchgenError: the books or the disk failed.
+    """
+    progress = _progress(session)
+    display = _display(progress, as_json=as_json)
+    session.watch(display.on_event)
+    with display:
+        running = asyncio.create_task(runner.run(until))
+        refreshing = asyncio.create_task(display.run())
+        leaving: list[asyncio.Task[None]] = []
+        with _signals(lambda: _on_signal(runner, display, leaving)):
+            try:
+                await asyncio.wait({running})
+                await running
+            finally:
+                refreshing.cancel()
+                if leaving:
+                    await asyncio.wait(leaving)
+
+
+def _on_signal(runner: Runner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
+    if runner.stopped is None:
+        runner.stop(INTERRUPTED)
+        if runner.in_flight:
+            display.on_event(
+                Notice(
+                    f"{runner.in_flight} calls in flight are paid anyway and awaited; "
+                    "Ctrl-C again leaves at once and counts them as maybe charged"
+                )
+            )
+    elif not leaving:
+        leaving.append(asyncio.create_task(runner.leave()))
+
+
+@contextmanager
+def _signals(handler: object) -> Iterator[None]:
+    """Have SIGINT and SIGTERM call the handler for as long as the block lasts."""
+    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    try:
+        for name in names:
+            loop.add_signal_handler(name, handler)  # type: ignore[arg-type]
+    except NotImplementedError:  # Windows: through the interpreter's own handlers
+        for name in names:
+            signal.signal(name, lambda *_: loop.call_soon_threadsafe(handler))  # type: ignore[arg-type]
+        yield
+        return
+    try:
+        yield
+    finally:
+        for name in names:
+            loop.remove_signal_handler(name)
+
+
+def _progress(session: Session) -> Progress:
+    """The job as it stands before the first call."""
+    job = session.job_row()
+    progress = Progress(session.clock, f"{job.name} · {job.route}", session.spec.limits.budget)
+    progress.billed, progress.maybe, progress.started = job.billed, job.unknown, session.clock.monotonic()
+    for count in session.counts():
+        row = progress.rows.setdefault(str(count.size), Row())
+        row.add(TaskState(count.state), count.tasks)
+    return progress
+
+
+def _display(progress: Progress, *, as_json: bool) -> Display:
+    if as_json:
+        return JsonDisplay(progress, progress.clock)
+    return LiveDisplay(progress) if sys.stderr.isatty() else PlainDisplay(progress, sys.stderr)

@@ -1,0 +1,130 @@
+"""What the morning reads: a job's state, its money, and what needs a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchgen.domain.lifecycle import Charge, TaskState
+from batchgen.domain.model import Kind
+from batchgen.ledger.reading import Reader
+from batchgen.ledger.records import JobRow, Problem, Spending, TaskRow
+from batchgen.policy.classify import LOST_KINDS
+
+# How many of each are named; the exports have all of them.
+EXAMPLES = 10
+_REFUSALS = frozenset({Kind.REFUSED, Kind.REFUSED_TEXT})
+
+
+@dataclass(slots=True)
+class SizeRow:
+    """Tasks of one size by state."""
+
+    size: str
+    states: dict[TaskState, int] = field(default_factory=dict)
+
+    def count(self, *states: TaskState) -> int:
+        """How many are in any of these states."""
+        return sum(self.states.get(state, 0) for state in states)
+
+
+@dataclass(slots=True)
+class Group:
+    """Tasks or calls that share something, the first of them by name."""
+
+    count: int = 0
+    billed: int = 0
+    maybe: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, name: str, billed: int = 0, maybe: int = 0) -> None:
+        """Count one in."""
+        self.count += 1
+        self.billed += billed
+        self.maybe += maybe
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(name)
+
+
+@dataclass(slots=True)
+class Summary:
+    """One job.
+
+    Attributes:
+        stuck: why tasks failed or were parked, by state and reason.
+        downgraded: images delivered smaller than asked, as `key asked -> delivered`.
+        mismatched: images of other dimensions than asked.
+        refused: calls whose content was refused, with what they cost.
+        lost: calls whose answer nobody saw, with what they may have cost.
+        wasted: calls that were billed and brought no image.
+    """
+
+    job: JobRow
+    sizes: list[SizeRow]
+    spending: list[Spending]
+    stuck: dict[tuple[TaskState, str], Group] = field(default_factory=dict)
+    downgraded: Group = field(default_factory=Group)
+    mismatched: Group = field(default_factory=Group)
+    refused: Group = field(default_factory=Group)
+    lost: Group = field(default_factory=Group)
+    wasted: Group = field(default_factory=Group)
+
+    def count(self, *states: TaskState) -> int:
+        """Tasks of the manifest in any of these states."""
+        return sum(self.job.states.get(state, 0) for state in states)
+
+
+def summarise(reader: Reader, job: JobRow) -> Summary:
+    """Read what there is to say about a job."""
+    summary = Summary(job=job, sizes=_sizes(reader, job), spending=reader.spending(job.id))
+    for task in reader.tasks(job.id, states={TaskState.FAILED, TaskState.PARKED}):
+        group = summary.stuck.setdefault((task.state, _short(task.reason)), Group())
+        group.add(task_name(task.key, str(task.size), task.sample), task.billed, task.unknown)
+    for task in reader.flagged(job.id):
+        _flag(summary, task)
+    for problem in reader.problems(job.id):
+        _problem(summary, problem)
+    return summary
+
+
+def task_name(key: str, size: str, sample: int) -> str:
+    """How a person names a task, and how `show` takes it.
+
+    >>> task_name("mug", "2048x2048", 1)
+    'mug/2048x2048/1'
+    """
+    return f"{key}/{size}/{sample}"
+
+
+def _sizes(reader: Reader, job: JobRow) -> list[SizeRow]:
+    rows: dict[str, SizeRow] = {}
+    for count in reader.counts(job.id):
+        row = rows.setdefault(str(count.size), SizeRow(str(count.size)))
+        row.states[count.state] = row.states.get(count.state, 0) + count.tasks
+    return list(rows.values())
+
+
+def _flag(summary: Summary, task: TaskRow) -> None:
+    if task.image is None:
+        return
+    delivered = f"{task.image.width}x{task.image.height}"
+    name = f"{task_name(task.key, str(task.size), task.sample)} → {delivered}"
+    if "downgraded" in task.image.flags:
+        summary.downgraded.add(name)
+    if "size_mismatch" in task.image.flags:
+        summary.mismatched.add(name)
+
+
+def _problem(summary: Summary, problem: Problem) -> None:
+    attempt = problem.attempt
+    name = task_name(problem.key, str(problem.size), problem.sample)
+    maybe = attempt.at_most if attempt.charge is Charge.UNKNOWN else 0
+    if attempt.outcome in _REFUSALS:
+        summary.refused.add(name, attempt.billed, maybe)
+    elif attempt.outcome in LOST_KINDS:
+        summary.lost.add(name, attempt.billed if not maybe else 0, maybe)
+    if attempt.charge is Charge.BILLED and attempt.outcome is not Kind.DELIVERED:
+        summary.wasted.add(name, attempt.billed)
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= 160 else reason[:159] + "…"

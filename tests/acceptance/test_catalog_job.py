@@ -1,0 +1,201 @@
+"""The main job as a person runs it: buy, look, change a row, insert a row, change the whole job, prove it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.shop import KEY, Shop, gateway
+
+CATALOG = """
+prompts:
+  - from: products.csv
+    id: "{{ sku }}"
+    text: "Photo of {{ name }}"
+sizes: ["1:1@1K", "16:9@1K"]
+limits: {concurrency: 8, budget: 10.00}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_catalog_becomes_images_a_ledger_and_a_balanced_bill_and_changes_buy_only_what_changed(shop: Shop) -> None:
+    with gateway(shop):
+        shop.catalog(5)
+        job = shop.manifest(CATALOG)
+
+        shop.run("run", job)
+        assert len(shop.images()) == 10
+        for path in shop.images():
+            with Image.open(path) as image:
+                image.load()
+                assert f"{image.width}x{image.height}" in path.name
+        assert sum(line.charged for line in shop.bill()) == 300_000 == shop.query("SELECT billed FROM job")[0][0]
+
+        again = shop.run("run", job)
+        assert "0 calls" in again.stdout
+        assert len(shop.bill()) == 10
+
+        rows = (shop.folder / "products.csv").read_text().replace("thing 3", "thing three")
+        shop.write("products.csv", rows)
+        assert shop.json("plan", job)["changed"] == 2
+        shop.run("run", job)
+        assert len(shop.bill()) == 12
+        assert len(list((shop.folder / "out/job/SKU-0003").iterdir())) == 4  # the old images stay, beside `-r2`
+
+        head, rest = rows.split("\n", 1)
+        shop.write("products.csv", f"{head}\nSKU-9999,new thing\n{rest}")
+        shop.run("run", job)
+        assert len(shop.bill()) == 14
+        assert {path.parent.name for path in shop.images()} == {"SKU-9999"} | {f"SKU-{n:04d}" for n in range(1, 6)}
+
+        shop.write("products.csv", f"{head}\n{rest}")
+        plan = shop.json("plan", job)
+        assert (plan["removed"], plan["calls"]) == (2, 0)
+        shop.run("run", job)
+        assert len(shop.bill()) == 14
+        shop.run("verify")
+
+
+def test_verify_finds_what_was_done_to_files_and_books(shop: Shop) -> None:
+    with gateway(shop):
+        shop.catalog(4)
+        shop.run("run", shop.manifest(CATALOG))
+    shop.run("verify")
+    first, second, third, *_ = shop.images()
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1])
+    data = bytearray(third.read_bytes())
+    data[len(data) // 2] ^= 1
+    third.write_bytes(data)
+    (third.parent / "stranger.png").write_bytes(b"x")
+    found = shop.run("verify", code=3).stdout
+    for name, what in ((first, "is gone"), (second, "on disk"), (third, "not those that were bought")):
+        assert any(name.name in line and what in line for line in found.splitlines()), found
+    assert "stranger.png: is not in the books" in found
+    assert "4 findings" in found
+
+
+def test_job_wide_change_buys_delivered_images_again_only_with_rebuy(shop: Shop) -> None:
+    official = "{{use: openai/gpt-image-2, base_url: {url}, key_env: SHOP_KEY}}"
+    prompts = "prompts: [{id: mug, text: a mug}]\nsizes: [1024x1024]\nlimits: {budget: 9.00}\n"
+    with gateway(shop, route="openai/gpt-image-2"):
+        route = official.replace("{{", "{").replace("}}", "}").replace("{url}", f'"{shop.base_url}"')
+        shop.run("run", shop.manifest(prompts + "quality: low\n", route=route))
+        job = shop.manifest(prompts + "quality: medium\n", route=route)
+        plan = shop.json("plan", job)
+        assert (plan["rebuy"], plan["calls"]) == (1, 0)
+        shop.run("run", job, "--yes")
+        assert len(shop.bill()) == 1
+        shop.run("run", job, "--rebuy")
+        assert len(shop.bill()) == 2
+        assert [line.quality for line in shop.bill()] == ["low", "medium"]
+        assert shop.query("SELECT sum(billed) FROM attempt")[0][0] == sum(line.charged for line in shop.bill())
+
+
+def test_second_runner_is_refused_at_once_and_touches_nothing(shop: Shop) -> None:
+    with gateway(shop, "latency=2"):
+        shop.catalog(2)
+        job = shop.manifest(CATALOG)
+        first = shop.start("run", job)
+        while not (shop.folder / "batchgen.db.holder").exists():
+            assert first.poll() is None
+        second = shop.run("run", job, code=4)
+        assert f"process {first.pid}" in second.stderr
+        assert first.wait(60) == 0
+        first.communicate()
+        assert len(shop.bill()) == 4
+
+
+def test_run_asks_where_money_is_at_stake_and_nobody_is_there(shop: Shop) -> None:
+    shop.catalog(200)
+    shop.base_url = "http://127.0.0.1:9/v1"
+    job = shop.manifest(CATALOG.replace(", budget: 10.00", ""))
+    refused = shop.run("run", job, code=2)
+    assert "--yes" in refused.stderr
+    assert "$24.00" in refused.stderr
+    assert shop.query("SELECT count(*) FROM job") == [(0,)]
+
+
+def test_more_than_half_of_the_rows_gone_asks(shop: Shop) -> None:
+    with gateway(shop):
+        shop.catalog(6)
+        job = shop.manifest(CATALOG)
+        shop.run("run", job)
+        shop.catalog(2)
+        refused = shop.run("run", job, code=2)
+        assert "4 of the 6 prompts" in refused.stderr
+        shop.run("run", job, "--yes")
+        assert shop.query("SELECT sum(wanted) FROM task") == [(4,)]
+
+
+def test_missing_key_is_one_sentence_and_nothing_is_called(shop: Shop) -> None:
+    shop.catalog(1)
+    job = shop.manifest(CATALOG, route="apiyi/gpt-image-2-vip")
+    failed = shop.run("run", job, code=2)
+    assert "APIYI_API_KEY" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_failed_and_parked_tasks_wait_for_retry_and_the_exit_code_says_so(shop: Shop) -> None:
+    with gateway(shop):
+        prompts = """
+prompts:
+  - {id: good, text: a mug}
+  - {id: bad, text: a forbidden thing}
+  - {id: gone, text: "a mug [[sim:drop,drop,ok]]"}
+sizes: ["1:1@1K"]
+limits: {unknown: 1, attempts: 3, budget: 5.00}
+"""
+        job = shop.manifest(prompts)
+        done = shop.run("run", job, code=3)
+        assert "batchgen retry job --failed" in done.stdout
+        assert shop.states() == {"completed": 1, "failed": 1, "parked": 1}
+        report = shop.run("report", "job").stdout
+        for words in ("1 content refused, $0.03", "answers lost", "batchgen retry job --parked"):
+            assert words in report, report
+        shop.run("run", job, code=3)
+        assert len(shop.bill()) == 4
+        shop.run("retry", "job", "--parked")
+        shop.run("run", job, code=3)
+        assert shop.states() == {"completed": 2, "failed": 1}
+        shown = shop.json("show", "gone")
+        assert [attempt["charge"] for attempt in shown[0]["attempts"]] == ["unknown", "unknown", "billed"]
+
+
+def test_cancel_stops_wanting_the_rest(shop: Shop) -> None:
+    with gateway(shop):
+        shop.catalog(4)
+        job = shop.manifest(CATALOG)
+        shop.run("run", job, "--limit", "3", code=4)
+        assert len(shop.bill()) == 3
+        shop.run("cancel", "job")
+        assert "0 calls" in shop.run("run", job).stdout
+        assert shop.states() == {"completed": 3, "cancelled": 5}
+
+
+def test_key_is_in_no_file_and_no_output(shop: Shop) -> None:
+    with gateway(shop, "p_500=0.2", "p_drop=0.1"):
+        shop.catalog(10)
+        said = shop.run("run", shop.manifest(CATALOG.replace("budget", "unknown_total: 99, budget")), code=None)
+        said2 = shop.run("report", "job")
+    assert KEY not in said.stdout + said.stderr + said2.stdout
+    for path in shop.folder.rglob("*"):
+        if path.is_file():
+            assert KEY.encode() not in path.read_bytes(), path
+
+
+def test_exports_have_a_row_per_task_and_no_formulas(shop: Shop) -> None:
+    with gateway(shop):
+        shop.write("products.csv", "sku,name\n=1+1,thing\nB,thing\n")
+        shop.run("run", shop.manifest(CATALOG))
+    shop.run("report", "job", "--format", "csv,jsonl")
+    text = (shop.folder / "out/job/job.csv").read_text()
+    assert text.count("\n") == 5
+    assert '"\'=1+1"' in text
+    assert len((shop.folder / "out/job/job.jsonl").read_text().splitlines()) == 4
