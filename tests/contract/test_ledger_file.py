@@ -6,8 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -134,26 +132,29 @@ def test_open_gives_up_on_a_file_that_another_program_keeps_locked(path: Path) -
     Ledger.open(path, ManualClock()).close()
 
 
-_OPEN = """
-import sys
-from pathlib import Path
-from batchgen.domain.clock import SystemClock
-from batchgen.domain.errors import LedgerError
-from batchgen.ledger.ledger import Ledger
-try:
-    Ledger.open(Path(sys.argv[1]), SystemClock()).close()
-except LedgerError as error:
-    print(error)
-"""
+def _open_as_nobody(path: Path, answer: Connection) -> None:
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        Ledger.open(path, ManualClock()).close()
+    except LedgerError as error:
+        answer.send(str(error))
+    else:
+        answer.send("")
 
 
 def open_unprivileged(path: Path) -> str:
     """What opening a ledger says to a user whom file modes bind; root is not one."""
-    nobody = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
-    done = subprocess.run(
-        [sys.executable, "-c", _OPEN, str(path)], capture_output=True, text=True, check=True, timeout=30, **nobody
-    )
-    return done.stdout
+    forked = multiprocessing.get_context("fork")
+    ours, theirs = forked.Pipe(duplex=False)
+    process = forked.Process(target=_open_as_nobody, args=(path, theirs))
+    process.start()
+    theirs.close()
+    said: str = ours.recv()
+    process.join()
+    ours.close()
+    return said
 
 
 def test_open_refuses_a_file_or_folder_that_cannot_be_written() -> None:
