@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from batchgen.cli.session import Session
 from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import TaskState
 from batchgen.engine.runner import Runner
+from batchgen.store.cores import share_one
 
 INTERRUPTED = "interrupted"
 
@@ -24,6 +26,8 @@ async def watch(session: Session, runner: Runner, *, as_json: bool, until: float
     Raises:
         BatchgenError: the books or the disk failed.
     """
+    share_one()
+    gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
     progress = _progress(session)
     display = _display(progress, as_json=as_json)
     session.watch(display.on_event)

@@ -92,7 +92,7 @@ class Hand:
         Raises:
             StoreError: the output folder cannot be written; the spool keeps the bytes.
         """
-        return await self._spool.place(picture.file, path, revision, attempt)
+        return await self._spool.place(picture.file, path, revision, attempt, picture.size)
 
     def clear(self, attempt: int) -> None:
         """Forget the spooled answer of a settled attempt."""

@@ -16,6 +16,7 @@ from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.text import escaped, one_line, without
 from batchgen.gateway.transport import open_session, open_socket
 
+_KEPT = 2.0  # seconds an idle connection to a gateway on this machine is kept
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 
 
@@ -23,7 +24,8 @@ class Client:
     """One session for all paid calls of a process.
 
     Each call has a connection of its own: a handshake is nothing against a minute of waiting, and only so can it be
-    known that no byte of a request left. Redirects, proxies, cookies and retries do not exist here.
+    known that no byte of a request left. A gateway on this machine is the exception: that it has closed a connection is
+    known here at once. Redirects, proxies, cookies and retries do not exist here.
 
     Args:
         clock: for stamps and durations; deadlines are the event loop's.
@@ -41,7 +43,7 @@ class Client:
         self._clock = clock
         self._key = key
         self._request_id_headers = request_id_headers
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Client:
         return self
@@ -53,9 +55,8 @@ class Client:
 
     async def close(self) -> None:
         """Close every connection; the client may be used again afterwards."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
     async def send(self, call: Call, sinks: SinkFactory) -> Answer:
         """Make one paid call and stream its answer into the sinks.
@@ -72,16 +73,18 @@ class Client:
             return Answer(call.attempt, Ending.NOT_SENT, detail=refusal)
         exchange = Exchange(call, sinks, self._clock)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
-        await exchange.run(self._open(), headers)
+        await exchange.run(self._session(loopback=call.loopback), headers)
         return self._answer(call, exchange, secret)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(loopback)
+        if session is None:
+            reuse = {"keepalive_timeout": _KEPT} if loopback else {"force_close": True}
             connector = aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, force_close=True, socket_factory=open_socket
+                limit=0, ttl_dns_cache=300, socket_factory=open_socket, **reuse
             )  # the engine bounds what is in flight
-            self._session = open_session(connector, _HEADERS)
-        return self._session
+            session = self._sessions[loopback] = open_session(connector, _HEADERS)
+        return session
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
         """The exchange as a plain value, without the key should the other side have echoed it."""

@@ -65,7 +65,8 @@ class Exchange:
         finally:
             self.request.revoked = True
             if self.response is not None:
-                self.response.close()
+                # Whether the connection lives on is the connector's to say; one that did not end well never does.
+                self.response.release() if self.ending is Ending.COMPLETE else self.response.close()
 
     @property
     def ending(self) -> Ending:

@@ -9,7 +9,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.model import Claim
 from batchgen.domain.wire import Call
 
-_COMPACT = (",", ":")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _UNASKED = ("output_format", "png")  # what every route sends anyway
 
 
@@ -28,7 +28,7 @@ def build_call(attempt: int, claim: Claim, contract: Contract) -> Call:
     return Call(
         attempt=attempt,
         url=f"{contract.base_url}/images/generations",
-        body=json.dumps(body, ensure_ascii=False, separators=_COMPACT).encode(),
+        body=_encode(body).encode(),
         content_type="application/json",
         key_env=contract.key_env,
         timeout=contract.timeout_for(size, asked.quality),

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from threading import Lock, Thread
 
+from batchgen.store.cores import ALL, use_all
 from batchgen.store.png import MAX_PIXELS
 from batchgen.store.stream import BadImage
 
@@ -83,7 +84,7 @@ class DecodePool:
             max_workers=workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_prepare,
-            initargs=self._limits,
+            initargs=(*self._limits, ALL),
         )
 
 
@@ -97,10 +98,11 @@ def _verdict(future: Future[tuple[int, int] | str]) -> tuple[int, int]:
 _seconds = SECONDS  # of this worker
 
 
-def _prepare(seconds: float, memory: int) -> None:
+def _prepare(seconds: float, memory: int, cores: frozenset[int]) -> None:
     """In a new worker: set its limits, and have it end with its parent and not by a Ctrl-C of its own."""
     global _seconds  # noqa: PLW0603 - a worker's own setting, made once
     _seconds = seconds
+    use_all(cores)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     try:

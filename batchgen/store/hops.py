@@ -3,52 +3,106 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
-_THREADS = 8
+from batchgen.store.cores import use_all
+
+_THREADS = 4
+_LARGE = 4  # threads for large answers
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_Work = Callable[[], Any]
+
 
 class Hops:
-    """Runs work in threads, given ones or eight of its own, and knows what still runs."""
+    """Runs whole steps in a few threads and wakes the loop once for all that ended meanwhile.
+
+    A thread pool wakes the loop for every result; with thousands of small steps a second that costs more than they do.
+    """
 
     def __init__(self, executor: Executor | None) -> None:
-        self._owned = executor is None
-        self.executor = executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
-        self._busy: set[Future[object]] = set()
+        """Start the threads.
 
-    def start(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have it run; nobody needs to wait."""
-        future = self.executor.submit(work, *args, **kwargs)
-        self._busy.add(future)  # type: ignore[arg-type]  # only waited for
-        future.add_done_callback(self._busy.discard)
-        return future
+        Args:
+            executor: for large answers, whose bytes are worked on outside the interpreter's lock; None for an own one.
+        """
+        self._owned = executor is None
+        self.executor = executor or ThreadPoolExecutor(_LARGE, thread_name_prefix="store-large", initializer=use_all)
+        self._queue: SimpleQueue[tuple[_Work, asyncio.Future[Any] | None] | None] = SimpleQueue()
+        self._ended: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._waking = False
+        self._threads = [threading.Thread(target=self._serve, name=f"store-{n}", daemon=True) for n in range(_THREADS)]
+        for thread in self._threads:
+            thread.start()
+
+    def start(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have it run; nobody waits."""
+        self._queue.put((lambda: work(*args, **kwargs), None))
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it and wait. A cancelled caller leaves it to its end: what is paid still lands."""
-        result = asyncio.wrap_future(self.start(work, *args, **kwargs))
-        try:
-            return await asyncio.shield(result)
-        except asyncio.CancelledError:
-            result.add_done_callback(_look_at)
-            raise
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put((lambda: work(*args, **kwargs), future))
+        return await future
+
+    async def run_large(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for work on many bytes."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self.executor, partial(work, *args, **kwargs)))
 
     def wait(self) -> None:
-        """Wait for all that runs."""
-        wait(list(self._busy))
+        """Wait for all that was begun: every thread comes here with nothing before it left to do."""
+        meeting = threading.Barrier(len(self._threads) + 1)
+        for _ in self._threads:
+            self._queue.put((meeting.wait, None))
+        meeting.wait()
 
     def close(self) -> None:
-        """Wait for all that runs and let own threads go."""
-        self.wait()
+        """Wait for all that was begun, then let the threads go."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
         if self._owned:
             self.executor.shutdown()
 
+    def _serve(self) -> None:
+        while (item := self._queue.get()) is not None:
+            work, future = item
+            result, error = None, None
+            try:
+                result = work()
+            except BaseException as wrong:  # noqa: BLE001 - it is the waiter's, whatever it is
+                error = wrong
+            if future is not None:
+                self._ended.append((future, result, error))
+                if not self._waking:
+                    self._waking = True
+                    _call_soon(future, self._wake)
 
-def _look_at(future: asyncio.Future[T]) -> None:
-    """Nobody waits for it any more; an error in it is met by the next start, which finds no receipt."""
-    if not future.cancelled():
-        future.exception()
+    def _wake(self) -> None:
+        """In the loop: hand every result to who waits for it."""
+        self._waking = False
+        while self._ended:
+            future, result, error = self._ended.popleft()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+
+def _call_soon(future: asyncio.Future[Any], call: Callable[[], None]) -> None:
+    try:
+        future.get_loop().call_soon_threadsafe(call)
+    except RuntimeError:  # the loop is closed, and with it whoever waited
+        return

@@ -28,6 +28,7 @@ from batchgen.store.owner import claim_spool
 from batchgen.store.place import Spooled, Spot, place_within, set_aside
 from batchgen.store.room import BALLAST, Room
 from batchgen.store.sink import SpoolSink
+from batchgen.store.stream import PIECE
 
 __all__ = ["BALLAST", "SPOOL", "Spool", "SpoolSink"]
 
@@ -118,7 +119,8 @@ class Spool:
             self.discard(sink for sink in sinks if sink.name not in named)
         for sink in kept:
             sink.taken = True
-        await self._hops.run(land_answer, self._folder, answer, kept)
+        hop = self._hops.run_large if any(sink.size >= PIECE for sink in kept) else self._hops.run
+        await hop(land_answer, self._folder, answer, kept)
         self._remember_answer(answer)
 
     async def finish_download(self, sink: SpoolSink) -> Picture:
@@ -133,13 +135,21 @@ class Spool:
         self._remember(sink.attempt, mark_of(sink.name), sink.name)
         return Picture(sink.name, sink.size)
 
-    async def place(self, file: str, path: str, revision: int, attempt: int) -> Image | Damaged:
-        """Check a picture wholly and give it its name in the output folder; one executor hop. See `place.place`.
+    async def place(self, file: str, path: str, revision: int, attempt: int, size: int = 0) -> Image | Damaged:
+        """Check a picture wholly and give it its name in the output folder; one hop. See `place.place`.
+
+        Args:
+            file: its name in the spool.
+            path: as for `place.place`; `revision` and `attempt` too.
+            revision: of the task.
+            attempt: that bought it.
+            size: of the file in bytes, as far as known; large ones are checked elsewhere.
 
         Raises:
             StoreError: the output folder cannot be used as asked; the spool keeps the bytes.
         """
-        return await self._hops.run(
+        hop = self._hops.run_large if size >= PIECE else self._hops.run
+        return await hop(
             place_within, Spooled(self._folder, file), self._root, Spot(path, revision, attempt), self._decoder
         )
 

@@ -1,0 +1,32 @@
+"""Which processors the threads of a run use.
+
+The event loop, the ledger's writer and the threads for small files hand the interpreter's lock to one another many
+times per image. Between cores each hand-over is a sleep and a wake-up; on one core it is next to nothing. So they share
+one, and what works outside the lock (whole checks of large images, decoders) has all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+ALL: frozenset[int] = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+
+
+def share_one() -> None:
+    """Have every thread there is now run on one core. Does nothing where the system has no say in that."""
+    if len(ALL) < 2:
+        return
+    core = sorted(ALL)[os.getpid() % len(ALL)]
+    for thread in threading.enumerate():
+        if thread.native_id is not None:
+            try:
+                os.sched_setaffinity(thread.native_id, {core})
+            except OSError:  # it has just ended, or the system forbids it: only speed is lost
+                continue
+
+
+def use_all(cores: frozenset[int] = ALL) -> None:
+    """Let the calling thread, and the threads it starts, run anywhere again."""
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores)

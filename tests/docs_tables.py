@@ -1,0 +1,450 @@
+"""The parts of the documentation that are made from the program's own tables.
+
+`python -m tests.docs_tables` writes them into `docs/`, between their markers; `tests/test_docs.py` compares.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from batchgen.contracts.catalog import _CHANGEABLE, _OF_A_ROUTE, DATA, load_catalog
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.files import read_yaml
+from batchgen.contracts.pricing import expected
+from batchgen.contracts.tokens import PerCall, TokenPrice
+from batchgen.domain.errors import ManifestError
+from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge, Event, TaskState
+from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.money import format_usd
+from batchgen.domain.size import TABLE, THIRTY, TIERS, Size, parse_size
+from batchgen.manifest.load import load_manifest
+from batchgen.manifest.plan import expand
+from batchgen.manifest.sandbox import _FILTERS, _METHODS
+from batchgen.policy.classify import LOST_KINDS
+from batchgen.policy.decide import (
+    Decision,
+    Deliver,
+    Downgrade,
+    Fail,
+    Park,
+    Release,
+    Retry,
+    Rules,
+    StopLane,
+    counts,
+    decide,
+)
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+CATALOG = load_catalog()
+CONTRACTS = [CATALOG.find(route) for route in CATALOG.routes()]
+
+STATES = {
+    TaskState.AVAILABLE: "waits for its first call, or was put back",
+    TaskState.RUNNING: "an attempt holds it: called, downloaded, checked or placed",
+    TaskState.RETRYABLE: "waits for the moment of its next call",
+    TaskState.COMPLETED: "its image is in the output folder and in the books",
+    TaskState.FAILED: "no automatic way on; `retry --failed`",
+    TaskState.PARKED: "a person must decide: lost answers, an expired paid address; `retry --parked`",
+    TaskState.CANCELLED: "a person said: no more; `retry --cancelled`",
+}
+EVENTS = {
+    Event.RESERVE: "the attempt is written down, its money set aside",
+    Event.COMPLETE: "the image is in the output folder",
+    Event.RETRY: "again later, perhaps smaller",
+    Event.RELEASE: "again at once; the attempt does not count",
+    Event.FAIL: "no automatic way on",
+    Event.PARK: "a person must decide",
+    Event.REQUEUE: "`batchgen retry`: fresh allowances, the size first asked",
+    Event.REVISE: "what is asked has changed (or `--rebuy`): a new revision",
+    Event.CANCEL: "`batchgen cancel`",
+}
+CHARGES = {
+    Charge.RESERVED: "the call is under way; its highest price is set aside",
+    Charge.BILLED: "paid",
+    Charge.VOID: "free",
+    Charge.UNKNOWN: "maybe paid; counts against the budget at what was set aside",
+}
+SEEN = {
+    Kind.DELIVERED: "200 with an image or an address",
+    Kind.NOT_SENT: "no byte of the request left",
+    Kind.SEND_BROKEN: "broke while the request was being written",
+    Kind.LOST: "sent; no answer, or none that is HTTP",
+    Kind.TIMED_OUT: "sent; nothing by the deadline",
+    Kind.THROTTLED: "429",
+    Kind.QUOTA: "402, or an error that says: no money, no quota",
+    Kind.UNAUTHORIZED: "401 or 403",
+    Kind.REJECTED: "any other status below 500",
+    Kind.REFUSED: "an error that says: content refused",
+    Kind.REFUSED_TEXT: "200 with words where an image should be",
+    Kind.SERVER_ERROR: "5xx with the gateway's own JSON error",
+    Kind.EDGE_ERROR: "5xx without one; 408, 504, 520–527, 530",
+    Kind.EMPTY: "200 without an image or words, or with an error in it",
+    Kind.DAMAGED: "200 with bytes that are no whole image",
+    Kind.CUT: "200 that ended early",
+    Kind.OVERSIZED: "200 that did not end below the cap",
+    Kind.EXPIRED: "paid, but the address died before it was fetched",
+}
+ROUTE_KEYS = {
+    "use": "the route whose contract applies; required",
+    "base_url": "the gateway's root, ending in `/v1`; https, or http on this machine",
+    "key_env": "the variable that holds the key",
+    "key_type": "`usage` or `any`; talk only",
+    "price": "`{per_call: 0.03}`, a number of dollars, `{tokens: FAMILY}` or `unknown`",
+    "multiplier": "on every price; becomes 1 when `price` is given without it",
+    "timeout": "one number of seconds for every size and quality",
+    "timeouts": "seconds by tier: `{4K: 900}`",
+    "quality_timeouts": "seconds by quality, where longer: `{high: 900}`",
+    "concurrency": "calls in flight that the route is known to take",
+    "url_lifetime": "seconds that an image's address lives",
+    "latency": "usual seconds by tier, `{2K: [60, 180]}`; for `plan` and rehearsals",
+    "sizes": "`none`, `{listed: [...]}`, limits such as `{max_edge: 3840}`, or `{wording: {...}}`",
+    "parameters": "by name: `takes`, `rejects`, `unsure`, `{takes: [values]}`, `{unsure: [values]}`",
+    "response_format": "`b64_json`, `url`, or empty: not sent",
+    "formats": "what it can deliver: `[png, jpeg, webp]`",
+    "transparent_formats": "those that keep a transparent background",
+    "max_prompt": "characters of a prompt",
+    "charges": "outcome to `billed`, `void` or `unknown`: `{server_error: unknown}`",
+    "downgrade": "whether 4K fails at times and 2K is the way out",
+    "refusals": "further marks of a content refusal, lower case",
+    "quota_codes": "further error codes that mean: no money left",
+    "quota_marks": "the same said in words",
+    "request_id_headers": "further headers that carry a request id",
+    "endpoints": "read, but only `images` is called",
+    "endpoint": "read, but only `images` is called",
+    "references": "read, but no reference images are sent",
+}
+BROKEN = """\
+version: 1
+name: Spring Catalog
+route: apiyi/gpt-image-2-vp
+sizes: ["1:1@2K", 2048x2048, "7:5@1K"]
+prompts:
+  - {id: mug-hero, txt: A white mug}
+  - {from: products.csv, id: "{{ sku }}", text: "Photo of {{ naame }}"}
+limits: {rate: 120, budgt: 5}
+"""
+BROKEN_ROWS = "sku,name\nMUG-01,mug\nmug-01,cup\n"
+
+
+def states() -> str:
+    """Every state of a task."""
+    return table(
+        ("state", "means", "a run works on it"),
+        ((f"`{state}`", STATES[state], "yes" if state in WAITING else "no") for state in TaskState),
+    )
+
+
+def diagram() -> str:
+    """The moves of a task as a mermaid diagram, straight from the table."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {TaskState.AVAILABLE}"]
+    for event, (sources, target) in TRANSITIONS.items():
+        lines += [f"    {source} --> {target}: {event}" for source in TaskState if source in sources]
+    return "\n".join([*lines, "```"])
+
+
+def events() -> str:
+    """Every event with where it leads."""
+    rows = (
+        (f"`{event}`", _listed(sources), str(target), EVENTS[event]) for event, (sources, target) in TRANSITIONS.items()
+    )
+    return table(("event", "from", "to", "when"), rows)
+
+
+def charges() -> str:
+    """Every state of money."""
+    rows = (
+        (f"`{charge}`", CHARGES[charge], ", ".join(next_ for next_ in Charge if next_ in CHARGE_MOVES[charge]) or "—")
+        for charge in Charge
+    )
+    return table(("charge", "means", "may become"), rows)
+
+
+def outcomes() -> str:
+    """Every outcome: what was seen, what it costs, what comes next."""
+    common = _common_charges()
+    rows = (
+        (f"`{kind}`", SEEN[kind], str(common[kind]) + _star(kind), _next(kind), "yes" if counts(kind) else "no")
+        for kind in Kind
+    )
+    return table(("outcome", "seen", "money", "next", "counts"), rows)
+
+
+def charges_that_differ() -> str:
+    """Routes whose contract charges an outcome otherwise than the common table."""
+    common = _common_charges()
+    kinds = [kind for kind in Kind if _star(kind)]
+    rows = [("all others, and what is not listed", *(str(common[kind]) for kind in kinds))]
+    for contract in CONTRACTS:
+        if any(contract.charges[kind] != common[kind] for kind in kinds):
+            differing = (
+                f"**{contract.charges[kind]}**" if contract.charges[kind] != common[kind] else str(common[kind])
+                for kind in kinds
+            )
+            rows.append((f"`{contract.route}`", *differing))
+    return table(("route", *(f"`{kind}`" for kind in kinds)), rows)
+
+
+def routes() -> str:
+    """The routes with price and sizes."""
+    rows = ((f"`{each.route}`", _price(each), _sizes(each), each.checked) for each in CONTRACTS)
+    rules = (each.sizes for each in CONTRACTS if each.sizes.kind == "free" and each.sizes.by == "parameter")
+    free = dict.fromkeys(
+        f"- *free*: edges in multiples of {rule.multiple_of}, at most {rule.max_ratio}:1, "
+        f"{rule.min_pixels:,} to {rule.max_pixels:,} pixels."
+        for rule in rules
+    )
+    return "\n".join([table(("route", "price", "sizes", "as of"), rows), "", *free])
+
+
+def route_keys() -> str:
+    """Which variable holds whose key."""
+    lines = []
+    for name in dict.fromkeys(each.key_env for each in CONTRACTS):
+        uses = (f"`{each.route}`: {each.key_note}" for each in CONTRACTS if each.key_env == name)
+        lines += [f"- `{name}`", *(f"  - {use}" for use in uses)]
+    return "\n".join(lines)
+
+
+def route_parameters() -> str:
+    """What each route takes beside text and size."""
+    rows = (
+        (f"`{each.route}`", _values(each, "quality"), _values(each, "background"), ", ".join(each.formats))
+        for each in CONTRACTS
+    )
+    return table(("route", "`quality`", "`background`", "`format`"), rows)
+
+
+def route_times() -> str:
+    """How long each route is waited for, how long it usually takes, how much it takes at once."""
+    rows = (
+        (
+            f"`{each.route}`",
+            _waits(each),
+            " / ".join(f"{each.latency[tier][0]:g}–{each.latency[tier][1]:g}" for tier in TIERS),
+            str(each.concurrency),
+            "yes" if each.downgrade else "no",
+        )
+        for each in CONTRACTS
+    )
+    return table(("route", "timeout 1K / 2K / 4K", "usually takes", "in flight", "`downgrade`"), rows)
+
+
+def token_prices() -> str:
+    """What an image costs on a route that charges tokens."""
+    contract = CATALOG.find("openai/gpt-image-2")
+    qualities = ("low", "medium", "high")
+    rows = []
+    for text in ("1024x1024", "1:1@2K", "16:9@4K"):
+        size = parse_size(text)
+        name = text if text == str(size) else f"{text} ({size})"
+        prices = (expected(contract, size, Parameters(quality=quality), 0).micros for quality in qualities)
+        rows.append((name, *("unknown" if price is None else format_usd(price) for price in prices)))
+    price = contract.price
+    assert isinstance(price, TokenPrice)
+    said = f"A million tokens of text cost {format_usd(price.text_in)}, a million of image {format_usd(price.image_out)}"
+    return f"{said} (as of {price.dated}).\n\n{table(('size', *qualities), rows)}"
+
+
+def phrases() -> str:
+    """What stands before the prompt where a route takes sizes by wording."""
+    rule = CATALOG.find("apiyi/gpt-image-2-all").sizes
+    rows = ((ratio, f"`{phrase}{rule.joiner}`", str(rule.answers[ratio])) for ratio, phrase in rule.wording.items())
+    return table(("ratio", "put before the prompt", "comes back as about"), rows)
+
+
+def manifest_route_keys() -> str:
+    """What a manifest may change about a route."""
+    if set(ROUTE_KEYS) != _CHANGEABLE | _OF_A_ROUTE:
+        raise AssertionError(f"describe in ROUTE_KEYS: {set(ROUTE_KEYS) ^ (_CHANGEABLE | _OF_A_ROUTE)}")
+    return table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in ROUTE_KEYS.items()))
+
+
+def sizes() -> str:
+    """The 30 sizes."""
+    rows = ((ratio, *(f"{width}x{height}" for width, height in row)) for ratio, row in TABLE.items())
+    return table(("ratio", *(f"@{tier}" for tier in TIERS)), rows)
+
+
+def template_words() -> str:
+    """Filters and methods of templates."""
+    lines = [("filters", _FILTERS), ("methods", tuple(f"{name}()" for name in _METHODS))]
+    return "\n".join(f"- {what}: {_wrapped(names)}" for what, names in lines)
+
+
+def errors() -> str:
+    """A manifest that is wrong in many ways, and what `batchgen check` says."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "job.yaml")
+        path.write_text(BROKEN, encoding="utf-8")
+        Path(folder, "products.csv").write_text(BROKEN_ROWS, encoding="utf-8")
+        try:
+            expand(load_manifest(path, CATALOG))
+        except ManifestError as error:
+            found = [str(problem).removeprefix(f"{folder}/") for problem in error.problems]
+        else:
+            raise AssertionError("the sample is meant to be wrong")
+    shown = [f"# job.yaml\n{BROKEN}\n# products.csv\n{BROKEN_ROWS.rstrip()}", "\n".join(map(_folded, found))]
+    return "\n\n".join(f"```text\n{each}\n```" for each in shown)
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "lifecycle.md": {
+        "states": states,
+        "diagram": diagram,
+        "events": events,
+        "charges": charges,
+        "outcomes": outcomes,
+    },
+    "routes.md": {
+        "routes": routes,
+        "keys": route_keys,
+        "parameters": route_parameters,
+        "times": route_times,
+        "charges that differ": charges_that_differ,
+        "token prices": token_prices,
+        "phrases": phrases,
+        "what a manifest may change": manifest_route_keys,
+    },
+    "manifest.md": {"sizes": sizes, "template words": template_words, "errors": errors},
+}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def section(text: str, name: str) -> str:
+    """What stands between the markers of a generated section."""
+    found = _marked(name).search(text)
+    if found is None:
+        raise AssertionError(f"the section {name!r} is not marked")
+    return found[2]
+
+
+def _marked(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- made by tests/docs_tables\.py: {re.escape(name)} -->\n\n)(.*?)\n*(<!-- end -->)", re.S)
+
+
+def _next(kind: Kind) -> str:
+    """What happens after an outcome: to a fresh task, and to one that has used up its allowances."""
+    limits = Limits()
+    first = _decided(kind, 0, 0, limits)
+    last = _decided(kind, limits.attempts - 1, limits.unknown, limits)
+    words = _words(first)
+    if isinstance(first, Retry) and kind not in LOST_KINDS:
+        smaller = _decided(kind, 0, 0, limits, size=THIRTY[2], downgrade=True)
+        words += "; 4K as 2K" if isinstance(smaller, Downgrade) else ""
+    return words if type(first) is type(last) else f"{words}; in the end {_words(last)}"
+
+
+def _decided(
+    kind: Kind, attempts: int, unknowns: int, limits: Limits, *, size: Size = THIRTY[1], downgrade: bool = False
+) -> Decision:
+    claim = Claim(1, 1, "a", "a", size, size, 1, Parameters(), "a", 1, attempts, unknowns, attempts, 0.0)
+    return decide(Outcome(kind, Charge.VOID, ""), claim, Rules(limits, downgrade), lambda low, _: low)
+
+
+def _words(decision: Decision) -> str:
+    match decision:
+        case Deliver():
+            return "check it, place it"
+        case Retry() | Downgrade():
+            return "again"
+        case Release():
+            return "back in line; the lane pauses"
+        case StopLane():
+            return "the run stops"
+        case Park():
+            return "parked"
+        case Fail():
+            return "failed"
+
+
+def _listed(states: frozenset[TaskState]) -> str:
+    others = [state for state in TaskState if state not in states]
+    return f"all but {others[0]}" if len(others) == 1 else ", ".join(state for state in TaskState if state in states)
+
+
+def _common_charges() -> dict[Kind, Charge]:
+    defaults = read_yaml(DATA / "common.yaml")["defaults"]
+    assert isinstance(defaults, dict)
+    return {kind: Charge(defaults["charges"][kind]) for kind in Kind}
+
+
+def _star(kind: Kind) -> str:
+    """A mark where some route charges an outcome otherwise."""
+    return " *" if any(each.charges[kind] != _common_charges()[kind] for each in CONTRACTS) else ""
+
+
+def _price(contract: Contract) -> str:
+    times = f" × {contract.multiplier}" if contract.multiplier != 1 else ""
+    if isinstance(contract.price, PerCall):
+        return f"{format_usd(contract.price.micros)} a call{times}"
+    return f"by tokens{times}" if isinstance(contract.price, TokenPrice) else "unknown"
+
+
+def _sizes(contract: Contract) -> str:
+    rule = contract.sizes
+    if rule.kind == "none":
+        return "only `auto`"
+    auto = ", `auto`" if rule.takes_auto else ""
+    if rule.kind == "listed":
+        return ("the 30" if rule.listed == THIRTY else f"{len(rule.listed)} listed") + auto
+    if rule.by == "wording":
+        return f"{len(rule.wording)} ratios, edge {rule.min_edge}–{rule.max_edge}{auto}"
+    return f"free, edge to {rule.max_edge}{auto}"
+
+
+def _values(contract: Contract, name: str) -> str:
+    rule = contract.parameters[name]
+    if rule.stance == "rejects":
+        return "—"
+    return (", ".join(rule.values) or "anything") + (" (unsure)" if rule.stance == "unsure" else "")
+
+
+def _waits(contract: Contract) -> str:
+    plain = " / ".join(f"{contract.timeouts[tier]:g}" for tier in TIERS)
+    longer = ", ".join(f"{quality} {seconds:g}" for quality, seconds in contract.quality_timeouts.items())
+    return plain + (f" ({longer})" if longer else "")
+
+
+def _wrapped(names: Iterable[str]) -> str:
+    lines = [""]
+    for name in names:
+        word = f"`{name}`, "
+        if len(lines[-1]) + len(word) > 100:
+            lines.append("")
+        lines[-1] += word
+    return "\n  ".join(line.rstrip() for line in lines).rstrip(",")
+
+
+def _folded(line: str) -> str:
+    """A long line over several, as a terminal shows it."""
+    parts = []
+    while len(line) > 116:
+        cut = line.rfind(" ", 0, 116)
+        parts.append(line[:cut])
+        line = "    " + line[cut + 1 :]
+    return "\n".join([*parts, line])
+
+
+def main() -> None:
+    """Write every generated section anew."""
+    for name, parts in TABLES.items():
+        path = DOCS / name
+        text = path.read_text(encoding="utf-8")
+        for part, make in parts.items():
+            text = _marked(part).sub(lambda found, made=make(): f"{found[1]}{made}\n\n{found[3]}", text)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
