@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -41,6 +40,8 @@ from batchgen.policy.decide import (
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+_BEGIN = "<!-- made by tests/docs_tables.py: {} -->\n\n"
+_END = "\n\n<!-- end -->"
 CATALOG = load_catalog()
 CONTRACTS = [CATALOG.find(route) for route in CATALOG.routes()]
 
@@ -247,7 +248,9 @@ def token_prices() -> str:
         rows.append((name, *("unknown" if price is None else format_usd(price) for price in prices)))
     price = contract.price
     assert isinstance(price, TokenPrice)
-    said = f"A million tokens of text cost {format_usd(price.text_in)}, a million of image {format_usd(price.image_out)}"
+    said = (
+        f"A million tokens of text cost {format_usd(price.text_in)}, a million of image {format_usd(price.image_out)}"
+    )
     return f"{said} (as of {price.dated}).\n\n{table(('size', *qualities), rows)}"
 
 
@@ -323,14 +326,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def section(text: str, name: str) -> str:
     """What stands between the markers of a generated section."""
-    found = _marked(name).search(text)
-    if found is None:
+    begin = _BEGIN.format(name)
+    if begin not in text:
         raise AssertionError(f"the section {name!r} is not marked")
-    return found[2]
-
-
-def _marked(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(<!-- made by tests/docs_tables\.py: {re.escape(name)} -->\n\n)(.*?)\n*(<!-- end -->)", re.S)
+    return text.partition(begin)[2].partition(_END)[0]
 
 
 def _next(kind: Kind) -> str:
@@ -442,7 +441,8 @@ def main() -> None:
         path = DOCS / name
         text = path.read_text(encoding="utf-8")
         for part, make in parts.items():
-            text = _marked(part).sub(lambda found, made=make(): f"{found[1]}{made}\n\n{found[3]}", text)
+            begin = _BEGIN.format(part)
+            text = text.replace(f"{begin}{section(text, part)}{_END}", f"{begin}{make()}{_END}")
         path.write_text(text, encoding="utf-8")
 
 

@@ -25,6 +25,8 @@ from batchgen.gateway.transport import PIECE, WIRE_ERRORS, described, next_piece
 
 _PARSE_BUDGET = 8 << 20  # bytes spent on trying whether a body that has not ended is whole
 
+_QUIET = 0.005  # seconds
+
 
 class Exchange:
     """What happens to one call on the wire.
@@ -65,8 +67,17 @@ class Exchange:
         finally:
             self.request.revoked = True
             if self.response is not None:
-                # Whether the connection lives on is the connector's to say; one that did not end well never does.
-                self.response.release() if self.ending is Ending.COMPLETE else self.response.close()
+                self._let_go(self.response)
+
+    def _let_go(self, response: aiohttp.ClientResponse) -> None:
+        """Close the connection, or give it back to a connector that may use it again.
+
+        A little later: a gateway that closes after its answer without having said so has done that by then.
+        """
+        if self._call.loopback and self.ending is Ending.COMPLETE:
+            asyncio.get_running_loop().call_later(_QUIET, response.release)
+        else:
+            response.close()
 
     @property
     def ending(self) -> Ending:

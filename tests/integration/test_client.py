@@ -479,7 +479,6 @@ async def test_client_sends_exactly_the_body_and_no_more_headers_than_needed() -
         "accept": "application/json",
         "accept-encoding": "identity",
         "authorization": f"Bearer {KEY}",
-        "connection": "close",
         "content-length": str(len(body)),
         "content-type": "application/json",
         "user-agent": "batchgen",
@@ -499,7 +498,18 @@ async def test_client_sends_no_authorization_when_the_route_has_no_key() -> None
     assert answer.ending is Ending.COMPLETE
 
 
-async def test_client_uses_a_fresh_connection_for_each_call_and_keeps_no_cookies() -> None:
+class Remote(Client):
+    """A client that treats a gateway on this machine as one that is not."""
+
+    def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
+        assert loopback
+        return super()._session(loopback=False)
+
+
+@pytest.mark.parametrize(("kind", "connections"), [(Remote, 3), (Client, 1)])
+async def test_client_uses_a_fresh_connection_for_each_call_but_on_this_machine_and_keeps_no_cookies(
+    kind: type[Client], connections: int
+) -> None:
     peers: set[object] = set()
     cookies: list[str | None] = []
 
@@ -511,11 +521,21 @@ async def test_client_uses_a_fresh_connection_for_each_call_and_keeps_no_cookies
         response.set_cookie("a", "b")
         return response
 
-    async with served(serve) as base, Client(clock=SystemClock(), key=lambda name: KEY) as client:
+    async with served(serve) as base, kind(clock=SystemClock(), key=lambda name: KEY) as client:
         for _ in range(3):
             assert (await client.send(a_call(base), Sinks())).picture
-    assert len(peers) == 3
+    assert len(peers) == connections
     assert cookies == [None, None, None]
+
+
+async def test_client_loses_nothing_when_a_gateway_on_this_machine_closes_every_connection_without_a_word() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(framed(WHOLE))
+
+    async with gateway(serve, read=False) as base, Client(clock=SystemClock(), key=lambda name: KEY) as client:
+        for _ in range(20):
+            assert (await client.send(a_call(base), Sinks())).ending is Ending.COMPLETE
 
 
 async def test_client_probes_a_silent_connection(monkeypatch: pytest.MonkeyPatch) -> None:
