@@ -15,8 +15,8 @@ from batchgen.engine.attempt import Ended, Executor
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.lane import Lane
 from batchgen.ledger.ledger import Ledger
+from batchgen.policy.decide import LONGEST_DELAY
 
-_BATCH = 256
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
 _LEAVE_WITHIN = 1.5
 
@@ -152,8 +152,15 @@ class Runner:
                 await self._change(None if due is None else due - self._clock.now())
 
     async def _refill(self) -> bool:
+        """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""
         held = {claim.task for claim in self._flights.values()}
-        self._buffer.extend(await self._ledger.claim(self._job, _BATCH, self._clock.now(), held, self._selection.only))
+        now, few, only = self._clock.now(), 2 * self._lane.limit, self._selection.only
+        claims = await self._ledger.claim(self._job, few, now, held, only)
+        if not claims:
+            due = await self._ledger.next_due(self._job, now, only)
+            if due is not None and due - now > 2 * LONGEST_DELAY:  # nobody waits so long: the wall clock went back
+                claims = await self._ledger.claim(self._job, few, due, held, only)
+        self._buffer.extend(claims)
         return bool(self._buffer)
 
     def _full(self) -> str | None:

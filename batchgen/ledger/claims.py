@@ -33,7 +33,7 @@ class Wanted:
 
 
 def claim(connection: Connection, requests: Sequence[Wanted], _now: float) -> list[list[Claim]]:
-    """Tasks that may run: those never tried first, then retries that are due, each in order."""
+    """Tasks that may run: retries that are due first, or they would all be left to the end; each in order."""
     return [_claims(connection, request.job, _ready(connection, request)) for request in requests]
 
 
@@ -56,7 +56,7 @@ def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> lis
 def _ready(connection: Connection, request: Wanted) -> list[int]:
     values = {"job": request.job, "now": request.now, "most": request.count + len(request.skip), "only": request.only}
     found: list[int] = []
-    for query in (sql.READY, sql.DUE) if request.only is None else (sql.READY_ONLY, sql.DUE_ONLY):
+    for query in (sql.DUE, sql.READY) if request.only is None else (sql.DUE_ONLY, sql.READY_ONLY):
         if len(found) < request.count:
             keys = connection.execute(query, values).scalars()
             found.extend(key for key in keys if key not in request.skip)

@@ -139,7 +139,7 @@ class Ledger:
     async def claim(
         self, job: int, count: int, now: float, skip: Collection[int] = (), only: frozenset[str] | None = None
     ) -> list[Claim]:
-        """Tasks that may run: available ones first, then retries that are due. Nothing is written.
+        """Tasks that may run: retries that are due first, then available ones. Nothing is written.
 
         Args:
             job: its number.

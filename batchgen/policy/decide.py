@@ -82,6 +82,9 @@ class Rules:
     backoff: Backoff = field(default_factory=Backoff)
 
 
+# Seconds a task waits at most, whatever a gateway asks for.
+LONGEST_DELAY = 3600.0
+
 _STOP = {
     Kind.QUOTA: "no quota or balance is left: top up, then run again",
     Kind.UNAUTHORIZED: "the key was not accepted: check it and its group, then run again",
@@ -144,4 +147,5 @@ def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: U
 
 
 def _delay(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> float:
-    return max(outcome.retry_after or 0.0, rules.backoff.delay(claim.attempts + 1, uniform))
+    asked = min(outcome.retry_after or 0.0, LONGEST_DELAY)
+    return max(asked, rules.backoff.delay(claim.attempts + 1, uniform))

@@ -72,14 +72,14 @@ async def test_claim_writes_nothing_and_leaves_out_what_the_caller_holds(ledger:
     assert [claim.key for claim in others] == ["c", "d"]
 
 
-async def test_claim_gives_available_tasks_first_and_retries_when_they_are_due(ledger: Ledger) -> None:
+async def test_claim_gives_retries_first_once_they_are_due(ledger: Ledger) -> None:
     ledger.record(plan("a", "b", "c"))
     a, b, _ = await ledger.claim(1, 9, 0.0)
     await end(ledger, a, Event.RETRY, scheduled_at=200.0)
     await end(ledger, b, Event.RETRY, scheduled_at=100.0)
     assert [claim.key for claim in await ledger.claim(1, 9, 99.0)] == ["c"]
     due = await ledger.claim(1, 9, 200.0)
-    assert [(claim.key, claim.queued_at) for claim in due[1:]] == [("b", 100.0), ("a", 200.0)]
+    assert [(claim.key, claim.queued_at) for claim in due[:2]] == [("b", 100.0), ("a", 200.0)]
     assert await ledger.next_due(1) == 100.0
     assert await ledger.next_due(1, after=100.0) == 200.0
     assert await ledger.next_due(1, after=200.0) is None
@@ -91,7 +91,7 @@ async def test_claim_and_next_due_keep_to_the_prompts_asked_for(ledger: Ledger) 
     await end(ledger, a, Event.RETRY, scheduled_at=100.0)
     await end(ledger, b, Event.RETRY, scheduled_at=200.0)
     only = frozenset({"b", "d", "never heard of"})
-    assert [claim.key for claim in await ledger.claim(1, 9, 300.0, only=only)] == ["d", "b"]
+    assert [claim.key for claim in await ledger.claim(1, 9, 300.0, only=only)] == ["b", "d"]
     assert await ledger.next_due(1, only=only) == 200.0
     assert await ledger.claim(1, 9, 300.0, only=frozenset()) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -247,3 +248,23 @@ async def test_no_key_and_no_prompt_wording_of_sizes_leaks_into_the_books(tmp_pa
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert b"sk-rig" not in path.read_bytes(), path
+
+
+async def test_retry_is_not_forgotten_when_the_wall_clock_goes_back_two_days(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(2), SMALL, Limits())
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        connection = sqlite3.connect(run.ledger.path)
+        connection.execute("UPDATE task SET state = 'retryable', scheduled_at = updated_at + 172800")
+        connection.commit()
+        connection.close()
+        await run.runner.run()
+        assert run.states() == {"completed": 2}
+
+
+async def test_retry_that_is_due_comes_before_what_was_never_tried(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["first [[sim:500,ok]]", *texts(30)], SMALL, Limits(concurrency=1))
+    async with simulator(tmp_path, "latency=0.005") as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 31}
+        order = [event.claim.key for event in run.events if isinstance(event, ImageDelivered)]
+        assert order.index("p0") < 28

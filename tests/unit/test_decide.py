@@ -12,6 +12,7 @@ from batchgen.domain.model import Claim, Kind, Outcome
 from batchgen.domain.size import Size
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import (
+    LONGEST_DELAY,
     Deliver,
     Downgrade,
     Fail,
@@ -121,3 +122,9 @@ def test_no_outcome_buys_a_task_more_often_than_its_limits_allow(
         assert attempts + 1 < limit
     if counts(kind):
         assert not isinstance(step, Release | StopLane)
+
+
+def test_wait_is_an_hour_at_most_whatever_the_gateway_asks_for() -> None:
+    step = next_step(Kind.SERVER_ERROR, claim(), retry_after=1e9)
+    assert isinstance(step, Retry)
+    assert step.delay == LONGEST_DELAY == 3600.0
