@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import db_option, job_name, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.cli.common import (
+    db_option,
+    job_name,
+    json_option,
+    ledger_path,
+    next_command,
+    print_json,
+    rehearse_option,
+    say,
+)
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.money import format_usd, usd_text
 
@@ -57,7 +66,7 @@ def retry(
     else:
         cost = "an unknown amount" if worst is None else f"up to {format_usd(worst)}"
         click.echo(f"{row.name}: {count} tasks are available again; buying them may cost {cost}")
-        say(f"next: batchgen run {row.manifest}")
+        say("next: " + next_command(f"run {row.manifest}"))
 
 
 def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:
@@ -99,4 +108,5 @@ def cancel(job: str, db: Path | None, rehearse: bool, as_json: bool, only: tuple
     if as_json:
         print_json({"job": row.name, "cancelled": count})
     else:
-        click.echo(f"{row.name}: {count} tasks cancelled; `batchgen retry {row.name} --cancelled` wants them again")
+        again = next_command(f"retry {row.name} --cancelled")
+        click.echo(f"{row.name}: {count} tasks cancelled; to want them again: {again}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,15 @@ def ledger_path(db: Path | None, *, rehearse: bool) -> Path:
     ):
         raise UsageError("--db and --rehearse exclude each other: a rehearsal has a ledger of its own in ./rehearsal")
     return (REHEARSAL / "batchgen.db").absolute()
+
+
+def next_command(words: str) -> str:
+    """A command to type next, on the ledger of this one: what was rehearsed must not be bought by mistake."""
+    given = click.get_current_context().params
+    if given.get("rehearse"):
+        return f"batchgen {words} --rehearse"
+    db = given.get("db")
+    return f"batchgen {words} --db {shlex.quote(str(db))}" if db is not None else f"batchgen {words}"
 
 
 def job_name(job: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchgen.cli.asked import Asked
+from batchgen.cli.common import next_command
 from batchgen.cli.display import write_json_line
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.session import Session
@@ -54,6 +55,8 @@ def exit_code(runner: Runner | None, job: JobRow) -> Exit:
         if runner.left:
             return Exit.LEFT_AT_ONCE
         return Exit.INTERRUPTED if runner.stopped == INTERRUPTED else Exit.STOPPED
+    if any(job.states.get(state) for state in WAITING):
+        return Exit.STOPPED
     if job.states.get(TaskState.FAILED):
         return Exit.SOME_FAILED
     return Exit.SOME_PARKED if job.states.get(TaskState.PARKED) else Exit.DELIVERED
@@ -64,14 +67,13 @@ def _maybe(micros: int) -> str:
 
 
 def _next(job: JobRow, asked: Asked) -> list[str]:
-    rehearse = " --rehearse" if asked.rehearse else ""
     lines = [
-        f"{job.states[state]} {state}: batchgen retry {job.name} --{state}{rehearse}"
+        f"{job.states[state]} {state}: {next_command(f'retry {job.name} --{state}')}"
         for state in (TaskState.FAILED, TaskState.PARKED)
         if job.states.get(state)
     ]
     if any(job.states.get(state) for state in WAITING):
-        lines.append(f"to go on: batchgen run {asked.manifest}{rehearse}")
+        lines.append(f"to go on: {next_command(f'run {asked.manifest}')}")
     if asked.rehearse:
         from batchgen.cli.report_text import same_as_bill
 

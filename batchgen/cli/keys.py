@@ -25,7 +25,7 @@ class Keys:
         for folder in reversed(folders):
             found = dotenv_values(folder / ".env") if (folder / ".env").is_file() else {}
             values.update({name: value for name, value in found.items() if value})
-        return cls(values | dict(os.environ))
+        return cls(values | {name: value for name, value in os.environ.items() if value.strip()})
 
     def __repr__(self) -> str:
         return "Keys(…)"
@@ -48,5 +48,5 @@ class Keys:
         return bool(self._values.get(name, "").strip())
 
     def fingerprint(self, name: str) -> str:
-        """Eight hex digits that tell keys apart and reveal nothing."""
-        return hashlib.sha256(self.get(name).encode()).hexdigest()[:8]
+        """Eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""
+        return "" if not name else hashlib.sha256(self.get(name).encode()).hexdigest()[:8]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchgen.cli.common import byte_size, duration
+from batchgen.cli.common import byte_size, duration, next_command
 from batchgen.domain.job import Difference, JobSpec
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.report.forecast import Forecast
@@ -21,7 +21,7 @@ def plan_lines(spec: JobSpec, difference: Difference, forecast: Forecast, spent:
             "--rebuy buys them again"
         )
     if difference.waiting:
-        lines.append(f"  {difference.waiting} failed or parked tasks wait for: batchgen retry {spec.name}")
+        lines.append(f"  {difference.waiting} failed or parked tasks wait for: {next_command(f'retry {spec.name}')}")
     lines.append(_buy_line(spec, forecast))
     for (size, quality), count in sorted(difference.buy.items()):
         lines.append(f"  {count} × {size.name}{f' ({size})' if size.name != str(size) else ''} {quality}".rstrip())

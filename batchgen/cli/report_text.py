@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from batchgen.cli.common import next_command
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.rehearsal import BILL
 from batchgen.domain.lifecycle import TaskState
@@ -67,7 +68,7 @@ def same_as_bill(ledger: Path) -> str:
     with Reader(ledger) as reader:
         rows = list(reader.jobs())
     booked, maybe = sum(row.billed for row in rows), sum(row.unknown for row in rows)
-    charged = Bill.read(BILL).charged
+    charged = Bill.read(BILL).charged if BILL.exists() else 0
     if booked == charged:
         return f"the ledger says {format_usd(booked)}, the simulated gateway's bill says {format_usd(charged)}: equal"
     if booked < charged <= booked + maybe:
@@ -89,7 +90,7 @@ def _size_table(summary: Summary) -> list[str]:
 
 
 def _cost_table(summary: Summary) -> list[str]:
-    rows = [["route", "size asked", "outcome", "calls", "billed", "maybe"]]
+    rows = [["route", "size sent", "outcome", "calls", "billed", "maybe"]]
     for row in summary.spending:
         maybe = format_usd(row.unknown) if row.unknown else ""
         rows.append(
@@ -124,9 +125,9 @@ def _group_fields(group: Group) -> dict[str, object]:
 def _next_steps(summary: Summary) -> list[str]:
     name, steps = summary.job.name, []
     if summary.count(TaskState.FAILED):
-        steps.append(f"batchgen retry {name} --failed")
+        steps.append(next_command(f"retry {name} --failed"))
     if summary.count(TaskState.PARKED):
-        steps.append(f"batchgen retry {name} --parked")
+        steps.append(next_command(f"retry {name} --parked"))
     if summary.count(TaskState.AVAILABLE, TaskState.RETRYABLE, TaskState.RUNNING):
-        steps.append(f"batchgen run {summary.job.manifest}")
+        steps.append(next_command(f"run {summary.job.manifest}"))
     return ["", "next: " + " · ".join(steps)] if steps else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +13,13 @@ import click
 from batchgen.cli.asked import Asked
 from batchgen.cli.common import db_option, ledger_path, rehearse_option, say
 from batchgen.domain.errors import Exit, UsageError
-from batchgen.domain.money import format_usd
 
 if TYPE_CHECKING:
+    from batchgen.cli.keys import Keys
     from batchgen.cli.session import Connected, Session
+    from batchgen.contracts.contract import Contract
     from batchgen.domain.job import Difference
     from batchgen.manifest.entries import Manifest
-    from batchgen.report.forecast import Forecast
-
-ASK_ABOVE = 5_000_000  # micro-dollars a run without a budget may cost before somebody is asked
 
 
 @click.command()
@@ -88,29 +85,48 @@ async def _run(asked: Asked) -> Exit:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(Session(asked.ledger, spec, selection))
         _tell(session.notes())
-        connected = None
+        gateway = _Gateway(asked, manifest, stack)
         if await session.interrupted():
-            connected = await _connect(asked, manifest, session, stack)
-            await _recover(session, connected)
-        if not _record(asked, manifest, session).calls:
+            await _recover(session, await session.connect(*await gateway.reach(), buying=False))
+        else:
+            await session.tidy()
+        difference = _record(asked, manifest, session)
+        session.check_selection()
+        if not difference.calls:
             return conclude(session, None, asked)
-        connected = connected or await _connect(asked, manifest, session, stack)
-        runner = session.runner(connected)
+        runner = session.runner(await session.connect(*await gateway.reach(), buying=True))
         await watch(session, runner, as_json=asked.as_json, until=_until(session))
         _tell(session.notes())
         return conclude(session, runner, asked)
 
 
-async def _connect(asked: Asked, manifest: Manifest, session: Session, stack: AsyncExitStack) -> Connected:
-    """Reach the gateway, or the simulated one that stands in for it."""
-    from batchgen.cli.keys import Keys
-    from batchgen.cli.rehearsal import KEY_ENV, simulated
+class _Gateway:
+    """The route of a manifest, or the simulated one that stands in for it; reached once, when it is needed."""
 
-    contract = manifest.contract
-    if not asked.rehearse:
-        return await session.connect(contract, Keys.of(asked.manifest.absolute().parent, Path.cwd()))
-    base_url = await stack.enter_async_context(simulated(contract.route, asked.speed, asked.faults))
-    return await session.connect(replace(contract, base_url=base_url, key_env=KEY_ENV), Keys({KEY_ENV: "rehearsal"}))
+    def __init__(self, asked: Asked, manifest: Manifest, stack: AsyncExitStack) -> None:
+        self._asked = asked
+        self._manifest = manifest
+        self._stack = stack
+        self._reached: tuple[Contract, Keys] | None = None
+
+    async def reach(self) -> tuple[Contract, Keys]:
+        """The contract to call under, and the keys."""
+        if self._reached is None:
+            self._reached = await self._rehearsed() if self._asked.rehearse else self._real()
+        return self._reached
+
+    def _real(self) -> tuple[Contract, Keys]:
+        from batchgen.cli.keys import Keys
+
+        return self._manifest.contract, Keys.of(self._asked.manifest.absolute().parent, Path.cwd())
+
+    async def _rehearsed(self) -> tuple[Contract, Keys]:
+        from batchgen.cli.keys import Keys
+        from batchgen.cli.rehearsal import KEY_ENV, simulated
+
+        asked, contract = self._asked, self._manifest.contract
+        base_url = await self._stack.enter_async_context(simulated(contract.route, asked.speed, asked.faults))
+        return replace(contract, base_url=base_url, key_env=KEY_ENV), Keys({KEY_ENV: "rehearsal"})
 
 
 async def _recover(session: Session, connected: Connected) -> None:
@@ -130,6 +146,7 @@ def _tell(notes: list[str]) -> None:
 
 def _record(asked: Asked, manifest: Manifest, session: Session) -> Difference:
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
+    from batchgen.cli.approval import approve_cost
     from batchgen.cli.plan_text import plan_lines
     from batchgen.cli.planned import LazyPlan
     from batchgen.report.forecast import forecast
@@ -140,33 +157,17 @@ def _record(asked: Asked, manifest: Manifest, session: Session) -> Difference:
         outlook = forecast(difference.buy, contract, spec.limits, spec.parameters.format)
         for line in plan_lines(spec, difference, outlook, session.spent()):
             say(line)
-        for question in _questions(asked, session, difference, outlook):
-            _ask(question, asked)
+        approve_cost(asked, spec, difference, outlook, images=_most_images(asked, manifest))
 
     return session.ledger.record(LazyPlan(manifest, spec), rebuy=asked.rebuy, approve=approve)
 
 
-def _questions(asked: Asked, session: Session, difference: Difference, outlook: Forecast) -> list[str]:
-    """What a person has to agree to before this run."""
-    spec, questions = session.spec, []
-    if difference.prompts_gone * 2 > difference.prompts_before:
-        questions.append(
-            f"{difference.prompts_gone} of the {difference.prompts_before} prompts of {spec.name} are no longer in it"
-        )
-    risky = outlook.worst is None or outlook.worst > ASK_ABOVE
-    if outlook.calls and risky and spec.limits.budget is None and not asked.rehearse:
-        cost = "an unknown amount" if outlook.worst is None else f"up to {format_usd(outlook.worst)}"
-        questions.append(f"this may cost {cost} and there is no `limits.budget`")
-    return questions
-
-
-def _ask(question: str, asked: Asked) -> None:
-    if asked.yes:
-        return
-    if asked.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{question}; nobody is here to be asked: give --yes, or set what is missing")
-    if not click.confirm(f"{question}. Go on?", err=True):
-        raise UsageError("nothing was bought")
+def _most_images(asked: Asked, manifest: Manifest) -> int | None:
+    """How many images this run can bring at most, by what the command line asks of it; None for all."""
+    most = [] if asked.limit is None else [asked.limit]
+    if asked.only is not None:
+        most.append(len(asked.only) * len(manifest.variants))
+    return min(most, default=None)
 
 
 def _until(session: Session) -> float | None:

@@ -11,8 +11,10 @@ from types import TracebackType
 from batchgen.cli.keys import Keys
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
+from batchgen.domain.errors import UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import JobSpec
+from batchgen.domain.lifecycle import TaskState
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.entries import Account
@@ -26,6 +28,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import Count, JobRow
 from batchgen.policy.decide import Rules
+from batchgen.store.owner import is_owned
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
 
@@ -60,9 +63,11 @@ class Session:
         Raises:
             LedgerInUse: another runner has the ledger.
             ForeignOutput: the output folder belongs to another ledger.
+            UsageError: the job's images are in another folder.
         """
         async with AsyncExitStack() as stack:
             self.ledger = stack.enter_context(Ledger.open(self._ledger_path, self.clock))
+            self._check_output()
             self._spool = Spool.open(self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock)
             stack.callback(self._spool.close)
             self._index = Index.open(self.spec.output)
@@ -75,18 +80,24 @@ class Session:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def connect(self, contract: Contract, keys: Keys) -> Connected:
-        """Make ready to call a route.
+    async def connect(self, contract: Contract, keys: Keys, *, buying: bool) -> Connected:
+        """Make ready to reach a route: to buy, or only to finish what is paid, which needs no key.
 
         Raises:
             UsageError: its key is missing.
         """
-        fingerprint = keys.fingerprint(contract.key_env)
+        fingerprint = keys.fingerprint(contract.key_env) if buying else ""
         client = await self._stack.enter_async_context(
             Client(clock=self.clock, key=keys.get, request_id_headers=contract.request_id_headers)
         )
         downloader = await self._stack.enter_async_context(Downloader())
         return self._wire(contract, fingerprint, client, downloader)
+
+    async def tidy(self) -> None:
+        """Remove from the spool what belongs to settled attempts; for a start that finds nothing interrupted."""
+        mine, others = self._jobs()
+        numbers = others if mine is None else [mine, *others]
+        self._spool.sweep({held.attempt.id for number in numbers for held in await self.ledger.interrupted(number)})
 
     async def interrupted(self) -> bool:
         """Whether a dead process has left tasks of this job under way."""
@@ -118,6 +129,22 @@ class Session:
         )
         return self._runner
 
+    def check_selection(self) -> None:
+        """Make sure that every prompt asked for by name is there.
+
+        Raises:
+            UsageError: one is not.
+        """
+        only = self._selection.only
+        if only is None:
+            return
+        with Reader(self.ledger.path) as reader:
+            found = {task.key for task in reader.tasks(self.ledger.job(self.spec.name), keys=only)}
+        if missing := sorted(only - found):
+            raise UsageError(
+                f"{self.spec.name} has no prompt {missing[0]}; `batchgen tasks {self.spec.name}` lists them"
+            )
+
     def job_row(self) -> JobRow:
         """The job as the ledger has it now."""
         with Reader(self.ledger.path) as reader:
@@ -136,6 +163,19 @@ class Session:
         """What the spool met and set right, told once."""
         notes, self._spool.notes[:] = list(self._spool.notes), []
         return notes
+
+    def _check_output(self) -> None:
+        """Images are known by their paths below the job's folder, so the folder cannot just be another one."""
+        with Reader(self.ledger.path) as reader:
+            before = {job.name: job for job in reader.jobs()}.get(self.spec.name)
+        if before is None or before.output == self.spec.output:
+            return
+        bought = before.states.get(TaskState.COMPLETED) or before.states.get(TaskState.RUNNING) or before.billed
+        if bought and not is_owned(self.spec.output, self.ledger.name):
+            raise UsageError(
+                f"the images of {self.spec.name} are in {before.output}, the manifest now says {self.spec.output}; "
+                "move that folder there, or put output.folder back, or give the job another name"
+            )
 
     def _jobs(self) -> tuple[int | None, list[int]]:
         """The number of this job, if it is recorded, and of all others."""

@@ -82,6 +82,12 @@ class LedgerInUse(LedgerError):
     exit_code = Exit.STOPPED
 
 
+class NotInLedger(LedgerError):
+    """The ledger, or the job, that is asked for does not exist."""
+
+    exit_code = Exit.USAGE
+
+
 class StaleClaim(LedgerError):
     """A task was settled by somebody who no longer holds it. Its money is booked all the same."""
 

@@ -169,6 +169,7 @@ class Settlement:
         send_size: for a downgrade, the size of the next attempt; None leaves it.
         image: for a completion.
         flags: of the image: `size_mismatch`, `downgraded`.
+        outcome: what the booked attempt turned out to be after all (damaged, expired); None leaves what is booked.
     """
 
     task: int
@@ -181,3 +182,4 @@ class Settlement:
     send_size: Size | None = None
     image: Image | None = None
     flags: tuple[str, ...] = field(default=())
+    outcome: Kind | None = None

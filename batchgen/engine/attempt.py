@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -35,6 +35,19 @@ class Ended(Enum):
     SETTLED = "settled"
     NO_BUDGET = "no budget"
     LEFT_FOR_RECOVERY = "left for recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An attempt that is in the books as paid, and brought an image or its address.
+
+    Attributes:
+        cost: micro-dollars; None when not known.
+    """
+
+    attempt: int
+    cost: int | None
+    request_ids: tuple[tuple[str, str], ...]
 
 
 class Executor:
@@ -110,8 +123,9 @@ class Executor:
         answer = Answer(attempt, Ending.NO_ANSWER)
         await self._books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
 
-    async def fetch(self, claim: Claim, attempt: int, url: str, expires: float) -> Ended:
+    async def fetch(self, claim: Claim, paid: Paid, url: str, expires: float) -> Ended:
         """Go on with a paid address: download, check, place, settle. Makes no call."""
+        attempt = paid.attempt
         try:
             picture = await self._wait(self._download(claim, attempt, url, expires))
         except asyncio.CancelledError:
@@ -122,12 +136,11 @@ class Executor:
         if isinstance(picture, str):
             await self._books.settle(claim, attempt, expired(picture), Park(picture))
             return Ended.SETTLED
-        return await self.place(claim, attempt, picture, ())
+        return await self.place(claim, paid, picture)
 
-    async def place(
-        self, claim: Claim, attempt: int, picture: Picture, request_ids: tuple[tuple[str, str], ...]
-    ) -> Ended:
+    async def place(self, claim: Claim, paid: Paid, picture: Picture) -> Ended:
         """Check the image, put it into the output folder, settle the task, clear the spool."""
+        attempt = paid.attempt
         try:
             placed = await self._hand.place(attempt, picture, claim.path, claim.revision)
         except StoreError as error:
@@ -149,8 +162,9 @@ class Executor:
                     route=self._contract.route,
                     model=self._contract.model,
                     attempt=attempt,
-                    request_ids=request_ids,
+                    request_ids=paid.request_ids,
                     created=self._clock.now(),
+                    cost=paid.cost,
                 )
             )
         self._hand.clear(attempt)
@@ -195,9 +209,10 @@ class Executor:
             return Ended.SETTLED
         entry = await self._books.book(claim, answer, outcome, cost)
         self._watch_price(entry, cost)
+        paid = Paid(answer.attempt, entry.billed if entry.charge is Charge.BILLED else None, answer.request_ids)
         if answer.picture is None:
-            return await self.fetch(claim, answer.attempt, entry.url, entry.url_expires)
-        return await self.place(claim, answer.attempt, answer.picture, answer.request_ids)
+            return await self.fetch(claim, paid, entry.url, entry.url_expires)
+        return await self.place(claim, paid, answer.picture)
 
     async def _download(self, claim: Claim, attempt: int, url: str, expires: float) -> Picture | str:
         """The picture, or why it can never be had. Retries are downloads, never calls."""

@@ -73,8 +73,8 @@ class Bookkeeper:
         self._tell(claim, entry, outcome, decision, TRANSITIONS[settled.event][1])
 
     async def settle(self, claim: Claim, attempt: int, outcome: Outcome, decision: Decision) -> None:
-        """Send a task where it goes when its call is in the books already."""
-        settled = settlement(claim, attempt, outcome, decision, self._clock.now())
+        """Send a task where it goes when its call is in the books already, as something it turned out not to be."""
+        settled = replace(settlement(claim, attempt, outcome, decision, self._clock.now()), outcome=outcome.kind)
         await self._ledger.settle(settled)
         booked = Booking(attempt, Charge.VOID, 0, outcome.kind, outcome.detail)
         self._tell(claim, booked, outcome, decision, TRANSITIONS[settled.event][1])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Settlement
-from batchgen.engine.attempt import Ended, Executor
+from batchgen.engine.attempt import Ended, Executor, Paid
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
@@ -80,12 +80,13 @@ async def _recover_one(
         ended = await executor.resume(claim, answer)
         found.placed += ended is Ended.SETTLED
         return
+    paid = Paid(attempt, held.billed if held.charge is Charge.BILLED else None, held.request_ids)
     picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
     if picture is not None:
-        ended = await executor.place(claim, attempt, picture, answer.request_ids if answer else ())
+        ended = await executor.place(claim, paid, picture)
         found.placed += ended is Ended.SETTLED
     elif held.url:
-        ended = await executor.fetch(claim, attempt, held.url, held.url_expires)
+        ended = await executor.fetch(claim, paid, held.url, held.url_expires)
         found.fetched += ended is Ended.SETTLED
     else:
         reason = "paid, but its answer is no longer in the spool"

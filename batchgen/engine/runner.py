@@ -137,19 +137,19 @@ class Runner:
     async def _next(self) -> Claim | None:
         """The next task, once there is one; None when nothing is left that could become one."""
         while True:
-            full = self._full()
-            if full is not None:
-                if not self._flights:
-                    self.stop(full)
-                    return None
-                await self._change(None)
-            elif self._buffer:
-                return self._buffer.popleft()
-            elif not await self._refill():
+            if not self._buffer and not await self._refill():
                 due = await self._ledger.next_due(self._job, self._clock.now(), self._selection.only)
                 if not self._flights and due is None:
                     return None
                 await self._change(None if due is None else due - self._clock.now())
+                continue
+            full = self._full()
+            if full is None:
+                return self._buffer.popleft()
+            if not self._flights:
+                self.stop(full)
+                return None
+            await self._change(None)
 
     async def _refill(self) -> bool:
         """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from batchgen.domain.errors import LedgerError
+from batchgen.domain.errors import LedgerError, NotInLedger
 from batchgen.ledger.schema import HEAD, metadata
 
 FOREIGN = "foreign"
@@ -111,7 +111,7 @@ def reading_engine(path: Path) -> Engine:
     if path.is_dir():
         raise LedgerError(f"the ledger {path} is a folder; give --db a file")
     if not path.exists():
-        raise LedgerError(f"there is no ledger at {path}; run a manifest first, or give --db")
+        raise NotInLedger(f"there is no ledger at {path}; run a manifest first, or give --db")
 
     def connect() -> sqlite3.Connection:
         uri = f"{path.absolute().as_uri()}?mode=ro"

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.clock import Clock
-from batchgen.domain.errors import LedgerError
+from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Difference, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
@@ -127,7 +127,7 @@ class Ledger:
         """The number of a job. Blocks."""
         found = self._database.call(_NUMBER, name)
         if found is None:
-            raise LedgerError(f"the ledger {self.path} has no job named {name}")
+            raise NotInLedger(f"the ledger {self.path} has no job named {name}")
         return found
 
     async def interrupted(self, job: int) -> list[Interrupted]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from batchgen.domain.errors import LedgerError
+from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.domain.model import Kind
@@ -69,7 +69,7 @@ class Reader:
         found = self._connection.execute(select(job).where(job.c.name == name)).mappings().one_or_none()
         if found is None:
             names = ", ".join(self._connection.execute(select(job.c.name).order_by(job.c.id)).scalars()) or "none"
-            raise LedgerError(f"the ledger {self.path} has no job named {name}; it has: {names}")
+            raise NotInLedger(f"the ledger {self.path} has no job named {name}; it has: {names}")
         return self._job(dict(found))
 
     def counts(self, key: int) -> list[Count]:

@@ -181,6 +181,11 @@ SETTLE = Prepared(
         updated_at=bindparam("now"),
     )
 )
+FIND_OUT = Prepared(
+    update(attempt)
+    .where(attempt.c.id == bindparam("key"))
+    .values(outcome=bindparam("outcome"), detail=bindparam("detail"))
+)
 DELIVER = Prepared(
     insert(image).from_select(
         ["task_id", "job_id", "attempt_id", "revision", *_DELIVERED],

@@ -74,6 +74,12 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: float
     rows = [_settlement(settlement, now) for settlement in settlements]
     if sql.SETTLE.run(connection, rows) != len(rows):
         raise _not_settled(connection, settlements[0])
+    found_out = [
+        {"key": settlement.attempt, "outcome": settlement.outcome.value, "detail": settlement.reason}
+        for settlement in settlements
+        if settlement.outcome is not None
+    ]
+    sql.FIND_OUT.run(connection, found_out)
     images = [_image(settlement, now) for settlement in settlements if settlement.event is Event.COMPLETE]
     if sql.DELIVER.run(connection, images) != len(images):
         raise LedgerError(f"attempt {images[0]['attempt']} belongs to another task")

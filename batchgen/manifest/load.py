@@ -55,7 +55,9 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         survey(entries, variants, variant_sets, reading.problems)
         raise reading.problems.error()
     check_timeout(reading, catalog, sources.asked)
-    if keys.downgrade and not any(downgraded(variant.size) for variant in variants):
+    if keys.downgrade and not contract.downgrade:
+        reading.doubt(("downgrade",), f"has nothing to do: {contract.route} is not known to fail at 4K")
+    elif keys.downgrade and not any(downgraded(variant.size) for variant in variants):
         reading.doubt(("downgrade",), "has nothing to do: none of the sizes is a 4K size with a 2K one of its ratio")
     job = JobSpec(
         name=keys.name,

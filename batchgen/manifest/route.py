@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.tokens import NoPrice
+from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import ContractError
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.size import AUTO, Size, parse_size
@@ -27,6 +27,9 @@ def resolve_route(reading: Reading, catalog: Catalog) -> Contract | None:
         return None
     try:
         contract = catalog.resolve(keys.route)
+        if contract.endpoint_default != "images":
+            words = f"the endpoint {contract.endpoint_default} is not spoken yet; leave it out for images"
+            reading.wrong(("route",), words)
         for warning in contract.warnings:
             reading.doubt(("route",), warning)
         if not keys.timeout:
@@ -112,7 +115,7 @@ def read_limits(reading: Reading, contract: Contract | None) -> Limits:
     if keys.concurrency > known:
         words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
         reading.doubt(("limits", "concurrency"), words)
-    if keys.budget and contract is not None and isinstance(contract.price, NoPrice):
+    if keys.budget and contract is not None and not _bounded(contract):
         words = f"{contract.route} has no price, so a budget cannot hold; leave it out, or give the route a price:"
         reading.wrong(("limits", "budget"), words)
     return Limits(
@@ -124,6 +127,12 @@ def read_limits(reading: Reading, contract: Contract | None) -> Limits:
         budget=keys.budget or None,
         until=keys.until if keys.until >= 0 else None,
     )
+
+
+def _bounded(contract: Contract) -> bool:
+    """Whether it can be said beforehand what a call costs at most."""
+    size = contract.sizes.nearest(Size(1024, 1024)) or AUTO
+    return expected(contract, size, Parameters(quality="low"), 1).upper is not None
 
 
 def _has_odd(reading: Reading, loc: Loc, value: object) -> bool:

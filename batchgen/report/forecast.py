@@ -27,6 +27,7 @@ class Forecast:
         calls: images to buy, one call each when all goes well.
         expected: micro-dollars when all goes well; None without a price.
         worst: micro-dollars if every answer were lost as often as the limits allow; None without a price.
+        dearest: of that, for the dearest image.
         seconds: for the whole run at the usual latency.
         disk: bytes of the images.
     """
@@ -34,19 +35,25 @@ class Forecast:
     calls: int
     expected: int | None
     worst: int | None
+    dearest: int
     seconds: float
     disk: float
+
+    def worst_of(self, images: int | None) -> int | None:
+        """The worst cost of so many of the images; None for all of them."""
+        return self.worst if images is None or self.worst is None else min(self.worst, images * self.dearest)
 
 
 def forecast(buy: Mapping[tuple[Size, str], int], contract: Contract, limits: Limits, image_format: str) -> Forecast:
     """Add up what is to be bought."""
     plain: int | None = 0
     most: int | None = 0
-    busy = disk = 0.0
+    dearest, busy, disk = 0, 0.0, 0.0
     for (size, quality), count in buy.items():
         cost = expected(contract, size, Parameters(quality=quality or None), _PROMPT)
         plain = None if plain is None or cost.micros is None else plain + count * cost.micros
         most = None if most is None or cost.upper is None else most + count * cost.upper
+        dearest = max(dearest, cost.upper or 0)
         low, high = contract.latency[size.tier]
         busy += count * (low + high) / 2
         disk += count * (size.pixels or _AUTO_PIXELS) * _BYTES_PER_PIXEL[image_format]
@@ -54,8 +61,9 @@ def forecast(buy: Mapping[tuple[Size, str], int], contract: Contract, limits: Li
     seconds = busy / min(limits.concurrency, max(calls, 1))
     if limits.rate:
         seconds = max(seconds, calls / limits.rate)
-    worst = None if most is None else most * paid_calls_per_task(contract, limits)
-    return Forecast(calls, plain, worst, seconds, disk)
+    times = paid_calls_per_task(contract, limits)
+    worst = None if most is None else most * times
+    return Forecast(calls, plain, worst, dearest * times, seconds, disk)
 
 
 def paid_calls_per_task(contract: Contract, limits: Limits) -> int:

@@ -40,10 +40,9 @@ def prove(reader: Reader, jobs: Iterable[JobRow], *, checksums: bool) -> Proof:
     proof.findings += check(reader.path)
     folders: dict[Path, set[str]] = {}
     for job in jobs:
-        known = folders.setdefault(job.output, set())
+        folders.setdefault(job.output, set())
         for image in reader.images(job.id):
             proof.images += 1
-            known.add(image.path)
             if (wrong := _compare(job.output / image.path, image, checksums=checksums)) is not None:
                 proof.findings.append(Finding("file", f"{job.name}: {image.path}", wrong))
         proof.attempts += sum(row.calls for row in reader.spending(job.id))
@@ -53,6 +52,9 @@ def prove(reader: Reader, jobs: Iterable[JobRow], *, checksums: bool) -> Proof:
                 f"{job.name}: {problem.key}: attempt {attempt.id} of {stamp(attempt.reserved_at)} may have cost "
                 f"{format_usd(attempt.at_most)}: {attempt.detail}"
             )
+    for job in reader.jobs():  # jobs may share a folder
+        if job.output in folders:
+            folders[job.output].update(image.path for image in reader.images(job.id))
     for folder, known in folders.items():
         _strangers(folder, known, proof)
     return proof

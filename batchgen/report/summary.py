@@ -127,4 +127,6 @@ def _problem(summary: Summary, problem: Problem) -> None:
 
 
 def _short(reason: str) -> str:
+    """What tasks have in common: the reason without its particulars."""
+    reason = reason.partition(" (")[0] or reason
     return reason if len(reason) <= 160 else reason[:159] + "…"

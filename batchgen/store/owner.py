@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchgen.domain.errors import ForeignOutput, StoreError
 from batchgen.store.folder import Folder, make_durable, write_all
+from batchgen.store.layout import SPOOL
 
 _FILE = "owner.json"
 
@@ -41,6 +42,15 @@ def claim_spool(spool: Folder, output: Path, ledger: Path, ledger_id: str) -> No
             spool.sync()
     finally:
         spool.remove(new)
+
+
+def is_owned(output: Path, ledger_id: str) -> bool:
+    """Whether an output folder has a spool that belongs to this ledger."""
+    try:
+        found = json.loads((output / SPOOL / _FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("id") == ledger_id
 
 
 def _first(spool: Folder, new: str) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -87,11 +88,13 @@ def test_interrupt_twice_leaves_within_two_seconds_and_counts_what_was_in_flight
     with gateway(shop, "latency=30"):
         shop.catalog(30)
         job = shop.manifest(CATALOG)
-        process = shop.start("run", job)
+        process = shop.start("run", job, "--json")
+        assert process.stdout is not None
         while len(shop.query_or_nothing("SELECT id FROM attempt")) < 4:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
+        while json.loads(process.stdout.readline())["event"] != "stopped":  # two signals at once may be one
+            assert process.poll() is None
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=4)
         assert process.returncode == 131

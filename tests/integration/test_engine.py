@@ -127,7 +127,7 @@ async def test_refusal_in_words_is_paid_once_and_never_retried(tmp_path: Path) -
         ("garbage", "failed", "damaged"),
         ("error-in-200", "failed", "empty"),
         ("bad-b64", "failed", "damaged"),
-        ("bad-image", "failed", "delivered"),
+        ("bad-image", "failed", "damaged"),
         ("cut", "parked", "cut"),
         ("refuse", "failed", "refused"),
         ("524", "parked", "edge_error"),

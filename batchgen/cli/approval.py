@@ -1,0 +1,46 @@
+"""Asking a person: where money is at stake without a budget, and where a manifest has lost most of its rows."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from batchgen.cli.asked import Asked
+from batchgen.domain.errors import UsageError
+from batchgen.domain.job import Difference, JobSpec
+from batchgen.domain.money import format_usd
+from batchgen.report.forecast import Forecast
+
+ASK_ABOVE = 5_000_000  # micro-dollars a run without a budget may cost before somebody is asked
+
+
+def approve_cost(asked: Asked, spec: JobSpec, difference: Difference, outlook: Forecast, *, images: int | None) -> None:
+    """Have a person agree to what is unusual; `--yes` has agreed already.
+
+    Args:
+        asked: the command line.
+        spec: the job.
+        difference: what the ledger is about to take in.
+        outlook: of everything that waits to be bought.
+        images: how many of them this run may buy; None for all.
+
+    Raises:
+        UsageError: nobody is there to ask, or the answer was no. Nothing has changed.
+    """
+    if difference.prompts_gone * 2 > difference.prompts_before:
+        gone = f"{difference.prompts_gone} of the {difference.prompts_before} prompts of {spec.name}"
+        _ask(f"{gone} are no longer in it", asked)
+    worst = outlook.worst_of(images)
+    if outlook.calls and (worst is None or worst > ASK_ABOVE) and spec.limits.budget is None and not asked.rehearse:
+        cost = "an unknown amount" if worst is None else f"up to {format_usd(worst)}"
+        _ask(f"this may cost {cost} and there is no `limits.budget`", asked)
+
+
+def _ask(question: str, asked: Asked) -> None:
+    if asked.yes:
+        return
+    if asked.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question}; nobody is here to be asked: give --yes, or set what is missing")
+    if not click.confirm(f"{question}. Go on?", err=True):
+        raise UsageError("nothing was bought")
