@@ -11,7 +11,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8 2>/dev/null; then \
 		echo "installing the locked set with uv"; \
-		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock && \
+		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock && \
 		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . ; \
 	else \
 		echo "installing the locked set with pip"; \
@@ -40,6 +40,9 @@ check: lint types ## lint and types
 
 ci: check test ## everything CI runs
 
+bench: $(READY) ## images per second, as a ratio to a naive client in the same run
+	$(BIN)/python benchmarks/throughput.py
+
 lock: $(READY) ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
@@ -47,4 +50,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml
 clean: ## remove the environment and what rehearsals left
 	rm -rf $(VENV) rehearsal dist build
 
-.PHONY: help setup test demo lint types check ci lock clean
+.PHONY: help setup test demo lint types check ci bench lock clean
