@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import next_command
+from batchgen.cli.common import counted, next_command
 from batchgen.cli.display import write_json_line
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.session import Session
@@ -37,9 +37,8 @@ def conclude(session: Session, runner: Runner | None, asked: Asked) -> Exit:
             }
         )
         return code
-    click.echo(
-        f"{tally.calls} calls, {tally.delivered} images, {format_usd(tally.billed)} in this run" + _maybe(tally.maybe)
-    )
+    bought = f"{counted(tally.calls, 'call')}, {counted(tally.delivered, 'image')}, {format_usd(tally.billed)}"
+    click.echo(f"{bought} in this run{_maybe(tally.maybe)}")
     if stopped is not None:
         click.echo(f"stopped before the end: {stopped}")
     click.echo(f"{job.name}: {states_text(job)} · {money_text(job)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchgen.cli.common import byte_size, duration, next_command
+from batchgen.cli.common import byte_size, counted, duration, next_command
 from batchgen.domain.job import Difference, JobSpec
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.report.forecast import Forecast
@@ -71,7 +71,7 @@ def _named(difference: Difference) -> list[tuple[str, list[str]]]:
 def _buy_line(spec: JobSpec, forecast: Forecast) -> str:
     if not forecast.calls:
         return "nothing to buy: 0 calls"
-    return f"to buy: {forecast.calls} image{'s' if forecast.calls != 1 else ''} from {spec.route}"
+    return f"to buy: {counted(forecast.calls, 'image')} from {spec.route}"
 
 
 def _money_line(spec: JobSpec, forecast: Forecast, spent: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from batchgen.cli.common import REHEARSAL
 from batchgen.domain.errors import BatchgenError
@@ -17,8 +19,8 @@ _START_WITHIN = 30.0
 
 
 @asynccontextmanager
-async def simulated(route: str, speed: float, faults: tuple[str, ...]) -> AsyncIterator[str]:
-    """Serve one route for as long as the block lasts; gives its base URL.
+async def simulated(route: str | Mapping[str, Any], speed: float, faults: tuple[str, ...]) -> AsyncIterator[str]:
+    """Serve one route, as the manifest writes it, for as long as the block lasts; gives its base URL.
 
     The child ends by itself when this process does, however that ends.
 
@@ -41,8 +43,9 @@ async def simulated(route: str, speed: float, faults: tuple[str, ...]) -> AsyncI
             await process.wait()
 
 
-def _command(route: str, speed: float, faults: tuple[str, ...]) -> list[str]:
-    command = [sys.executable, "-m", "batchgen", "simulate", route, "--speed", str(speed), "--bill", str(BILL)]
+def _command(route: str | Mapping[str, Any], speed: float, faults: tuple[str, ...]) -> list[str]:
+    written = route if isinstance(route, str) else json.dumps(route, default=float)
+    command = [sys.executable, "-m", "batchgen", "simulate", written, "--speed", str(speed), "--bill", str(BILL)]
     command += ["--state", str(REHEARSAL / "simulator"), "--until-stdin-closes"]
     for fault in faults:
         command += ["--fault", fault]

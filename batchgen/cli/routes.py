@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,7 +75,7 @@ def simulate(
     from batchgen.simulator.serve import serve_forever
 
     catalog = load_catalog()
-    contracts = [catalog.find(name) for name in route or catalog.routes()]
+    contracts = [catalog.resolve(_as_written(name)) for name in route or catalog.routes()]
     options = Options.parse([f"speed={speed}", f"seed={seed}", *faults])
 
     def announce(addresses: list[tuple[str, str]]) -> None:
@@ -88,6 +91,11 @@ def simulate(
         )
 
     asyncio.run(serve())
+
+
+def _as_written(route: str) -> str | dict[str, Any]:
+    """A route by name or, for a rehearsal, as a manifest's mapping in JSON; numbers stay as they are written."""
+    return json.loads(route, parse_float=Decimal) if route.startswith("{") else route
 
 
 async def _ended(until_stdin_closes: bool) -> None:

@@ -125,7 +125,7 @@ class _Gateway:
         from batchgen.cli.rehearsal import KEY_ENV, simulated
 
         asked, contract = self._asked, self._manifest.contract
-        base_url = await self._stack.enter_async_context(simulated(contract.route, asked.speed, asked.faults))
+        base_url = await self._stack.enter_async_context(simulated(self._manifest.route, asked.speed, asked.faults))
         return replace(contract, base_url=base_url, key_env=KEY_ENV), Keys({KEY_ENV: "rehearsal"})
 
 

@@ -115,12 +115,14 @@ class Manifest:
     Attributes:
         shown: the file as the user named it.
         contract: the route's, with what the manifest changes about it; the timeout among that.
+        route: as it is written, a name or a mapping.
         variants: of all prompts together; `variant_sets` holds what each entry takes of them.
         warnings: what is allowed but doubtful.
     """
 
     shown: str
     contract: Contract
+    route: str | Mapping[str, Any]
     job: JobSpec
     entries: tuple[Entry, ...]
     variants: tuple[Variant, ...]

@@ -70,7 +70,7 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         downgrade=keys.downgrade,
         source_hash=_source_hash(data, sources.catalogs.values(), contract),
     )
-    return Manifest(reading.file, contract, job, entries, variants, variant_sets, tuple(reading.warnings))
+    return Manifest(reading.file, contract, keys.route, job, entries, variants, variant_sets, tuple(reading.warnings))
 
 
 def _check_job(reading: Reading, contract: Contract | None, parameters: Parameters) -> set[str]:
