@@ -41,6 +41,6 @@ def _ask(question: str, asked: Asked) -> None:
     if asked.yes:
         return
     if asked.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{question}; nobody is here to be asked: give --yes, or set what is missing")
+        raise UsageError(f"{question}; nobody is here to be asked; give --yes if that is right")
     if not click.confirm(f"{question}. Go on?", err=True):
         raise UsageError("nothing was bought")

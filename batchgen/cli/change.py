@@ -84,7 +84,7 @@ def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
         contract = load_catalog().find(row.route)
     except ContractError:
         return None
-    buy = Counter((task.send_size, task.quality) for task in tasks)
+    buy = Counter((task.size, task.quality) for task in tasks)  # downgrades start anew
     return forecast(buy, contract, row.limits, row.parameters.format).worst
 
 

@@ -103,8 +103,8 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
             Text(_pace_line(progress)),
             Text(_money_line(progress)),
         ]
-        if progress.notice:
-            lines.append(Text(progress.notice, style="yellow", overflow="ellipsis", no_wrap=True))
+        if notice := progress.current_notice():
+            lines.append(Text(notice, style="yellow", overflow="ellipsis", no_wrap=True))
         if progress.last_problem:
             lines.append(Text(f"last problem: {progress.last_problem}", overflow="ellipsis", no_wrap=True))
         if progress.stopping:

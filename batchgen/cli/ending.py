@@ -14,7 +14,7 @@ from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.runner import Runner
+from batchgen.engine.runner import BUDGET_REACHED, Runner
 from batchgen.ledger.records import JobRow
 
 
@@ -43,7 +43,7 @@ def conclude(session: Session, runner: Runner | None, asked: Asked) -> Exit:
         click.echo(f"stopped before the end: {stopped}")
     click.echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
     click.echo(f"images in {job.output}")
-    for line in _next(job, asked):
+    for line in _next(job, asked, stopped):
         click.echo(line)
     return code
 
@@ -65,14 +65,15 @@ def _maybe(micros: int) -> str:
     return f" + maybe {format_usd(micros)}" if micros else ""
 
 
-def _next(job: JobRow, asked: Asked) -> list[str]:
+def _next(job: JobRow, asked: Asked, stopped: str | None) -> list[str]:
     lines = [
         f"{job.states[state]} {state}: {next_command(f'retry {job.name} --{state}')}"
         for state in (TaskState.FAILED, TaskState.PARKED)
         if job.states.get(state)
     ]
     if any(job.states.get(state) for state in WAITING):
-        lines.append(f"to go on: {next_command(f'run {asked.manifest}')}")
+        first = "raise `limits.budget` in the manifest, then " if stopped == BUDGET_REACHED else ""
+        lines.append(f"to go on: {first}{next_command(f'run {asked.manifest}')}")
     if asked.rehearse:
         from batchgen.cli.report_text import same_as_bill
 

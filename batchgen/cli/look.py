@@ -13,6 +13,7 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.text import one_line
 
 if TYPE_CHECKING:
     from batchgen.ledger.records import AttemptRow, JobRow, TaskRow
@@ -99,7 +100,7 @@ def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: b
         return
     for each, calls in rows:
         click.echo(f"{_task_line(each)}\n  job {each.job_name}, task {each.id}, revision {each.revision}")
-        click.echo(f"  text: {each.text}")
+        click.echo(f"  text: {one_line(each.text)}")
         if each.reason:
             click.echo(f"  reason: {each.reason}")
         if each.image:

@@ -10,6 +10,7 @@ from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LaneP
 from batchgen.domain.lifecycle import TaskState
 
 _WINDOW = 600.0
+_NOTICE_STAYS = 5.0  # seconds after a pause
 _STATES = {
     TaskState.COMPLETED: "done",
     TaskState.RUNNING: "running",
@@ -53,6 +54,7 @@ class Progress:
     notice: str = ""
     stopping: str = ""
     started: float = 0.0
+    _notice_until: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
 
     def on_event(self, event: RunEvent) -> None:
@@ -68,11 +70,17 @@ class Progress:
                 self.delivered += 1
                 self._recent.append(self.clock.monotonic())
             case LanePaused(_, seconds, reason):
+                self._notice_until = self.clock.monotonic() + seconds + _NOTICE_STAYS
                 self.notice = f"the gateway asks for a pause of {seconds:.0f} s ({reason[:120]})"
             case Notice(text):
+                self._notice_until = float("inf")
                 self.notice = text
             case RunStopped(reason):
                 self.stopping = reason
+
+    def current_notice(self) -> str:
+        """What is to be said now; a pause that is over is not."""
+        return self.notice if self.clock.monotonic() < self._notice_until else ""
 
     def per_minute(self) -> float:
         """Images per minute over the last ten minutes."""
@@ -98,7 +106,8 @@ class Progress:
         self.maybe += event.maybe
         if event.becomes is not None:
             self._move(size, TaskState.RUNNING, event.becomes)
-            self.last_problem = f"{event.claim.key} {size}: {event.outcome.detail[:160]} ({event.then[:80]})"
+            name = f"{event.claim.key}/{size}/{event.claim.sample}"
+            self.last_problem = f"{name}: {event.outcome.detail[:160]} ({event.then[:80]})"
 
     def _move(self, size: str, before: TaskState, after: TaskState) -> None:
         row = self.rows.setdefault(size, Row())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.cli.common import REHEARSAL
-from batchgen.domain.errors import BatchgenError
+from batchgen.domain.errors import BatchgenError, UsageError
 
 KEY_ENV = "BATCHGEN_REHEARSAL_KEY"
 BILL = REHEARSAL / "bill.jsonl"
@@ -27,7 +27,10 @@ async def simulated(route: str | Mapping[str, Any], speed: float, faults: tuple[
     Raises:
         BatchgenError: it does not come up.
     """
-    REHEARSAL.mkdir(exist_ok=True)
+    try:
+        REHEARSAL.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {REHEARSAL.absolute()}: {error.strerror}; rehearse in another folder") from error
     process = await asyncio.create_subprocess_exec(
         *_command(route, speed, faults), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )

@@ -69,17 +69,13 @@ def same_as_bill(ledger: Path) -> str:
         rows = list(reader.jobs())
     booked, maybe = sum(row.billed for row in rows), sum(row.unknown for row in rows)
     charged = Bill.read(BILL).charged if BILL.exists() else 0
+    ours = format_usd(booked) + (f" + maybe {format_usd(maybe)}" if maybe else "")
+    both = f"all rehearsals: the ledger says {ours}, the simulated gateway's bill says {format_usd(charged)}"
     if booked == charged:
-        return f"the ledger says {format_usd(booked)}, the simulated gateway's bill says {format_usd(charged)}: equal"
+        return f"{both}: equal"
     if booked < charged <= booked + maybe:
-        return (
-            f"the ledger says {format_usd(booked)} + maybe {format_usd(maybe)}, the simulated gateway's bill says "
-            f"{format_usd(charged)}: within what lost answers may have cost"
-        )
-    return (
-        f"the ledger says {format_usd(booked)} + maybe {format_usd(maybe)}, the simulated gateway's bill says "
-        f"{format_usd(charged)}: THEY DIFFER"
-    )
+        return f"{both}: within what lost answers may have cost"
+    return f"{both}: THEY DIFFER"
 
 
 def _size_table(summary: Summary) -> list[str]:

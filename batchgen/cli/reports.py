@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import db_option, job_name, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.cli.common import counted, db_option, job_name, json_option, ledger_path, print_json, rehearse_option, say
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> No
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"--format takes {' and '.join(FORMATS)}, not {unknown[0]}")
-    folder.mkdir(parents=True, exist_ok=True)
     for name in formats:
         path = folder / f"{row.name}.{name}"
         count = write_export(name, reader.tasks(row.id), path)
@@ -75,8 +74,9 @@ def verify(job: str | None, db: Path | None, rehearse: bool, as_json: bool, quic
     from batchgen.report.proof import prove
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
-        rows = [reader.job(job_name(job))] if job else list(reader.jobs())
-        proof = prove(reader, rows, checksums=not quick)
+        only = reader.job(job_name(job)) if job else None
+        proof = prove(reader, only, checksums=not quick)
+        jobs = 1 if only else len(reader.jobs())
     if as_json:
         findings = [asdict(finding) for finding in proof.findings]
         print_json({"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes})
@@ -86,6 +86,7 @@ def verify(job: str | None, db: Path | None, rehearse: bool, as_json: bool, quic
         for note in proof.notes:
             say(f"open: {note}")
         verdict = "all agree" if not proof.findings else f"{len(proof.findings)} findings"
-        click.echo(f"{proof.images} images and {proof.attempts} attempts in {len(rows)} jobs: {verdict}")
+        where = counted(jobs, "job")
+        click.echo(f"{counted(proof.images, 'image')} and {counted(proof.attempts, 'attempt')} in {where}: {verdict}")
     if proof.findings:
         raise click.exceptions.Exit(Exit.SOME_FAILED)

@@ -50,8 +50,7 @@ def run(
     Exit codes: 0 all delivered · 2 manifest or usage · 3 some failed · 4 stopped before the end · 5 some parked ·
     130 interrupted and drained · 131 left at once.
     """
-    if faults and not rehearse:
-        raise UsageError("--fault is for rehearsals: add --rehearse")
+    _check_rehearsal(rehearse, faults)
     asked = Asked(
         manifest=manifest,
         ledger=ledger_path(db, rehearse=rehearse),
@@ -65,6 +64,20 @@ def run(
         faults=faults,
     )
     raise click.exceptions.Exit(asyncio.run(_run(asked)))
+
+
+def _check_rehearsal(rehearse: bool, faults: tuple[str, ...]) -> None:
+    """Refuse what only a rehearsal can do, before anything real is bought by mistake.
+
+    Raises:
+        UsageError: an option of rehearsals without one, or a fault that does not exist.
+    """
+    from batchgen.simulator.faults import Options
+
+    speed = click.get_current_context().get_parameter_source("speed")
+    if not rehearse and (faults or speed is click.core.ParameterSource.COMMANDLINE):
+        raise UsageError("--speed and --fault are for rehearsals: add --rehearse")
+    Options.parse(faults)
 
 
 async def _run(asked: Asked) -> Exit:
@@ -90,7 +103,7 @@ async def _run(asked: Asked) -> Exit:
             await _recover(session, await session.connect(*await gateway.reach(), buying=False))
         else:
             await session.tidy()
-        difference = _record(asked, manifest, session)
+        difference = _record(asked, manifest, session, gateway)
         session.check_selection()
         if not difference.calls:
             return conclude(session, None, asked)
@@ -115,6 +128,16 @@ class _Gateway:
             self._reached = await self._rehearsed() if self._asked.rehearse else self._real()
         return self._reached
 
+    def check_key(self) -> None:
+        """Make sure that the key is there, before anything is recorded.
+
+        Raises:
+            UsageError: it is missing.
+        """
+        if not self._asked.rehearse:
+            contract, keys = self._real()
+            keys.fingerprint(contract.key_env)
+
     def _real(self) -> tuple[Contract, Keys]:
         from batchgen.cli.keys import Keys
 
@@ -135,6 +158,7 @@ async def _recover(session: Session, connected: Connected) -> None:
         say(
             f"{found.total} tasks were interrupted: {found.placed} finished from the spool, {found.fetched} downloaded "
             f"again, {found.lost} without an answer (they may have been charged)"
+            + (f", {found.gone} paid whose answer is gone" if found.gone else "")
         )
     _tell(session.notes())
 
@@ -144,7 +168,7 @@ def _tell(notes: list[str]) -> None:
         say(note)
 
 
-def _record(asked: Asked, manifest: Manifest, session: Session) -> Difference:
+def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway) -> Difference:
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
     from batchgen.cli.approval import approve_cost
     from batchgen.cli.plan_text import plan_lines
@@ -157,6 +181,8 @@ def _record(asked: Asked, manifest: Manifest, session: Session) -> Difference:
         outlook = forecast(difference.buy, contract, spec.limits, spec.parameters.format)
         for line in plan_lines(spec, difference, outlook, session.spent()):
             say(line)
+        if difference.calls:
+            gateway.check_key()
         approve_cost(asked, spec, difference, outlook, images=_most_images(asked, manifest))
 
     return session.ledger.record(LazyPlan(manifest, spec), rebuy=asked.rebuy, approve=approve)

@@ -11,7 +11,7 @@ from types import TracebackType
 from batchgen.cli.keys import Keys
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
-from batchgen.domain.errors import UsageError
+from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import TaskState
@@ -26,7 +26,7 @@ from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
-from batchgen.ledger.records import Count, JobRow
+from batchgen.ledger.records import Count, Interrupted, JobRow
 from batchgen.policy.decide import Rules
 from batchgen.store.owner import is_owned
 from batchgen.store.sidecar import Index
@@ -35,8 +35,9 @@ from batchgen.store.spool import Spool
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """What can make calls."""
+    """What can make calls over one route."""
 
+    route: str
     executor: Executor
     lane: Lane
 
@@ -56,6 +57,7 @@ class Session:
         self._stack = AsyncExitStack()
         self._listener: Listener = _ignore
         self._runner: Runner | None = None
+        self._trouble: str | None = None
 
     async def __aenter__(self) -> Session:
         """Take the ledger, open the output folder.
@@ -105,11 +107,21 @@ class Session:
         return mine is not None and bool(await self.ledger.interrupted(mine))
 
     async def recover(self, connected: Connected) -> Recovered | None:
-        """Put in order what a dead process left of this job; None when the job is new."""
+        """Put in order what a dead process left of this job; None when the job is new.
+
+        Raises:
+            UsageError: its calls went over another route than the manifest names now.
+            StoreError: something paid could not be finished; nothing new is bought before that.
+        """
         mine, others = self._jobs()
         if mine is None:
             return None
-        return await recover(mine, others, self.ledger, self._spool, connected.executor)
+        self._refuse_other_routes(await self.ledger.interrupted(mine), connected.route)
+        found = await recover(mine, others, self.ledger, self._spool, connected.executor)
+        if found.left:
+            reason = self._trouble or "they could not be finished now"
+            raise StoreError(f"{found.left} paid images are still to be finished: {reason}")
+        return found
 
     def watch(self, listener: Listener) -> None:
         """Tell this listener from now on."""
@@ -171,10 +183,19 @@ class Session:
         if before is None or before.output == self.spec.output:
             return
         bought = before.states.get(TaskState.COMPLETED) or before.states.get(TaskState.RUNNING) or before.billed
-        if bought and not is_owned(self.spec.output, self.ledger.name):
+        if bought and (before.output.exists() or not is_owned(self.spec.output, self.ledger.name)):
             raise UsageError(
                 f"the images of {self.spec.name} are in {before.output}, the manifest now says {self.spec.output}; "
                 "move that folder there, or put output.folder back, or give the job another name"
+            )
+
+    def _refuse_other_routes(self, interrupted: list[Interrupted], route: str) -> None:
+        """What an answer means and costs is in the contract of the route that was called, and in no other."""
+        others = sorted({held.attempt.route for held in interrupted} - {route})
+        if others:
+            raise UsageError(
+                f"{len(interrupted)} calls of {self.spec.name} were under way over {others[0]} when it ended; "
+                f"put that route back and run once, then change it to {route}"
             )
 
     def _jobs(self) -> tuple[int | None, list[int]]:
@@ -214,7 +235,7 @@ class Session:
             listener=self._emit,
             stop=self._stop,
         )
-        return Connected(executor, lane)
+        return Connected(contract.route, executor, lane)
 
     def _emit(self, event: RunEvent) -> None:
         self._listener(event)
@@ -222,6 +243,8 @@ class Session:
     def _stop(self, reason: str) -> None:
         if self._runner is not None:
             self._runner.stop(reason)
+        elif self._trouble is None:  # before there is a run, during recovery
+            self._trouble = reason
 
 
 def spent_so_far(ledger: Path, name: str) -> int:

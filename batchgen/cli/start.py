@@ -27,11 +27,14 @@ def init(folder: Path) -> None:
     taken = [name for name in _FILES.values() if (folder / name).exists()]
     if taken:
         raise UsageError(f"{folder / taken[0]} is there already; name another folder: batchgen init FOLDER")
-    folder.mkdir(parents=True, exist_ok=True)
     source = resources.files("batchgen.cli") / "templates"
-    for template, name in _FILES.items():
-        (folder / name).write_text((source / template).read_text(encoding="utf-8"), encoding="utf-8")
-        click.echo(folder / name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for template, name in _FILES.items():
+            (folder / name).write_text((source / template).read_text(encoding="utf-8"), encoding="utf-8")
+            click.echo(folder / name)
+    except OSError as error:
+        raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder") from error
     manifest = folder / "first.yaml"
     say(f"\nnext: batchgen check {manifest}\n      batchgen run {manifest} --rehearse    (costs nothing, needs no key)")
 
@@ -54,7 +57,8 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
         except ManifestError as error:
             bad = True
             rows.append({"manifest": str(path), "ok": False, "problems": [_fields(each) for each in error.problems]})
-            say("\n".join(str(problem) for problem in error.problems))
+            if not as_json:
+                click.echo("\n".join(str(problem) for problem in error.problems))
             continue
         warnings = [str(warning) for warning in (*manifest.warnings, *plan.warnings)]
         rows.append({"manifest": str(path), "ok": True, "warnings": warnings})

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
@@ -35,7 +35,8 @@ async def watch(session: Session, runner: Runner, *, as_json: bool, until: float
         running = asyncio.create_task(runner.run(until))
         refreshing = asyncio.create_task(display.run())
         leaving: list[asyncio.Task[None]] = []
-        with _signals(lambda: _on_signal(runner, display, leaving)):
+        interrupt = _Interrupt(runner, display, leaving)
+        with _signals(interrupt):
             try:
                 await asyncio.wait({running})
                 await running
@@ -45,30 +46,42 @@ async def watch(session: Session, runner: Runner, *, as_json: bool, until: float
                     await asyncio.wait(leaving)
 
 
-def _on_signal(runner: Runner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
-    if runner.stopped is None:
-        runner.stop(INTERRUPTED)
-        if runner.in_flight:
-            display.on_event(
+class _Interrupt:
+    """The first signal stops new calls, also where the run is ending by itself; the second leaves."""
+
+    def __init__(self, runner: Runner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
+        self._runner = runner
+        self._display = display
+        self._leaving = leaving
+        self._signals = 0
+
+    def __call__(self) -> None:
+        """Take one signal."""
+        self._signals += 1
+        if self._signals == 2:
+            self._leaving.append(asyncio.create_task(self._runner.leave()))
+        if self._signals > 1:
+            return
+        self._runner.stop(INTERRUPTED)
+        if self._runner.in_flight:
+            self._display.on_event(
                 Notice(
-                    f"{runner.in_flight} calls in flight are paid anyway and awaited; "
+                    f"{self._runner.in_flight} calls in flight are paid anyway and awaited; "
                     "Ctrl-C again leaves at once and counts them as maybe charged"
                 )
             )
-    elif not leaving:
-        leaving.append(asyncio.create_task(runner.leave()))
 
 
 @contextmanager
-def _signals(handler: object) -> Iterator[None]:
+def _signals(handler: Callable[[], None]) -> Iterator[None]:
     """Have SIGINT and SIGTERM call the handler for as long as the block lasts."""
     loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
     try:
         for name in names:
-            loop.add_signal_handler(name, handler)  # type: ignore[arg-type]
+            loop.add_signal_handler(name, handler)
     except NotImplementedError:  # Windows: through the interpreter's own handlers
         for name in names:
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(handler))  # type: ignore[arg-type]
+            signal.signal(name, lambda *_: loop.call_soon_threadsafe(handler))
         yield
         return
     try:

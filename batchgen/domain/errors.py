@@ -88,6 +88,12 @@ class NotInLedger(LedgerError):
     exit_code = Exit.USAGE
 
 
+class LedgerFull(LedgerError):
+    """The disk has no room for the books, so nothing may be bought."""
+
+    exit_code = Exit.STOPPED
+
+
 class StaleClaim(LedgerError):
     """A task was settled by somebody who no longer holds it. Its money is booked all the same."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 
 MICROS_PER_USD = 1_000_000
 
@@ -26,11 +26,6 @@ def parse_usd(text: str | int | Decimal) -> int:
     if micros != micros.to_integral_value():
         raise ValueError(f"{text} is finer than a millionth of a dollar")
     return int(micros)
-
-
-def ceil_micros(amount: Decimal) -> int:
-    """The next whole micro-dollar at or above an amount that is already in micro-dollars."""
-    return int(amount.to_integral_value(rounding=ROUND_CEILING))
 
 
 def format_usd(micros: int) -> str:

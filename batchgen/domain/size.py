@@ -84,7 +84,9 @@ def parse_size(text: str) -> Size:
         if row is None:
             raise ValueError(f"{named[1]} is not one of the ratios {', '.join(TABLE)}")
         return Size(*row[TIERS.index(named[2] + "K")])
-    raise ValueError(f"{text!r} is not a size; write ratio@tier like 1:1@2K, pixels like 2048x1152, or auto")
+    raise ValueError(
+        f"{text!r} is not a size; write ratio@tier like 1:1@2K (tiers 1K, 2K, 4K), pixels like 2048x1152, or auto"
+    )
 
 
 def downgraded(size: Size) -> Size | None:

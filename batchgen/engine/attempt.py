@@ -18,12 +18,13 @@ from batchgen.domain.model import Booking, Claim, Cost, Outcome
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, Damaged, Ending, Fetch, Picture
 from batchgen.engine.bookkeeper import Bookkeeper, Tally
-from batchgen.engine.hand import Hand
+from batchgen.engine.hand import Hand, NotKept
 from batchgen.engine.lane import Lane, Ticket
 from batchgen.gateway.request import build_call
 from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import LOST_KINDS, classify, damaged, expired, lost
 from batchgen.policy.decide import Decision, Deliver, Park, Release, Rules, StopLane, decide
+from batchgen.store.layout import SPOOL
 from batchgen.store.sidecar import Index, Line
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class Executor:
         self._uniform = uniform
         self._emit = listener
         self._stop = stop
+        self.download_patience = float("inf")  # seconds; shorter while a start waits for it
         self._waiting: set[asyncio.Task[object]] = set()
         self._download_backoff = Backoff(base=1.0, cap=120.0)
 
@@ -147,7 +149,7 @@ class Executor:
             self._stop(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(placed, Damaged):
-            outcome = damaged(f"{placed.reason}; the bytes are kept in {placed.kept}")
+            outcome = damaged(f"{placed.reason}; the bytes are kept in {SPOOL}/{placed.kept}")
             await self._books.settle(claim, attempt, outcome, self._decide(outcome, claim))
         else:
             flags = await self._books.complete(claim, attempt, placed)
@@ -179,17 +181,34 @@ class Executor:
     async def _send(self, claim: Claim, call: Call, ticket: Ticket) -> Answer | None:
         """The answer; None when there will be none and the call is in the books as lost."""
         attempt = call.attempt
+        self._books.started(claim, attempt)
         if not await self._lane.turn(ticket):
-            return Answer(attempt, Ending.NOT_SENT, detail="the run was stopped before it was sent")
-        self._books.sent(claim, attempt)
+            await self._withdraw(claim, attempt)
+            return None
+        self.tally.calls += 1
         try:
             return await self._wait(self._hand.send(call))
         except asyncio.CancelledError:
             await self.forget(claim, attempt, "given up: the run was left while the call was in flight")
+        except NotKept as error:
+            self._stop(f"{error}. One paid answer could not be kept")
+            await self._give_up(claim, error)
         except StoreError as error:
             self._stop(f"{error}. One answer could not be kept")
             await self.forget(claim, attempt, f"the answer could not be written to the spool: {error}")
         return None
+
+    async def _withdraw(self, claim: Claim, attempt: int) -> None:
+        """Take back a reservation whose call was never sent; its task is as it was."""
+        answer = Answer(attempt, Ending.NOT_SENT, detail="the run was stopped before it was sent")
+        outcome = classify(answer, self._contract)
+        await self._books.conclude(claim, answer, outcome, Release(None, outcome.detail), self._cost(claim))
+
+    async def _give_up(self, claim: Claim, error: NotKept) -> None:
+        """Book what an answer says whose bytes could not be kept; a person must decide whether to buy it again."""
+        outcome = classify(error.answer, self._contract)
+        why = f"paid, but its answer could not be kept ({error})"
+        await self._books.conclude(claim, error.answer, outcome, Park(why), self._cost(claim))
 
     async def _wait(self, wire: Coroutine[object, object, T]) -> T:
         """Await the wire, the only part of a claim that may be given up."""
@@ -205,6 +224,7 @@ class Executor:
     async def _proceed(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Ended:
         if not isinstance(decision, Deliver):
             await self._books.conclude(claim, answer, outcome, decision, cost)
+            await self._keep_damaged(answer)
             self._hand.clear(answer.attempt)
             return Ended.SETTLED
         entry = await self._books.book(claim, answer, outcome, cost)
@@ -214,9 +234,23 @@ class Executor:
             return await self.fetch(claim, paid, entry.url, entry.url_expires)
         return await self.place(claim, paid, answer.picture)
 
+    async def _keep_damaged(self, answer: Answer) -> None:
+        """Paid bytes are not thrown away, whatever they are."""
+        if 200 <= answer.status < 300:
+            for picture in answer.pictures:
+                if picture.size:
+                    kept = await self._hand.keep(picture)
+                    self._emit(
+                        Notice(f"attempt {answer.attempt}: {picture.damage or 'cut'}; its bytes are in {SPOOL}/{kept}")
+                    )
+
     async def _download(self, claim: Claim, attempt: int, url: str, expires: float) -> Picture | str:
-        """The picture, or why it can never be had. Retries are downloads, never calls."""
-        failures = 0
+        """The picture, or why it can never be had. Retries are downloads, never calls.
+
+        Raises:
+            StoreError: the bytes could not be written, or this start has waited long enough for them.
+        """
+        failures, patience = 0, self._clock.monotonic() + self.download_patience
         while True:
             download = await self._hand.download(attempt, url)
             if download.picture is not None:
@@ -227,6 +261,8 @@ class Executor:
             delay = self._download_backoff.delay(failures, self._uniform)
             if self._clock.now() + delay >= expires:
                 return f"paid, but its address expired before it could be fetched: {download.detail}"
+            if self._clock.monotonic() + delay > patience:
+                raise StoreError(f"the paid image of {claim.key} cannot be fetched now: {download.detail}")
             if failures == 3:
                 self._emit(Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on"))
             await self._clock.sleep(delay)

@@ -49,9 +49,8 @@ class Bookkeeper:
         entry = reservation(claim, call, cost, self._contract, self._account, self._clock.now())
         return await self._ledger.reserve(entry)
 
-    def sent(self, claim: Claim, attempt: int) -> None:
-        """The call is on its way."""
-        self.tally.calls += 1
+    def started(self, claim: Claim, attempt: int) -> None:
+        """The attempt is written down and its call about to be made."""
         self._emit(CallStarted(claim, attempt))
 
     async def book(self, claim: Claim, answer: Answer, outcome: Outcome, cost: Cost) -> Booking:
@@ -61,7 +60,7 @@ class Bookkeeper:
             entry = replace(entry, url=answer.urls[0], url_expires=entry.finished_at + self._contract.url_lifetime)
         await self._ledger.book(entry)
         self._count(entry, cost)
-        self._tell(claim, entry, outcome, Deliver(), None)
+        self._tell(claim, entry, outcome, Deliver(), None, _maybe(entry, cost))
         return entry
 
     async def conclude(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> None:
@@ -70,14 +69,14 @@ class Bookkeeper:
         settled = settlement(claim, answer.attempt, outcome, decision, entry.finished_at)
         await self._ledger.book_and_settle(entry, settled)
         self._count(entry, cost)
-        self._tell(claim, entry, outcome, decision, TRANSITIONS[settled.event][1])
+        self._tell(claim, entry, outcome, decision, TRANSITIONS[settled.event][1], _maybe(entry, cost))
 
     async def settle(self, claim: Claim, attempt: int, outcome: Outcome, decision: Decision) -> None:
         """Send a task where it goes when its call is in the books already, as something it turned out not to be."""
         settled = replace(settlement(claim, attempt, outcome, decision, self._clock.now()), outcome=outcome.kind)
         await self._ledger.settle(settled)
         booked = Booking(attempt, Charge.VOID, 0, outcome.kind, outcome.detail)
-        self._tell(claim, booked, outcome, decision, TRANSITIONS[settled.event][1])
+        self._tell(claim, booked, outcome, decision, TRANSITIONS[settled.event][1], 0)
 
     async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
         """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
@@ -89,11 +88,11 @@ class Bookkeeper:
 
     def _count(self, entry: Booking, cost: Cost) -> None:
         self.tally.billed += entry.billed if entry.charge is Charge.BILLED else 0
-        self.tally.maybe += entry.billed if entry.charge is Charge.UNKNOWN else 0
-        self.tally.freed += max(0, (cost.upper or 0) - entry.billed)
+        self.tally.maybe += _maybe(entry, cost)
+        self.tally.freed += max(0, (cost.upper or 0) - max(entry.billed, _maybe(entry, cost)))
 
     def _tell(
-        self, claim: Claim, entry: Booking, outcome: Outcome, decision: Decision, becomes: TaskState | None
+        self, claim: Claim, entry: Booking, outcome: Outcome, decision: Decision, becomes: TaskState | None, maybe: int
     ) -> None:
         self._emit(
             CallEnded(
@@ -101,9 +100,14 @@ class Bookkeeper:
                 attempt=entry.attempt,
                 outcome=outcome,
                 billed=entry.billed if entry.charge is Charge.BILLED else 0,
-                maybe=entry.billed if entry.charge is Charge.UNKNOWN else 0,
+                maybe=maybe,
                 seconds=entry.total,
                 becomes=becomes,
                 then=words(decision),
             )
         )
+
+
+def _maybe(entry: Booking, cost: Cost) -> int:
+    """What an unknown charge may come to, as the ledger and the budget count it: never less than was reserved."""
+    return max(entry.billed, cost.upper or 0) if entry.charge is Charge.UNKNOWN else 0

@@ -43,7 +43,7 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
         route=contract.route,
         group=contract.group,
         model=contract.model,
-        endpoint="images",
+        endpoint=contract.endpoint_default,
         base_url=contract.base_url,
         size_asked=str(claim.size),
         size_sent=str(claim.send_size),

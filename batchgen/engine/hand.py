@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
@@ -18,6 +19,18 @@ ANSWER_BYTES = 32 << 20
 # Inline pictures are numbered from 0; what is downloaded is told apart from them.
 _DOWNLOADED = 1000
 _DOWNLOADS = 16
+
+
+class NotKept(StoreError):
+    """A paid answer came whole and could not be written. What it said is still known.
+
+    Attributes:
+        answer: without the bytes of its images.
+    """
+
+    def __init__(self, message: str, answer: Answer) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class Hand:
@@ -48,7 +61,8 @@ class Hand:
         """Make the call. When this returns a success, its answer is durable in the spool.
 
         Raises:
-            StoreError: the answer could not be written.
+            NotKept: the answer came and could not be written.
+            StoreError: it could not even be received, because the spool cannot be written.
         """
         sinks: list[SpoolSink] = []
 
@@ -61,10 +75,16 @@ class Hand:
         except BaseException:
             self._spool.discard(sinks)
             raise
-        if 200 <= answer.status < 300:
-            await self._spool.finish(answer, sinks)
-        else:
+        if not 200 <= answer.status < 300:
             self._spool.discard(sinks)
+            return answer
+        finishing = asyncio.ensure_future(self._spool.finish(answer, sinks))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:  # the call may be given up, what came of it may not
+            await finishing
+        except StoreError as error:
+            raise NotKept(str(error), answer) from error
         return answer
 
     async def download(self, attempt: int, url: str) -> Download:
@@ -93,6 +113,10 @@ class Hand:
             StoreError: the output folder cannot be written; the spool keeps the bytes.
         """
         return await self._spool.place(picture.file, path, revision, attempt, picture.size)
+
+    async def keep(self, picture: Picture) -> str:
+        """Keep the bytes of a damaged image aside; gives where, below the spool."""
+        return (await self._spool.quarantine(picture.file, picture.damage)).kept
 
     def clear(self, attempt: int) -> None:
         """Forget the spooled answer of a settled attempt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 
 from batchgen.domain.clock import Clock
@@ -12,6 +13,9 @@ from batchgen.policy.backoff import Backoff, Uniform
 START = 4
 # A gateway that has let nothing through for so long is not busy, it is gone. Seconds.
 PATIENCE = 3600.0
+# Among so many answers, less than one in so many that asks for a pause is chance: the lane waits and stays as it is.
+_WINDOW = 20
+_SPORADIC = 5
 
 
 @dataclass(slots=True)
@@ -30,9 +34,9 @@ class Ticket:
 class Lane:
     """Throttle, adaptive limit and cooldown of one (provider, key, model family).
 
-    The limit starts at a few, doubles with every round of answers while the gateway keeps up, halves once per
-    episode of 429s, and from then on grows by one per round. A pause is the lane's, never a task's: tasks that wait
-    hold no place.
+    The limit starts at a few, doubles with every round of answers while the gateway keeps up, halves once per episode
+    of 429s (a lone one only pauses it), and from then on grows by one per round. A pause is the lane's, never a task's:
+    tasks that wait hold no place.
     """
 
     def __init__(self, name: str, ceiling: int, rate: float | None, *, clock: Clock, uniform: Uniform) -> None:
@@ -49,11 +53,13 @@ class Lane:
         self._round = 0
         self._saturated = False
         self._cooldown_until = 0.0
-        self._last_cut = float("-inf")
+        self._last_pause = float("-inf")
+        self._halved = False
         self._episodes = 0
         self._last_success = clock.monotonic()
         self._changed = asyncio.Event()
         self._closed = asyncio.Event()
+        self._answers: deque[bool] = deque(maxlen=_WINDOW)  # whether each of the last ones asked for a pause
 
     async def admit(self) -> Ticket | None:
         """Wait for a place and for the cooldown; None once the lane is told to stop."""
@@ -104,6 +110,7 @@ class Lane:
 
     def succeeded(self) -> None:
         """The gateway answered as it should; after a round of such answers the limit grows."""
+        self._answers.append(False)
         self._episodes = 0
         self._last_success = self._clock.monotonic()
         self._round += 1
@@ -118,14 +125,19 @@ class Lane:
     def throttled(self, ticket: Ticket, wait: float | None) -> float:
         """The gateway wants a pause, or cannot be reached. Gives the seconds of it.
 
-        Calls that were under way when the limit was last halved belong to the same episode and do not halve it again.
+        Calls that were under way when an episode began belong to it, and one episode halves the limit once.
         """
         now = self._clock.monotonic()
-        if ticket.started > self._last_cut:
-            self.limit = max(1, self.limit // 2)
-            self._doubling = False
-            self._last_cut = now
+        self._answers.append(True)
+        if ticket.started > self._last_pause:
+            self._last_pause = now
+            self._halved = False
             self._episodes += 1
+        if not self._halved and sum(self._answers) * _SPORADIC >= len(self._answers):
+            self.limit = max(1, self.limit // 2)
+            self._halved = True
+            self._doubling = False
+            self._answers.clear()
         self._round = 0
         pause = wait if wait is not None else self._backoff.delay(self._episodes, self._uniform)
         self._cooldown_until = max(self._cooldown_until, now + pause)

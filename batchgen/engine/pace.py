@@ -1,4 +1,4 @@
-"""Calls per second: asyncio-throttle with exactly one waiter, the dispatcher, and the engine's clock."""
+"""Calls per second: asyncio-throttle with exactly one waiter at a time, and the engine's clock."""
 
 from __future__ import annotations
 

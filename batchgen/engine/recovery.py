@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchgen.domain.lifecycle import Charge, Event
-from batchgen.domain.model import Settlement
+from batchgen.domain.model import Kind, Settlement
 from batchgen.engine.attempt import Ended, Executor, Paid
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
 
 _AT_ONCE = 16
+_PATIENCE = 60.0  # seconds for a paid address, before new calls are made; the next start tries again
 
 
 @dataclass(slots=True)
@@ -24,16 +25,20 @@ class Recovered:
         placed: answers that were whole in the spool and needed no call.
         fetched: paid addresses that were downloaded again.
         lost: attempts without an answer; booked as unknown.
+        gone: paid answers that are no longer in the spool; parked.
+        left: what could not be finished now and is left to the next start.
     """
 
     placed: int = 0
     fetched: int = 0
     lost: int = 0
+    gone: int = 0
+    left: int = 0
 
     @property
     def total(self) -> int:
         """How many tasks were found interrupted."""
-        return self.placed + self.fetched + self.lost
+        return self.placed + self.fetched + self.lost + self.gone + self.left
 
 
 async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool, executor: Executor) -> Recovered:
@@ -51,6 +56,7 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
         StoreError: the spool cannot be read.
     """
     found = Recovered()
+    executor.download_patience = _PATIENCE
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
@@ -79,6 +85,7 @@ async def _recover_one(
     if held.charge is Charge.RESERVED and answer is not None:
         ended = await executor.resume(claim, answer)
         found.placed += ended is Ended.SETTLED
+        found.left += ended is Ended.LEFT_FOR_RECOVERY
         return
     paid = Paid(attempt, held.billed if held.charge is Charge.BILLED else None, held.request_ids)
     picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
@@ -90,5 +97,7 @@ async def _recover_one(
         found.fetched += ended is Ended.SETTLED
     else:
         reason = "paid, but its answer is no longer in the spool"
-        await ledger.settle(Settlement(claim.task, attempt, Event.PARK, reason=reason))
-        found.lost += 1
+        await ledger.settle(Settlement(claim.task, attempt, Event.PARK, reason=reason, outcome=Kind.EXPIRED))
+        found.gone += 1
+        return
+    found.left += ended is Ended.LEFT_FOR_RECOVERY

@@ -17,6 +17,7 @@ from batchgen.engine.lane import Lane
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import LONGEST_DELAY
 
+BUDGET_REACHED = "the budget is reached"
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
 _LEAVE_WITHIN = 1.5
 
@@ -64,8 +65,9 @@ class Runner:
         self._clock = clock
         self._emit = listener
         self._buffer: deque[Claim] = deque()
-        self._flights: dict[asyncio.Task[Ended], Claim] = {}
+        self._flights: dict[asyncio.Task[Ended], tuple[Claim, int]] = {}  # with what had been freed at their start
         self._changed = asyncio.Event()
+        self._gone = asyncio.Event()
         self._dispatcher: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
         self._budget_full_at: int | None = None
@@ -91,14 +93,16 @@ class Runner:
         """
         self._dispatcher = asyncio.create_task(self._dispatch())
         alarm = asyncio.create_task(self._alarm(until)) if until is not None else None
+        gone = asyncio.create_task(self._gone.wait())
         try:
             await asyncio.wait({self._dispatcher})
             if not self._dispatcher.cancelled() and (error := self._dispatcher.exception()) is not None:
                 self._fail(error)
-            while self._flights and not self.left:
-                await asyncio.wait(self._flights)
+            while self._flights and not self._gone.is_set():
+                await asyncio.wait({*self._flights, gone}, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)  # let the callbacks take them out
         finally:
+            gone.cancel()
             if alarm is not None:
                 alarm.cancel()
         if self._error is not None:
@@ -120,6 +124,7 @@ class Runner:
         self._executor.leave()
         if self._flights:
             await asyncio.wait(self._flights, timeout=_LEAVE_WITHIN)
+        self._gone.set()
 
     async def _dispatch(self) -> None:
         while (claim := await self._next()) is not None:
@@ -129,7 +134,7 @@ class Runner:
                 self.stop(refusal or "the lane was stopped")
                 return
             flight = asyncio.create_task(self._executor.execute(claim, ticket))
-            self._flights[flight] = claim
+            self._flights[flight] = claim, self.tally.freed
             flight.add_done_callback(self._landed)
             if not ticket.passed.is_set():
                 await ticket.passed.wait()
@@ -137,11 +142,12 @@ class Runner:
     async def _next(self) -> Claim | None:
         """The next task, once there is one; None when nothing is left that could become one."""
         while True:
-            if not self._buffer and not await self._refill():
-                due = await self._ledger.next_due(self._job, self._clock.now(), self._selection.only)
+            now = self._clock.now()
+            if not self._buffer and not await self._refill(now):
+                due = await self._ledger.next_due(self._job, now, self._selection.only)
                 if not self._flights and due is None:
                     return None
-                await self._change(None if due is None else due - self._clock.now())
+                await self._change(None if due is None else due - now)
                 continue
             full = self._full()
             if full is None:
@@ -151,10 +157,10 @@ class Runner:
                 return None
             await self._change(None)
 
-    async def _refill(self) -> bool:
+    async def _refill(self, now: float) -> bool:
         """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""
-        held = {claim.task for claim in self._flights.values()}
-        now, few, only = self._clock.now(), 2 * self._lane.limit, self._selection.only
+        held = {claim.task for claim, _ in self._flights.values()}
+        few, only = 2 * self._lane.limit, self._selection.only
         claims = await self._ledger.claim(self._job, few, now, held, only)
         if not claims:
             due = await self._ledger.next_due(self._job, now, only)
@@ -169,11 +175,11 @@ class Runner:
         if wanted is not None and self.tally.delivered + len(self._flights) >= wanted:
             return f"--limit {wanted} is reached"
         if self._budget_full_at is not None and self.tally.freed <= self._budget_full_at:
-            return "the budget is reached"
+            return BUDGET_REACHED
         return None
 
     def _landed(self, flight: asyncio.Task[Ended]) -> None:
-        claim = self._flights.pop(flight)
+        claim, freed = self._flights.pop(flight)
         self._changed.set()
         if flight.cancelled():
             return
@@ -184,7 +190,7 @@ class Runner:
             self._fail(error)
         elif flight.result() is Ended.NO_BUDGET:
             self._buffer.appendleft(claim)
-            self._budget_full_at = self.tally.freed
+            self._budget_full_at = freed
 
     def _too_many_lost(self) -> str | None:
         total = self._limits.unknown_total

@@ -8,12 +8,12 @@ from types import TracebackType
 import aiohttp
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.text import escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
 from batchgen.gateway.reply import Reply, Shape, parse, read_reply, salvaged_urls
 from batchgen.gateway.scan import SinkFactory
-from batchgen.gateway.text import escaped, one_line, without
 from batchgen.gateway.transport import open_session, open_socket
 
 _KEPT = 2.0  # seconds an idle connection to a gateway on this machine is kept

@@ -1,4 +1,4 @@
-"""One request and its response on one fresh connection, and how far they got by the bytes that were seen.
+"""One request and its response on one connection, and how far they got by the bytes that were seen.
 
 aiohttp reports a protocol violation as a response with status 400, and an unframed body that was cut as a whole
 one. So nothing here is judged by an exception's status: only by whether the request was written, whether a

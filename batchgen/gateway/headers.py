@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from batchgen.gateway.text import one_line
+from batchgen.domain.text import one_line
 
 # OpenAI's header, the spelling of APIYI's reverse routes, one-api's, ShellAPI's, and Cloudflare's.
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-oneapi-request-id", "x-shellapi-request-id", "cf-ray")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from batchgen.domain.text import one_line
 from batchgen.domain.wire import ApiError, Usage
 from batchgen.gateway.headers import hinted, longest
 from batchgen.gateway.scan import MARK
-from batchgen.gateway.text import one_line
 
 _DECODER = json.JSONDecoder()
 _WHITE = re.compile(r"[ \t\r\n\ufeff]*")

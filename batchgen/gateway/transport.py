@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from batchgen.gateway.text import one_line
+from batchgen.domain.text import one_line
 
 PIECE = 1 << 16
 IDLE_BEFORE_PROBE = 30  # seconds; a call is silent for minutes, and routers forget quiet connections

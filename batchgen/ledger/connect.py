@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from batchgen.domain.errors import LedgerError, NotInLedger
+from batchgen.domain.errors import LedgerError, LedgerFull, NotInLedger
 from batchgen.ledger.schema import HEAD, metadata
 
 FOREIGN = "foreign"
@@ -25,8 +25,7 @@ _REASONS = (
     ("database is locked", "is locked by another program; close what has it open and run again"),
     ("readonly database", "cannot be written; check the permissions of the file and of its folder"),
     ("unable to open database file", "cannot be opened; check the permissions of the file and of its folder"),
-    ("database or disk is full", "cannot grow: the disk is full; free some space and run again"),
-    ("disk I/O error", "cannot be read or written: the disk reports an error"),
+    ("disk I/O error", "cannot be read or written: the disk reports an error; look at it before anything else"),
     ("no such table", "is not a batchgen ledger; give another --db"),
 )
 
@@ -34,6 +33,8 @@ _REASONS = (
 def explain(path: Path, error: DBAPIError) -> LedgerError:
     """A database error as one sentence about the ledger."""
     cause = str(error.orig)
+    if "database or disk is full" in cause:
+        return LedgerFull(f"the ledger {path} cannot grow: the disk is full; free some space and run again")
     for mark, reason in _REASONS:
         if mark in cause:
             return LedgerError(f"the ledger {path} {reason}")

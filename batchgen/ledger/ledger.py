@@ -145,7 +145,7 @@ class Ledger:
             job: its number.
             count: at most so many.
             now: seconds since the epoch.
-            skip: tasks the caller has claimed and not reserved yet.
+            skip: tasks the caller has in hand already.
             only: prompt keys; None for all.
         """
         wanted = claims.Wanted(job, count, now, frozenset(skip), None if only is None else dump(sorted(only)))

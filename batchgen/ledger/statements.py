@@ -71,9 +71,6 @@ def listed(name: str) -> Any:
 at_most = func.max(attempt.c.billed, attempt.c.reserved)
 billed_sum = func.coalesce(func.sum(case((attempt.c.charge == literal(Charge.BILLED), attempt.c.billed), else_=0)), 0)
 unknown_sum = func.coalesce(func.sum(case((attempt.c.charge == literal(Charge.UNKNOWN), at_most), else_=0)), 0)
-reserved_sum = func.coalesce(
-    func.sum(case((attempt.c.charge == literal(Charge.RESERVED), attempt.c.reserved), else_=0)), 0
-)
 
 # --- reserve: the attempt is written down, then its task is taken ---------------------------------------------------
 
@@ -125,7 +122,9 @@ TAKE = Prepared(
     )
 )
 SET_ASIDE = Prepared(
-    update(job).where(job.c.id == bindparam("key")).values(reserved=job.c.reserved + bindparam("more"))
+    update(job)
+    .where(job.c.id == bindparam("key"))
+    .values(reserved=job.c.reserved + bindparam("more"), updated_at=bindparam("now"))
 )
 
 # --- book: the money of an attempt, exactly once ---------------------------------------------------------------------

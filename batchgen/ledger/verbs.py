@@ -45,7 +45,7 @@ def reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -
     _expect(sql.RESERVE.run(connection, attempts), attempts, "is not waiting to run any more")
     takes = [{"key": row["task"], "attempt": row["attempt"], "now": now} for row in attempts]
     _expect(sql.TAKE.run(connection, takes), attempts, "was taken by somebody else")
-    sums = [{"key": job, "more": spent[job] - before[job]} for job in before if spent[job] != before[job]]
+    sums = [{"key": job, "more": spent[job] - before[job], "now": now} for job in before if spent[job] != before[job]]
     sql.SET_ASIDE.run(connection, sums)
     return answers
 

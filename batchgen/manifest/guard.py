@@ -40,12 +40,25 @@ def read_tree(data: bytes, file: str, problems: Problems) -> Mapping:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise ManifestError([Problem(file, *place, "", f"not YAML: {error.problem or error.context}")]) from None
+        words = str(error.problem or error.context)
+        raise ManifestError([Problem(file, *place, "", f"not YAML: {words}{_hint(words)}")]) from None
     except yaml.YAMLError as error:
         raise ManifestError([Problem(file, 0, 0, "", f"not YAML: {' '.join(str(error).split())}")]) from None
     if not isinstance(builder.root, Mapping):
         raise ManifestError([Problem(file, 0, 0, "", "a manifest is a mapping that begins with version: 1")])
     return builder.root
+
+
+_HINTS = {
+    "mapping values are not allowed": "put a text with a colon in quotes",
+    "did not find expected": "look at the indentation, here and in the line above",
+    "cannot start any token": "indent with blanks, and put a text that begins with a special character in quotes",
+}
+
+
+def _hint(words: str) -> str:
+    """What usually helps."""
+    return next((f"; {hint}" for mark, hint in _HINTS.items() if mark in words), "")
 
 
 def _decode(data: bytes, file: str) -> str:
@@ -108,7 +121,7 @@ class _Builder:
                 self._place(Scalar(line, column, event.value, bool(event.implicit[0])))
             return
         if awaits_key:
-            self._refuse(line, column, "a key must be plain text")
+            self._refuse(line, column, 'a key must be plain text; a template stands in quotes, like id: "{{ sku }}"')
         if len(self._open) >= MAX_DEPTH:
             self._refuse(line, column, f"nested deeper than {MAX_DEPTH} levels")
         opened = Mapping(line, column) if isinstance(event, yaml.MappingStartEvent) else Sequence(line, column)

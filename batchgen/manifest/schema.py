@@ -53,7 +53,7 @@ def _rate(value: object) -> float:
 def _until(value: object) -> int:
     found = _TIME.match(value) if isinstance(value, str) else None
     if found is None:
-        raise ValueError('must be a time of day in quotes, for instance "07:00"')
+        raise ValueError('must be a time of day between 00:00 and 23:59, in quotes, for instance "07:00"')
     return int(found[1]) * 60 + int(found[2])
 
 

@@ -100,7 +100,8 @@ class SecondReading:
         if first is here:
             return False
         same = "stands already" if first.key == here.key else f"differs only in case from {first.key}"
-        self._problems.add(_at(here, "id", f"the id {here.key} {same} in {first.seen_from(here)}; ids must differ"))
+        message = f"the id {here.key} {same} in {first.seen_from(here)}; ids must differ"
+        self._problems.add(_at(here, "id", message), like=f"{here.place.key}.id")
         return True
 
     def _path_is_taken(self, here: _Seen, pattern: str, filled: Filled) -> None:
@@ -112,7 +113,7 @@ class SecondReading:
             if first is not here:
                 also = f"as does {first.key} ({first.seen_from(here)})"
                 message = f"{here.key} lands in the file {path}, {also}; make output.file differ"
-                self._problems.add(_at(here, "file", message))
+                self._problems.add(_at(here, "file", message), like=f"{here.place.key}.file")
                 return
 
 

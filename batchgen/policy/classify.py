@@ -27,7 +27,6 @@ _BROKEN_SUCCESS = {
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
 # Nobody answered, or not for the call itself: the image may have been made all the same.
 LOST_KINDS = frozenset({Kind.SEND_BROKEN, Kind.LOST, Kind.TIMED_OUT, Kind.EDGE_ERROR, Kind.CUT})
-_SAID_NOTHING = frozenset({Kind.SEND_BROKEN, Kind.LOST, Kind.TIMED_OUT, Kind.NOT_SENT})
 
 
 def classify(answer: Answer, contract: Contract) -> Outcome:

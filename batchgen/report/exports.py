@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -35,19 +36,24 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write_export(kind: str, tasks: Iterable[TaskRow], path: Path) -> int:
-    """Write one table; gives the number of rows.
+    """Write one table, whole or not at all; gives the number of rows. An earlier table of the same name is replaced.
 
     Raises:
         StoreError: the file cannot be written.
     """
+    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    count = -1 if kind == "csv" else 0
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            lines = _csv_lines(tasks) if kind == "csv" else _json_lines(tasks)
-            count = -1 if kind == "csv" else 0
-            for line in lines:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(
+            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
+        ) as file:
+            for line in _csv_lines(tasks) if kind == "csv" else _json_lines(tasks):
                 file.write(line)
                 count += 1
+        new.replace(path)
     except OSError as error:
+        new.unlink(missing_ok=True)
         raise StoreError(f"cannot write {path}: {error.strerror}; name another folder with --to") from error
     return count
 

@@ -110,6 +110,8 @@ class Bill:
         """
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
+                if not text.endswith("\n"):  # being written at this moment
+                    return
                 try:
                     yield Line(**json.loads(text))
                 except (ValueError, TypeError):

@@ -48,7 +48,7 @@ def test_manifest_gives_the_whole_job(tmp_path: Path) -> None:
         downgrade=True,
         source_hash=manifest.source_hash,
     )
-    assert manifest.warnings == ()
+    assert [warning.key for warning in manifest.warnings] == ["downgrade"]
     assert manifest.contract.timeout_for(Size(2048, 2048), "high") == 900.0
 
 
@@ -125,7 +125,7 @@ CASES = {
     "budget of nothing": ("sizes:", "limits: {budget: 0.00}\nsizes:", "limits.budget: must be more than 0"),
     "rate": ("sizes:", "limits: {rate: 120}\nsizes:", "limits.rate: must be calls per second, minute or hour, for instance 120/min"),
     "rate of nothing": ("sizes:", "limits: {rate: 0/s}\nsizes:", "limits.rate: must be calls"),
-    "until": ("sizes:", "limits: {until: 22:30}\nsizes:", 'limits.until: must be a time of day in quotes, for instance "07:00"'),
+    "until": ("sizes:", "limits: {until: 22:30}\nsizes:", 'limits.until: must be a time of day between 00:00 and 23:59, in quotes, for instance "07:00"'),
     "until late": ("sizes:", 'limits: {until: "24:00"}\nsizes:', "limits.until: must be a time of day"),
     "attempts": ("sizes:", "limits: {attempts: yes}\nsizes:", "limits.attempts: must be a whole number"),
     "concurrency": ("sizes:", "limits: {concurrency: 0}\nsizes:", "limits.concurrency: must be at least 1"),

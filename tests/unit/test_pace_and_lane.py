@@ -102,6 +102,19 @@ async def test_lane_halves_once_per_episode_of_refusals(clock: ManualClock) -> N
     assert one.limit == 16
 
 
+async def test_lone_refusal_among_many_answers_pauses_the_lane_and_does_not_halve_it(clock: ManualClock) -> None:
+    one = lane(clock)
+    for _ in range(3):
+        for ticket in await saturate(one):
+            one.leave(ticket)
+            one.succeeded()
+    ticket = await one.admit()
+    assert ticket is not None
+    assert one.throttled(ticket, 3.0) == 3.0
+    one.leave(ticket)
+    assert one.limit == 32
+
+
 async def test_lane_grows_by_one_after_it_has_been_refused(clock: ManualClock) -> None:
     one = lane(clock)
     ticket = await one.admit()
