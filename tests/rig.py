@@ -17,6 +17,7 @@ from batchgen.domain.job import JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper
+from batchgen.engine.delivery import Delivery, Wire
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Lane
@@ -153,12 +154,28 @@ async def rig(
                 listener=emit,
             )
             runners: list[Runner] = []
+            hand = Hand(client=client, downloader=downloader, spool=spool, loopback_base=contract.base_url)
+            rules = Rules(limits, plan.job.downgrade and contract.downgrade, Backoff(base=0.02, cap=0.05))
+            wire = Wire()
+            delivery = Delivery(
+                contract=contract,
+                rules=rules,
+                books=books,
+                hand=hand,
+                index=index,
+                wire=wire,
+                clock=clock,
+                uniform=lambda low, high: (low + high) / 2,
+                listener=emit,
+                stop=lambda reason: runners[0].stop(reason),
+            )
             executor = Executor(
                 contract=contract,
-                rules=Rules(limits, plan.job.downgrade and contract.downgrade, Backoff(base=0.02, cap=0.05)),
+                rules=rules,
                 books=books,
-                hand=Hand(client=client, downloader=downloader, spool=spool, loopback_base=contract.base_url),
-                index=index,
+                hand=hand,
+                delivery=delivery,
+                wire=wire,
                 lane=lane,
                 clock=clock,
                 uniform=lambda low, high: (low + high) / 2,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Kind, Settlement
-from batchgen.engine.attempt import Ended, Executor, Paid
+from batchgen.engine.attempt import Executor
+from batchgen.engine.delivery import Ended, Paid
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
@@ -56,7 +57,7 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
         StoreError: the spool cannot be read.
     """
     found = Recovered()
-    executor.download_patience = _PATIENCE
+    executor.delivery.patience = _PATIENCE
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
@@ -90,10 +91,10 @@ async def _recover_one(
     paid = Paid(attempt, held.billed if held.charge is Charge.BILLED else None, held.request_ids)
     picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
     if picture is not None:
-        ended = await executor.place(claim, paid, picture)
+        ended = await executor.delivery.place(claim, paid, picture)
         found.placed += ended is Ended.SETTLED
     elif held.url:
-        ended = await executor.fetch(claim, paid, held.url, held.url_expires)
+        ended = await executor.delivery.fetch(claim, paid, held.url, held.url_expires)
         found.fetched += ended is Ended.SETTLED
     else:
         reason = "paid, but its answer is no longer in the spool"

@@ -11,8 +11,9 @@ from batchgen.domain.errors import BatchgenError, StoreError
 from batchgen.domain.events import Listener, RunStopped
 from batchgen.domain.job import Limits
 from batchgen.domain.model import Claim
-from batchgen.engine.attempt import Ended, Executor
+from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Tally
+from batchgen.engine.delivery import Ended
 from batchgen.engine.lane import Lane
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import LONGEST_DELAY

@@ -1,0 +1,180 @@
+"""From a paid answer to a settled image: fetch, check, place, settle. Nothing here makes a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import Clock
+from batchgen.domain.errors import StoreError
+from batchgen.domain.events import Listener, Notice
+from batchgen.domain.model import Claim
+from batchgen.domain.wire import Answer, Damaged, Fetch, Picture
+from batchgen.engine.bookkeeper import Bookkeeper
+from batchgen.engine.hand import Hand
+from batchgen.policy.backoff import Backoff, Uniform
+from batchgen.policy.classify import damaged, expired
+from batchgen.policy.decide import Park, Rules, decide
+from batchgen.store.layout import SPOOL
+from batchgen.store.sidecar import Index, Line
+
+T = TypeVar("T")
+
+
+class Ended(Enum):
+    """What became of one claim, as far as the runner cares."""
+
+    SETTLED = "settled"
+    NO_BUDGET = "no budget"
+    LEFT_FOR_RECOVERY = "left for recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An attempt that is in the books as paid, and brought an image or its address.
+
+    Attributes:
+        cost: micro-dollars; None when not known.
+    """
+
+    attempt: int
+    cost: int | None
+    request_ids: tuple[tuple[str, str], ...]
+
+
+class Wire:
+    """What waits for the other side: the only part of a claim that may be given up."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Task[object]] = set()
+
+    async def wait(self, wire: Coroutine[object, object, T]) -> T:
+        """Await the other side."""
+        flight = asyncio.current_task()
+        if flight is None:
+            return await wire
+        self._waiting.add(flight)
+        try:
+            return await wire
+        finally:
+            self._waiting.discard(flight)
+
+    def give_up(self) -> None:
+        """Cancel all that waits."""
+        for flight in self._waiting:
+            flight.cancel()
+
+
+class Delivery:
+    """Brings what is paid into the output folder and settles its task."""
+
+    def __init__(
+        self,
+        *,
+        contract: Contract,
+        rules: Rules,
+        books: Bookkeeper,
+        hand: Hand,
+        index: Index,
+        wire: Wire,
+        clock: Clock,
+        uniform: Uniform,
+        listener: Listener,
+        stop: Callable[[str], None],
+    ) -> None:
+        self.patience = float("inf")  # seconds for one address; shorter while a start waits for it
+        self._contract = contract
+        self._rules = rules
+        self._books = books
+        self._hand = hand
+        self._index = index
+        self._wire = wire
+        self._clock = clock
+        self._uniform = uniform
+        self._emit = listener
+        self._stop = stop
+        self._backoff = Backoff(base=1.0, cap=120.0)
+
+    async def fetch(self, claim: Claim, paid: Paid, url: str, expires: float) -> Ended:
+        """Go on with a paid address: download, check, place, settle. Makes no call."""
+        attempt = paid.attempt
+        try:
+            picture = await self._wire.wait(self._download(claim, attempt, url, expires))
+        except asyncio.CancelledError:
+            return Ended.LEFT_FOR_RECOVERY
+        except StoreError as error:
+            self._stop(f"{error}. The address is in the books; the next run fetches it without a call")
+            return Ended.LEFT_FOR_RECOVERY
+        if isinstance(picture, str):
+            await self._books.settle(claim, attempt, expired(picture), Park(picture))
+            return Ended.SETTLED
+        return await self.place(claim, paid, picture)
+
+    async def place(self, claim: Claim, paid: Paid, picture: Picture) -> Ended:
+        """Check the image, put it into the output folder, settle the task, clear the spool."""
+        attempt = paid.attempt
+        try:
+            placed = await self._hand.place(attempt, picture, claim.path, claim.revision)
+        except StoreError as error:
+            self._stop(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
+            return Ended.LEFT_FOR_RECOVERY
+        if isinstance(placed, Damaged):
+            outcome = damaged(f"{placed.reason}; the bytes are kept in {SPOOL}/{placed.kept}")
+            await self._books.settle(claim, attempt, outcome, decide(outcome, claim, self._rules, self._uniform))
+        else:
+            flags = await self._books.complete(claim, attempt, placed)
+            self._index.add(
+                Line(
+                    key=claim.key,
+                    size=str(claim.size),
+                    sample=claim.sample,
+                    revision=claim.revision,
+                    image=placed,
+                    flags=flags,
+                    route=self._contract.route,
+                    model=self._contract.model,
+                    attempt=attempt,
+                    request_ids=paid.request_ids,
+                    created=self._clock.now(),
+                    cost=paid.cost,
+                )
+            )
+        self._hand.clear(attempt)
+        return Ended.SETTLED
+
+    async def keep_damaged(self, answer: Answer) -> None:
+        """Paid bytes are not thrown away, whatever they are."""
+        if 200 <= answer.status < 300:
+            for picture in answer.pictures:
+                if picture.size:
+                    kept = await self._hand.keep(picture)
+                    self._emit(
+                        Notice(f"attempt {answer.attempt}: {picture.damage or 'cut'}; its bytes are in {SPOOL}/{kept}")
+                    )
+
+    async def _download(self, claim: Claim, attempt: int, url: str, expires: float) -> Picture | str:
+        """The picture, or why it can never be had. Retries are downloads, never calls.
+
+        Raises:
+            StoreError: the bytes could not be written, or this start has waited long enough for them.
+        """
+        failures, patience = 0, self._clock.monotonic() + self.patience
+        while True:
+            download = await self._hand.download(attempt, url)
+            if download.picture is not None:
+                return download.picture
+            if download.fetch is not Fetch.AGAIN:
+                return f"paid, but its address cannot be fetched: {download.detail}"
+            failures += 1
+            delay = self._backoff.delay(failures, self._uniform)
+            if self._clock.now() + delay >= expires:
+                return f"paid, but its address expired before it could be fetched: {download.detail}"
+            if self._clock.monotonic() + delay > patience:
+                raise StoreError(f"the paid image of {claim.key} cannot be fetched now: {download.detail}")
+            if failures == 3:
+                self._emit(Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on"))
+            await self._clock.sleep(delay)
