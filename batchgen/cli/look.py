@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import db_option, job_name, json_option, ledger_path, print_json, rehearse_option
+from batchgen.cli.common import counted, db_option, job_name, json_option, ledger_path, print_json, rehearse_option
 from batchgen.domain.clock import stamp
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
@@ -121,7 +121,8 @@ def money_text(row: JobRow) -> str:
     maybe = f" + maybe {format_usd(row.unknown)}" if row.unknown else ""
     held = f" + {format_usd(row.reserved)} under way" if row.reserved else ""
     budget = f" of {format_usd(row.limits.budget)}" if row.limits.budget is not None else ""
-    return f"spent {format_usd(row.billed)}{maybe}{held}{budget}"
+    nameless = f" + {counted(row.unpriced, 'call')} of unknown price" if row.unpriced else ""
+    return f"spent {format_usd(row.billed)}{maybe}{nameless}{held}{budget}"
 
 
 def job_fields(row: JobRow) -> dict[str, object]:
@@ -135,6 +136,7 @@ def job_fields(row: JobRow) -> dict[str, object]:
         "removed": row.removed,
         "billed_usd": usd_text(row.billed),
         "maybe_usd": usd_text(row.unknown),
+        "unpriced_calls": row.unpriced,
         "reserved_usd": usd_text(row.reserved),
         "budget_usd": None if row.limits.budget is None else usd_text(row.limits.budget),
         "updated": stamp(row.updated_at),

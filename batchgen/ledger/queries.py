@@ -64,6 +64,10 @@ COUNTS = text(
     "SELECT state, variant_id, quality, count(*) FROM task INDEXED BY ix_task_counts "
     "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality"
 )
+UNPRICED = text(
+    f"SELECT count(*) FROM attempt INDEXED BY ix_attempt_unknown WHERE {UNKNOWN} AND job_id = :job "
+    "AND billed = 0 AND reserved = 0"
+)
 STATES = text("SELECT wanted, state, count(*) FROM task INDEXED BY ix_task_counts WHERE job_id = :job GROUP BY 1, 2")
 
 

@@ -179,6 +179,7 @@ class Reader:
                 "limits": Limits(**json.loads(row["limits"])),
                 "downgrade": bool(row["downgrade"]),
                 "states": {TaskState(state): tasks for wanted, state, tasks in found if wanted},
+                "unpriced": self._connection.execute(queries.UNPRICED, {"job": row["id"]}).scalar_one(),
                 "removed": sum(tasks for wanted, _, tasks in found if not wanted),
             }
         )

@@ -21,6 +21,7 @@ class JobRow:
         billed: micro-dollars known to be spent.
         unknown: micro-dollars that lost answers may have cost at most.
         reserved: micro-dollars set aside for calls under way.
+        unpriced: calls that may have cost something nobody can name, because their route has no price.
         prompts: prompts of the manifest as last recorded.
         tasks: images of the manifest as last recorded.
         rebuy: delivered tasks that a job-wide key has changed since.
@@ -42,6 +43,7 @@ class JobRow:
     billed: int
     unknown: int
     reserved: int
+    unpriced: int
     prompts: int
     tasks: int
     rebuy: int

@@ -199,3 +199,55 @@ def test_exports_have_a_row_per_task_and_no_formulas(shop: Shop) -> None:
     assert text.count("\n") == 5
     assert '"\'=1+1"' in text
     assert len((shop.folder / "out/job/job.jsonl").read_text().splitlines()) == 4
+
+
+def test_calls_of_a_route_without_a_price_are_never_shown_as_free(shop: Shop) -> None:
+    with gateway(shop):
+        route = f'{{use: apiyi/gpt-image-2-vip, base_url: "{shop.base_url}", key_env: SHOP_KEY, price: unknown}}'
+        job = shop.manifest('prompts: [{id: mug, text: a mug}]\nsizes: ["1:1@1K"]\n', route=route)
+        assert "an unknown amount" in shop.run("run", job, code=2).stderr
+        assert "1 call of unknown price" in shop.run("run", job, "--yes").stdout
+    assert shop.json("status", "job")["unpriced_calls"] == 1
+
+
+def test_next_command_of_a_rehearsal_is_a_rehearsal(shop: Shop) -> None:
+    prompts = 'prompts: [{id: bad, text: a forbidden thing}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n'
+    job = shop.manifest(prompts, route="apiyi/gpt-image-2-vip")
+    said = shop.run("run", job, "--rehearse", code=3).stdout
+    assert "batchgen retry job --failed --rehearse" in said
+    assert "batchgen retry job --failed --rehearse" in shop.run("report", "job", "--rehearse").stdout
+    retried = shop.run("retry", "job", "--rehearse")
+    assert "job.yaml --rehearse" in retried.stderr
+    assert not (shop.folder / "batchgen.db").exists()
+
+
+def test_images_in_another_folder_than_before_are_not_lost_in_silence(shop: Shop) -> None:
+    with gateway(shop):
+        shop.catalog(1)
+        shop.run("run", shop.manifest(CATALOG))
+        job = shop.manifest(CATALOG + "output: {folder: elsewhere}\n")
+        refused = shop.run("run", job, code=2)
+        assert "move that folder there" in refused.stderr
+        (shop.folder / "out/job").rename(shop.folder / "elsewhere")
+        assert "0 calls" in shop.run("run", job).stdout
+        shop.run("verify")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("status", "nope"), "has no job named nope"),
+        (("run", "job.yaml", "--only", "nope"), "has no prompt nope"),
+        (("run", "job.yaml", "--speed", "5"), "add --rehearse"),
+        (("run", "job.yaml", "--rehearse", "--fault", "p_dropp=1"), "p_drop"),
+        (("run", "missing.yaml"), "missing.yaml"),
+        (("report", "job", "--format", "pdf"), "csv and jsonl"),
+    ],
+)
+def test_wrong_command_is_one_sentence_and_exit_2(shop: Shop, words: tuple[str, ...], sentence: str) -> None:
+    with gateway(shop):
+        shop.catalog(1)
+        shop.run("run", shop.manifest(CATALOG))
+        failed = shop.run(*words, code=2)
+    assert sentence in failed.stderr
+    assert "Traceback" not in failed.stderr
