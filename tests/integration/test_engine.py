@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
 from batchgen.engine.runner import Selection
@@ -268,3 +269,14 @@ async def test_retry_that_is_due_comes_before_what_was_never_tried(tmp_path: Pat
         assert run.states() == {"completed": 31}
         order = [event.claim.key for event in run.events if isinstance(event, ImageDelivered)]
         assert order.index("p0") < 28
+
+
+async def test_no_call_is_made_after_the_hour_that_the_manifest_names(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(50), SMALL, Limits(concurrency=2))
+    async with simulator(tmp_path, "latency=0.05") as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run(until=SystemClock().now() + 0.2)
+        assert run.runner.stopped == "`limits.until` is reached"
+        states = run.states()
+        assert states["completed"] == len(run.bill()) > 0
+        assert states["available"] > 20
+        assert set(states) == {"completed", "available"}
