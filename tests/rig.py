@@ -17,7 +17,7 @@ from batchgen.domain.job import JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper
-from batchgen.engine.delivery import Delivery, Wire
+from batchgen.engine.delivery import Delivery, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Lane
@@ -156,32 +156,17 @@ async def rig(
             runners: list[Runner] = []
             hand = Hand(client=client, downloader=downloader, spool=spool, loopback_base=contract.base_url)
             rules = Rules(limits, plan.job.downgrade and contract.downgrade, Backoff(base=0.02, cap=0.05))
-            wire = Wire()
-            delivery = Delivery(
+            means = Means(
                 contract=contract,
                 rules=rules,
                 books=books,
                 hand=hand,
-                index=index,
-                wire=wire,
                 clock=clock,
                 uniform=lambda low, high: (low + high) / 2,
-                listener=emit,
+                emit=emit,
                 stop=lambda reason: runners[0].stop(reason),
             )
-            executor = Executor(
-                contract=contract,
-                rules=rules,
-                books=books,
-                hand=hand,
-                delivery=delivery,
-                wire=wire,
-                lane=lane,
-                clock=clock,
-                uniform=lambda low, high: (low + high) / 2,
-                listener=emit,
-                stop=lambda reason: runners[0].stop(reason),
-            )
+            executor = Executor(means, Delivery(means, index), lane)
             runner = Runner(
                 job=ledger.job(plan.job.name),
                 limits=limits,

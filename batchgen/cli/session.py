@@ -17,7 +17,7 @@ from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import TaskState
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper
-from batchgen.engine.delivery import Delivery, Wire
+from batchgen.engine.delivery import Delivery, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Lane
@@ -225,32 +225,17 @@ class Session:
             listener=self._emit,
         )
         rules = Rules(limits, downgrade=self.spec.downgrade and contract.downgrade)
-        wire = Wire()
-        delivery = Delivery(
+        means = Means(
             contract=contract,
             rules=rules,
             books=books,
             hand=hand,
-            index=self._index,
-            wire=wire,
             clock=self.clock,
             uniform=uniform,
-            listener=self._emit,
+            emit=self._emit,
             stop=self._stop,
         )
-        executor = Executor(
-            contract=contract,
-            rules=rules,
-            books=books,
-            hand=hand,
-            delivery=delivery,
-            wire=wire,
-            lane=lane,
-            clock=self.clock,
-            uniform=uniform,
-            listener=self._emit,
-            stop=self._stop,
-        )
+        executor = Executor(means, Delivery(means, self._index), lane)
         return Connected(contract.route, executor, lane)
 
     def _emit(self, event: RunEvent) -> None:

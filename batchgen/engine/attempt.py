@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
-from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import expected
-from batchgen.domain.clock import Clock
 from batchgen.domain.errors import StoreError
-from batchgen.domain.events import LanePaused, Listener
+from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, Claim, Cost, Outcome
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, Ending
-from batchgen.engine.bookkeeper import Bookkeeper, Tally
-from batchgen.engine.delivery import Delivery, Ended, Paid, Wire
-from batchgen.engine.hand import Hand, NotKept
+from batchgen.engine.bookkeeper import Tally
+from batchgen.engine.delivery import Delivery, Ended, Means, Paid
+from batchgen.engine.hand import NotKept
 from batchgen.engine.lane import Lane, Ticket
 from batchgen.gateway.request import build_call
-from batchgen.policy.backoff import Uniform
 from batchgen.policy.classify import LOST_KINDS, classify, lost
-from batchgen.policy.decide import Decision, Deliver, Park, Release, Rules, StopLane, decide
+from batchgen.policy.decide import Decision, Deliver, Park, Release, StopLane, decide
 
 
 class Executor:
@@ -32,37 +28,15 @@ class Executor:
     download, the file before the row that names it.
     """
 
-    def __init__(
-        self,
-        *,
-        contract: Contract,
-        rules: Rules,
-        books: Bookkeeper,
-        hand: Hand,
-        delivery: Delivery,
-        wire: Wire,
-        lane: Lane,
-        clock: Clock,
-        uniform: Uniform,
-        listener: Listener,
-        stop: Callable[[str], None],
-    ) -> None:
-        self._contract = contract
-        self._rules = rules
+    def __init__(self, means: Means, delivery: Delivery, lane: Lane) -> None:
         self.delivery = delivery
-        self._books = books
-        self._hand = hand
-        self._wire = wire
+        self._means = means
         self._lane = lane
-        self._clock = clock
-        self._uniform = uniform
-        self._emit = listener
-        self._stop = stop
 
     @property
     def tally(self) -> Tally:
         """What this run has done so far."""
-        return self._books.tally
+        return self._means.books.tally
 
     async def execute(self, claim: Claim, ticket: Ticket) -> Ended:
         """Buy one image: reserve, send, book, check, place, settle.
@@ -73,8 +47,8 @@ class Executor:
         """
         try:
             call, cost = self._prepare(claim)
-            self._hand.check_room(self._lane.in_flight)
-            attempt = await self._books.reserve(claim, call, cost)
+            self._means.hand.check_room(self._lane.in_flight)
+            attempt = await self._means.books.reserve(claim, call, cost)
             if attempt is None:
                 return Ended.NO_BUDGET
             answer = await self._send(claim, replace(call, attempt=attempt), ticket)
@@ -82,66 +56,66 @@ class Executor:
             self._lane.leave(ticket)
         if answer is None:
             return Ended.SETTLED
-        outcome = classify(answer, self._contract)
+        outcome = classify(answer, self._means.contract)
         decision = self._decide(outcome, claim)
         self._tell_lane(outcome, decision, ticket)
         return await self._proceed(claim, answer, outcome, decision, cost)
 
     async def resume(self, claim: Claim, answer: Answer) -> Ended:
         """Go on with an answer that a dead process left whole in the spool. Makes no call."""
-        outcome = classify(answer, self._contract)
+        outcome = classify(answer, self._means.contract)
         return await self._proceed(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
 
     async def forget(self, claim: Claim, attempt: int, detail: str) -> None:
         """Book a call whose answer nobody saw; its task goes on within its allowance for lost answers."""
-        outcome = lost(self._contract, detail)
+        outcome = lost(self._means.contract, detail)
         answer = Answer(attempt, Ending.NO_ANSWER)
-        await self._books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
+        await self._means.books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
 
     def leave(self) -> None:
         """Give up every call and download in flight; answers that are there already are still booked and placed."""
         self._lane.close()
-        self._wire.give_up()
+        self.delivery.wire.give_up()
 
     async def _send(self, claim: Claim, call: Call, ticket: Ticket) -> Answer | None:
         """The answer; None when there will be none and the call is in the books as lost."""
         attempt = call.attempt
-        self._books.started(claim, attempt)
+        self._means.books.started(claim, attempt)
         if not await self._lane.turn(ticket):
             await self._withdraw(claim, attempt)
             return None
         self.tally.calls += 1
         try:
-            return await self._wire.wait(self._hand.send(call))
+            return await self.delivery.wire.wait(self._means.hand.send(call))
         except asyncio.CancelledError:
             await self.forget(claim, attempt, "given up: the run was left while the call was in flight")
         except NotKept as error:
-            self._stop(f"{error}. One paid answer could not be kept")
+            self._means.stop(f"{error}. One paid answer could not be kept")
             await self._give_up(claim, error)
         except StoreError as error:
-            self._stop(f"{error}. One answer could not be kept")
+            self._means.stop(f"{error}. One answer could not be kept")
             await self.forget(claim, attempt, f"the answer could not be written to the spool: {error}")
         return None
 
     async def _withdraw(self, claim: Claim, attempt: int) -> None:
         """Take back a reservation whose call was never sent; its task is as it was."""
         answer = Answer(attempt, Ending.NOT_SENT, detail="the run was stopped before it was sent")
-        outcome = classify(answer, self._contract)
-        await self._books.conclude(claim, answer, outcome, Release(None, outcome.detail), self._cost(claim))
+        outcome = classify(answer, self._means.contract)
+        await self._means.books.conclude(claim, answer, outcome, Release(None, outcome.detail), self._cost(claim))
 
     async def _give_up(self, claim: Claim, error: NotKept) -> None:
         """Book what an answer says whose bytes could not be kept; a person must decide whether to buy it again."""
-        outcome = classify(error.answer, self._contract)
+        outcome = classify(error.answer, self._means.contract)
         why = f"paid, but its answer could not be kept ({error})"
-        await self._books.conclude(claim, error.answer, outcome, Park(why), self._cost(claim))
+        await self._means.books.conclude(claim, error.answer, outcome, Park(why), self._cost(claim))
 
     async def _proceed(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Ended:
         if not isinstance(decision, Deliver):
-            await self._books.conclude(claim, answer, outcome, decision, cost)
+            await self._means.books.conclude(claim, answer, outcome, decision, cost)
             await self.delivery.keep_damaged(answer)
-            self._hand.clear(answer.attempt)
+            self._means.hand.clear(answer.attempt)
             return Ended.SETTLED
-        entry = await self._books.book(claim, answer, outcome, cost)
+        entry = await self._means.books.book(claim, answer, outcome, cost)
         self._watch_price(entry, cost)
         paid = Paid(answer.attempt, entry.billed if entry.charge is Charge.BILLED else None, answer.request_ids)
         if answer.picture is None:
@@ -153,7 +127,7 @@ class Executor:
             self.tally.lost += 1
         if isinstance(decision, Release):
             pause = self._lane.throttled(ticket, decision.wait)
-            self._emit(LanePaused(self._lane.name, pause, outcome.detail))
+            self._means.emit(LanePaused(self._lane.name, pause, outcome.detail))
         elif isinstance(decision, StopLane):
             self._lane.stop(decision.why)
         elif outcome.answered:
@@ -163,14 +137,14 @@ class Executor:
         if entry.charge is Charge.BILLED and cost.upper is not None and entry.billed > cost.upper:
             self._lane.stop(
                 f"attempt {entry.attempt} was billed {format_usd(entry.billed)} where at most {format_usd(cost.upper)} "
-                f"was reserved: the price of {self._contract.route} is not what its contract says"
+                f"was reserved: the price of {self._means.contract.route} is not what its contract says"
             )
 
     def _decide(self, outcome: Outcome, claim: Claim) -> Decision:
-        return decide(outcome, claim, self._rules, self._uniform)
+        return decide(outcome, claim, self._means.rules, self._means.uniform)
 
     def _cost(self, claim: Claim) -> Cost:
-        return expected(self._contract, claim.send_size, claim.parameters, claim.text)
+        return expected(self._means.contract, claim.send_size, claim.parameters, claim.text)
 
     def _prepare(self, claim: Claim) -> tuple[Call, Cost]:
-        return build_call(0, claim, self._contract), self._cost(claim)
+        return build_call(0, claim, self._means.contract), self._cost(claim)

@@ -69,48 +69,46 @@ class Wire:
             flight.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What one job's calls and deliveries have in common.
+
+    Attributes:
+        stop: told why no new call may be made.
+    """
+
+    contract: Contract
+    rules: Rules
+    books: Bookkeeper
+    hand: Hand
+    clock: Clock
+    uniform: Uniform
+    emit: Listener
+    stop: Callable[[str], None]
+
+
 class Delivery:
     """Brings what is paid into the output folder and settles its task."""
 
-    def __init__(
-        self,
-        *,
-        contract: Contract,
-        rules: Rules,
-        books: Bookkeeper,
-        hand: Hand,
-        index: Index,
-        wire: Wire,
-        clock: Clock,
-        uniform: Uniform,
-        listener: Listener,
-        stop: Callable[[str], None],
-    ) -> None:
+    def __init__(self, means: Means, index: Index) -> None:
         self.patience = float("inf")  # seconds for one address; shorter while a start waits for it
-        self._contract = contract
-        self._rules = rules
-        self._books = books
-        self._hand = hand
+        self.wire = Wire()
+        self._means = means
         self._index = index
-        self._wire = wire
-        self._clock = clock
-        self._uniform = uniform
-        self._emit = listener
-        self._stop = stop
         self._backoff = Backoff(base=1.0, cap=120.0)
 
     async def fetch(self, claim: Claim, paid: Paid, url: str, expires: float) -> Ended:
         """Go on with a paid address: download, check, place, settle. Makes no call."""
         attempt = paid.attempt
         try:
-            picture = await self._wire.wait(self._download(claim, attempt, url, expires))
+            picture = await self.wire.wait(self._download(claim, attempt, url, expires))
         except asyncio.CancelledError:
             return Ended.LEFT_FOR_RECOVERY
         except StoreError as error:
-            self._stop(f"{error}. The address is in the books; the next run fetches it without a call")
+            self._means.stop(f"{error}. The address is in the books; the next run fetches it without a call")
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(picture, str):
-            await self._books.settle(claim, attempt, expired(picture), Park(picture))
+            await self._means.books.settle(claim, attempt, expired(picture), Park(picture))
             return Ended.SETTLED
         return await self.place(claim, paid, picture)
 
@@ -118,15 +116,17 @@ class Delivery:
         """Check the image, put it into the output folder, settle the task, clear the spool."""
         attempt = paid.attempt
         try:
-            placed = await self._hand.place(attempt, picture, claim.path, claim.revision)
+            placed = await self._means.hand.place(attempt, picture, claim.path, claim.revision)
         except StoreError as error:
-            self._stop(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
+            self._means.stop(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(placed, Damaged):
             outcome = damaged(f"{placed.reason}; the bytes are kept in {SPOOL}/{placed.kept}")
-            await self._books.settle(claim, attempt, outcome, decide(outcome, claim, self._rules, self._uniform))
+            await self._means.books.settle(
+                claim, attempt, outcome, decide(outcome, claim, self._means.rules, self._means.uniform)
+            )
         else:
-            flags = await self._books.complete(claim, attempt, placed)
+            flags = await self._means.books.complete(claim, attempt, placed)
             self._index.add(
                 Line(
                     key=claim.key,
@@ -135,15 +135,15 @@ class Delivery:
                     revision=claim.revision,
                     image=placed,
                     flags=flags,
-                    route=self._contract.route,
-                    model=self._contract.model,
+                    route=self._means.contract.route,
+                    model=self._means.contract.model,
                     attempt=attempt,
                     request_ids=paid.request_ids,
-                    created=self._clock.now(),
+                    created=self._means.clock.now(),
                     cost=paid.cost,
                 )
             )
-        self._hand.clear(attempt)
+        self._means.hand.clear(attempt)
         return Ended.SETTLED
 
     async def keep_damaged(self, answer: Answer) -> None:
@@ -151,8 +151,8 @@ class Delivery:
         if 200 <= answer.status < 300:
             for picture in answer.pictures:
                 if picture.size:
-                    kept = await self._hand.keep(picture)
-                    self._emit(
+                    kept = await self._means.hand.keep(picture)
+                    self._means.emit(
                         Notice(f"attempt {answer.attempt}: {picture.damage or 'cut'}; its bytes are in {SPOOL}/{kept}")
                     )
 
@@ -162,19 +162,21 @@ class Delivery:
         Raises:
             StoreError: the bytes could not be written, or this start has waited long enough for them.
         """
-        failures, patience = 0, self._clock.monotonic() + self.patience
+        failures, patience = 0, self._means.clock.monotonic() + self.patience
         while True:
-            download = await self._hand.download(attempt, url)
+            download = await self._means.hand.download(attempt, url)
             if download.picture is not None:
                 return download.picture
             if download.fetch is not Fetch.AGAIN:
                 return f"paid, but its address cannot be fetched: {download.detail}"
             failures += 1
-            delay = self._backoff.delay(failures, self._uniform)
-            if self._clock.now() + delay >= expires:
+            delay = self._backoff.delay(failures, self._means.uniform)
+            if self._means.clock.now() + delay >= expires:
                 return f"paid, but its address expired before it could be fetched: {download.detail}"
-            if self._clock.monotonic() + delay > patience:
+            if self._means.clock.monotonic() + delay > patience:
                 raise StoreError(f"the paid image of {claim.key} cannot be fetched now: {download.detail}")
             if failures == 3:
-                self._emit(Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on"))
-            await self._clock.sleep(delay)
+                self._means.emit(
+                    Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on")
+                )
+            await self._means.clock.sleep(delay)
