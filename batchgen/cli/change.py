@@ -12,6 +12,7 @@ from batchgen.cli.common import (
     db_option,
     job_name,
     json_option,
+    known_routes,
     ledger_path,
     next_command,
     print_json,
@@ -76,12 +77,11 @@ def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:
 
 def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
     """What buying these tasks may cost at most, in micro-dollars; None where their route is not known here."""
-    from batchgen.contracts.catalog import load_catalog
     from batchgen.domain.errors import ContractError
     from batchgen.report.forecast import forecast
 
     try:
-        contract = load_catalog().find(row.route)
+        contract = known_routes().find(row.route)
     except ContractError:
         return None
     buy = Counter((task.size, task.quality) for task in tasks)  # downgrades start anew

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from batchgen.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from batchgen.contracts.catalog import Catalog
 
 REHEARSAL = Path("rehearsal")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -56,6 +60,18 @@ def ledger_path(db: Path | None, *, rehearse: bool) -> Path:
     return (REHEARSAL / "batchgen.db").absolute()
 
 
+def known_routes() -> Catalog:
+    """The built-in contracts, and a user's own in the file or folder that BATCHGEN_CONTRACTS names.
+
+    Raises:
+        ContractError: one of them is wrong.
+    """
+    from batchgen.contracts.catalog import load_catalog
+
+    own = os.environ.get("BATCHGEN_CONTRACTS", "").strip()
+    return load_catalog(Path(own) if own else None)
+
+
 def next_command(words: str) -> str:
     """A command to type next, on the ledger of this one: what was rehearsed must not be bought by mistake."""
     given = click.get_current_context().params
@@ -74,10 +90,9 @@ def job_name(job: str) -> str:
     path = Path(job)
     if path.suffix not in {".yaml", ".yml"}:
         return job
-    from batchgen.contracts.catalog import load_catalog
     from batchgen.manifest.load import load_manifest
 
-    return load_manifest(path, load_catalog()).job.name
+    return load_manifest(path, known_routes()).job.name
 
 
 def print_json(document: object) -> None:

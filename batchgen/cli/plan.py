@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from batchgen.cli.common import db_option, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.cli.common import db_option, json_option, known_routes, ledger_path, print_json, rehearse_option, say
 
 
 @click.command()
@@ -22,12 +22,11 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     from batchgen.cli.planned import LazyPlan
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import spent_so_far
-    from batchgen.contracts.catalog import load_catalog
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
     from batchgen.report.forecast import forecast
 
-    loaded = load_manifest(manifest, load_catalog())
+    loaded = load_manifest(manifest, known_routes())
     for warning in loaded.warnings:
         say(f"{warning} (warning)")
     spec = replace(loaded.job, output=output_folder(loaded.job.name)) if rehearse else loaded.job

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from batchgen.cli.common import json_option, print_json, say
+from batchgen.cli.common import json_option, known_routes, print_json, say
 
 
 @click.command()
@@ -21,9 +21,8 @@ from batchgen.cli.common import json_option, print_json, say
 def routes(route: str | None, as_json: bool) -> None:
     """List the routes, or show the contract of ROUTE: what it takes, returns and charges, and as of when."""
     from batchgen.cli.contract_text import contract_fields, contract_row
-    from batchgen.contracts.catalog import load_catalog
 
-    catalog = load_catalog()
+    catalog = known_routes()
     if route is not None:
         fields = contract_fields(catalog.find(route))
         if as_json:
@@ -70,11 +69,10 @@ def simulate(
 
     One route: its base URL alone on the first line. Several: a line `ROUTE URL` each. Any bearer key is accepted.
     """
-    from batchgen.contracts.catalog import load_catalog
     from batchgen.simulator.faults import Options
     from batchgen.simulator.serve import serve_forever
 
-    catalog = load_catalog()
+    catalog = known_routes()
     contracts = [catalog.resolve(_as_written(name)) for name in route or catalog.routes()]
     options = Options.parse([f"speed={speed}", f"seed={seed}", *faults])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import db_option, ledger_path, rehearse_option, say
+from batchgen.cli.common import db_option, known_routes, ledger_path, rehearse_option, say
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -86,11 +86,10 @@ async def _run(asked: Asked) -> Exit:
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import Session
     from batchgen.cli.watching import watch
-    from batchgen.contracts.catalog import load_catalog
     from batchgen.engine.runner import Selection
     from batchgen.manifest.load import load_manifest
 
-    manifest = load_manifest(asked.manifest, load_catalog())
+    manifest = load_manifest(asked.manifest, known_routes())
     for warning in manifest.warnings:
         say(f"{warning} (warning)")
     spec = replace(manifest.job, output=output_folder(manifest.job.name)) if asked.rehearse else manifest.job

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from batchgen.cli.common import byte_size, json_option, print_json, say
+from batchgen.cli.common import byte_size, json_option, known_routes, print_json, say
 from batchgen.domain.errors import BatchgenError, Exit, ManifestError, UsageError
 
 _FILES = {"manifest.yaml": "first.yaml", "products.csv": "products.csv", "env.example": ".env.example"}
@@ -44,12 +44,11 @@ def init(folder: Path) -> None:
 @json_option
 def check(manifests: tuple[Path, ...], as_json: bool) -> None:
     """Report every problem of MANIFESTS at once, with file, line and key. Touches no ledger and makes no call."""
-    from batchgen.contracts.catalog import load_catalog
     from batchgen.manifest.load import load_manifest
     from batchgen.manifest.plan import expand
 
     rows: list[dict[str, object]] = []
-    catalog, bad = load_catalog(), False
+    catalog, bad = known_routes(), False
     for path in manifests:
         try:
             manifest = load_manifest(path, catalog)
@@ -177,9 +176,8 @@ def _clock() -> _Finding:
 
 def _keys() -> list[_Finding]:
     from batchgen.cli.keys import Keys
-    from batchgen.contracts.catalog import load_catalog
 
-    catalog, keys = load_catalog(), Keys.of(Path.cwd())
+    catalog, keys = known_routes(), Keys.of(Path.cwd())
     names = sorted({catalog.find(route).key_env for route in catalog.routes()} - {""})
     set_here = [name for name in names if keys.has(name)]
     value = f"set: {', '.join(set_here)}" if set_here else "none is set (a rehearsal needs none)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -171,20 +171,6 @@ class Catalog:
         near = get_close_matches(route, routes, 3, 0.5) or [each for each in routes if each.startswith(route)]
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(routes)}"
         return f"there is no route {route}; {hint}"
-
-
-def one_key_conflict(contracts: Iterable[Contract]) -> str | None:
-    """A sentence when two token groups of one provider would be served by one key; None when all is well.
-
-    The token's group decides where a call goes and what it costs, whatever the route is called here.
-    """
-    seen: dict[tuple[str, str], Contract] = {}
-    for contract in contracts:
-        first = seen.setdefault((contract.provider, contract.key_env), contract)
-        if contract.key_env and first.group != contract.group:
-            both = f"{first.route} and {contract.route}"
-            return f"{both} need keys of two groups, but both read {contract.key_env}; give one of them another key_env"
-    return None
 
 
 def _own_files(extra: Path) -> list[_File]:

@@ -22,7 +22,7 @@ from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, choose
 from batchgen.ledger.records import AttemptRow, Count, ImageRow, JobRow, Problem, Spending, TaskRow
 from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
-from batchgen.ledger.schema import attempt, image, job, ledger, prompt, task, variant
+from batchgen.ledger.schema import attempt, image, job, prompt, task, variant
 
 BATCH = 1_000  # rows fetched at a time, however many there are
 
@@ -50,10 +50,6 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.__exit__(kind, error, trace)
-
-    def name(self) -> str:
-        """The random name that spools know the ledger by."""
-        return str(self._connection.execute(select(ledger.c.name)).scalar_one())
 
     def jobs(self) -> list[JobRow]:
         """Every job, oldest first."""

@@ -6,21 +6,12 @@ Bytes that may be paid and are nowhere else are never removed; they go to quaran
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 from batchgen.domain.wire import Answer, Picture
 from batchgen.store.folder import Folder
 from batchgen.store.layout import PART, RECEIPT, attempt_of, mark_of, removal_order
 from batchgen.store.place import set_aside
 from batchgen.store.receipt import read_receipt
-
-
-def complete_answers(spool: Folder) -> Iterator[int]:
-    """The attempts that have a receipt."""
-    for name in spool.names():
-        attempt = attempt_of(name)
-        if attempt is not None and name.endswith(RECEIPT):
-            yield attempt
 
 
 def files_of(spool: Folder, attempt: int) -> list[str]:

@@ -22,7 +22,7 @@ from batchgen.store.hops import Hops
 from batchgen.store.image import Decoder
 from batchgen.store.landing import land_answer, land_download
 from batchgen.store.layout import PART, RECEIPT, SPOOL, mark_of, removal_order
-from batchgen.store.leftovers import complete_answers, files_of, find_download, read_answer, sweep
+from batchgen.store.leftovers import files_of, find_download, read_answer, sweep
 from batchgen.store.opening import open_output, open_spool
 from batchgen.store.owner import claim_spool
 from batchgen.store.place import Spooled, Spot, place_within, set_aside
@@ -166,15 +166,6 @@ class Spool:
         for sink in sinks:
             if not sink.taken:
                 sink.when_quiet(partial(self._hops.start, self._remove_part, sink))
-
-    def receipts(self) -> Iterator[int]:
-        """The attempts whose answer is complete.
-
-        Raises:
-            StoreError: the spool cannot be read.
-        """
-        with self._readable():
-            yield from complete_answers(self._folder)
 
     def read_receipt(self, attempt: int) -> Answer | None:
         """The complete answer of an attempt. One that cannot be read is set aside with its pictures, and noted.

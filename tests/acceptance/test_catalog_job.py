@@ -251,3 +251,25 @@ def test_wrong_command_is_one_sentence_and_exit_2(shop: Shop, words: tuple[str, 
         failed = shop.run(*words, code=2)
     assert sentence in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_gateway_of_ones_own_is_a_contract_file_of_a_few_lines(shop: Shop) -> None:
+    shop.write(
+        "mine.yaml",
+        """provider: mine
+checked: 2026-11-21
+source: my own notes
+base_url: https://images.example/v1
+key_env: SHOP_KEY
+contracts:
+  picture-1:
+    price: 0.02
+    sizes: {listed: ["1280x1280"]}
+""",
+    )
+    shop.environment["BATCHGEN_CONTRACTS"] = str(shop.folder / "mine.yaml")
+    assert "mine/picture-1" in shop.run("routes").stdout
+    job = shop.manifest(
+        'prompts: [{id: mug, text: a mug}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n', route="mine/picture-1"
+    )
+    assert "$0.02 in this run" in shop.run("run", job, "--rehearse").stdout

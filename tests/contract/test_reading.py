@@ -47,7 +47,6 @@ async def test_jobs_say_where_they_stand(ledger: Ledger, path: Path) -> None:
     with Reader(path) as reader:
         spring, autumn = reader.jobs()
         assert reader.job("autumn") == autumn
-        assert reader.name() == ledger.name
         with pytest.raises(LedgerError, match="no job named winter; it has: spring, autumn"):
             reader.job("winter")
     assert (spring.billed, spring.unknown, spring.reserved) == (PRICE, PRICE, PRICE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.contracts.catalog import load_catalog, one_key_conflict
+from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import ContractError, Exit
 from batchgen.domain.lifecycle import Charge
@@ -342,12 +342,3 @@ def test_ratios_and_dates_are_text_as_yaml_would_not_have_it(tmp_path: Path) -> 
 
 
 # keys and groups
-
-
-def test_two_groups_on_one_key_are_a_conflict() -> None:
-    relay, enterprise = CATALOG.find("apiyi/gpt-image-2"), CATALOG.find("apiyi/gpt-image-2@enterprise")
-    assert one_key_conflict([relay, enterprise, CATALOG.find(VIP)]) is None
-    shared = CATALOG.resolve({"use": "apiyi/gpt-image-2@enterprise", "key_env": "APIYI_API_KEY"})
-    said = one_key_conflict([relay, shared])
-    assert said is not None
-    assert "APIYI_API_KEY" in said
