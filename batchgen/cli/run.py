@@ -152,12 +152,18 @@ class _Gateway:
 
 
 async def _recover(session: Session, connected: Connected) -> None:
+    say("finishing what an earlier run left under way")
     found = await session.recover(connected)
     if found is not None and found.total:
         say(
             f"{found.total} tasks were interrupted: {found.placed} finished from the spool, {found.fetched} downloaded "
             f"again, {found.lost} without an answer (they may have been charged)"
             + (f", {found.gone} paid whose answer is gone" if found.gone else "")
+            + (
+                f", {found.unfetched} paid that cannot be fetched now; the next run tries again"
+                if found.unfetched
+                else ""
+            )
         )
     _tell(session.notes())
 

@@ -239,7 +239,10 @@ class Session:
         return Connected(contract.route, executor, lane)
 
     def _emit(self, event: RunEvent) -> None:
-        self._listener(event)
+        try:
+            self._listener(event)
+        except OSError:  # who watched has gone: a closed pipe, a terminal that hung up. The run goes on unseen.
+            self._listener = _ignore
 
     def _stop(self, reason: str) -> None:
         if self._runner is not None:

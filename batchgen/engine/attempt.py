@@ -72,6 +72,11 @@ class Executor:
         answer = Answer(attempt, Ending.NO_ANSWER)
         await self._means.books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
 
+    def stop(self) -> None:
+        """Make no new call, and wait no longer for addresses that cannot be fetched now; they are in the books."""
+        self._lane.close()
+        self.delivery.patience = 0.0
+
     def leave(self) -> None:
         """Give up every call and download in flight; answers that are there already are still booked and placed."""
         self._lane.close()

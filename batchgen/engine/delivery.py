@@ -95,7 +95,7 @@ class Delivery:
         self.wire = Wire()
         self._means = means
         self._index = index
-        self._backoff = Backoff(base=1.0, cap=120.0)
+        self._backoff = Backoff(base=1.0, cap=15.0)
 
     async def fetch(self, claim: Claim, paid: Paid, url: str, expires: float) -> Ended:
         """Go on with a paid address: download, check, place, settle. Makes no call."""
@@ -162,7 +162,7 @@ class Delivery:
         Raises:
             StoreError: the bytes could not be written, or this start has waited long enough for them.
         """
-        failures, patience = 0, self._means.clock.monotonic() + self.patience
+        failures, begun = 0, self._means.clock.monotonic()
         while True:
             download = await self._means.hand.download(attempt, url)
             if download.picture is not None:
@@ -173,7 +173,7 @@ class Delivery:
             delay = self._backoff.delay(failures, self._means.uniform)
             if self._means.clock.now() + delay >= expires:
                 return f"paid, but its address expired before it could be fetched: {download.detail}"
-            if self._means.clock.monotonic() + delay > patience:
+            if self._means.clock.monotonic() + delay > begun + self.patience:
                 raise StoreError(f"the paid image of {claim.key} cannot be fetched now: {download.detail}")
             if failures == 3:
                 self._means.emit(

@@ -33,6 +33,35 @@ class NotKept(StoreError):
         self.answer = answer
 
 
+class _Received:
+    """A spool file while it is received. When it cannot be written the answer is read on: what it says is paid for.
+
+    Attributes:
+        trouble: why the bytes could not be kept; None while they could.
+    """
+
+    __slots__ = ("_sink", "size", "trouble")
+
+    def __init__(self, sink: SpoolSink) -> None:
+        self.trouble: StoreError | None = None
+        self.size = 0
+        self._sink = sink
+
+    @property
+    def name(self) -> str:
+        """File name in the spool."""
+        return self._sink.name
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take more bytes."""
+        self.size += len(data)
+        if self.trouble is None:
+            try:
+                await self._sink.write(data)
+            except StoreError as error:
+                self.trouble = error
+
+
 class Hand:
     """Sends a call and brings its answer whole into the spool; fetches paid addresses; places images."""
 
@@ -66,9 +95,12 @@ class Hand:
         """
         sinks: list[SpoolSink] = []
 
-        def sink(index: int) -> SpoolSink:
+        received: list[_Received] = []
+
+        def sink(index: int) -> _Received:
             sinks.append(self._spool.sink(call.attempt, index))
-            return sinks[-1]
+            received.append(_Received(sinks[-1]))
+            return received[-1]
 
         try:
             answer = await self._client.send(call, sink)
@@ -78,14 +110,23 @@ class Hand:
         if not 200 <= answer.status < 300:
             self._spool.discard(sinks)
             return answer
-        finishing = asyncio.ensure_future(self._spool.finish(answer, sinks))
+        trouble = next((one.trouble for one in received if one.trouble is not None), None)
+        if trouble is not None:
+            self._spool.discard(sinks)
+            raise NotKept(str(trouble), answer) from trouble
         try:
-            await asyncio.shield(finishing)
-        except asyncio.CancelledError:  # the call may be given up, what came of it may not
-            await finishing
+            await self._land(answer, sinks)
         except StoreError as error:
             raise NotKept(str(error), answer) from error
         return answer
+
+    async def _land(self, answer: Answer, sinks: list[SpoolSink]) -> None:
+        """Make the answer durable. The call may be given up, what came of it may not."""
+        finishing = asyncio.ensure_future(self._spool.finish(answer, sinks))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            await finishing
 
     async def download(self, attempt: int, url: str) -> Download:
         """Fetch a paid address into the spool; one try.

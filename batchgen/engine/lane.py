@@ -56,14 +56,14 @@ class Lane:
         self._last_pause = float("-inf")
         self._halved = False
         self._episodes = 0
-        self._last_success = clock.monotonic()
+        self._refused_since = clock.monotonic()
         self._changed = asyncio.Event()
         self._closed = asyncio.Event()
         self._answers: deque[bool] = deque(maxlen=_WINDOW)  # whether each of the last ones asked for a pause
 
     async def admit(self) -> Ticket | None:
         """Wait for a place and for the cooldown; None once the lane is told to stop."""
-        while self.stopped is None:
+        while self.stopped is None and not self._closed.is_set():
             wait = self._cooldown_until - self._clock.monotonic()
             if wait > 0:
                 await self._sleep_or_change(wait)
@@ -72,7 +72,7 @@ class Lane:
                 await self._change()
             else:
                 break
-        if self.stopped is not None:
+        if self.stopped is not None or self._closed.is_set():
             return None
         self.in_flight += 1
         ticket = Ticket(self._clock.monotonic(), asyncio.Event())
@@ -112,7 +112,6 @@ class Lane:
         """The gateway answered as it should; after a round of such answers the limit grows."""
         self._answers.append(False)
         self._episodes = 0
-        self._last_success = self._clock.monotonic()
         self._round += 1
         if self._round < self.limit:
             return
@@ -133,6 +132,8 @@ class Lane:
             self._last_pause = now
             self._halved = False
             self._episodes += 1
+            if self._episodes == 1:
+                self._refused_since = now
         if not self._halved and sum(self._answers) * _SPORADIC >= len(self._answers):
             self.limit = max(1, self.limit // 2)
             self._halved = True
@@ -141,7 +142,9 @@ class Lane:
         self._round = 0
         pause = wait if wait is not None else self._backoff.delay(self._episodes, self._uniform)
         self._cooldown_until = max(self._cooldown_until, now + pause)
-        if now + pause - self._last_success > PATIENCE:
+        if pause > PATIENCE:
+            self.stop(f"{self.name} asks for a pause of {pause / 60:.0f} minutes; run again then")
+        elif now + pause - self._refused_since > PATIENCE:
             self.stop(f"{self.name} has let nothing through for {PATIENCE / 60:.0f} minutes; run again later")
         return pause
 

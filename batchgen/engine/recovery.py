@@ -27,7 +27,8 @@ class Recovered:
         fetched: paid addresses that were downloaded again.
         lost: attempts without an answer; booked as unknown.
         gone: paid answers that are no longer in the spool; parked.
-        left: what could not be finished now and is left to the next start.
+        left: answers that could not be placed now and are left to the next start.
+        unfetched: paid addresses that could not be fetched now; the next start tries again while they live.
     """
 
     placed: int = 0
@@ -35,11 +36,12 @@ class Recovered:
     lost: int = 0
     gone: int = 0
     left: int = 0
+    unfetched: int = 0
 
     @property
     def total(self) -> int:
         """How many tasks were found interrupted."""
-        return self.placed + self.fetched + self.lost + self.gone + self.left
+        return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched
 
 
 async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool, executor: Executor) -> Recovered:
@@ -57,7 +59,7 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
         StoreError: the spool cannot be read.
     """
     found = Recovered()
-    executor.delivery.patience = _PATIENCE
+    executor.delivery.patience, usual = _PATIENCE, executor.delivery.patience
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
@@ -67,6 +69,7 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
     left = await ledger.interrupted(job)
     if left:
         await asyncio.gather(*(one(interrupted) for interrupted in left))
+    executor.delivery.patience = usual
     live: set[int] = set()
     for each in (job, *others):
         live |= {interrupted.attempt.id for interrupted in await ledger.interrupted(each)}
@@ -96,6 +99,8 @@ async def _recover_one(
     elif held.url:
         ended = await executor.delivery.fetch(claim, paid, held.url, held.url_expires)
         found.fetched += ended is Ended.SETTLED
+        found.unfetched += ended is Ended.LEFT_FOR_RECOVERY
+        return
     else:
         reason = "paid, but its answer is no longer in the spool"
         await ledger.settle(Settlement(claim.task, attempt, Event.PARK, reason=reason, outcome=Kind.EXPIRED))

@@ -113,10 +113,10 @@ class Runner:
         """Make no new calls; those in flight go on to their end."""
         if self.stopped is None:
             self.stopped = reason
-            self._lane.close()
-            self._emit(RunStopped(reason))
+            self._executor.stop()
             if self._dispatcher is not None:
                 self._dispatcher.cancel()
+            self._emit(RunStopped(reason))
 
     async def leave(self) -> None:
         """Give up what is in flight. Its calls are booked as unknown before this returns."""
@@ -143,10 +143,12 @@ class Runner:
     async def _next(self) -> Claim | None:
         """The next task, once there is one; None when nothing is left that could become one."""
         while True:
-            now = self._clock.now()
+            # Taken before the books are asked: what lands meanwhile wakes us, and they are asked again.
+            now, idle = self._clock.now(), not self._flights
+            self._changed.clear()
             if not self._buffer and not await self._refill(now):
                 due = await self._ledger.next_due(self._job, now, self._selection.only)
-                if not self._flights and due is None:
+                if idle and due is None:
                     return None
                 await self._change(None if due is None else due - now)
                 continue
@@ -209,8 +211,7 @@ class Runner:
         self.stop(str(error) if isinstance(error, BatchgenError) else f"internal error: {error!r}")
 
     async def _change(self, seconds: float | None) -> None:
-        """Wait until something lands, or so long."""
-        self._changed.clear()
+        """Wait until something has landed since `_next` began to look, or so long."""
         if seconds is None:
             await self._changed.wait()
             return

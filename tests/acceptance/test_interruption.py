@@ -101,3 +101,16 @@ def test_interrupt_twice_leaves_within_two_seconds_and_counts_what_was_in_flight
         charges = dict(shop.query("SELECT charge, count(*) FROM attempt GROUP BY charge"))
         assert set(charges) == {"unknown"}
         assert shop.query("SELECT unknown, reserved FROM job") == [(charges["unknown"] * PRICE, 0)]
+
+
+def test_run_goes_on_when_the_reader_of_its_output_has_gone(shop: Shop) -> None:
+    with gateway(shop, "latency=0.2"):
+        shop.catalog(30)
+        job = shop.manifest(CATALOG)
+        process = shop.start("run", job, "--json")
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) in {0, 1}
+        assert shop.query("SELECT count(*) FROM attempt WHERE charge <> 'billed'") == [(0,)]
+        assert shop.states() == {"completed": 30}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -280,3 +281,22 @@ async def test_no_call_is_made_after_the_hour_that_the_manifest_names(tmp_path: 
         assert states["completed"] == len(run.bill()) > 0
         assert states["available"] > 20
         assert set(states) == {"completed", "available"}
+
+
+async def test_run_does_not_end_when_a_task_comes_back_while_the_books_are_asked(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["back again [[sim:429,ok]]"], SMALL, Limits(concurrency=1))
+    async with (
+        simulator(tmp_path, "retry_after=1ms", "latency=0.05") as contract,
+        rig(tmp_path, contract, plan) as run,
+    ):
+        claim = run.ledger.claim
+
+        async def slow(*given: Any) -> Any:
+            found = await claim(*given)
+            while not found and run.runner.in_flight:  # the call lands between this answer and its reader
+                await asyncio.sleep(0.005)
+            return found
+
+        run.ledger.claim = slow  # type: ignore[method-assign]
+        await asyncio.wait_for(run.runner.run(), 10)
+        assert run.states() == {"completed": 1}

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from batchgen.domain.errors import LedgerError, StoreError
+from batchgen.domain.errors import LedgerError, NoRoom, StoreError
 from batchgen.domain.events import CallStarted
 from batchgen.domain.job import Limits
+from batchgen.store.spool import SpoolSink
 from tests.rig import Rig, rig, simulator, small_plan
 
 PRICE = 30_000
@@ -23,6 +24,10 @@ def dies(*_: Any, **__: Any) -> Any:
 
 def fails(*_: Any, **__: Any) -> Any:
     raise StoreError("the disk is away")
+
+
+async def no_room(*_: Any) -> None:
+    raise NoRoom("the disk is full; make room there, then run again")
 
 
 async def run_until_it_dies(run: Rig) -> None:
@@ -164,3 +169,17 @@ async def test_reservation_that_was_not_sent_before_a_stop_costs_nothing(tmp_pat
         assert run.states() == {"completed": 1, "available": 4}
         assert run.lane.limit == 4
         assert len(run.bill()) == 1
+
+
+async def test_answer_that_does_not_fit_on_the_disk_is_booked_as_paid_and_not_bought_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small_plan(tmp_path, ["a mug"], SMALL, Limits(attempts=5, unknown=5))
+    async with simulator(tmp_path, "bytes=1500000") as contract, rig(tmp_path, contract, plan) as run:
+        monkeypatch.setattr(SpoolSink, "write", no_room)
+        await run.runner.run()
+        assert run.runner.stopped is not None
+        assert run.charges() == {"billed": 1}
+        assert run.states() == {"parked": 1}
+        assert len(run.bill()) == 1
+        assert run.query("SELECT status, request_ids <> '[]' FROM attempt") == [(200, 1)]

@@ -190,8 +190,23 @@ async def test_stopped_lane_turns_away_whoever_waits(clock: ManualClock) -> None
 
 async def test_lane_stops_when_the_gateway_lets_nothing_through_for_too_long(clock: ManualClock) -> None:
     one = lane(clock)
-    ticket = await one.admit()
-    assert ticket is not None
-    one.throttled(ticket, PATIENCE + 1)
+    await clock.advance(2 * PATIENCE)  # a quiet time is nobody's refusal
+    for _ in range(2):
+        waiting = asyncio.ensure_future(one.admit())
+        await clock.advance(PATIENCE)
+        ticket = waiting.result()
+        assert ticket is not None
+        assert one.stopped is None
+        one.throttled(ticket, PATIENCE - 1)
+        one.leave(ticket)
     assert one.stopped is not None
     assert "60 minutes" in one.stopped
+
+
+async def test_lane_stops_at_once_when_the_pause_asked_for_is_longer_than_a_run_waits(clock: ManualClock) -> None:
+    one = lane(clock)
+    ticket = await one.admit()
+    assert ticket is not None
+    one.throttled(ticket, 2 * PATIENCE)
+    assert one.stopped is not None
+    assert "a pause of 120 minutes" in one.stopped
