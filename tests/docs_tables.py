@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from batchgen.contracts.catalog import _CHANGEABLE, _OF_A_ROUTE, DATA, load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.files import read_yaml
 from batchgen.contracts.pricing import expected
+from batchgen.contracts.serving import input_objection
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.errors import ManifestError
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import FourK, Limits, Parameters
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge, Event, TaskState
 from batchgen.domain.model import Claim, Kind, Outcome
 from batchgen.domain.money import format_usd
@@ -25,10 +27,13 @@ from batchgen.manifest.plan import expand
 from batchgen.manifest.sandbox import _FILTERS, _METHODS
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import (
+    NOWHERE,
     Decision,
     Deliver,
     Downgrade,
     Fail,
+    Failover,
+    Onward,
     Park,
     Release,
     Retry,
@@ -37,6 +42,7 @@ from batchgen.policy.decide import (
     counts,
     decide,
 )
+from tests.systems import SYSTEMS, catalog, seen
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -45,6 +51,7 @@ _END = "\n\n<!-- end -->"
 CATALOG = load_catalog()
 CONTRACTS = [CATALOG.find(route) for route in CATALOG.routes()]
 
+_WORKS = {"plain": "generations", "edit": "edits", "fusion": "fusion", "repaint": "mask"}
 STATES = {
     TaskState.AVAILABLE: "waits for its first call, or was put back",
     TaskState.RUNNING: "an attempt holds it: called, downloaded, checked or placed",
@@ -116,9 +123,16 @@ ROUTE_KEYS = {
     "quota_codes": "further error codes that mean: no money left",
     "quota_marks": "the same said in words",
     "request_id_headers": "further headers that carry a request id",
-    "endpoints": "read, but only `images` is called",
-    "endpoint": "read, but only `images` is called",
-    "references": "read, but no reference images are sent",
+    "endpoints": "what the gateway serves: `[images, chat, responses, batch]`",
+    "endpoint": "which of them is called; the first one without it",
+    "main_model": "the mainline model that draws through its tool; needed for `responses`",
+    "main_price": "what its own tokens cost, dollars a million: `{text_in: 1.25, text_out: 10}`; unknown without it",
+    "batch_multiplier": "on every price of the Batch API",
+    "chat_lead": "what stands before a prompt on `chat`, so that a weak one is not answered in words",
+    "rescue": "the route for 4K that must be delivered",
+    "log": "the log API: `{path: /api/log/self, token_env: NAME}`",
+    "ends": "the last day the vendor serves it",
+    "references": "limits and form of input images: `{max_count: 4, advised_bytes: 1000000, mask: true}`",
 }
 BROKEN = """\
 version: 1
@@ -201,6 +215,43 @@ def routes() -> str:
         for rule in rules
     )
     return "\n".join([table(("route", "price", "sizes", "as of"), rows), "", *free])
+
+
+def systems() -> str:
+    """Every system of the gateways' documents with what was bought there, over every endpoint it serves."""
+    known, bought = catalog(), seen()
+    rows = []
+    for system in SYSTEMS:
+        for route in system.routes:
+            for endpoint in system.endpoints:
+                if endpoint in known.find(route).endpoints:
+                    found = bought.get(f"{route} {endpoint}")
+                    works = (
+                        "not seen"
+                        if found is None
+                        else ", ".join(_WORKS[key] for key in _WORKS if key in found["bought"])
+                    )
+                    rows.append((str(system.number), system.name, f"`{route}`", f"`{endpoint}`", works))
+    shown = [
+        row if not number or row[0] != rows[number - 1][0] else ("", "", *row[2:]) for number, row in enumerate(rows)
+    ]
+    return table(("#", "system", "route", "endpoint", "works"), shown)
+
+
+def route_inputs() -> str:
+    """What input images each route takes."""
+    rows = (
+        (
+            f"`{each.route}`",
+            str(each.references.max_count or "not stated"),
+            _megabytes(each.references.max_bytes),
+            _megabytes(each.references.advised_bytes),
+            "yes" if each.references.mask else "no",
+            ", ".join(f"`{name}`" for name in _with_addresses(each)) or "—",
+        )
+        for each in CONTRACTS
+    )
+    return table(("route", "references", "at most each", "made smaller above", "mask", "https addresses on"), rows)
 
 
 def route_keys() -> str:
@@ -305,7 +356,9 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "outcomes": outcomes,
     },
     "routes.md": {
+        "systems": systems,
         "routes": routes,
+        "inputs": route_inputs,
         "keys": route_keys,
         "parameters": route_parameters,
         "times": route_times,
@@ -341,14 +394,24 @@ def _next(kind: Kind) -> str:
     if isinstance(first, Retry) and kind not in LOST_KINDS:
         smaller = _decided(kind, 0, 0, limits, size=THIRTY[2], downgrade=True)
         words += "; 4K as 2K" if isinstance(smaller, Downgrade) else ""
-    return words if type(first) is type(last) else f"{words}; in the end {_words(last)}"
+    words = words if type(first) is type(last) else f"{words}; in the end {_words(last)}"
+    moves = isinstance(_decided(kind, limits.attempts - 1, 0, limits, way=Onward(fallback="a/b")), Failover)
+    return f"{words} †" if moves else words
 
 
 def _decided(
-    kind: Kind, attempts: int, unknowns: int, limits: Limits, *, size: Size = THIRTY[1], downgrade: bool = False
+    kind: Kind,
+    attempts: int,
+    unknowns: int,
+    limits: Limits,
+    *,
+    size: Size = THIRTY[1],
+    downgrade: bool = False,
+    way: Onward = NOWHERE,
 ) -> Decision:
     claim = Claim(1, 1, "a", "a", size, size, 1, Parameters(), "a", 1, attempts, unknowns, attempts, 0.0)
-    return decide(Outcome(kind, Charge.VOID, ""), claim, Rules(limits, downgrade), lambda low, _: low)
+    rules = Rules(limits, FourK.DOWNGRADE if downgrade else FourK.RETRY)
+    return decide(Outcome(kind, Charge.VOID, ""), claim, rules, lambda low, _: low, way)
 
 
 def _words(decision: Decision) -> str:
@@ -360,11 +423,23 @@ def _words(decision: Decision) -> str:
         case Release():
             return "back in line; the lane pauses"
         case StopLane():
-            return "the run stops"
+            return "the route stops"
+        case Failover():
+            return "over the next route"
         case Park():
             return "parked"
         case Fail():
             return "failed"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:g} MB" if size else "not stated"
+
+
+def _with_addresses(contract: Contract) -> list[str]:
+    """The endpoints on which references may be https addresses."""
+    known = {name: replace(contract, endpoint_default=name) for name in contract.endpoints}
+    return [name for name, each in known.items() if input_objection(each, 1, mask=False, addresses=True) is None]
 
 
 def _listed(states: frozenset[TaskState]) -> str:
@@ -411,8 +486,11 @@ def _values(contract: Contract, name: str) -> str:
 
 def _waits(contract: Contract) -> str:
     plain = " / ".join(f"{contract.timeouts[tier]:g}" for tier in TIERS)
-    longer = ", ".join(f"{quality} {seconds:g}" for quality, seconds in contract.quality_timeouts.items())
-    return plain + (f" ({longer})" if longer else "")
+    longer: dict[float, list[str]] = {}
+    for quality, seconds in contract.quality_timeouts.items():
+        longer.setdefault(seconds, []).append(quality)
+    said = ", ".join(f"{'/'.join(names)} {seconds:g}" for seconds, names in longer.items())
+    return plain + (f" ({said})" if said else "")
 
 
 def _wrapped(names: Iterable[str]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from batchgen.domain.job import JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.job import FourK, InputFile, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Booking, Claim, Kind, Reservation, Settlement
 from batchgen.domain.size import Size
@@ -57,7 +57,7 @@ class SmallPlan:
             Path("/out/spring"),
             self.parameters,
             self.limits,
-            downgrade=True,
+            four_k=FourK.DOWNGRADE,
             source_hash=source,
         )
 
@@ -72,6 +72,12 @@ class SmallPlan:
             tuple(variant.number for variant in self.variants if variant.size in self.sets.get(key, self.sizes))
             for key in self.texts
         )
+
+    def files(self) -> Iterator[InputFile]:
+        return iter(())
+
+    def unchanged(self, files: Iterable[InputFile]) -> bool:
+        return not list(files)
 
     def prompts(self) -> Iterator[Prompt]:
         self.read += 1

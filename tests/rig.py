@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import RunEvent
-from batchgen.domain.job import JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.job import NO_INPUTS, FourK, InputFile, Inputs, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper
@@ -21,6 +21,7 @@ from batchgen.engine.delivery import Delivery, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Lane
+from batchgen.engine.leg import Leg, Legs
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.runner import Runner, Selection
 from batchgen.gateway.client import Client
@@ -31,6 +32,7 @@ from batchgen.policy.decide import Rules
 from batchgen.simulator.bill import Bill, Line
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
+from batchgen.store.inputs import InputStore
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
 
@@ -43,10 +45,27 @@ class SmallPlan:
     texts: list[str]
     variants: tuple[Variant, ...]
     variant_sets: tuple[tuple[int, ...], ...]
+    inputs: Inputs = NO_INPUTS
+
+    def files(self) -> Iterator[InputFile]:
+        return iter(())
+
+    def unchanged(self, files: Iterable[InputFile]) -> bool:
+        return not list(files)
 
     def prompts(self) -> Iterator[Prompt]:
         for number, text in enumerate(self.texts):
-            yield Prompt(number, f"p{number}", text, f"p{number}/{{size}}-{{sample}}", "", hash(text) & (2**62), 1, 0)
+            yield Prompt(
+                number,
+                f"p{number}",
+                text,
+                f"p{number}/{{size}}-{{sample}}",
+                "",
+                hash(text) & (2**62),
+                1,
+                0,
+                self.inputs,
+            )
 
 
 def small_plan(
@@ -61,7 +80,7 @@ def small_plan(
         output=folder / "out",
         parameters=Parameters(),
         limits=limits,
-        downgrade=downgrade,
+        four_k=FourK.DOWNGRADE if downgrade else FourK.RETRY,
         source_hash=repr((texts, sizes)),
     )
     return SmallPlan(job, texts, variants, (tuple(range(len(variants))),))
@@ -79,6 +98,7 @@ class Rig:
     executor: Executor
     runner: Runner
     lane: Lane
+    legs: Legs
     events: list[RunEvent] = field(default_factory=list)
 
     @property
@@ -86,7 +106,7 @@ class Rig:
         return self.ledger.job(self.plan.job.name)
 
     async def recover(self) -> Recovered:
-        return await recover(self.job, [], self.ledger, self.spool, self.executor)
+        return await recover(self.job, [], self.ledger, self.spool, self.legs)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.ledger.path)
@@ -154,8 +174,13 @@ async def rig(
                 listener=emit,
             )
             runners: list[Runner] = []
-            hand = Hand(client=client, downloader=downloader, spool=spool, loopback_base=contract.base_url)
-            rules = Rules(limits, plan.job.downgrade and contract.downgrade, Backoff(base=0.02, cap=0.05))
+            inputs = InputStore(folder, plan.job.output / ".batchgen" / "inputs")
+            hand = Hand(
+                client=client, downloader=downloader, spool=spool, inputs=inputs, loopback_base=contract.base_url
+            )
+            rules = Rules(
+                limits, plan.job.four_k if contract.downgrade else FourK.RETRY, backoff=Backoff(base=0.02, cap=0.05)
+            )
             means = Means(
                 contract=contract,
                 rules=rules,
@@ -167,18 +192,19 @@ async def rig(
                 stop=lambda reason: runners[0].stop(reason),
             )
             executor = Executor(means, Delivery(means, index), lane)
+            legs = Legs([Leg(contract, executor, lane)])
             runner = Runner(
                 job=ledger.job(plan.job.name),
                 limits=limits,
                 selection=selection or Selection(),
                 ledger=ledger,
-                executor=executor,
-                lane=lane,
+                legs=legs,
+                tally=books.tally,
                 clock=clock,
                 listener=emit,
             )
             runners.append(runner)
-            yield Rig(folder, contract, plan, ledger, spool, executor, runner, lane, events)
+            yield Rig(folder, contract, plan, ledger, spool, executor, runner, lane, legs, events)
     finally:
         index.close()
         spool.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from batchgen.cli.main import cli
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit
+from batchgen.domain.job import InputFile
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.ledger.records import AttemptRow
@@ -131,7 +133,7 @@ def test_every_variable_is_told() -> None:
 def test_every_option_and_fault_of_the_simulator_is_told() -> None:
     said = under(text_of("docs/cli.md"), "### Faults")
     named = set(re.findall(r"`([^`]+)`", "\n".join(row.split("|")[1] for row in said.splitlines() if row[:1] == "|")))
-    options = {each for each in Options.__dataclass_fields__ if each != "chances"} | {"p_FAULT"}
+    options = {each for each in Options.__dataclass_fields__ if each not in {"chances", "routes"}} | {"p_FAULT"}
     assert named == options | {str(fault) for fault in Fault}
     Options.parse(["p_drop=0.1", "p500_4k=0.3", "retry_after=50ms", "latency=none", "spend=none"])
 
@@ -163,6 +165,15 @@ FIELDS = {
         "### `report --json`",
         lambda: _keys("cli/report_text.py", "report_fields") | _keys("cli/report_text.py", "_group_fields"),
     ),
+    "reconcile": (
+        "### `reconcile --json`",
+        lambda: {
+            name
+            for function in ("outcome_fields", "_part_fields", "_notable", "_row_fields")
+            for name in _keys("cli/reconcile_text.py", function)
+        },
+    ),
+    "probe": ("### `probe --json`", lambda: _keys("cli/probe_text.py", "probe_fields")),
     "check": (OTHERS, lambda: _keys("cli/start.py", "check") | {"file", "line", "column", "key", "message"}),
     "retry": (OTHERS, lambda: _keys("cli/change.py", "retry")),
     "cancel": (OTHERS, lambda: _keys("cli/change.py", "cancel")),
@@ -224,13 +235,24 @@ def _sources(manifest: dict[str, Any]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for prompt in manifest.get("prompts", ()):
         if "from" in prompt:
-            texts = (prompt["id"], prompt["text"], prompt.get("file", manifest.get("output", {}).get("file", "")))
+            texts = [prompt["id"], prompt["text"], prompt.get("file", manifest.get("output", {}).get("file", ""))]
+            texts += _places(prompt)
             names = {first or second for text in texts for first, second in _COLUMN.findall(text)}
             found.setdefault(prompt["from"], set()).update(names - _SPECIAL)
     return found
 
 
+def _places(prompt: dict[str, Any]) -> list[str]:
+    """Where its input images are, as written."""
+    return [*prompt.get("references", ()), *([prompt["mask"]] if "mask" in prompt else [])]
+
+
 def _load(folder: Path, manifest: str) -> None:
+    for prompt in yaml.safe_load(manifest).get("prompts", ()):
+        for place, number in product(_places(prompt), (1, 2)):
+            path = folder / _COLUMN.sub(lambda found: f"{found[1]}-{number}", place).replace(" }}", "")  # noqa: B023
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
     for name, columns in _sources(yaml.safe_load(manifest)).items():
         ordered = sorted(columns)
         rows = (",".join(f"{column}-{number}" for column in ordered) for number in (1, 2))
@@ -239,6 +261,7 @@ def _load(folder: Path, manifest: str) -> None:
     path.write_text(manifest, encoding="utf-8")
     loaded = load_manifest(path, load_catalog())
     plan = expand(loaded)
+    plan.take({use.place: InputFile(use.place, 0, 0, "", 1, 1) for use in plan.references()}, {})
     assert plan.totals.tasks == sum(len(plan.variant_sets[prompt.variant_set]) for prompt in plan.prompts()) > 0
 
 

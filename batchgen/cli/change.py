@@ -84,7 +84,7 @@ def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
         contract = known_routes().find(row.route)
     except ContractError:
         return None
-    buy = Counter((task.size, task.quality) for task in tasks)  # downgrades start anew
+    buy = Counter(task.ask for task in tasks)  # downgrades start anew
     return forecast(buy, contract, row.limits, row.parameters.format).worst
 
 

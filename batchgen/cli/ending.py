@@ -13,12 +13,13 @@ from batchgen.cli.watching import INTERRUPTED
 from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.money import format_usd, usd_text
+from batchgen.engine.batch import AnyRunner
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.runner import BUDGET_REACHED, Runner
+from batchgen.engine.runner import BUDGET_REACHED
 from batchgen.ledger.records import JobRow
 
 
-def conclude(session: Session, runner: Runner | None, asked: Asked) -> Exit:
+def conclude(session: Session, runner: AnyRunner | None, asked: Asked) -> Exit:
     """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
     job, tally = session.job_row(), runner.tally if runner else Tally()
     stopped = runner.stopped if runner else None
@@ -33,12 +34,15 @@ def conclude(session: Session, runner: Runner | None, asked: Asked) -> Exit:
                 "run_billed_usd": usd_text(tally.billed),
                 "run_maybe_usd": usd_text(tally.maybe),
                 "stopped": stopped,
+                "switches": runner.explained if runner else [],
                 "exit": int(code),
             }
         )
         return code
     bought = f"{counted(tally.calls, 'call')}, {counted(tally.delivered, 'image')}, {format_usd(tally.billed)}"
     click.echo(f"{bought} in this run{_maybe(tally.maybe)}")
+    for explained in runner.explained if runner else ():
+        click.echo(explained)
     if stopped is not None:
         click.echo(f"stopped before the end: {stopped}")
     click.echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
@@ -48,7 +52,7 @@ def conclude(session: Session, runner: Runner | None, asked: Asked) -> Exit:
     return code
 
 
-def exit_code(runner: Runner | None, job: JobRow) -> Exit:
+def exit_code(runner: AnyRunner | None, job: JobRow) -> Exit:
     """What the run came to, in the order of what a person must know first."""
     if runner is not None and runner.stopped is not None:
         if runner.left:

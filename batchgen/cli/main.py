@@ -23,6 +23,8 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "cancel": ("change", "cancel", "Stop wanting what is not delivered yet."),
     "report": ("reports", "report", "What was delivered, what it cost, what needs a person."),
     "verify": ("reports", "verify", "Prove that database, files, checksums and books agree."),
+    "reconcile": ("reconcile", "reconcile", "Compare the ledger with the gateway's own log; settle lost answers."),
+    "probe": ("probe", "probe", "One small paid call over a route, or two side by side."),
     "routes": ("routes", "routes", "The routes and their contracts."),
     "simulate": ("routes", "simulate", "Serve the simulated gateway on a loopback port."),
     "doctor": ("start", "doctor", "Check the environment."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from batchgen.cli.common import db_option, json_option, known_routes, ledger_pat
 @click.option("--rebuy", is_flag=True, help="As if --rebuy were given to run.")
 def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: bool) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
+    from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import plan_fields, plan_lines
     from batchgen.cli.planned import LazyPlan
     from batchgen.cli.rehearsal import output_folder
@@ -25,14 +28,26 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
     from batchgen.report.forecast import forecast
+    from batchgen.store.inputs import InputStore
 
     loaded = load_manifest(manifest, known_routes())
     for warning in loaded.warnings:
         say(f"{warning} (warning)")
     spec = replace(loaded.job, output=output_folder(loaded.job.name)) if rehearse else loaded.job
     path = ledger_path(db, rehearse=rehearse)
-    difference = compare(path, LazyPlan(loaded, spec), rebuy=rebuy)
-    outlook = forecast(difference.buy, loaded.contract, spec.limits, spec.parameters.format)
+    wanted = LazyPlan(loaded, spec)
+    with closing(InputStore.of(spec)) as store:
+        asyncio.run(look_where_changed(wanted, path, store, None, rebuy=rebuy))
+    difference = compare(path, wanted, rebuy=rebuy)
+    for warning in wanted.warnings:
+        say(f"{warning} (warning)")
+    outlook = forecast(
+        difference.buy,
+        loaded.contract,
+        spec.limits,
+        spec.parameters.format,
+        [other.contract for other in loaded.onward],
+    )
     spent = spent_so_far(path, spec.name)
     if as_json:
         print_json(plan_fields(spec, difference, outlook, spent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.cli.common import byte_size, counted, duration, next_command
-from batchgen.domain.job import Difference, JobSpec
+from batchgen.domain.job import Ask, Difference, JobSpec
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.report.forecast import Forecast
 
@@ -23,13 +23,10 @@ def plan_lines(spec: JobSpec, difference: Difference, forecast: Forecast, spent:
     if difference.waiting:
         lines.append(f"  {difference.waiting} failed or parked tasks wait for: {next_command(f'retry {spec.name}')}")
     lines.append(_buy_line(spec, forecast))
-    for (size, quality), count in sorted(difference.buy.items()):
-        lines.append(f"  {count} × {size.name}{f' ({size})' if size.name != str(size) else ''} {quality}".rstrip())
+    lines += [f"  {count} × {_ask_text(ask)}" for ask, count in sorted(difference.buy.items())]
     if forecast.calls:
         lines.append(_money_line(spec, forecast, spent))
-        lines.append(
-            f"about {duration(forecast.seconds)} at {spec.limits.concurrency} in flight · {byte_size(forecast.disk)}"
-        )
+        lines.append(f"{_time_text(spec, forecast)} · {byte_size(forecast.disk)}")
         lines.append(f"into {spec.output}")
     return lines
 
@@ -48,14 +45,16 @@ def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, spent
         "delivered": difference.delivered,
         "calls": forecast.calls,
         "buy": [
-            {"size": str(size), "quality": quality or None, "calls": count}
-            for (size, quality), count in sorted(difference.buy.items())
+            {"size": str(ask.size), "quality": ask.quality or None, "images": ask.images, "calls": count}
+            for ask, count in sorted(difference.buy.items())
         ],
         "expected_usd": _usd(forecast.expected),
+        "least_usd": _usd(forecast.least),
+        "most_usd": _usd(forecast.most),
         "worst_usd": _usd(forecast.worst),
         "budget_usd": _usd(spec.limits.budget),
         "spent_usd": usd_text(spent),
-        "expected_seconds": round(forecast.seconds),
+        "expected_seconds": None if forecast.seconds is None else round(forecast.seconds),
         "disk_bytes": round(forecast.disk),
         "output": str(spec.output),
         "examples": difference.examples,
@@ -81,7 +80,7 @@ def _money_line(spec: JobSpec, forecast: Forecast, spent: int) -> str:
         cost = f"cost at most {format_usd(forecast.worst or 0)} (it cannot be told beforehand)"
     else:
         worst = f", at worst {format_usd(forecast.worst)}" if forecast.worst is not None else ""
-        cost = f"expected {format_usd(forecast.expected)}{worst}"
+        cost = f"expected {format_usd(forecast.expected)}{_range(forecast)}{worst}"
     before = f" · spent so far {format_usd(spent)}" if spent else ""
     return f"{cost}{before} · {budget_text(spec.limits.budget, forecast, spent)}"
 
@@ -94,6 +93,25 @@ def budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
     if forecast.expected is not None and forecast.expected > left:
         return f"budget {format_usd(budget)}: it buys only part of this"
     return f"budget {format_usd(budget)}"
+
+
+def _time_text(spec: JobSpec, forecast: Forecast) -> str:
+    if forecast.seconds is None:
+        return "by batch: within a day"
+    return f"about {duration(forecast.seconds)} at {spec.limits.concurrency} in flight"
+
+
+def _ask_text(ask: Ask) -> str:
+    pixels = f"({ask.size})" if ask.size.name != str(ask.size) else ""
+    inputs = f"with {counted(ask.images, 'input image')}" if ask.images else ""
+    return " ".join(part for part in (ask.size.name, pixels, ask.quality, inputs) if part)
+
+
+def _range(forecast: Forecast) -> str:
+    """Between what the cost lies where the gateway chooses; "" where it does not."""
+    if forecast.least is None or forecast.most is None or forecast.least == forecast.expected:
+        return ""
+    return f" (between {format_usd(forecast.least)} and {format_usd(forecast.most)}, the gateway chooses)"
 
 
 def _usd(micros: int | None) -> str | None:

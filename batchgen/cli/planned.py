@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
-from batchgen.domain.job import JobSpec, Prompt
+from batchgen.domain.errors import Problem
+from batchgen.domain.job import InputFile, JobSpec, Prompt
 from batchgen.manifest.entries import Manifest
-from batchgen.manifest.plan import ExpandedPlan, expand
+from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
 
 
 class LazyPlan:
@@ -17,14 +19,33 @@ class LazyPlan:
         self.variants = manifest.variants
         self.variant_sets = manifest.variant_sets
         self._manifest = manifest
-        self._expanded: ExpandedPlan | None = None
 
-    def prompts(self) -> Iterator[Prompt]:
-        """Every prompt in order; the first reading finds every problem of every row.
+    @cached_property
+    def expanded(self) -> ExpandedPlan:
+        """All of it, after the one reading that finds every problem of every row.
 
         Raises:
             ManifestError: something is wrong in a row.
         """
-        if self._expanded is None:
-            self._expanded = expand(self._manifest)
-        return self._expanded.prompts()
+        return expand(self._manifest)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What the rows show to be doubtful; none where nobody had to read them."""
+        return self.expanded.warnings if "expanded" in vars(self) else ()
+
+    def prompts(self) -> Iterator[Prompt]:
+        """Every prompt in order.
+
+        Raises:
+            ManifestError: something is wrong in a row.
+        """
+        return self.expanded.prompts()
+
+    def files(self) -> Iterator[InputFile]:
+        """Every local reference and mask, each once, as it was looked at."""
+        return self.expanded.files()
+
+    def unchanged(self, files: Iterable[InputFile]) -> bool:
+        """Whether these files are on disk as they were; no row is read for that."""
+        return unchanged(self._manifest.job.manifest.parent, files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from typing import Any
 from batchgen.cli.common import REHEARSAL
 from batchgen.domain.errors import BatchgenError, UsageError
 
+Written = str | Mapping[str, Any]
+"""A route as a manifest names it."""
+
 KEY_ENV = "BATCHGEN_REHEARSAL_KEY"
 BILL = REHEARSAL / "bill.jsonl"
 _START_WITHIN = 30.0
 
 
 @asynccontextmanager
-async def simulated(route: str | Mapping[str, Any], speed: float, faults: tuple[str, ...]) -> AsyncIterator[str]:
-    """Serve one route, as the manifest writes it, for as long as the block lasts; gives its base URL.
+async def simulated(routes: Sequence[Written], speed: float, faults: tuple[str, ...]) -> AsyncIterator[list[str]]:
+    """Serve routes, as the manifest writes them, for as long as the block lasts; gives their base URLs in order.
 
     The child ends by itself when this process does, however that ends.
 
@@ -32,10 +35,10 @@ async def simulated(route: str | Mapping[str, Any], speed: float, faults: tuple[
     except OSError as error:
         raise UsageError(f"cannot make {REHEARSAL.absolute()}: {error.strerror}; rehearse in another folder") from error
     process = await asyncio.create_subprocess_exec(
-        *_command(route, speed, faults), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *_command(routes, speed, faults), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        yield await _base_url(process)
+        yield [await _base_url(process) for _ in routes]
     finally:
         if process.stdin is not None:
             process.stdin.close()
@@ -46,9 +49,9 @@ async def simulated(route: str | Mapping[str, Any], speed: float, faults: tuple[
             await process.wait()
 
 
-def _command(route: str | Mapping[str, Any], speed: float, faults: tuple[str, ...]) -> list[str]:
-    written = route if isinstance(route, str) else json.dumps(route, default=float)
-    command = [sys.executable, "-m", "batchgen", "simulate", written, "--speed", str(speed), "--bill", str(BILL)]
+def _command(routes: Sequence[Written], speed: float, faults: tuple[str, ...]) -> list[str]:
+    written = [route if isinstance(route, str) else json.dumps(route, default=float) for route in routes]
+    command = [sys.executable, "-m", "batchgen", "simulate", *written, "--speed", str(speed), "--bill", str(BILL)]
     command += ["--state", str(REHEARSAL / "simulator"), "--until-stdin-closes"]
     for fault in faults:
         command += ["--fault", fault]
@@ -64,7 +67,7 @@ async def _base_url(process: asyncio.subprocess.Process) -> str:
         raise BatchgenError("the simulated gateway did not come up within 30 s") from None
     if not line:
         raise BatchgenError("the simulated gateway ended at once; `batchgen simulate` says why")
-    return line.decode().strip()
+    return line.decode().split()[-1]  # alone, or after its route where there are several
 
 
 def output_folder(name: str) -> Path:

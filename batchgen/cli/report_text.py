@@ -21,6 +21,7 @@ def report_lines(summary: Summary) -> list[str]:
     for title, group in (
         ("delivered smaller than asked, after 4K failed", summary.downgraded),
         ("of other dimensions than asked; kept and paid", summary.mismatched),
+        ("delivered over another route than the job's own", summary.rerouted),
         ("content refused", summary.refused),
         ("answers lost; each may have been charged, ask the gateway", summary.lost),
         ("billed without an image; claim these", summary.wasted),
@@ -51,6 +52,7 @@ def report_fields(summary: Summary) -> dict[str, object]:
         ],
         "downgraded": _group_fields(summary.downgraded),
         "size_mismatch": _group_fields(summary.mismatched),
+        "rerouted": _group_fields(summary.rerouted),
         "refused": _group_fields(summary.refused),
         "lost": _group_fields(summary.lost),
         "billed_without_image": _group_fields(summary.wasted),
@@ -120,6 +122,8 @@ def _group_fields(group: Group) -> dict[str, object]:
 
 def _next_steps(summary: Summary) -> list[str]:
     name, steps = summary.job.name, []
+    if summary.job.unknown:
+        steps.append(next_command(f"reconcile {name}"))
     if summary.count(TaskState.FAILED):
         steps.append(next_command(f"retry {name} --failed"))
     if summary.count(TaskState.PARKED):

@@ -16,9 +16,11 @@ from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from batchgen.cli.keys import Keys
-    from batchgen.cli.session import Connected, Session
-    from batchgen.contracts.contract import Contract
+    from batchgen.cli.session import Session
+    from batchgen.cli.wiring import Reachable
     from batchgen.domain.job import Difference
+    from batchgen.engine.batch import AnyRunner
+    from batchgen.engine.leg import Legs
     from batchgen.manifest.entries import Manifest
 
 
@@ -99,61 +101,78 @@ async def _run(asked: Asked) -> Exit:
         _tell(session.notes())
         gateway = _Gateway(asked, manifest, stack)
         if await session.interrupted():
-            await _recover(session, await session.connect(*await gateway.reach(), buying=False))
+            legs, _ = await session.connect(*await gateway.reach(), buying=False)
+            await _recover(session, legs)
         else:
             await session.tidy()
-        difference = _record(asked, manifest, session, gateway)
+        difference = await _record(asked, manifest, session, gateway)
         session.check_selection()
         if not difference.calls:
             return conclude(session, None, asked)
-        runner = session.runner(await session.connect(*await gateway.reach(), buying=True))
+        routes, keys = await gateway.reach()
+        legs, tally = await session.connect(routes, keys, buying=True)
+        runner: AnyRunner
+        if manifest.contract.endpoint == "batch":
+            runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
+        else:
+            runner = session.runner(legs, tally)
         await watch(session, runner, as_json=asked.as_json, until=_until(session))
         _tell(session.notes())
         return conclude(session, runner, asked)
 
 
 class _Gateway:
-    """The route of a manifest, or the simulated one that stands in for it; reached once, when it is needed."""
+    """The routes of a manifest, or the simulated ones that stand in for them; reached once, when they are needed."""
 
     def __init__(self, asked: Asked, manifest: Manifest, stack: AsyncExitStack) -> None:
         self._asked = asked
         self._manifest = manifest
         self._stack = stack
-        self._reached: tuple[Contract, Keys] | None = None
+        self._reached: tuple[list[Reachable], Keys] | None = None
 
-    async def reach(self) -> tuple[Contract, Keys]:
-        """The contract to call under, and the keys."""
+    async def reach(self) -> tuple[list[Reachable], Keys]:
+        """The routes to call over, and the keys."""
         if self._reached is None:
             self._reached = await self._rehearsed() if self._asked.rehearse else self._real()
         return self._reached
 
     def check_key(self) -> None:
-        """Make sure that the key is there, before anything is recorded.
+        """Make sure that every key is there, those of fallback routes too, before anything is recorded.
 
         Raises:
-            UsageError: it is missing.
+            UsageError: one is missing.
         """
         if not self._asked.rehearse:
-            contract, keys = self._real()
-            keys.fingerprint(contract.key_env)
+            routes, keys = self._real()
+            for route in routes:
+                keys.fingerprint(route.contract.key_env)
 
-    def _real(self) -> tuple[Contract, Keys]:
+    def _real(self) -> tuple[list[Reachable], Keys]:
         from batchgen.cli.keys import Keys
+        from batchgen.cli.wiring import Reachable
 
-        return self._manifest.contract, Keys.of(self._asked.manifest.absolute().parent, Path.cwd())
+        others = [Reachable(other.contract, other.rescue) for other in self._manifest.onward]
+        return [Reachable(self._manifest.contract), *others], Keys.of(
+            self._asked.manifest.absolute().parent, Path.cwd()
+        )
 
-    async def _rehearsed(self) -> tuple[Contract, Keys]:
+    async def _rehearsed(self) -> tuple[list[Reachable], Keys]:
         from batchgen.cli.keys import Keys
         from batchgen.cli.rehearsal import KEY_ENV, simulated
 
-        asked, contract = self._asked, self._manifest.contract
-        base_url = await self._stack.enter_async_context(simulated(self._manifest.route, asked.speed, asked.faults))
-        return replace(contract, base_url=base_url, key_env=KEY_ENV), Keys({KEY_ENV: "rehearsal"})
+        asked, routes = self._asked, self._real()[0]
+        written = [self._manifest.route, *(other.written for other in self._manifest.onward)]
+        addresses = await self._stack.enter_async_context(simulated(written, asked.speed, asked.faults))
+        played = [
+            replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV))
+            for route, address in zip(routes, addresses, strict=True)
+        ]
+        return played, Keys({KEY_ENV: "rehearsal"})
 
 
-async def _recover(session: Session, connected: Connected) -> None:
+async def _recover(session: Session, legs: Legs) -> None:
     say("finishing what an earlier run left under way")
-    found = await session.recover(connected)
+    found = await session.recover(legs)
     if found is not None and found.total:
         say(
             f"{found.total} tasks were interrupted: {found.placed} finished from the spool, {found.fetched} downloaded "
@@ -173,9 +192,10 @@ def _tell(notes: list[str]) -> None:
         say(note)
 
 
-def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway) -> Difference:
+async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway) -> Difference:
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
     from batchgen.cli.approval import approve_cost
+    from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import plan_lines
     from batchgen.cli.planned import LazyPlan
     from batchgen.report.forecast import forecast
@@ -183,14 +203,17 @@ def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gatewa
     spec, contract = session.spec, manifest.contract
 
     def approve(difference: Difference) -> None:
-        outlook = forecast(difference.buy, contract, spec.limits, spec.parameters.format)
+        others = [other.contract for other in manifest.onward]
+        outlook = forecast(difference.buy, contract, spec.limits, spec.parameters.format, others)
         for line in plan_lines(spec, difference, outlook, session.spent()):
             say(line)
         if difference.calls:
             gateway.check_key()
         approve_cost(asked, spec, difference, outlook, images=_most_images(asked, manifest))
 
-    return session.ledger.record(LazyPlan(manifest, spec), rebuy=asked.rebuy, approve=approve)
+    plan, takes = LazyPlan(manifest, spec), contract.references
+    await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=asked.rebuy)
+    return session.ledger.record(plan, rebuy=asked.rebuy, approve=approve)
 
 
 def _most_images(asked: Asked, manifest: Manifest) -> int | None:

@@ -1,46 +1,35 @@
-"""One run, wired: ledger, spool, hand, lane, executor and runner of one job."""
+"""One run, wired: ledger, spool, routes and runner of one job."""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from batchgen.cli.keys import Keys
+from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import TaskState
-from batchgen.engine.attempt import Executor
-from batchgen.engine.bookkeeper import Bookkeeper
-from batchgen.engine.delivery import Delivery, Means
-from batchgen.engine.entries import Account
-from batchgen.engine.hand import Hand
-from batchgen.engine.lane import Lane
+from batchgen.engine.batch import BatchRunner
+from batchgen.engine.bookkeeper import Tally
+from batchgen.engine.bundle import Bundler, Desk
+from batchgen.engine.leg import Legs
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.runner import Runner, Selection
-from batchgen.gateway.client import Client
-from batchgen.gateway.download import Downloader
+from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import Count, Interrupted, JobRow
-from batchgen.policy.decide import Rules
+from batchgen.store.inputs import InputStore
+from batchgen.store.layout import SPOOL
 from batchgen.store.owner import is_owned
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """What can make calls over one route."""
-
-    route: str
-    executor: Executor
-    lane: Lane
 
 
 class Session:
@@ -57,7 +46,7 @@ class Session:
         self._selection = selection
         self._stack = AsyncExitStack()
         self._listener: Listener = _ignore
-        self._runner: Runner | None = None
+        self._runner: Runner | BatchRunner | None = None
         self._trouble: str | None = None
 
     async def __aenter__(self) -> Session:
@@ -75,6 +64,8 @@ class Session:
             stack.callback(self._spool.close)
             self._index = Index.open(self.spec.output)
             stack.callback(self._index.close)
+            self.inputs = InputStore.of(self.spec)
+            stack.callback(self.inputs.close)
             self._stack = stack.pop_all()
         return self
 
@@ -83,18 +74,24 @@ class Session:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def connect(self, contract: Contract, keys: Keys, *, buying: bool) -> Connected:
-        """Make ready to reach a route: to buy, or only to finish what is paid, which needs no key.
+    async def connect(self, routes: Sequence[Reachable], keys: Keys, *, buying: bool) -> tuple[Legs, Tally]:
+        """Make ready to reach the job's routes: to buy, or only to finish what is paid, which needs no key.
 
         Raises:
-            UsageError: its key is missing.
+            UsageError: a key is missing.
         """
-        fingerprint = keys.fingerprint(contract.key_env) if buying else ""
-        client = await self._stack.enter_async_context(
-            Client(clock=self.clock, key=keys.get, request_id_headers=contract.request_id_headers)
+        shared = Shared(
+            spec=self.spec,
+            clock=self.clock,
+            ledger=self.ledger,
+            spool=self._spool,
+            index=self._index,
+            inputs=self.inputs,
+            emit=self._emit,
+            stop=self._stop,
+            explain=self._explain,
         )
-        downloader = await self._stack.enter_async_context(Downloader())
-        return self._wire(contract, fingerprint, client, downloader)
+        return await wire(shared, routes, keys, self._stack, buying=buying)
 
     async def tidy(self) -> None:
         """Remove from the spool what belongs to settled attempts; for a start that finds nothing interrupted."""
@@ -107,7 +104,7 @@ class Session:
         mine, _ = self._jobs()
         return mine is not None and bool(await self.ledger.interrupted(mine))
 
-    async def recover(self, connected: Connected) -> Recovered | None:
+    async def recover(self, legs: Legs) -> Recovered | None:
         """Put in order what a dead process left of this job; None when the job is new.
 
         Raises:
@@ -117,8 +114,8 @@ class Session:
         mine, others = self._jobs()
         if mine is None:
             return None
-        self._refuse_other_routes(await self.ledger.interrupted(mine), connected.route)
-        found = await recover(mine, others, self.ledger, self._spool, connected.executor)
+        self._refuse_other_routes(await self.ledger.interrupted(mine), legs)
+        found = await recover(mine, others, self.ledger, self._spool, legs)
         if found.left:
             reason = self._trouble or "they could not be finished now"
             raise StoreError(f"{found.left} paid images are still to be finished: {reason}")
@@ -128,19 +125,46 @@ class Session:
         """Tell this listener from now on."""
         self._listener = listener
 
-    def runner(self, connected: Connected) -> Runner:
+    def runner(self, legs: Legs, tally: Tally) -> Runner:
         """The runner of the recorded job; there is one per session."""
-        self._runner = Runner(
+        runner = self._runner = Runner(
             job=self.ledger.job(self.spec.name),
             limits=self.spec.limits,
             selection=self._selection,
             ledger=self.ledger,
-            executor=connected.executor,
-            lane=connected.lane,
+            legs=legs,
+            tally=tally,
             clock=self.clock,
             listener=self._emit,
         )
-        return self._runner
+        return runner
+
+    def batch_runner(self, legs: Legs, tally: Tally, api: BatchApi) -> BatchRunner:
+        """The runner of a job that is bought by batches."""
+        executor, job = legs.all[0].executor, self.ledger.job(self.spec.name)
+        means = executor.means
+        folder = self.spec.output / SPOOL
+        desk = Desk(job, self.ledger, api, executor, means, means.books.account, folder)
+        runner = self._runner = BatchRunner(
+            job=job,
+            selection=self._selection,
+            ledger=self.ledger,
+            bundler=Bundler(desk, self._emit),
+            tally=tally,
+            clock=self.clock,
+            listener=self._emit,
+        )
+        return runner
+
+    async def batch_api(self, contract: Contract, keys: Keys) -> BatchApi:
+        """What talks to the route's Batch API, closed with the session."""
+        api = BatchApi(
+            base_url=contract.base_url,
+            key=lambda: keys.get(contract.key_env),
+            clock=self.clock,
+            loopback=contract.loopback,
+        )
+        return await self._stack.enter_async_context(api)
 
     def check_selection(self) -> None:
         """Make sure that every prompt asked for by name is there.
@@ -190,13 +214,13 @@ class Session:
                 "move that folder there, or put output.folder back, or give the job another name"
             )
 
-    def _refuse_other_routes(self, interrupted: list[Interrupted], route: str) -> None:
+    def _refuse_other_routes(self, interrupted: list[Interrupted], legs: Legs) -> None:
         """What an answer means and costs is in the contract of the route that was called, and in no other."""
-        others = sorted({held.attempt.route for held in interrupted} - {route})
+        others = sorted({held.attempt.route for held in interrupted if legs.executor(held.attempt.route) is None})
         if others:
             raise UsageError(
                 f"{len(interrupted)} calls of {self.spec.name} were under way over {others[0]} when it ended; "
-                f"put that route back and run once, then change it to {route}"
+                f"put that route back and run once, then change it to {self.spec.route}"
             )
 
     def _jobs(self) -> tuple[int | None, list[int]]:
@@ -206,43 +230,15 @@ class Session:
         mine = numbers.pop(self.spec.name, None)
         return mine, list(numbers.values())
 
-    def _wire(self, contract: Contract, fingerprint: str, client: Client, downloader: Downloader) -> Connected:
-        limits, uniform = self.spec.limits, random.SystemRandom().uniform
-        lane = Lane(
-            f"{contract.provider}/{contract.model}", limits.concurrency, limits.rate, clock=self.clock, uniform=uniform
-        )
-        hand = Hand(
-            client=client,
-            downloader=downloader,
-            spool=self._spool,
-            loopback_base=contract.base_url if contract.loopback else "",
-        )
-        books = Bookkeeper(
-            contract=contract,
-            account=Account(fingerprint, limits.budget),
-            ledger=self.ledger,
-            clock=self.clock,
-            listener=self._emit,
-        )
-        rules = Rules(limits, downgrade=self.spec.downgrade and contract.downgrade)
-        means = Means(
-            contract=contract,
-            rules=rules,
-            books=books,
-            hand=hand,
-            clock=self.clock,
-            uniform=uniform,
-            emit=self._emit,
-            stop=self._stop,
-        )
-        executor = Executor(means, Delivery(means, self._index), lane)
-        return Connected(contract.route, executor, lane)
-
     def _emit(self, event: RunEvent) -> None:
         try:
             self._listener(event)
         except OSError:  # who watched has gone: a closed pipe, a terminal that hung up. The run goes on unseen.
             self._listener = _ignore
+
+    def _explain(self, text: str) -> None:
+        if self._runner is not None:
+            self._runner.explain(text)
 
     def _stop(self, reason: str) -> None:
         if self._runner is not None:

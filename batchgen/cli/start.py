@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -44,8 +46,10 @@ def init(folder: Path) -> None:
 @json_option
 def check(manifests: tuple[Path, ...], as_json: bool) -> None:
     """Report every problem of MANIFESTS at once, with file, line and key. Touches no ledger and makes no call."""
+    from batchgen.cli.inputs import look_at_inputs
     from batchgen.manifest.load import load_manifest
     from batchgen.manifest.plan import expand
+    from batchgen.store.inputs import InputStore
 
     rows: list[dict[str, object]] = []
     catalog, bad = known_routes(), False
@@ -53,6 +57,8 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
         try:
             manifest = load_manifest(path, catalog)
             plan = expand(manifest)
+            with closing(InputStore.of(manifest.job)) as store:
+                asyncio.run(look_at_inputs(plan, store, [], None))
         except ManifestError as error:
             bad = True
             rows.append({"manifest": str(path), "ok": False, "problems": [_fields(each) for each in error.problems]})

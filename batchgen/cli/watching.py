@@ -12,16 +12,20 @@ from contextlib import contextmanager
 from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
 from batchgen.cli.progress import Progress, Row
 from batchgen.cli.session import Session
-from batchgen.domain.events import Notice
+from batchgen.domain.events import Listener, Notice, RunEvent
 from batchgen.domain.lifecycle import TaskState
-from batchgen.engine.runner import Runner
+from batchgen.engine.batch import AnyRunner
 from batchgen.store.cores import share_one
 
 INTERRUPTED = "interrupted"
 
 
-async def watch(session: Session, runner: Runner, *, as_json: bool, until: float | None) -> None:
+async def watch(
+    session: Session, runner: AnyRunner, *, as_json: bool, until: float | None, also: Listener | None = None
+) -> None:
     """Run to the end, shown as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
+
+    `also` is told of every event first.
 
     Raises:
         BatchgenError: the books or the disk failed.
@@ -30,7 +34,7 @@ async def watch(session: Session, runner: Runner, *, as_json: bool, until: float
     gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
     progress = _progress(session)
     display = _display(progress, as_json=as_json)
-    session.watch(display.on_event)
+    session.watch(display.on_event if also is None else _both(also, display.on_event))
     with display:
         running = asyncio.create_task(runner.run(until))
         refreshing = asyncio.create_task(display.run())
@@ -49,7 +53,7 @@ async def watch(session: Session, runner: Runner, *, as_json: bool, until: float
 class _Interrupt:
     """The first signal stops new calls, also where the run is ending by itself; the second leaves."""
 
-    def __init__(self, runner: Runner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
+    def __init__(self, runner: AnyRunner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
         self._runner = runner
         self._display = display
         self._leaving = leaving
@@ -89,6 +93,14 @@ def _signals(handler: Callable[[], None]) -> Iterator[None]:
     finally:
         for name in names:
             loop.remove_signal_handler(name)
+
+
+def _both(first: Listener, second: Listener) -> Listener:
+    def tell(event: RunEvent) -> None:
+        first(event)
+        second(event)
+
+    return tell
 
 
 def _progress(session: Session) -> Progress:

@@ -19,7 +19,7 @@ from batchgen.domain.size import TIERS, Size
 Raw = dict[str, object]
 
 DATA = Path(__file__).parent / "data"
-_JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references"})
+_JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references", "log"})
 _ADDED = frozenset({"refusals", "quota_codes", "quota_marks", "request_id_headers"})
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w.-]*)?\Z", re.ASCII)
 _OF_A_FILE = frozenset({"provider", "contracts"})
@@ -218,6 +218,8 @@ def _changed(keys: Raw, changes: Raw) -> Raw:
         result |= {"timeouts": dict.fromkeys(TIERS, changes["timeout"]), "quality_timeouts": {}}
     if "price" in changes and "multiplier" not in changes:
         result["multiplier"] = 1
+    if "main_model" in changes and "main_price" not in changes and changes["main_model"] != keys.get("main_model"):
+        result["main_price"] = {}
     return result
 
 

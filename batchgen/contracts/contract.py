@@ -12,14 +12,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from batchgen.contracts.sizes import SizeRule
-from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size
 
 ENDPOINTS = ("images", "chat", "responses", "batch")
-_TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "memo"})
+_TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "memo", "log", "ends"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,33 @@ class References:
     """Limits of reference images, in bytes each; 0 where the vendor states none.
 
     Attributes:
-        field: the name of the form field, `image` or `image[]`.
+        advised_bytes: above this a reference is made smaller before it is sent.
+        total_bytes: of all references of one call together, as advised.
+        field: the name of the form field, `image` or `image[]`; a single one is always `image`.
+        mask: whether a mask is taken.
+        json: whether edits are also taken as JSON, which alone can carry https addresses.
     """
 
     max_count: int = 0
     max_bytes: int = 0
     advised_bytes: int = 0
+    total_bytes: int = 0
     field: str = "image"
+    mask: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogApi:
+    """Where a gateway tells what it really charged, call by call.
+
+    Attributes:
+        path: below the server's root, not below `base_url`.
+        token_env: the variable with the account's access token, which is not the key of the calls.
+    """
+
+    path: str = ""
+    token_env: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +78,7 @@ class Contract:
         channel: `official` where OpenAI's own API answers in the end, `reverse` otherwise.
         base_url: the gateway's root, without a slash at the end.
         key_env: the variable that holds the key; "" sends none. `key_type` is `usage` where a per-call key is refused.
-        multiplier: on every price, as decimals are written.
+        multiplier: on every price, as decimals are written; `batch_multiplier` comes on top for the Batch API.
         endpoints: what works today; `endpoint_default` is the one used.
         parameters: by name: quality, background, format (`output_format` on the wire), n, response_format, moderation.
         response_format: what is sent as `response_format`; "" sends none.
@@ -69,6 +89,11 @@ class Contract:
         url_lifetime: seconds an image's address stays alive.
         charges: what each kind of outcome costs; total over `Kind`.
         downgrade: whether 2K of the same ratio is the advised way out of sporadic 500s at 4K.
+        rescue: the route that the vendor names where 4K must be delivered, "" for none.
+        main_model: the mainline model that draws through its image tool on the `responses` endpoint.
+        main_price: what that model's own tokens cost; None when nobody has said.
+        chat_lead: what goes in front of a prompt on the chat endpoint, so that a weak one is not answered in words.
+        ends: the last day the vendor serves it, "" for none announced.
         refusals: lower-case marks of a content refusal in an error or a reply.
         quota_codes: error codes that mean no money left; `quota_marks` the same in words, lower case.
         latency: tier to the shortest and longest usual time, in seconds.
@@ -104,6 +129,13 @@ class Contract:
     price: PerCall | TokenPrice | NoPrice
     charges: Mapping[Kind, Charge]
     downgrade: bool
+    rescue: str
+    main_model: str
+    main_price: MainPrice | None
+    batch_multiplier: Decimal
+    chat_lead: str
+    log: LogApi
+    ends: str
     refusals: tuple[str, ...]
     quota_codes: tuple[str, ...]
     quota_marks: tuple[str, ...]
@@ -179,6 +211,16 @@ class Contract:
             ("response_format", "response_format", self.response_format or None),
         )
         return tuple((wire, value) for name, wire, value in wanted if value and self._rule(name).stance != "rejects")
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that is used."""
+        return self.endpoint_default
+
+    @property
+    def times(self) -> Decimal:
+        """What every price is multiplied by on the endpoint that is used."""
+        return self.multiplier * self.batch_multiplier if self.endpoint == "batch" else self.multiplier
 
     def wire_size(self, size: Size) -> str | None:
         """What to put into the request as `size`; None to leave it out."""

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.tokens import PerCall, TokenPrice, most_output_tokens, output_tokens
-from batchgen.domain.job import Parameters
+from batchgen.contracts.tokens import (
+    MOST_IMAGE_TOKENS,
+    PerCall,
+    TokenPrice,
+    input_image_tokens,
+    output_range,
+    output_tokens,
+)
+from batchgen.domain.job import Inputs, Parameters
 from batchgen.domain.model import Cost
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.size import Size
@@ -15,6 +22,11 @@ from batchgen.domain.wire import Usage
 _UNKNOWN = Cost(None, None, "unknown")
 _FRAMING = 32  # tokens a gateway may put around the prompt, for the upper bound
 _MOST_TOKENS = 1_000_000_000  # a usage above this is no usage
+_USUAL_IMAGE_TOKENS = 1521  # of a reference from 2048 pixels upwards
+# Tokens of a mainline model's own, beside the prompt: what its instructions and its words around a picture come to.
+_MAIN_USUAL = (600, 150)
+_MAIN_MOST = (4_096, 8_192)
+_NOTHING_DRAWN = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +34,24 @@ class _Output:
     """The output's share of a token price, the same for all prompts. Amounts in micro-dollars times `per`."""
 
     plain: int | None
+    lower: int | None
     upper: int | None
     text: int  # one token of text
+    image: int  # one token of an input image
     per: int
     basis: str
 
 
-def expected(contract: Contract, size: Size, parameters: Parameters, prompt: str | int) -> Cost:
+def expected(
+    contract: Contract, size: Size, parameters: Parameters, prompt: str | int, inputs: Inputs | int = 0
+) -> Cost:
     """What one call is expected to cost, and the most it can cost.
 
     Tokens of the prompt are estimated: four bytes each for the figure expected; for the upper bound one per byte of
     UTF-8, which no byte-level tokenizer exceeds, and a few for framing. `auto` size or quality cannot be predicted: the
     figure is then the table's guess, the basis says `estimate`, and the upper bound is the dearest the route allows.
+    Input images count by their pixels, as given or, when `inputs` is only their number, as usual ones. The own tokens
+    of a mainline model are added where it draws through its tool; without its price the whole cost is unknown.
 
     `size` is the one that is sent, after a downgrade if there was one. `prompt` is the text, or its length in
     characters, for each of which four bytes are then assumed.
@@ -47,11 +65,18 @@ def expected(contract: Contract, size: Size, parameters: Parameters, prompt: str
     output: _Output | None = contract.memo.get(key)
     if output is None:
         output = contract.memo[key] = _output(contract, price, size, parameters.quality)
-    plain_tokens, most_tokens = _text_tokens(prompt)
-    per = output.per
-    micros = None if output.plain is None else -(-(output.plain + plain_tokens * output.text) // per)
-    upper = None if output.upper is None else -(-(output.upper + most_tokens * output.text) // per)
-    return Cost(micros, upper, output.basis)
+    plain_text, most_text = _text_tokens(prompt)
+    plain_images, most_images = _image_tokens(inputs)
+    plain_main, most_main = _main(contract, plain_text + plain_images, most_text + most_images)
+    if plain_main is None or most_main is None:
+        return _UNKNOWN
+    plain_in = plain_text * output.text + plain_images * output.image + plain_main
+    most_in = most_text * output.text + most_images * output.image + most_main
+    micros, lower, upper = (
+        None if made is None else -(-(made + taken) // output.per)
+        for made, taken in ((output.plain, plain_in), (output.lower, plain_in), (output.upper, most_in))
+    )
+    return Cost(micros, upper, output.basis, micros if lower is None else lower)
 
 
 def billed(
@@ -60,39 +85,44 @@ def billed(
     parameters: Parameters,
     usage: Usage | None,
     outputs: int,
+    *,
     prompt: str | int = "",
+    inputs: Inputs | int = 0,
 ) -> Cost:
     """What a call that is billed has cost.
 
     Per-call routes charge the call, whatever came of it. On token routes the usage decides; input without details
     counts as text. Where usage is missing or cannot be true (no output tokens although `outputs` images came), the most
-    the call can have cost is taken, so that the books never understate, and the basis says `estimate`; `prompt`, as for
-    `expected`, is needed for that alone.
+    the call can have cost is taken, so that the books never understate, and the basis says `estimate`; `prompt` and
+    `inputs`, as for `expected`, are needed for that alone.
     """
     price = contract.price
     if not isinstance(price, TokenPrice):
-        return expected(contract, size_sent, parameters, prompt)
+        return expected(contract, size_sent, parameters, prompt, inputs)
     tokens = _read(usage, outputs) if usage is not None else None
-    if tokens is not None:
-        micros = _charged(contract, price, tokens)
-        return Cost(micros, micros, f"tokens {price.dated}")
-    most = expected(contract, size_sent, parameters, prompt).upper
+    if tokens is None and contract.endpoint == "responses" and not outputs:
+        tokens = _NOTHING_DRAWN  # the mainline model answered in words, and its own tokens are all there is
+    main = _main_charged(contract, usage)
+    if tokens is not None and main is not None:
+        micros = _charged(contract, price, tokens, main)
+        return Cost(micros, micros, f"tokens {price.dated}", micros)
+    most = expected(contract, size_sent, parameters, prompt, inputs).upper
     return Cost(most, most, f"estimate {price.dated}") if most is not None else _UNKNOWN
 
 
 def _per_call(contract: Contract, price: PerCall) -> Cost:
     cost: Cost | None = contract.memo.get("per_call")
     if cost is None:
-        over, under = contract.multiplier.as_integer_ratio()
+        over, under = contract.times.as_integer_ratio()
         micros = -(-price.micros * over // under)
-        cost = contract.memo["per_call"] = Cost(micros, micros, f"per_call {price.dated}")
+        cost = contract.memo["per_call"] = Cost(micros, micros, f"per_call {price.dated}", micros)
     return cost
 
 
 def _output(contract: Contract, price: TokenPrice, size: Size, quality: str | None) -> _Output:
-    over, under = contract.multiplier.as_integer_ratio()
+    over, under = contract.times.as_integer_ratio()
     asked = None if quality == "auto" else quality
-    plain = upper = output_tokens(price, size, asked)
+    plain = lower = upper = output_tokens(price, size, asked)
     basis = "tokens"
     if plain is None:
         basis = "estimate"
@@ -100,14 +130,50 @@ def _output(contract: Contract, price: TokenPrice, size: Size, quality: str | No
         plain = output_tokens(price, guess_size if size.is_auto else size, asked or guess_quality)
         rule = contract.parameters.get("quality")
         qualities = (asked,) if asked else rule.values if rule else ()
-        upper = most_output_tokens(price, contract.sizes, size, qualities)
+        lower, upper = output_range(price, contract.sizes, size, qualities)
+    amount = price.image_out * over
     return _Output(
-        plain=None if plain is None else plain * price.image_out * over,
-        upper=None if upper is None else upper * price.image_out * over,
+        plain=None if plain is None else plain * amount,
+        lower=None if lower is None else lower * amount,
+        upper=None if upper is None else upper * amount,
         text=price.text_in * over,
+        image=price.image_in * over,
         per=under * MICROS_PER_USD,  # prices are per million tokens
         basis=f"{basis} {price.dated}" if plain is not None or upper is not None else _UNKNOWN.basis,
     )
+
+
+def _image_tokens(inputs: Inputs | int) -> tuple[int, int]:
+    """The likely and the largest number of tokens of input images; a mask may or may not count as one."""
+    if isinstance(inputs, int):
+        return inputs * _USUAL_IMAGE_TOKENS, inputs * MOST_IMAGE_TOKENS
+    likely = sum(
+        input_image_tokens(image.width, image.height) if image.width else _USUAL_IMAGE_TOKENS
+        for image in inputs.references
+    )
+    return likely, inputs.count * MOST_IMAGE_TOKENS
+
+
+def _main(contract: Contract, likely: int, most: int) -> tuple[int | None, int | None]:
+    """A mainline model's share for so many input tokens, as `_Output` has amounts; None without its price."""
+    if contract.endpoint != "responses":
+        return 0, 0
+    price, over = contract.main_price, contract.times.as_integer_ratio()[0]
+    if price is None:
+        return None, None
+    usual = (likely + _MAIN_USUAL[0]) * price.text_in + _MAIN_USUAL[1] * price.text_out
+    return usual * over, ((most + _MAIN_MOST[0]) * price.text_in + _MAIN_MOST[1] * price.text_out) * over
+
+
+def _main_charged(contract: Contract, usage: Usage | None) -> int | None:
+    """The same of what a mainline model reports; None when it cannot be told."""
+    if contract.endpoint != "responses":
+        return 0
+    price = contract.main_price
+    if price is None or usage is None or usage.main_input_tokens is None or usage.main_output_tokens is None:
+        return None
+    amount = usage.main_input_tokens * price.text_in + usage.main_output_tokens * price.text_out
+    return amount * contract.times.as_integer_ratio()[0]
 
 
 def _text_tokens(prompt: str | int) -> tuple[int, int]:
@@ -135,8 +201,8 @@ def _read(usage: Usage, outputs: int) -> tuple[int, int, int] | None:
     return max(usage.input_text_tokens or 0, taken - image), image, made
 
 
-def _charged(contract: Contract, price: TokenPrice, tokens: tuple[int, int, int]) -> int:
+def _charged(contract: Contract, price: TokenPrice, tokens: tuple[int, int, int], main: int) -> int:
     text, image, made = tokens
-    over, under = contract.multiplier.as_integer_ratio()
-    amount = (text * price.text_in + image * price.image_in + made * price.image_out) * over
+    over, under = contract.times.as_integer_ratio()
+    amount = (text * price.text_in + image * price.image_in + made * price.image_out) * over + main
     return -(-amount // (under * MICROS_PER_USD))

@@ -7,20 +7,31 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from batchgen.contracts.contract import ENDPOINTS, Contract, ParameterRule, References, is_loopback
+from batchgen.contracts.contract import ENDPOINTS, Contract, LogApi, ParameterRule, References, is_loopback
 from batchgen.contracts.keys import Keys
 from batchgen.contracts.sizes import SizeRule
-from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
-TALK = (*REQUIRED, "channel", "key_type", "key_note", "multiplier", "price")
-CALL = ("endpoints", "endpoint", "sizes", "parameters", "response_format", "formats", "transparent_formats")
+TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log")
+MONEY = ("multiplier", "batch_multiplier", "price", "main_price")
+CALL = (
+    "endpoints",
+    "main_model",
+    "chat_lead",
+    "endpoint",
+    "sizes",
+    "parameters",
+    "response_format",
+    "formats",
+    "transparent_formats",
+)
 LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
-ANSWER = ("charges", "downgrade", "refusals", "quota_codes", "quota_marks", "request_id_headers")
-KEYS = frozenset((*TALK, *CALL, *LIMITS, *ANSWER))
+ANSWER = ("charges", "downgrade", "rescue", "refusals", "quota_codes", "quota_marks", "request_id_headers")
+KEYS = frozenset((*TALK, *MONEY, *CALL, *LIMITS, *ANSWER))
 
 _FORMATS = ("png", "jpeg", "webp")
 _FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
@@ -54,6 +65,10 @@ def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, Tok
         formats=keys.texts("formats", _FORMATS),
         transparent_formats=keys.texts("transparent_formats", _FORMATS),
         downgrade=keys.flag("downgrade"),
+        rescue=keys.text("rescue"),
+        main_model=keys.text("main_model"),
+        main_price=_main_price(keys),
+        chat_lead=keys.text("chat_lead"),
         price=_price(keys, tables),
         **_origin(keys),
         **_limits(keys),
@@ -78,13 +93,27 @@ def _origin(keys: Keys) -> dict[str, Any]:
         "checked": keys.text("checked", r"\d{4}-\d\d-\d\d", "a date such as 2026-11-21"),
         "source": keys.text("source", r".+", "the name of a page"),
         "multiplier": keys.decimal("multiplier"),
+        "batch_multiplier": keys.decimal("batch_multiplier"),
+        "ends": keys.text("ends", r"(\d{4}-\d\d-\d\d)?", "a date such as 2026-12-01") if "ends" in keys.data else "",
+        "log": _log(keys),
     }
+
+
+def _log(keys: Keys) -> LogApi:
+    log = keys.part("log")
+    log.known(("path", "token_env"))
+    if not log.data:
+        return LogApi()
+    return LogApi(
+        path=log.text("path", r"/[\w./-]+", "a path such as /api/log/self"),
+        token_env=log.text("token_env", r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable, never the token itself"),
+    )
 
 
 def _limits(keys: Keys) -> dict[str, Any]:
     timeouts, slower, references = keys.part("timeouts"), keys.part("quality_timeouts"), keys.part("references")
     timeouts.known(TIERS)
-    references.known(("max_count", "max_bytes", "advised_bytes", "field"))
+    references.known(("max_count", "max_bytes", "advised_bytes", "total_bytes", "field", "mask", "json"))
     latency = keys.part("latency")
     latency.known(TIERS)
     return {
@@ -98,7 +127,10 @@ def _limits(keys: Keys) -> dict[str, Any]:
             max_count=references.whole("max_count"),
             max_bytes=references.whole("max_bytes"),
             advised_bytes=references.whole("advised_bytes"),
+            total_bytes=references.whole("total_bytes"),
             field=references.choice("field", ("image", "image[]")),
+            mask=references.flag("mask"),
+            json=references.flag("json"),
         ),
     }
 
@@ -210,6 +242,15 @@ def _price(keys: Keys, tables: Mapping[str, TokenPrice]) -> PerCall | TokenPrice
     if isinstance(price.data.get("tokens"), Mapping):
         return _token_price(Keys({"dated": dated} | dict(price.part("tokens").data), f"{price.place}: tokens"), "")
     return tables[price.choice("tokens", tuple(tables))]
+
+
+def _main_price(keys: Keys) -> MainPrice | None:
+    price = keys.part("main_price")
+    price.known(("text_in", "text_out", "dated"))
+    if not price.data:
+        return None
+    dated = price.text("dated", r".+", "a date") if "dated" in price.data else str(keys.data.get("checked"))
+    return MainPrice(price.usd("text_in"), price.usd("text_out"), dated)
 
 
 def _token_price(keys: Keys, family: str) -> TokenPrice:

@@ -48,6 +48,15 @@ class TokenPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class MainPrice:
+    """What the mainline model's own tokens cost, in micro-dollars per million; `dated` says whose figure it is."""
+
+    text_in: int
+    text_out: int
+    dated: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoPrice:
     """Nobody says what a call costs."""
 
@@ -69,8 +78,13 @@ def output_tokens(price: TokenPrice, size: Size, quality: str | None) -> int | N
     return _calculated(base, u, size.pixels)
 
 
-def most_output_tokens(price: TokenPrice, sizes: SizeRule, size: Size, qualities: Iterable[str]) -> int | None:
-    """The most output tokens one image can have where size or quality is left to the gateway; None when unbounded."""
+def output_range(
+    price: TokenPrice, sizes: SizeRule, size: Size, qualities: Iterable[str]
+) -> tuple[int | None, int | None]:
+    """The least and the most output tokens of one image where size or quality is left to the gateway; None: unbounded.
+
+    The least is of the usual square, which no `auto` was seen to go below.
+    """
     wanted = [quality for quality in qualities if quality in price.qualities] or price.qualities
     if not size.is_auto:
         figures = [output_tokens(price, size, quality) for quality in wanted]
@@ -82,7 +96,11 @@ def most_output_tokens(price: TokenPrice, sizes: SizeRule, size: Size, qualities
         figures = [_calculated(price.bases[quality], price.bases[quality], sizes.max_pixels) for quality in wanted]
     else:
         figures = []
-    return max((figure for figure in figures if figure is not None), default=None)
+    known = [figure for figure in figures if figure is not None]
+    if size.is_auto:
+        smallest = [output_tokens(price, price.guess[0], quality) for quality in wanted]
+        known += [figure for figure in smallest if figure is not None and known]
+    return min(known, default=None), max(known, default=None)
 
 
 def input_image_tokens(width: int, height: int) -> int:
@@ -103,6 +121,10 @@ def input_image_tokens(width: int, height: int) -> int:
     # Both edges have to end on a whole patch, so the one that would lose the larger share decides for both.
     shrink *= min(floor(across * shrink) / (across * shrink), floor(down * shrink) / (down * shrink))
     return _patches(across * shrink, down * shrink)
+
+
+MOST_IMAGE_TOKENS = _MOST_PATCHES
+"""What one input image can cost at most, in tokens."""
 
 
 def _calculated(base: int, u: int, pixels: int) -> int:

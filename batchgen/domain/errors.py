@@ -66,6 +66,22 @@ class ManifestError(BatchgenError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class GatewayError(BatchgenError):
+    """The gateway did not answer a question that costs nothing.
+
+    Attributes:
+        passing: whether the same may be asked again soon.
+        status: HTTP, 0 when there was no answer.
+    """
+
+    exit_code = Exit.STOPPED
+
+    def __init__(self, message: str, *, passing: bool = False, status: int = 0) -> None:
+        self.passing = passing
+        self.status = status
+        super().__init__(message)
+
+
 class ContractError(BatchgenError):
     """A contract file is wrong, or a route is not known."""
 
@@ -86,6 +102,12 @@ class NotInLedger(LedgerError):
     """The ledger, or the job, that is asked for does not exist."""
 
     exit_code = Exit.USAGE
+
+
+class BatchUnderWay(LedgerError):
+    """A gateway is working on calls of the job, so what they ask cannot change now."""
+
+    exit_code = Exit.STOPPED
 
 
 class LedgerFull(LedgerError):
@@ -112,3 +134,9 @@ class ForeignOutput(StoreError):
     """The output folder belongs to another ledger."""
 
     exit_code = Exit.USAGE
+
+
+class LogUnavailable(BatchgenError):
+    """The gateway's log of charges cannot be had, or not in a form that is known."""
+
+    exit_code = Exit.STOPPED

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,52 @@ class Parameters:
     quality: str | None = None
     background: str | None = None
     format: str = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class InputImage:
+    """A reference image or mask, as a prompt names it.
+
+    Attributes:
+        place: path below the manifest's folder, `/` as separator; or an https address.
+        sha256: of the file's bytes; "" for an address, which stands for itself.
+        width, height: in pixels, upright; 0 where nobody has looked (addresses).
+    """
+
+    place: str
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the gateway fetches it itself."""
+        return self.place.startswith("https://")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a prompt gives the model to work on beside its text; nothing for plain generation."""
+
+    references: tuple[InputImage, ...] = ()
+    mask: InputImage | None = None
+
+    @property
+    def count(self) -> int:
+        """Images that go with a call."""
+        return len(self.references) + (self.mask is not None)
+
+
+NO_INPUTS = Inputs()
+
+
+class FourK(StrEnum):
+    """What to do when a 4K size fails at the gateway though nothing is wrong with what is asked."""
+
+    DOWNGRADE = "downgrade"  # 2K of the same ratio at the first such failure
+    RESCUE = "rescue"  # the same size over a route that holds it, once the attempts are used up
+    RETRY = "retry"  # the same again, as after any other server error
+    FAIL = "fail"  # at the first such failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +115,7 @@ class Prompt:
         own: hash of what this prompt alone asks (text and overrides), 63 bits.
         shared: hash of what the job asks for it (model and parameters it does not override), 63 bits.
         variant_set: index into the plan's `variant_sets`.
+        inputs: reference images and mask; their content is part of `own`.
     """
 
     position: int
@@ -78,6 +126,41 @@ class Prompt:
     own: int
     shared: int
     variant_set: int
+    inputs: Inputs = NO_INPUTS
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A local reference or mask as it was when somebody looked: equal size and time mean equal content.
+
+    Attributes:
+        place: as in `InputImage`.
+        changed: nanoseconds since the epoch, the file's own time of change.
+    """
+
+    place: str
+    bytes: int
+    changed: int
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputUse:
+    """A local file that prompts name, and what they use it for.
+
+    Attributes:
+        place: as in `InputImage`.
+        shares: numbers of references in the calls that it is one of, without those where its pixels must stay.
+        exact: whether a mask lies over it somewhere, so that its dimensions must stay.
+        mask: whether it is a mask itself.
+    """
+
+    place: str
+    shares: frozenset[int] = frozenset()
+    exact: bool = False
+    mask: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +170,8 @@ class JobSpec:
     Attributes:
         route: `provider/model` or `provider/model@group`.
         output: absolute output folder.
+        fallback: routes to go on with, in order, where one cannot deliver.
+        fallback_on_refusal: whether a refusal of content is such a case.
         source_hash: hash of the manifest's and the catalogs' bytes and of the contract; equal means nothing to compare.
     """
 
@@ -97,8 +182,10 @@ class JobSpec:
     output: Path
     parameters: Parameters
     limits: Limits
-    downgrade: bool
+    four_k: FourK
     source_hash: str
+    fallback: tuple[str, ...] = ()
+    fallback_on_refusal: bool = False
 
 
 class Plan(Protocol):
@@ -112,6 +199,23 @@ class Plan(Protocol):
         """Every prompt in order, made anew at each call and never all in memory."""
         ...
 
+    def files(self) -> Iterator[InputFile]:
+        """Every local reference and mask of these prompts, each once, as it was looked at; after `prompts`."""
+        ...
+
+    def unchanged(self, files: Iterable[InputFile]) -> bool:
+        """Whether these files are on disk as they were."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ask:
+    """What decides the price of a call beside its text: size, quality ("" when the gateway chooses), input images."""
+
+    size: Size
+    quality: str = ""
+    images: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -119,7 +223,7 @@ class Difference:
 
     Attributes:
         rebuy: delivered tasks that a job-wide key has changed; bought again only on command.
-        buy: calls of one each that a run would make now, by (size, quality), after this comparison.
+        buy: calls of one each that a run would make now, by what is asked, after this comparison.
         waiting: failed or parked tasks of the plan that wait for `retry`.
         delivered: tasks of the plan whose image is there and stays.
         examples: up to five prompt keys for each of `new`, `changed`, `removed`, `rebuy`.
@@ -132,7 +236,7 @@ class Difference:
     unchanged: int = 0
     removed: int = 0
     rebuy: int = 0
-    buy: dict[tuple[Size, str], int] = field(default_factory=dict)
+    buy: dict[Ask, int] = field(default_factory=dict)
     waiting: int = 0
     delivered: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)

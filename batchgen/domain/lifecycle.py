@@ -43,6 +43,15 @@ class Charge(StrEnum):
     UNKNOWN = "unknown"
 
 
+class BatchState(StrEnum):
+    """Where a bundle of calls to a Batch API stands."""
+
+    WRITTEN = "written"  # its attempts are reserved; it may or may not have been handed in
+    SUBMITTED = "submitted"  # the gateway has it, under a known id
+    ENDED = "ended"  # the gateway is done with it; its answers are being taken in
+    CLOSED = "closed"  # every attempt of it is booked
+
+
 _S, _E = TaskState, Event
 TRANSITIONS: dict[Event, tuple[frozenset[TaskState], TaskState]] = {
     _E.RESERVE: (frozenset({_S.AVAILABLE, _S.RETRYABLE}), _S.RUNNING),

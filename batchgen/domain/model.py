@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batchgen.domain.job import Parameters
+from batchgen.domain.job import NO_INPUTS, Inputs, Parameters
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Image, Usage
@@ -24,6 +24,8 @@ class Claim:
         unknowns: lost answers so far in this revision that count against `limits.unknown`.
         calls: all attempts so far in this revision, counted or not.
         queued_at: since when it may run, seconds since the epoch.
+        inputs: reference images and mask.
+        send_route: what the next attempt goes to, "" for the job's own route; differs after a failover.
     """
 
     task: int
@@ -40,6 +42,8 @@ class Claim:
     unknowns: int
     calls: int
     queued_at: float
+    inputs: Inputs = NO_INPUTS
+    send_route: str = ""
 
 
 class Kind(StrEnum):
@@ -89,12 +93,14 @@ class Cost:
     Attributes:
         micros: micro-dollars; None when it is not known.
         upper: the most it can cost, what a budget reserves; None when not known.
+        lower: the least a delivered image can cost where the gateway chooses size or quality, else as `micros`.
         basis: for the books: `per_call`, `tokens`, `estimate` or `unknown`, with the price table's date.
     """
 
     micros: int | None
     upper: int | None
     basis: str
+    lower: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +173,9 @@ class Settlement:
         lost: whether it counts against `limits.unknown`.
         scheduled_at: for a retry, seconds since the epoch.
         send_size: for a downgrade, the size of the next attempt; None leaves it.
+        send_route: for a failover, the route of the next attempt, which begins its counts anew; None leaves it.
         image: for a completion.
-        flags: of the image: `size_mismatch`, `downgraded`.
+        flags: of the image: `size_mismatch`, `downgraded`, `rerouted`.
         outcome: what the booked attempt turned out to be after all (damaged, expired); None leaves what is booked.
     """
 
@@ -180,6 +187,7 @@ class Settlement:
     lost: bool = False
     scheduled_at: float = 0.0
     send_size: Size | None = None
+    send_route: str | None = None
     image: Image | None = None
     flags: tuple[str, ...] = field(default=())
     outcome: Kind | None = None

@@ -8,13 +8,70 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the gateway reports them; None where it says nothing."""
+    """Tokens as the gateway reports them; None where it says nothing.
+
+    Attributes:
+        main_input_tokens: of the mainline model that drew through its tool, like `main_output_tokens`; the others are
+            then those of the image alone.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     input_text_tokens: int | None = None
     input_image_tokens: int | None = None
+    main_input_tokens: int | None = None
+    main_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilePiece:
+    """A file that is sent within a request body, read while it is sent.
+
+    Attributes:
+        path: absolute; the file does not change any more.
+        size: its bytes.
+        sha256: of its content, hexadecimal.
+        base64: whether it is encoded on its way.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    base64: bool = False
+
+    @property
+    def length(self) -> int:
+        """Bytes it takes in the body."""
+        return -(-self.size // 3) * 4 if self.base64 else self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An input image as it is sent: a checked copy that the gateway takes, or an address that it fetches.
+
+    Attributes:
+        name: file name for a form, with the ending of its format.
+        media: `image/png`, `image/jpeg` or `image/webp`; "" for an address.
+        url: https address, "" for a file.
+        file: None for an address.
+        width, height: in pixels; 0 for an address.
+    """
+
+    name: str
+    media: str
+    url: str = ""
+    file: FilePiece | None = None
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedInputs:
+    """The input images of one call."""
+
+    references: tuple[Prepared, ...] = ()
+    mask: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +79,18 @@ class Call:
     """One paid request, ready to be sent. The key is not in it: the hand adds it at the last moment.
 
     Attributes:
+        endpoint: `generations`, `edits`, `chat`, `responses` or `batch`: how the answer is to be read.
         url: full address of the endpoint.
-        body: the request body, encoded.
+        body: the request body, encoded; files are read while it is sent.
         key_env: the variable that holds the key; "" sends none.
         timeout: seconds for the whole call, from connecting to the last byte.
         loopback: whether the base URL itself is loopback, the only case in which plain http and loopback are allowed.
     """
 
     attempt: int
+    endpoint: str
     url: str
-    body: bytes
+    body: tuple[bytes | FilePiece, ...]
     content_type: str
     key_env: str
     timeout: float

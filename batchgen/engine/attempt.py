@@ -9,7 +9,7 @@ from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Booking, Claim, Cost, Outcome
+from batchgen.domain.model import Booking, Claim, Cost, Kind, Outcome
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.engine.bookkeeper import Tally
@@ -17,8 +17,8 @@ from batchgen.engine.delivery import Delivery, Ended, Means, Paid
 from batchgen.engine.hand import NotKept
 from batchgen.engine.lane import Lane, Ticket
 from batchgen.gateway.request import build_call
-from batchgen.policy.classify import LOST_KINDS, classify, lost
-from batchgen.policy.decide import Decision, Deliver, Park, Release, StopLane, decide
+from batchgen.policy.classify import LOST_KINDS, classify, lost, untouched
+from batchgen.policy.decide import Decision, Deliver, Failover, Park, Release, StopLane, decide
 
 
 class Executor:
@@ -30,13 +30,14 @@ class Executor:
 
     def __init__(self, means: Means, delivery: Delivery, lane: Lane) -> None:
         self.delivery = delivery
-        self._means = means
+        self.means = means
         self._lane = lane
+        self._explained: set[tuple[str, Kind]] = set()
 
     @property
     def tally(self) -> Tally:
         """What this run has done so far."""
-        return self._means.books.tally
+        return self.means.books.tally
 
     async def execute(self, claim: Claim, ticket: Ticket) -> Ended:
         """Buy one image: reserve, send, book, check, place, settle.
@@ -46,9 +47,9 @@ class Executor:
             LedgerError: the books cannot be written; what was received stays in the spool.
         """
         try:
-            call, cost = self._prepare(claim)
-            self._means.hand.check_room(self._lane.in_flight)
-            attempt = await self._means.books.reserve(claim, call, cost)
+            call, cost = await self._prepare(claim)
+            self.means.hand.check_room(self._lane.in_flight)
+            attempt = await self.means.books.reserve(claim, call, cost)
             if attempt is None:
                 return Ended.NO_BUDGET
             answer = await self._send(claim, replace(call, attempt=attempt), ticket)
@@ -56,21 +57,26 @@ class Executor:
             self._lane.leave(ticket)
         if answer is None:
             return Ended.SETTLED
-        outcome = classify(answer, self._means.contract)
+        outcome = classify(answer, self.means.contract)
         decision = self._decide(outcome, claim)
         self._tell_lane(outcome, decision, ticket)
         return await self._proceed(claim, answer, outcome, decision, cost)
 
     async def resume(self, claim: Claim, answer: Answer) -> Ended:
         """Go on with an answer that a dead process left whole in the spool. Makes no call."""
-        outcome = classify(answer, self._means.contract)
+        outcome = classify(answer, self.means.contract)
         return await self._proceed(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
 
     async def forget(self, claim: Claim, attempt: int, detail: str) -> None:
         """Book a call whose answer nobody saw; its task goes on within its allowance for lost answers."""
-        outcome = lost(self._means.contract, detail)
+        outcome = lost(self.means.contract, detail)
         answer = Answer(attempt, Ending.NO_ANSWER)
-        await self._means.books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
+        await self.means.books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
+
+    async def untouched(self, claim: Claim, answer: Answer) -> None:
+        """Book a call that the gateway says it never worked on; its task goes on within its attempts."""
+        outcome = untouched(answer.detail)
+        await self.means.books.conclude(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
 
     def stop(self) -> None:
         """Make no new call, and wait no longer for addresses that cannot be fetched now; they are in the books."""
@@ -85,42 +91,42 @@ class Executor:
     async def _send(self, claim: Claim, call: Call, ticket: Ticket) -> Answer | None:
         """The answer; None when there will be none and the call is in the books as lost."""
         attempt = call.attempt
-        self._means.books.started(claim, attempt)
+        self.means.books.started(claim, attempt)
         if not await self._lane.turn(ticket):
             await self._withdraw(claim, attempt)
             return None
         self.tally.calls += 1
         try:
-            return await self.delivery.wire.wait(self._means.hand.send(call))
+            return await self.delivery.wire.wait(self.means.hand.send(call))
         except asyncio.CancelledError:
             await self.forget(claim, attempt, "given up: the run was left while the call was in flight")
         except NotKept as error:
-            self._means.stop(f"{error}. One paid answer could not be kept")
+            self.means.stop(f"{error}. One paid answer could not be kept")
             await self._give_up(claim, error)
         except StoreError as error:
-            self._means.stop(f"{error}. One answer could not be kept")
+            self.means.stop(f"{error}. One answer could not be kept")
             await self.forget(claim, attempt, f"the answer could not be written to the spool: {error}")
         return None
 
     async def _withdraw(self, claim: Claim, attempt: int) -> None:
         """Take back a reservation whose call was never sent; its task is as it was."""
         answer = Answer(attempt, Ending.NOT_SENT, detail="the run was stopped before it was sent")
-        outcome = classify(answer, self._means.contract)
-        await self._means.books.conclude(claim, answer, outcome, Release(None, outcome.detail), self._cost(claim))
+        outcome = classify(answer, self.means.contract)
+        await self.means.books.conclude(claim, answer, outcome, Release(None, outcome.detail), self._cost(claim))
 
     async def _give_up(self, claim: Claim, error: NotKept) -> None:
         """Book what an answer says whose bytes could not be kept; a person must decide whether to buy it again."""
-        outcome = classify(error.answer, self._means.contract)
+        outcome = classify(error.answer, self.means.contract)
         why = f"paid, but its answer could not be kept ({error})"
-        await self._means.books.conclude(claim, error.answer, outcome, Park(why), self._cost(claim))
+        await self.means.books.conclude(claim, error.answer, outcome, Park(why), self._cost(claim))
 
     async def _proceed(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Ended:
         if not isinstance(decision, Deliver):
-            await self._means.books.conclude(claim, answer, outcome, decision, cost)
+            await self.means.books.conclude(claim, answer, outcome, decision, cost)
             await self.delivery.keep_damaged(answer)
-            self._means.hand.clear(answer.attempt)
+            self.means.hand.clear(answer.attempt)
             return Ended.SETTLED
-        entry = await self._means.books.book(claim, answer, outcome, cost)
+        entry = await self.means.books.book(claim, answer, outcome, cost)
         self._watch_price(entry, cost)
         paid = Paid(answer.attempt, entry.billed if entry.charge is Charge.BILLED else None, answer.request_ids)
         if answer.picture is None:
@@ -132,7 +138,7 @@ class Executor:
             self.tally.lost += 1
         if isinstance(decision, Release):
             pause = self._lane.throttled(ticket, decision.wait)
-            self._means.emit(LanePaused(self._lane.name, pause, outcome.detail))
+            self.means.emit(LanePaused(self._lane.name, pause, outcome.detail))
         elif isinstance(decision, StopLane):
             self._lane.stop(decision.why)
         elif outcome.answered:
@@ -142,14 +148,26 @@ class Executor:
         if entry.charge is Charge.BILLED and cost.upper is not None and entry.billed > cost.upper:
             self._lane.stop(
                 f"attempt {entry.attempt} was billed {format_usd(entry.billed)} where at most {format_usd(cost.upper)} "
-                f"was reserved: the price of {self._means.contract.route} is not what its contract says"
+                f"was reserved: the price of {self.means.contract.route} is not what its contract says"
             )
 
     def _decide(self, outcome: Outcome, claim: Claim) -> Decision:
-        return decide(outcome, claim, self._means.rules, self._means.uniform)
+        decision = decide(outcome, claim, self.means.rules, self.means.uniform, self.means.onward(claim))
+        if isinstance(decision, Failover):
+            self._explain_once(decision.route, outcome)
+        return decision
+
+    def _explain_once(self, route: str, outcome: Outcome) -> None:
+        if (route, outcome.kind) not in self._explained:
+            self._explained.add((route, outcome.kind))
+            here = self.means.contract.route
+            self.means.explain(
+                f"{here} does not deliver everything ({outcome.detail[:200]}). Such tasks go on over {route}"
+            )
 
     def _cost(self, claim: Claim) -> Cost:
-        return expected(self._means.contract, claim.send_size, claim.parameters, claim.text)
+        return expected(self.means.contract, claim.send_size, claim.parameters, claim.text, claim.inputs)
 
-    def _prepare(self, claim: Claim) -> tuple[Call, Cost]:
-        return build_call(0, claim, self._means.contract), self._cost(claim)
+    async def _prepare(self, claim: Claim) -> tuple[Call, Cost]:
+        inputs = await self.means.hand.prepare(claim.inputs, self.means.contract.references)
+        return build_call(0, claim, self.means.contract, inputs), self._cost(claim)

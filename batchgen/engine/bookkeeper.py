@@ -35,18 +35,33 @@ class Bookkeeper:
     """Writes what the executor says, in its order, and counts it."""
 
     def __init__(
-        self, *, contract: Contract, account: Account, ledger: Ledger, clock: Clock, listener: Listener
+        self,
+        *,
+        contract: Contract,
+        account: Account,
+        ledger: Ledger,
+        clock: Clock,
+        listener: Listener,
+        tally: Tally | None = None,
+        home: str = "",
     ) -> None:
-        self.tally = Tally()
+        """Keep the books of the calls over one route.
+
+        Args:
+            tally: shared by all routes of a run.
+            home: the job's own route, where that is another.
+        """
+        self.tally = tally or Tally()
+        self._rerouted = home not in {"", contract.route}
         self._contract = contract
-        self._account = account
+        self.account = account
         self._ledger = ledger
         self._clock = clock
         self._emit = listener
 
     async def reserve(self, claim: Claim, call: Call, cost: Cost) -> int | None:
         """Write an attempt down before it is made; None when the budget does not allow it."""
-        entry = reservation(claim, call, cost, self._contract, self._account, self._clock.now())
+        entry = reservation(claim, call, cost, self._contract, self.account, self._clock.now())
         return await self._ledger.reserve(entry)
 
     def started(self, claim: Claim, attempt: int) -> None:
@@ -80,7 +95,7 @@ class Bookkeeper:
 
     async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
         """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
-        flags = image_flags(claim, image, self._contract)
+        flags = image_flags(claim, image, self._contract, rerouted=self._rerouted)
         await self._ledger.settle(Settlement(claim.task, attempt, Event.COMPLETE, image=image, flags=flags))
         self.tally.delivered += 1
         self._emit(ImageDelivered(claim, attempt, image, flags))

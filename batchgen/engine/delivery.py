@@ -18,7 +18,7 @@ from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.hand import Hand
 from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import damaged, expired
-from batchgen.policy.decide import Park, Rules, decide
+from batchgen.policy.decide import NOWHERE, Onward, Park, Rules, decide
 from batchgen.store.layout import SPOOL
 from batchgen.store.sidecar import Index, Line
 
@@ -75,6 +75,8 @@ class Means:
 
     Attributes:
         stop: told why no new call may be made.
+        onward: where a task may go that this route cannot deliver.
+        explain: told what a person must know now, and again when the run has ended.
     """
 
     contract: Contract
@@ -85,6 +87,8 @@ class Means:
     uniform: Uniform
     emit: Listener
     stop: Callable[[str], None]
+    onward: Callable[[Claim], Onward] = lambda _claim: NOWHERE
+    explain: Callable[[str], None] = lambda _text: None
 
 
 class Delivery:

@@ -13,7 +13,7 @@ from batchgen.domain.size import Size
 from batchgen.domain.wire import Answer, Call, Image
 from batchgen.gateway.request import request_hash
 from batchgen.policy.classify import LOST_KINDS
-from batchgen.policy.decide import Decision, Deliver, Downgrade, Fail, Park, Release, Retry, StopLane, counts
+from batchgen.policy.decide import Decision, Deliver, Downgrade, Fail, Failover, Park, Release, Retry, StopLane, counts
 
 # Routes that are sized by wording promise a shape, not pixels; a few pixels off is normal there.
 _SHAPE_TOLERANCE = 0.03
@@ -43,7 +43,7 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
         route=contract.route,
         group=contract.group,
         model=contract.model,
-        endpoint=contract.endpoint_default,
+        endpoint=call.endpoint,
         base_url=contract.base_url,
         size_asked=str(claim.size),
         size_sent=str(claim.send_size),
@@ -65,7 +65,9 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
     charge, amount, basis = outcome.charge, 0, cost.basis
     outputs = len(answer.pictures) + len(answer.urls)
     if charge is Charge.BILLED:
-        bill = billed(contract, claim.send_size, claim.parameters, answer.usage, outputs, claim.text)
+        bill = billed(
+            contract, claim.send_size, claim.parameters, answer.usage, outputs, prompt=claim.text, inputs=claim.inputs
+        )
         basis, amount = bill.basis, bill.micros or 0
         if bill.micros is None:
             charge = Charge.UNKNOWN
@@ -105,12 +107,23 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
             return replace(base, event=Event.RETRY, scheduled_at=now + delay)
         case Downgrade(size, delay, why):
             return replace(base, event=Event.RETRY, reason=why, scheduled_at=now + delay, send_size=size)
+        case Failover(route, why):
+            return replace(base, event=Event.RETRY, reason=why, scheduled_at=now, send_route=route)
         case Park(why):
             return replace(base, event=Event.PARK, reason=why)
         case Fail(why):
             return replace(base, event=Event.FAIL, reason=why)
         case Release() | StopLane() | Deliver():
             return base
+
+
+_WORDS: dict[type[Decision], str] = {
+    Release: "again when the lane goes on",
+    Park: "parked",
+    Fail: "failed",
+    StopLane: "the route stops",
+    Deliver: "the image is checked",
+}
 
 
 def words(decision: Decision) -> str:
@@ -120,23 +133,19 @@ def words(decision: Decision) -> str:
             return f"again in {delay:.0f} s"
         case Downgrade(size, delay):
             return f"again at {size} in {delay:.0f} s"
-        case Release():
-            return "again when the lane goes on"
-        case Park():
-            return "parked"
-        case Fail():
-            return "failed"
-        case StopLane():
-            return "the run stops"
-        case Deliver():
-            return "the image is checked"
+        case Failover(route):
+            return f"goes on over {route}"
+        case _:
+            return _WORDS[type(decision)]
 
 
-def image_flags(claim: Claim, image: Image, contract: Contract) -> tuple[str, ...]:
-    """What is to be said of an image that is not what was asked for at first."""
+def image_flags(claim: Claim, image: Image, contract: Contract, *, rerouted: bool) -> tuple[str, ...]:
+    """What is to be said of an image that is not what was asked for at first, or came over another route."""
     flags = []
     if claim.send_size != claim.size:
         flags.append("downgraded")
+    if rerouted:
+        flags.append("rerouted")
     due = contract.sizes.answer(claim.send_size)
     if due is not None and not _as_due(due, image, exact=contract.sizes.by == "parameter"):
         flags.append("size_mismatch")

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 
+from batchgen.contracts.contract import References
 from batchgen.domain.errors import StoreError
-from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture
+from batchgen.domain.job import Inputs
+from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture, PreparedInputs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
+from batchgen.store.inputs import InputStore
 from batchgen.store.spool import Spool, SpoolSink
 
 # A 4K image reaches 20 MB; with the base64 that may still be on its way a call may need so much disk for a while.
@@ -19,6 +22,7 @@ ANSWER_BYTES = 32 << 20
 # Inline pictures are numbered from 0; what is downloaded is told apart from them.
 _DOWNLOADED = 1000
 _DOWNLOADS = 16
+_NO_INPUTS = PreparedInputs()
 
 
 class NotKept(StoreError):
@@ -65,7 +69,9 @@ class _Received:
 class Hand:
     """Sends a call and brings its answer whole into the spool; fetches paid addresses; places images."""
 
-    def __init__(self, *, client: Client, downloader: Downloader, spool: Spool, loopback_base: str) -> None:
+    def __init__(
+        self, *, client: Client, downloader: Downloader, spool: Spool, inputs: InputStore, loopback_base: str
+    ) -> None:
         """Join the wire and the disk.
 
         Args:
@@ -75,6 +81,7 @@ class Hand:
         self._client = client
         self._downloader = downloader
         self._spool = spool
+        self._inputs = inputs
         self._loopback_base = loopback_base
         self._downloads = asyncio.Semaphore(_DOWNLOADS)
 
@@ -85,6 +92,14 @@ class Hand:
             NoRoom: it has not.
         """
         self._spool.check_room(in_flight * ANSWER_BYTES)
+
+    async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
+        """The input images of a call as they are sent, each made ready once.
+
+        Raises:
+            StoreError: a file is gone, or is not the one the plan was made with.
+        """
+        return await self._inputs.prepare(inputs, limits) if inputs.count else _NO_INPUTS
 
     async def send(self, call: Call) -> Answer:
         """Make the call. When this returns a success, its answer is durable in the spool.
@@ -119,6 +134,22 @@ class Hand:
         except StoreError as error:
             raise NotKept(str(error), answer) from error
         return answer
+
+    def sink(self, attempt: int, index: int) -> SpoolSink:
+        """Where the bytes of one picture go that came otherwise than by a call."""
+        return self._spool.sink(attempt, index)
+
+    def discard(self, sinks: list[SpoolSink]) -> None:
+        """Give up what such sinks have taken so far, but not of a finished answer."""
+        self._spool.discard(sinks)
+
+    async def receive(self, answer: Answer, sinks: list[SpoolSink]) -> None:
+        """Make an answer durable that came otherwise than by a call.
+
+        Raises:
+            StoreError: the spool cannot be written.
+        """
+        await self._land(answer, sinks)
 
     async def _land(self, answer: Answer, sinks: list[SpoolSink]) -> None:
         """Make the answer durable. The call may be given up, what came of it may not."""

@@ -31,6 +31,28 @@ class Ticket:
     passed: asyncio.Event
 
 
+class Crowd:
+    """All calls in flight of a run, over every lane.
+
+    Args:
+        most: at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.lanes: list[Lane] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for one more."""
+        return sum(lane.in_flight for lane in self.lanes) >= self.most
+
+    def left(self) -> None:
+        """Somebody has left: whoever waits in any lane may look again."""
+        for lane in self.lanes:
+            lane.wake()
+
+
 class Lane:
     """Throttle, adaptive limit and cooldown of one (provider, key, model family).
 
@@ -39,7 +61,9 @@ class Lane:
     tasks that wait hold no place.
     """
 
-    def __init__(self, name: str, ceiling: int, rate: float | None, *, clock: Clock, uniform: Uniform) -> None:
+    def __init__(
+        self, name: str, ceiling: int, rate: float | None, *, clock: Clock, uniform: Uniform, crowd: Crowd | None = None
+    ) -> None:
         self.name = name
         self.ceiling = ceiling
         self.limit = min(START, ceiling)
@@ -59,6 +83,8 @@ class Lane:
         self._refused_since = clock.monotonic()
         self._changed = asyncio.Event()
         self._closed = asyncio.Event()
+        self._crowd = crowd or Crowd(ceiling)
+        self._crowd.lanes.append(self)
         self._answers: deque[bool] = deque(maxlen=_WINDOW)  # whether each of the last ones asked for a pause
 
     async def admit(self) -> Ticket | None:
@@ -69,6 +95,8 @@ class Lane:
                 await self._sleep_or_change(wait)
             elif self.in_flight >= self.limit:
                 self._saturated = True
+                await self._change()
+            elif self._crowd.full:
                 await self._change()
             else:
                 break
@@ -101,12 +129,12 @@ class Lane:
         """Give the place back."""
         self.in_flight -= 1
         ticket.passed.set()
-        self._wake()
+        self._crowd.left()
 
     def close(self) -> None:
         """Let no call go that has not gone yet; those in flight are awaited."""
         self._closed.set()
-        self._wake()
+        self.wake()
 
     def succeeded(self) -> None:
         """The gateway answered as it should; after a round of such answers the limit grows."""
@@ -117,7 +145,7 @@ class Lane:
             return
         if self._saturated and self.limit < self.ceiling:
             self.limit = min(self.ceiling, self.limit * 2 if self._doubling else self.limit + 1)
-            self._wake()
+            self.wake()
         self._round = 0
         self._saturated = False
 
@@ -154,7 +182,8 @@ class Lane:
             self.stopped = why
             self.close()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have whoever waits here look again."""
         self._changed.set()
 
     async def _change(self) -> None:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from batchgen.domain.errors import LedgerError
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Kind, Settlement
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Ended, Paid
+from batchgen.engine.leg import Legs
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
@@ -44,7 +46,7 @@ class Recovered:
         return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched
 
 
-async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool, executor: Executor) -> Recovered:
+async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool, legs: Legs) -> Recovered:
     """Finish or book every interrupted task of a job, then tidy the spool.
 
     Args:
@@ -52,24 +54,32 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
         others: all other jobs of the ledger; what the spool holds for them is left alone.
         ledger: the books.
         spool: of the job's output folder.
-        executor: goes on where the dead process ended.
+        legs: the routes; each goes on with what went over it where the dead process ended.
 
     Raises:
         LedgerError: the books cannot be written.
         StoreError: the spool cannot be read.
     """
     found = Recovered()
-    executor.delivery.patience, usual = _PATIENCE, executor.delivery.patience
+    usual = {leg.executor: leg.executor.delivery.patience for leg in legs.all}
+    for executor in usual:
+        executor.delivery.patience = _PATIENCE
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
         async with places:
+            executor = legs.executor(interrupted.attempt.route)
+            if executor is None:
+                raise LedgerError(
+                    f"attempt {interrupted.attempt.id} went over {interrupted.attempt.route}, not a route here"
+                )
             await _recover_one(interrupted, ledger, spool, executor, found)
 
     left = await ledger.interrupted(job)
     if left:
         await asyncio.gather(*(one(interrupted) for interrupted in left))
-    executor.delivery.patience = usual
+    for executor, patience in usual.items():
+        executor.delivery.patience = patience
     live: set[int] = set()
     for each in (job, *others):
         live |= {interrupted.attempt.id for interrupted in await ledger.interrupted(each)}
@@ -82,6 +92,8 @@ async def _recover_one(
 ) -> None:
     claim, held = interrupted.claim, interrupted.attempt
     attempt, answer = held.id, spool.read_receipt(held.id)
+    if held.charge is Charge.RESERVED and answer is None and held.batch is not None:
+        return  # the gateway works on it, whether we are here or not
     if held.charge is Charge.RESERVED and answer is None:
         await executor.forget(claim, attempt, "the program ended before an answer was on disk")
         found.lost += 1

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import BatchgenError, StoreError
-from batchgen.domain.events import Listener, RunStopped
+from batchgen.domain.events import Listener, Notice, RunStopped
 from batchgen.domain.job import Limits
 from batchgen.domain.model import Claim
-from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.delivery import Ended
-from batchgen.engine.lane import Lane
+from batchgen.engine.leg import Leg, Legs
+from batchgen.engine.queues import Queues
 from batchgen.ledger.ledger import Ledger
-from batchgen.policy.decide import LONGEST_DELAY
 
 BUDGET_REACHED = "the budget is reached"
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
@@ -50,33 +48,26 @@ class Runner:
         limits: Limits,
         selection: Selection,
         ledger: Ledger,
-        executor: Executor,
-        lane: Lane,
+        legs: Legs,
+        tally: Tally,
         clock: Clock,
         listener: Listener,
     ) -> None:
         self.stopped: str | None = None
         self.left = False
-        self._job = job
+        self.tally = tally
+        self.explained: list[str] = []
         self._limits = limits
         self._selection = selection
-        self._ledger = ledger
-        self._executor = executor
-        self._lane = lane
+        self._legs = legs
         self._clock = clock
         self._emit = listener
-        self._buffer: deque[Claim] = deque()
         self._flights: dict[asyncio.Task[Ended], tuple[Claim, int]] = {}  # with what had been freed at their start
-        self._changed = asyncio.Event()
         self._gone = asyncio.Event()
-        self._dispatcher: asyncio.Task[None] | None = None
+        self._dispatchers: list[asyncio.Task[None]] = []
         self._error: BaseException | None = None
         self._budget_full_at: int | None = None
-
-    @property
-    def tally(self) -> Tally:
-        """What this run has done so far."""
-        return self._executor.tally
+        self._queues = Queues(job, selection.only, ledger, legs, clock)
 
     @property
     def in_flight(self) -> int:
@@ -92,13 +83,11 @@ class Runner:
         Raises:
             BatchgenError: the books or the disk failed in a way that nothing may go on.
         """
-        self._dispatcher = asyncio.create_task(self._dispatch())
+        self._dispatchers = [asyncio.create_task(self._dispatch(leg)) for leg in self._legs.all]
         alarm = asyncio.create_task(self._alarm(until)) if until is not None else None
         gone = asyncio.create_task(self._gone.wait())
         try:
-            await asyncio.wait({self._dispatcher})
-            if not self._dispatcher.cancelled() and (error := self._dispatcher.exception()) is not None:
-                self._fail(error)
+            await self._dispatched()
             while self._flights and not self._gone.is_set():
                 await asyncio.wait({*self._flights, gone}, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)  # let the callbacks take them out
@@ -106,6 +95,8 @@ class Runner:
             gone.cancel()
             if alarm is not None:
                 alarm.cancel()
+        if waiting := len(self._queues.unserved):
+            self.explain(f"{waiting} tasks wait: no route that is left takes what they ask")
         if self._error is not None:
             raise self._error
 
@@ -113,64 +104,95 @@ class Runner:
         """Make no new calls; those in flight go on to their end."""
         if self.stopped is None:
             self.stopped = reason
-            self._executor.stop()
-            if self._dispatcher is not None:
-                self._dispatcher.cancel()
+            for leg in self._legs.all:
+                leg.executor.stop()
+            for dispatcher in self._dispatchers:
+                dispatcher.cancel()
             self._emit(RunStopped(reason))
 
     async def leave(self) -> None:
         """Give up what is in flight. Its calls are booked as unknown before this returns."""
         self.left = True
         self.stop("left at once")
-        self._executor.leave()
+        for leg in self._legs.all:
+            leg.executor.leave()
         if self._flights:
             await asyncio.wait(self._flights, timeout=_LEAVE_WITHIN)
         self._gone.set()
 
-    async def _dispatch(self) -> None:
-        while (claim := await self._next()) is not None:
-            ticket = await self._lane.admit()
-            refusal = self._lane.stopped or self._too_many_lost()
-            if ticket is None or refusal is not None:
-                self.stop(refusal or "the lane was stopped")
-                return
-            flight = asyncio.create_task(self._executor.execute(claim, ticket))
-            self._flights[flight] = claim, self.tally.freed
-            flight.add_done_callback(self._landed)
-            if not ticket.passed.is_set():
-                await ticket.passed.wait()
+    def explain(self, text: str) -> None:
+        """Something a person must know now, and again when the run has ended."""
+        self.explained.append(text)
+        self._emit(Notice(text))
 
-    async def _next(self) -> Claim | None:
-        """The next task, once there is one; None when nothing is left that could become one."""
+    async def _dispatched(self) -> None:
+        """Wait until no dispatcher begins anything any more; the first error stops them all."""
+        waiting = set(self._dispatchers)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for dispatcher in done:
+                if not dispatcher.cancelled() and (error := dispatcher.exception()) is not None:
+                    self._fail(error)
+
+    async def _dispatch(self, leg: Leg) -> None:
+        """Begin one route's tasks as its lane admits them, until there are none or it is stopped."""
+        try:
+            while (claim := await self._next(leg)) is not None:
+                ticket = await leg.lane.admit()
+                if ticket is None:
+                    leg.buffer.appendleft(claim)
+                    continue
+                if (lost := self._too_many_lost()) is not None:
+                    leg.lane.leave(ticket)
+                    self.stop(lost)
+                    return
+                flight = asyncio.create_task(leg.executor.execute(claim, ticket))
+                self._flights[flight] = claim, self.tally.freed
+                flight.add_done_callback(self._landed)
+                if not ticket.passed.is_set():
+                    await ticket.passed.wait()
+        finally:
+            leg.ended = True
+            self._queues.wake()
+
+    async def _next(self, leg: Leg) -> Claim | None:
+        """The next task of a route, once there is one; None when nothing is left that could become one."""
         while True:
             # Taken before the books are asked: what lands meanwhile wakes us, and they are asked again.
-            now, idle = self._clock.now(), not self._flights
-            self._changed.clear()
-            if not self._buffer and not await self._refill(now):
-                due = await self._ledger.next_due(self._job, now, self._selection.only)
-                if idle and due is None:
+            now, idle, wait = self._clock.now(), not self._flights, None
+            leg.changed.clear()
+            if leg.lane.stopped is not None:
+                if await self._gives_way(leg, now):
                     return None
-                await self._change(None if due is None else due - now)
-                continue
-            full = self._full()
-            if full is None:
-                return self._buffer.popleft()
-            if not self._flights:
-                self.stop(full)
-                return None
-            await self._change(None)
+            elif leg.buffer or await self._refill(leg, now):
+                leg.dry = False
+                full = self._full()
+                if full is None and (claim := self._queues.take(leg)) is not None:
+                    return claim
+                if full is not None and idle:
+                    self.stop(full)
+            else:
+                wait = await self._queues.rest(leg, now)
+                if idle and self._queues.empty:
+                    return None
+            await self._queues.change(leg, wait)
 
-    async def _refill(self, now: float) -> bool:
-        """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""
-        held = {claim.task for claim, _ in self._flights.values()}
-        few, only = 2 * self._lane.limit, self._selection.only
-        claims = await self._ledger.claim(self._job, few, now, held, only)
-        if not claims:
-            due = await self._ledger.next_due(self._job, now, only)
-            if due is not None and due - now > 2 * LONGEST_DELAY:  # nobody waits so long: the wall clock went back
-                claims = await self._ledger.claim(self._job, few, due, held, only)
-        self._buffer.extend(claims)
-        return bool(self._buffer)
+    async def _refill(self, leg: Leg, now: float) -> bool:
+        return await self._queues.refill(leg, now, [claim for claim, _ in self._flights.values()])
+
+    async def _gives_way(self, leg: Leg, now: float) -> bool:
+        """Whether a stopped route can be left: another takes over, or its tasks stay as they are, or there are none."""
+        heir = self._queues.inherit(leg)
+        if heir is not None:
+            self.explain(f"{leg.contract.route}: {leg.lane.stopped}. Going on over {heir.contract.route}")
+            return True
+        if leg.buffer or await self._refill(leg, now) or await self._queues.due(leg, now) is not None:
+            if any(each.live for each in self._legs.all if each is not leg):
+                self.explain(f"{leg.contract.route}: {leg.lane.stopped}. What waits for it is left as it is")
+            else:
+                self.stop(leg.lane.stopped or "")
+            return True
+        return not self._flights
 
     def _full(self) -> str | None:
         """Why no further task may be begun for the moment; what is in flight may yet change that."""
@@ -183,7 +205,7 @@ class Runner:
 
     def _landed(self, flight: asyncio.Task[Ended]) -> None:
         claim, freed = self._flights.pop(flight)
-        self._changed.set()
+        self._queues.wake()
         if flight.cancelled():
             return
         error = flight.exception()
@@ -192,7 +214,7 @@ class Runner:
         elif error is not None:
             self._fail(error)
         elif flight.result() is Ended.NO_BUDGET:
-            self._buffer.appendleft(claim)
+            self._queues.put_back(claim)
             self._budget_full_at = freed
 
     def _too_many_lost(self) -> str | None:
@@ -209,19 +231,6 @@ class Runner:
         if self._error is None:
             self._error = error
         self.stop(str(error) if isinstance(error, BatchgenError) else f"internal error: {error!r}")
-
-    async def _change(self, seconds: float | None) -> None:
-        """Wait until something has landed since `_next` began to look, or so long."""
-        if seconds is None:
-            await self._changed.wait()
-            return
-        changing = asyncio.ensure_future(self._changed.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
-        try:
-            await asyncio.wait({changing, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            changing.cancel()
-            sleeping.cancel()
 
     async def _alarm(self, until: float) -> None:
         while (left := until - self._clock.now()) > 0:

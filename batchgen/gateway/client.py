@@ -10,6 +10,7 @@ import aiohttp
 from batchgen.domain.clock import Clock
 from batchgen.domain.text import escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
+from batchgen.gateway.echoes import results
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
 from batchgen.gateway.reply import Reply, Shape, parse, read_reply, salvaged_urls
@@ -74,7 +75,8 @@ class Client:
         exchange = Exchange(call, sinks, self._clock)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
         await exchange.run(self._session(loopback=call.loopback), headers)
-        if call.loopback and exchange.ending is Ending.NOT_SENT:  # perhaps a kept connection that had just been closed
+        # Perhaps a kept connection that had just been closed; the body is made anew, files and all.
+        if call.loopback and exchange.ending is Ending.NOT_SENT and not exchange.request.trouble:
             exchange = Exchange(call, sinks, self._clock)
             await exchange.run(self._session(loopback=False), headers)
         return self._answer(call, exchange, secret)
@@ -98,11 +100,14 @@ class Client:
                 call.attempt, exchange.ending, detail=detail, sent_at=request.sent_at, total=request.seconds()
             )
         text = without(secret, exchange.text)
-        whole = exchange.shape is Shape.WHOLE
+        whole, sent = exchange.shape is Shape.WHOLE, exchange.sent()
         if whole:
-            reply = read_reply(exchange.document if text == exchange.text else parse(text)[1])
+            document = exchange.document if text == exchange.text else parse(text)[1]
+            reply = read_reply(document, call.endpoint, sent)
         else:
-            reply = Reply(urls=salvaged_urls(text))
+            reply = Reply(urls=salvaged_urls(text, call.endpoint, sent))
+        silent = not (reply.text or reply.error or reply.urls)
+        shown = results(reply.marks, exchange.scanner.pictures, sent, silent=silent)
         headers: Mapping[str, str] = response.headers
         ids = request_ids(headers, self._request_id_headers)
         return Answer(
@@ -113,7 +118,7 @@ class Client:
             content_type=one_line(without(secret, headers.get("content-type", "")), 200),
             retry_after=longest((retry_after(headers, self._clock.now()), reply.retry_after)),
             request_ids=tuple((name, without(secret, value)) for name, value in ids),
-            pictures=exchange.pictures(),
+            pictures=exchange.pictures(shown),
             urls=reply.urls,
             text=reply.text,
             error=reply.error,

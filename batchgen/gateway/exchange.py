@@ -8,20 +8,26 @@ response head was parsed, and whether the JSON document in the body is whole.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import zlib
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_writer import StreamWriter
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.wire import Call, Ending, Picture
+from batchgen.gateway.echoes import Sent, sent_by
 from batchgen.gateway.inflate import Inflater, inflater_for
+from batchgen.gateway.patterns import pattern_for
 from batchgen.gateway.reply import Shape, parse
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
+from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import PIECE, WIRE_ERRORS, described, next_piece, wake_when_closed
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _PARSE_BUDGET = 8 << 20  # bytes spent on trying whether a body that has not ended is whole
 
@@ -41,7 +47,7 @@ class Exchange:
     def __init__(self, call: Call, sinks: SinkFactory, clock: Clock) -> None:
         self.response: aiohttp.ClientResponse | None = None
         self.request = RequestBody(call, clock)
-        self.scanner = Scanner()
+        self.scanner = Scanner(pattern_for(call.endpoint))
         self.text = ""
         self.document: Any = None
         self.shape = Shape.OTHER
@@ -54,6 +60,8 @@ class Exchange:
         self._broken = False
         self._make_sink = sinks
         self._sinks: dict[int, Sink] = {}
+        self._sent = sent_by(call)
+        self._hashes: dict[int, _Hash] = {}  # of the pictures that come, where some were sent
         self._inflater: Inflater | None = None
         self._budget = _PARSE_BUDGET
 
@@ -92,13 +100,15 @@ class Exchange:
             return Ending.TIMED_OUT
         return Ending.CUT if self._broken or self._cut_short(self.response) else Ending.COMPLETE
 
-    def pictures(self) -> tuple[Picture, ...]:
-        """What was decoded into the sinks, in order."""
-        return tuple(
-            Picture(self._sink(index).name, found.size, found.damage)
-            for index, found in enumerate(self.scanner.pictures)
-            if found.size or found.damage
-        )
+    def sent(self) -> Sent:
+        """What was sent, and which of the pictures that came are only that."""
+        back = (index for index, each in self._hashes.items() if each.hexdigest() in self._sent.files)
+        return replace(self._sent, marks=frozenset(back))
+
+    def pictures(self, indices: Iterable[int]) -> tuple[Picture, ...]:
+        """Some of what was decoded into the sinks."""
+        found = ((index, self.scanner.pictures[index]) for index in indices)
+        return tuple(Picture(self._sink(index).name, one.size, one.damage) for index, one in found)
 
     def _ending_without_head(self) -> Ending:
         if not self.request.begun:
@@ -123,7 +133,7 @@ class Exchange:
                 )
         except WIRE_ERRORS as wrong:
             self._late = scope.expired()
-            self.trouble = self._no_answer_in_time() if self._late else described(wrong)
+            self.trouble = self._no_answer_in_time() if self._late else self.request.trouble or described(wrong)
 
     async def _receive(self, response: aiohttp.ClientResponse) -> None:
         """Stream the body through the scanner until it ends, is whole, or no more of it is wanted."""
@@ -157,6 +167,8 @@ class Exchange:
         try:
             for plain in self._inflater.feed(data) if self._inflater else (data,):
                 for index, piece in self.scanner.feed(plain):
+                    if self._sent.files:
+                        self._hashes.setdefault(index, hashlib.sha256()).update(piece)
                     await self._sink(index).write(piece)
                 if self.scanner.too_large:
                     return
@@ -192,45 +204,3 @@ def _left_over(content: aiohttp.StreamReader) -> bytes:
     """Bytes that came before the connection broke: aiohttp hides them behind the error, but they may be enough."""
     content.set_exception(cast("BaseException", None))
     return content.read_nowait(PIECE)
-
-
-class RequestBody(aiohttp.BytesPayload):
-    """The body of a paid request, which knows whether any of it was written.
-
-    aiohttp sends the head together with the first bytes of the body, so before `begun` no byte of the request has
-    left.
-
-    Attributes:
-        begun: whether writing has begun.
-        whole: whether all of it was written.
-        revoked: set when the call is over: what was not begun by then never will be.
-        sent_at: seconds since the epoch at which writing began, 0.0 before.
-    """
-
-    def __init__(self, call: Call, clock: Clock) -> None:
-        super().__init__(call.body, content_type=call.content_type)
-        self.begun = False
-        self.whole = False
-        self.revoked = False
-        self.sent_at = 0.0
-        self._started = 0.0
-        self._clock = clock
-
-    def seconds(self) -> float:
-        """Since writing began; 0.0 when it has not."""
-        return self._clock.monotonic() - self._started if self.begun else 0.0
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write all of it.
-
-        Raises:
-            aiohttp.ClientConnectionResetError: the connection is already gone, so nothing was written.
-        """
-        transport = writer.transport if isinstance(writer, StreamWriter) else None
-        if self.revoked or transport is None or transport.is_closing():
-            raise aiohttp.ClientConnectionResetError("the connection closed before the request was written")
-        self.begun = True
-        self.sent_at = self._clock.now()
-        self._started = self._clock.monotonic()
-        await super().write_with_length(writer, content_length)
-        self.whole = True

@@ -2,7 +2,8 @@
 
 A reply of 14 MB is one string of base64 and a few hundred bytes around it. The scanner takes the string out as it
 passes, decodes it, and keeps only what is around it, so memory stays flat. In the kept text a picture's string is
-replaced by its mark (`#0`, `#1`…), so that a parser can tell which object held which picture.
+replaced by its mark (`#0`, `#1`…), so that a parser can tell which object held which picture. A data URL within a
+longer text becomes `data:#0`, which no prose says by chance.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batchgen.gateway.base64text import Base64Text
+from batchgen.gateway.patterns import IMAGES, LONGEST, OPEN_ESCAPE, OWN, RUN, WITHIN
 
 MAX_PICTURE = 48 << 20  # decoded bytes
 MAX_BODY = 65 << 20  # 48 MiB as base64 are 64 MiB
 MAX_REST = 1 << 20
-MAX_PICTURES = 16  # ten is the most any endpoint makes in one call
+MAX_PICTURES = 32  # ten is the most any endpoint makes in one call; up to 17 inputs may come back with them
 MARK = "#"
+WITHIN_MARK = f"data:{MARK}"
 
-_TAIL = 128  # more than any `"key" : "data:` that the pattern can match
 _QUOTE = b'"'
 _BACKSLASH = 0x5C
 
@@ -54,25 +56,12 @@ class Found:
     Attributes:
         size: bytes decoded so far.
         damage: why it is not whole, "" when it is.
+        own: whether it stands under a key that only answers have, so that it is no echo of the request.
     """
 
     size: int = 0
     damage: str = ""
-
-
-def key_pattern(inline: tuple[str, ...], data_urls: tuple[str, ...]) -> re.Pattern[bytes]:
-    """What begins a picture: a key whose string is base64, or a key whose string is a data URL.
-
-    A key cannot be faked inside another string, because its quotes would be escaped there.
-    """
-    colon = r'"[ \t\r\n]{0,32}:[ \t\r\n]{0,32}"'
-    kinds = ["(?:" + "|".join(map(re.escape, inline)) + ")" + colon]
-    if data_urls:
-        kinds.append("(?:" + "|".join(map(re.escape, data_urls)) + ")" + colon + "(?=data:)")
-    return re.compile((r'(?<!\\)"(?:' + "|".join(kinds) + ")").encode())
-
-
-IMAGES = key_pattern(("b64_json",), ("url",))
+    own: bool = False
 
 
 class Scanner:
@@ -83,15 +72,16 @@ class Scanner:
         too_large: which limit was passed, "" for none; from then on nothing is taken in.
     """
 
-    __slots__ = ("_current", "_odd", "_pattern", "_rest", "_tail", "_total", "pictures", "too_large")
+    __slots__ = ("_current", "_odd", "_pattern", "_prefix", "_rest", "_tail", "_total", "pictures", "too_large")
 
     def __init__(self, pattern: re.Pattern[bytes] = IMAGES) -> None:
         self.pictures: list[Found] = []
         self.too_large = ""
         self._pattern = pattern
         self._rest = bytearray()
-        self._tail = b""  # not yet searched to its end: a key may begin in it
-        self._current: Base64Text | None = None  # of the string we are in
+        self._tail = b""  # not yet searched to its end: a key may begin in it, or an escape
+        self._current: Base64Text | None = None  # of the picture we are in
+        self._prefix = b""  # how its data URL begins, when it stands within a longer text
         self._odd = False  # whether that string so far ends in an odd run of backslashes
         self._total = 0
 
@@ -118,12 +108,11 @@ class Scanner:
         self._total += len(data)
         if self._total > MAX_BODY:
             self.too_large = f"the body passed {MAX_BODY >> 20} MiB"
+        if self._tail:
+            data, self._tail = self._tail + data, b""
         at = 0
         while at < len(data) and not self.too_large:
-            if self._current is not None:
-                at = self._inside(self._current, data, at, out)
-            else:
-                data, at = self._outside(data, at)
+            at = self._outside(data, at) if self._current is None else self._inside(self._current, data, at, out)
         return out
 
     def finish(self) -> None:
@@ -131,40 +120,37 @@ class Scanner:
         if self._current is not None and not self.pictures[-1].damage:
             self.pictures[-1].damage = "the answer ended inside the picture"
 
-    def _outside(self, data: bytes, at: int) -> tuple[bytes, int]:
-        """Search for the next picture; gives the text and the place in it from which to go on."""
-        if self._tail:
-            data, at = self._tail + data[at:], 0
-            self._tail = b""
+    def _outside(self, data: bytes, at: int) -> int:
+        """Search for the next picture; gives the place from which to go on."""
         match = self._pattern.search(data, at)
         if match is not None and match.start() == 0 and self._rest.endswith(b"\\"):
             match = self._pattern.search(data, 1)
         if match is None:
-            keep = max(at, len(data) - _TAIL)
+            keep = max(at, len(data) - LONGEST)
             self._rest += data[at:keep]
             self._tail = data[keep:]
             at = len(data)
         else:
-            self._rest += data[at : match.end()]
+            within = match.lastgroup == WITHIN
+            self._rest += data[at : match.start() if within else match.end()]
+            self._prefix = match[0] if within else b""
             at = match.end()
-            self._open()
+            self._open(own=match.lastgroup == OWN)
         if len(self._rest) > MAX_REST:
             self.too_large = f"the text around the pictures passed {MAX_REST >> 20} MiB"
-        return data, at
+        return at
 
-    def _open(self) -> None:
+    def _open(self, *, own: bool) -> None:
         if len(self.pictures) >= MAX_PICTURES:
             self.too_large = f"the answer holds more than {MAX_PICTURES} pictures"
             return
-        self.pictures.append(Found())
+        self.pictures.append(Found(own=own))
         self._current = Base64Text()
         self._odd = False
 
     def _inside(self, current: Base64Text, data: bytes, at: int, out: list[tuple[int, bytes]]) -> int:
-        """Decode up to the end of the string or of the data; gives the place from which to go on."""
-        end = self._closing_quote(data, at)
-        closed = end >= 0
-        stop = end if closed else len(data)
+        """Decode up to the picture's end or the data's; gives the place from which to go on."""
+        stop, closed = self._end_of_run(data, at) if self._prefix else self._end_of_string(data, at)
         found = self.pictures[-1]
         if not found.damage:
             piece = current.decode(data[at:stop], closed=closed)
@@ -176,14 +162,29 @@ class Scanner:
                 self.too_large = f"a picture passed {MAX_PICTURE >> 20} MiB"
         if closed:
             self._close(found)
-        return stop
+            return stop
+        self._tail = data[stop:]
+        return len(data)
 
     def _close(self, found: Found) -> None:
         self._current = None
         if found.size or found.damage:
-            self._rest += f"{MARK}{len(self.pictures) - 1}".encode()
+            mark = WITHIN_MARK if self._prefix else MARK
+            self._rest += f"{mark}{len(self.pictures) - 1}".encode()
         else:
             self.pictures.pop()  # an empty string is no picture
+            self._rest += self._prefix
+
+    def _end_of_run(self, data: bytes, at: int) -> tuple[int, bool]:
+        """Where the base64 stops, and whether it ends there: at the first character that is none."""
+        match = RUN.match(data, at)
+        stop = match.end() if match is not None else at
+        return stop, stop < len(data) and OPEN_ESCAPE.match(data, stop) is None
+
+    def _end_of_string(self, data: bytes, at: int) -> tuple[int, bool]:
+        """Where the string stops, and whether it ends there: at its closing quote."""
+        quote = self._closing_quote(data, at)
+        return (quote, True) if quote >= 0 else (len(data), False)
 
     def _closing_quote(self, data: bytes, at: int) -> int:
         """Where the string ends, -1 when not in this piece. A quote after an odd run of backslashes is part of it."""

@@ -23,6 +23,7 @@ class Wanted:
         now: seconds since the epoch; retries scheduled later are left.
         skip: tasks that the caller holds already.
         only: as a JSON array, the prompt keys it is about; None for all.
+        routes: likewise the values of `Claim.send_route` it is about.
     """
 
     job: int
@@ -30,6 +31,7 @@ class Wanted:
     now: float
     skip: frozenset[int]
     only: str | None
+    routes: str | None
 
 
 def claim(connection: Connection, requests: Sequence[Wanted], _now: float) -> list[list[Claim]]:
@@ -38,13 +40,14 @@ def claim(connection: Connection, requests: Sequence[Wanted], _now: float) -> li
 
 
 def next_due(
-    connection: Connection, requests: Sequence[tuple[int, float, str | None]], _now: float
+    connection: Connection, requests: Sequence[tuple[int, float, str | None, str | None]], _now: float
 ) -> list[float | None]:
-    """When the next retry after a moment is due, for (job, moment, prompt keys)."""
+    """When the next retry after a moment is due, for (job, moment, prompt keys, routes)."""
     answers = []
-    for key, after, only in requests:
+    for key, after, only, routes in requests:
         query = sql.NEXT_DUE if only is None else sql.NEXT_DUE_ONLY
-        answers.append(connection.execute(query, {"job": key, "after": after, "only": only}).scalar())
+        values = {"job": key, "after": after, "only": only, "routes": routes}
+        answers.append(connection.execute(query, values).scalar())
     return answers
 
 
@@ -54,9 +57,17 @@ def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> lis
 
 
 def _ready(connection: Connection, request: Wanted) -> list[int]:
-    values = {"job": request.job, "now": request.now, "most": request.count + len(request.skip), "only": request.only}
+    values = {
+        "job": request.job,
+        "now": request.now,
+        "most": request.count + len(request.skip),
+        "only": request.only,
+        "routes": request.routes,
+    }
     found: list[int] = []
-    for query in (sql.DUE, sql.READY) if request.only is None else (sql.DUE_ONLY, sql.READY_ONLY):
+    whole = request.routes is None or '""' in request.routes
+    queries = (sql.DUE, sql.READY if whole else sql.READY_DIVERTED)
+    for query in queries if request.only is None else (sql.DUE_ONLY, sql.READY_ONLY):
         if len(found) < request.count:
             keys = connection.execute(query, values).scalars()
             found.extend(key for key in keys if key not in request.skip)

@@ -10,14 +10,15 @@ from sqlalchemy import ColumnElement, and_, func, select, text, update
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError
+from batchgen.domain.job import Ask
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger import statements as sql
 from batchgen.ledger.rows import dump
 from batchgen.ledger.schema import job, prompt, task, variant
 
-Amounts = dict[tuple[Size, str], int]
-"""Tasks by (size, quality)."""
+Amounts = dict[Ask, int]
+"""Tasks by what decides their price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Decision:
 
 
 def requeue(connection: Connection, choices: Sequence[Choice], now: float) -> list[Amounts]:
-    """Make tasks available again with their counters at zero, at the size first asked; how many by size and quality."""
+    """Make tasks available again with their counters at zero, at the size first asked; how many by what is asked."""
     return [_change(connection, choice, now) for choice in choices]
 
 
@@ -99,20 +100,20 @@ def choose(key: int, event: Event, states: Iterable[TaskState] | None, only: Ite
 
 
 def amounts(connection: Connection, choice: Choice) -> Amounts:
-    """The tasks a choice is about, by size and quality."""
+    """The tasks a choice is about, by what decides their price."""
     parameters = connection.execute(select(job.c.parameters).where(job.c.id == choice.job)).scalar()
     if parameters is None:
         raise LedgerError(f"the ledger has no job {choice.job}")
     default = json.loads(parameters).get("quality") or ""
     query = (
-        select(variant.c.width, variant.c.height, task.c.quality, func.count())
+        select(variant.c.width, variant.c.height, task.c.quality, task.c.images, func.count())
         .join_from(task, variant, task.c.variant_id == variant.c.id)
         .where(_chosen(choice))
-        .group_by(variant.c.width, variant.c.height, task.c.quality)
+        .group_by(variant.c.width, variant.c.height, task.c.quality, task.c.images)
     )
     found: Amounts = {}
-    for width, height, quality, tasks in connection.execute(query, {"only": choice.only}):
-        place = (Size(width, height), quality or default)
+    for width, height, quality, images, tasks in connection.execute(query, {"only": choice.only}):
+        place = Ask(Size(width, height), quality or default, images)
         found[place] = found.get(place, 0) + tasks
     return found
 
@@ -121,7 +122,14 @@ def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
     found = amounts(connection, choice)
     values = {"state": sql.target(choice.event), "scheduled_at": text("NULL"), "updated_at": now}
     if choice.event is Event.REQUEUE:
-        values |= {"attempts": 0, "unknowns": 0, "reason": "", "send_width": None, "send_height": None}
+        values |= {
+            "attempts": 0,
+            "unknowns": 0,
+            "reason": "",
+            "send_width": None,
+            "send_height": None,
+            "send_route": "",
+        }
     if found:
         connection.execute(update(task).where(_chosen(choice)).values(values), {"only": choice.only})
     return found

@@ -5,21 +5,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, select, text
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.job import Difference, Plan
+from batchgen.domain.job import Ask, Difference, InputFile, Plan
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.connect import empty_ledger, reading
-from batchgen.ledger.schema import job, variant
+from batchgen.ledger.schema import input_file, job, variant
 from batchgen.ledger.staging import stage
 
 EXAMPLES = 5
+
+_Asked = tuple[int, str, int]  # variant, own quality, input images
 
 # Every task of the job, with its prompt and variant in the plan; `m.number` is NULL where the plan has it no more.
 _COMPARED = (
@@ -29,9 +32,9 @@ _COMPARED = (
 _CENSUS = text(
     "SELECT CASE WHEN m.number IS NULL THEN 'gone' WHEN t.own <> p.own THEN 'changed' "
     "WHEN t.shared <> p.shared THEN 'shared' ELSE 'same' END AS change, t.state, t.wanted, t.variant_id, p.quality, "
-    f"count(*) AS tasks {_COMPARED} GROUP BY 1, 2, 3, 4, 5"
+    f"p.images, count(*) AS tasks {_COMPARED} GROUP BY 1, 2, 3, 4, 5, 6"
 )
-_PLANNED = text("SELECT variant_set, quality, count(*) FROM plan GROUP BY 1, 2")
+_PLANNED = text("SELECT variant_set, quality, images, count(*) FROM plan GROUP BY 1, 2, 3")
 _GONE = text(
     "SELECT count(*) FROM prompt WHERE job_id = :job AND wanted = 1 AND id NOT IN (SELECT prompt_id FROM plan)"
 )
@@ -55,8 +58,8 @@ _EXAMPLES = {
     }.items()
 }
 _AS_RECORDED = text(
-    "SELECT state, variant_id, quality, count(*) AS tasks FROM task INDEXED BY ix_task_counts "
-    "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality"
+    "SELECT state, variant_id, quality, images, count(*) AS tasks FROM task INDEXED BY ix_task_counts "
+    "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality, images"
 )
 
 
@@ -73,7 +76,7 @@ def compare(path: Path, plan: Plan, *, rebuy: bool = False) -> Difference:
     """
     with reading(path) if path.exists() else empty_ledger() as connection:
         found = known(connection, plan.job.name)
-        if found is not None and is_recorded(found, plan, rebuy=rebuy):
+        if found is not None and is_recorded(connection, found, plan, rebuy=rebuy):
             return as_recorded(connection, found, plan)
         key = 0 if found is None else found.id
         stage(connection, key, plan)
@@ -85,9 +88,18 @@ def known(connection: Connection, name: str) -> Row[Any] | None:
     return connection.execute(select(job).where(job.c.name == name)).one_or_none()
 
 
-def is_recorded(found: Row[Any], plan: Plan, *, rebuy: bool) -> bool:
-    """Whether a plan was recorded from the very same source, and nothing waits to be bought again."""
-    return bool(found.source_hash == plan.job.source_hash and not (rebuy and found.rebuy))
+def is_recorded(connection: Connection, found: Row[Any], plan: Plan, *, rebuy: bool) -> bool:
+    """Whether a plan was recorded from the very same source and files, and nothing waits to be bought again."""
+    if found.source_hash != plan.job.source_hash or (rebuy and found.rebuy):
+        return False
+    return plan.unchanged(input_files(connection, found.id))
+
+
+def input_files(connection: Connection, key: int) -> Iterator[InputFile]:
+    """The local references and masks of a job as they were last looked at."""
+    columns = (getattr(input_file.c, each.name) for each in fields(InputFile))
+    query = select(*columns).where(input_file.c.job_id == key).order_by(input_file.c.id)
+    return (InputFile(*row) for row in connection.execute(query))
 
 
 def as_recorded(connection: Connection, found: Row[Any], plan: Plan) -> Difference:
@@ -99,8 +111,8 @@ def as_recorded(connection: Connection, found: Row[Any], plan: Plan) -> Differen
         )
     }
     tally = _Tally(plan, sizes)
-    for state, variant_id, quality, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
-        tally.keep(TaskState(state), variant_id, quality, tasks)
+    for state, variant_id, *ask, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
+        tally.keep(TaskState(state), (variant_id, *ask), tasks)
     return tally.total(unchanged=found.tasks - found.rebuy, rebuy=found.rebuy, prompts_before=found.prompts)
 
 
@@ -118,20 +130,21 @@ def difference(connection: Connection, key: int, plan: Plan, *, rebuy: bool, bef
     tally = _Tally(plan, {identity: plan.variants[number].size for (_, number), identity in members.items()})
     missing = _planned(connection, members)
     counts: Counter[str] = Counter()
-    for change, state, wanted, variant_id, quality, tasks in connection.execute(_CENSUS, {"job": key}):
+    for change, state, wanted, *asked, tasks in connection.execute(_CENSUS, {"job": key}):
         if change == "gone":
             counts["removed"] += tasks * wanted
             continue
-        missing[variant_id, quality] -= tasks
+        ask: _Asked = (asked[0], asked[1], asked[2])
+        missing[ask] -= tasks
         again = change == "shared" and state == TaskState.COMPLETED
         counts["rebuy" if again else "changed" if change == "changed" else "unchanged"] += tasks
         if change == "changed" or (again and rebuy):
-            tally.buy(variant_id, quality, tasks)
+            tally.buy(ask, tasks)
         else:
-            tally.keep(TaskState(state), variant_id, quality, tasks)
-    for (variant_id, quality), tasks in missing.items():
+            tally.keep(TaskState(state), ask, tasks)
+    for ask, tasks in missing.items():
         counts["new"] += tasks
-        tally.buy(variant_id, quality, tasks)
+        tally.buy(ask, tasks)
     return tally.total(
         **counts,
         examples=_examples(connection, key, counts),
@@ -146,17 +159,18 @@ class _Tally:
     def __init__(self, plan: Plan, sizes: dict[int, Size]) -> None:
         self._sizes = sizes
         self._quality = plan.job.parameters.quality or ""
-        self._buy: Counter[tuple[Size, str]] = Counter()
+        self._buy: Counter[Ask] = Counter()
         self._delivered = 0
         self._waiting = 0
 
-    def buy(self, variant_id: int, quality: str, tasks: int) -> None:
+    def buy(self, asked: _Asked, tasks: int) -> None:
+        variant_id, quality, images = asked
         if tasks:
-            self._buy[self._sizes[variant_id], quality or self._quality] += tasks
+            self._buy[Ask(self._sizes[variant_id], quality or self._quality, images)] += tasks
 
-    def keep(self, state: TaskState, variant_id: int, quality: str, tasks: int) -> None:
+    def keep(self, state: TaskState, asked: _Asked, tasks: int) -> None:
         if state in WAITING:
-            self.buy(variant_id, quality, tasks)
+            self.buy(asked, tasks)
         elif state is TaskState.COMPLETED:
             self._delivered += tasks
         elif state in (TaskState.FAILED, TaskState.PARKED):
@@ -170,15 +184,15 @@ def _members(connection: Connection) -> Sequence[Sequence[int]]:
     return connection.exec_driver_sql("SELECT variant_set, number, variant_id FROM member ORDER BY 1, 2").all()
 
 
-def _planned(connection: Connection, members: dict[tuple[int, int], int]) -> Counter[tuple[int, str]]:
-    """Tasks of the plan by variant and own quality, without looking at each."""
+def _planned(connection: Connection, members: dict[tuple[int, int], int]) -> Counter[_Asked]:
+    """Tasks of the plan by variant, own quality and input images, without looking at each."""
     sets: dict[int, list[int]] = {}
     for (place, _), identity in members.items():
         sets.setdefault(place, []).append(identity)
-    planned: Counter[tuple[int, str]] = Counter()
-    for place, quality, prompts in connection.execute(_PLANNED):
+    planned: Counter[_Asked] = Counter()
+    for place, quality, images, prompts in connection.execute(_PLANNED):
         for identity in sets.get(place, ()):
-            planned[identity, quality] += prompts
+            planned[identity, quality, images] += prompts
     return planned
 
 

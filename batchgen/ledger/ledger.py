@@ -14,7 +14,8 @@ from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Difference, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
-from batchgen.ledger import claims, decisions, recording, verbs
+from batchgen.ledger import batches, claims, decisions, recording, verbs
+from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch
 from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database, Verb
 from batchgen.ledger.decisions import Amounts, Choice, Decision, choose
@@ -30,8 +31,11 @@ _BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, verbs.book_an
 _SETTLE: Verb[Settlement, None] = Verb(2, verbs.settle)
 _RESERVE: Verb[Reservation, int | None] = Verb(3, verbs.reserve)
 _CLAIM: Verb[claims.Wanted, list[Claim]] = Verb(4, claims.claim)
-_NEXT_DUE: Verb[tuple[int, float, str | None], float | None] = Verb(5, claims.next_due)
+_NEXT_DUE: Verb[tuple[int, float, str | None, str | None], float | None] = Verb(5, claims.next_due)
 _INTERRUPTED: Verb[int, list[Interrupted]] = Verb(6, claims.interrupted)
+_OPEN_BATCH: Verb[NewBatch, OpenedBatch] = Verb(10, batches.open_batch)
+_MOVE_BATCH: Verb[BatchRow, None] = Verb(13, batches.move_batch)
+_OPEN_BATCHES: Verb[int, list[BatchRow]] = Verb(14, batches.open_batches)
 _SETTLE_UNKNOWN: Verb[Decision, None] = Verb(7, decisions.settle_unknown)
 _REQUEUE: Verb[Choice, Amounts] = Verb(8, decisions.requeue)
 _CANCEL: Verb[Choice, int] = Verb(9, decisions.cancel)
@@ -52,6 +56,10 @@ _ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
 _DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
 _NUMBER: Verb[str, int | None] = Verb(11, _number)
 _NAME: Verb[None, str] = Verb(12, _name)
+
+
+def _listed(values: frozenset[str] | None) -> str | None:
+    return None if values is None else dump(sorted(values))
 
 
 class Ledger:
@@ -137,7 +145,13 @@ class Ledger:
     # --- during a run -------------------------------------------------------------------------------------------------
 
     async def claim(
-        self, job: int, count: int, now: float, skip: Collection[int] = (), only: frozenset[str] | None = None
+        self,
+        job: int,
+        count: int,
+        now: float,
+        skip: Collection[int] = (),
+        only: frozenset[str] | None = None,
+        routes: frozenset[str] | None = None,
     ) -> list[Claim]:
         """Tasks that may run: retries that are due first, then available ones. Nothing is written.
 
@@ -147,13 +161,20 @@ class Ledger:
             now: seconds since the epoch.
             skip: tasks the caller has in hand already.
             only: prompt keys; None for all.
+            routes: values of `Claim.send_route`; None for all.
         """
-        wanted = claims.Wanted(job, count, now, frozenset(skip), None if only is None else dump(sorted(only)))
+        wanted = claims.Wanted(job, count, now, frozenset(skip), _listed(only), _listed(routes))
         return await self._database.do(_CLAIM, wanted)
 
-    async def next_due(self, job: int, after: float = 0.0, only: frozenset[str] | None = None) -> float | None:
+    async def next_due(
+        self,
+        job: int,
+        after: float = 0.0,
+        only: frozenset[str] | None = None,
+        routes: frozenset[str] | None = None,
+    ) -> float | None:
         """When the first retry scheduled later than `after` is due; None when there is none."""
-        return await self._database.do(_NEXT_DUE, (job, after, None if only is None else dump(sorted(only))))
+        return await self._database.do(_NEXT_DUE, (job, after, _listed(only), _listed(routes)))
 
     async def reserve(self, reservation: Reservation) -> int | None:
         """Write an attempt down, set its money aside, take the task. The attempt's number; None: not in the budget.
@@ -183,12 +204,28 @@ class Ledger:
         """
         await self._database.do(_BOOK_AND_SETTLE, (booking, settlement))
 
+    async def open_batch(self, wanted: NewBatch) -> OpenedBatch:
+        """Write a bundle of calls down and set their money aside, before it is handed in.
+
+        Raises:
+            StaleClaim: one of its tasks does not wait to run any more.
+        """
+        return await self._database.do(_OPEN_BATCH, wanted)
+
+    async def move_batch(self, row: BatchRow) -> None:
+        """Write down what is known of a bundle now."""
+        await self._database.do(_MOVE_BATCH, row)
+
+    async def open_batches(self, job: int) -> list[BatchRow]:
+        """The bundles of a job whose answers are not all in the books, oldest first."""
+        return await self._database.do(_OPEN_BATCHES, job)
+
     # --- a person decides ---------------------------------------------------------------------------------------------
 
     def requeue(
         self, job: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
-        """Make failed, parked or cancelled tasks available again; how many by (size, quality). Blocks."""
+        """Make failed, parked or cancelled tasks available again; how many by what is asked. Blocks."""
         return self._database.call(_REQUEUE, choose(job, Event.REQUEUE, states, only))
 
     def cancel(self, job: int, only: Iterable[str] | None = None) -> int:

@@ -30,6 +30,7 @@ TASKS = (
     select(
         *(task.c.id, task.c.job_id, job.c.name, job.c.parameters, prompt.c.key, prompt.c.text, prompt.c.path),
         *(variant.c.width, variant.c.height, variant.c.sample, task.c.send_width, task.c.send_height, task.c.quality),
+        *(task.c.images, prompt.c.inputs),
         *(task.c.state, task.c.wanted, task.c.revision, task.c.attempts, task.c.unknowns, task.c.calls),
         *(task.c.scheduled_at, task.c.reason, task.c.updated_at, _billed, _unknown, *IMAGE_COLUMNS),
     )
@@ -45,6 +46,10 @@ _ATTEMPTS = (
     .join(prompt, task.c.prompt_id == prompt.c.id)
     .join(variant, task.c.variant_id == variant.c.id)
     .order_by(attempt.c.id)
+)
+CALLS = _ATTEMPTS.where(attempt.c.reserved_at.between(bindparam("first"), bindparam("last")))
+SPAN = select(func.min(attempt.c.reserved_at), func.max(attempt.c.reserved_at)).where(
+    attempt.c.job_id == bindparam("job")
 )
 PROBLEMS = _ATTEMPTS.where(
     text(f"attempt.id IN (SELECT id FROM attempt INDEXED BY ix_attempt_problem WHERE {PROBLEM})")

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from batchgen.domain.errors import NotInLedger
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import InputFile, Limits, Parameters
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size
@@ -20,6 +20,7 @@ from batchgen.ledger import queries
 from batchgen.ledger import statements as sql
 from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, choose
+from batchgen.ledger.diff import input_files
 from batchgen.ledger.records import AttemptRow, Count, ImageRow, JobRow, Problem, Spending, TaskRow
 from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
 from batchgen.ledger.schema import attempt, image, job, prompt, task, variant
@@ -77,6 +78,10 @@ class Reader:
             place = (sizes[variant_id], quality or default, TaskState(state))
             found[place] = found.get(place, 0) + tasks
         return [Count(*place, tasks) for place, tasks in sorted(found.items())]
+
+    def input_files(self, key: int) -> list[InputFile]:
+        """The local references and masks of a job as they were last looked at."""
+        return list(input_files(self._connection, key))
 
     def spending(self, key: int) -> list[Spending]:
         """Calls and money by route, size sent and outcome. Looks at every attempt of the job."""
@@ -146,14 +151,27 @@ class Reader:
         """Calls of which nobody knows yet what they cost; as a stream."""
         return self._problems(queries.UNKNOWNS, key)
 
+    def span(self, key: int) -> tuple[float, float] | None:
+        """When the first and the last call of a job were reserved, seconds since the epoch; None before any."""
+        first, last = self._connection.execute(queries.SPAN, {"job": key}).one()
+        return None if first is None else (first, last)
+
+    def calls(self, first: float, last: float) -> Iterator[Problem]:
+        """Every call of all jobs that was reserved in this time, whatever came of it; as a stream."""
+        return self._owned(self._stream(queries.CALLS, {"first": first, "last": last}))
+
     def waiting(
         self, key: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
-        """What `Ledger.requeue` would make available, by (size, quality)."""
+        """What `Ledger.requeue` would make available, by what is asked."""
         return amounts(self._connection, choose(key, Event.REQUEUE, states, only))
 
     def _problems(self, query: Select[Any], key: int | None) -> Iterator[Problem]:
-        for row in self._stream(query if key is None else query.where(attempt.c.job_id == key)):
+        return self._owned(self._stream(query if key is None else query.where(attempt.c.job_id == key)))
+
+    @staticmethod
+    def _owned(rows: Iterable[Any]) -> Iterator[Problem]:
+        for row in rows:
             prompt_key, width, height, sample, state, *facts = row
             yield Problem(prompt_key, Size(width, height), sample, TaskState(state), load_attempt(facts))
 

@@ -9,29 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import delete, insert, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.errors import LedgerError
-from batchgen.domain.job import Difference, JobSpec, Plan
+from batchgen.domain.errors import BatchUnderWay, LedgerError
+from batchgen.domain.job import Difference, FourK, JobSpec, Plan
 from batchgen.domain.lifecycle import TRANSITIONS, Event
 from batchgen.ledger import statements as sql
+from batchgen.ledger.batches import open_batches
 from batchgen.ledger.diff import as_recorded, difference, is_recorded, known
 from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import job, variant
-from batchgen.ledger.staging import first_free, stage, unstage
+from batchgen.ledger.schema import input_file, job, variant
+from batchgen.ledger.staging import PIECE, first_free, stage, unstage
 
 _NEW_PROMPTS = text(
-    "INSERT INTO prompt (id, job_id, position, key, text, path, overrides, wanted) "
-    "SELECT :first + position, :job, position, key, text, path, overrides, 1 FROM staged "
+    "INSERT INTO prompt (id, job_id, position, key, text, path, overrides, inputs, wanted) "
+    "SELECT :first + position, :job, position, key, text, path, overrides, inputs, 1 FROM staged "
     "WHERE prompt_id IS NULL ORDER BY position"
 )
 _KNOWN_PROMPTS = text(
-    "UPDATE prompt SET position = s.position, text = s.text, path = s.path, overrides = s.overrides, wanted = 1 "
-    "FROM staged s WHERE prompt.id = s.prompt_id AND (prompt.position, prompt.text, prompt.path, prompt.overrides, "
-    "prompt.wanted) IS NOT (s.position, s.text, s.path, s.overrides, 1)"
+    "UPDATE prompt SET position = s.position, text = s.text, path = s.path, overrides = s.overrides, "
+    "inputs = s.inputs, wanted = 1 FROM staged s WHERE prompt.id = s.prompt_id AND (prompt.position, prompt.text, "
+    "prompt.path, prompt.overrides, prompt.inputs, prompt.wanted) "
+    "IS NOT (s.position, s.text, s.path, s.overrides, s.inputs, 1)"
 )
 _GONE_PROMPTS = text(
     "UPDATE prompt SET wanted = 0 WHERE job_id = :job AND wanted = 1 AND id NOT IN (SELECT prompt_id FROM plan)"
@@ -44,7 +47,8 @@ _IN_PLAN = (
 _may_revise = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[Event.REVISE][0]))
 _REVISE = (
     f"UPDATE task SET state = '{TRANSITIONS[Event.REVISE][1]}', wanted = 1, revision = revision + 1, own = p.own, "
-    "shared = p.shared, quality = p.quality, send_width = NULL, send_height = NULL, attempts = 0, unknowns = 0, "
+    "shared = p.shared, quality = p.quality, images = p.images, send_width = NULL, send_height = NULL, "
+    "send_route = '', attempts = 0, unknowns = 0, "
     f"calls = 0, scheduled_at = NULL, reason = '', updated_at = :now {_IN_PLAN} AND task.state IN ({_may_revise})"
 )
 _REMOVED = text(
@@ -59,8 +63,8 @@ _SHARED = text(
     f"UPDATE task SET shared = p.shared {_IN_PLAN} AND task.shared <> p.shared AND task.state <> 'completed'"
 )
 _NEW_TASKS = (
-    "INSERT INTO task (job_id, prompt_id, variant_id, state, wanted, revision, own, shared, quality, updated_at) "
-    "SELECT :job, p.prompt_id, m.variant_id, 'available', 1, 1, p.own, p.shared, p.quality, :now "
+    "INSERT INTO task (job_id, prompt_id, variant_id, state, wanted, revision, own, shared, quality, images, "
+    "updated_at) SELECT :job, p.prompt_id, m.variant_id, 'available', 1, 1, p.own, p.shared, p.quality, p.images, :now "
     "FROM plan p CROSS JOIN member m ON m.variant_set = p.variant_set {} ORDER BY p.prompt_id, m.number"
 )
 _ALL_TASKS = text(_NEW_TASKS.format(""))
@@ -110,6 +114,7 @@ def accept(connection: Connection, proposals: Sequence[Proposal], now: float) ->
             changes = proposal.difference
             _write_prompts(connection, key, proposal.plan)
             _write_tasks(connection, {"job": key, "now": now}, proposal)
+            _write_files(connection, key, proposal.plan)
             tasks = changes.new + changes.changed + changes.unchanged + changes.rebuy
             left = 0 if proposal.rebuy else changes.rebuy
             connection.execute(_COUNTERS, {"job": key, "tasks": tasks, "rebuy": left})
@@ -125,9 +130,14 @@ def discard(connection: Connection, proposals: Sequence[Proposal], _now: float) 
 def _propose(connection: Connection, plan: Plan, rebuy: bool) -> Proposal:
     found = known(connection, plan.job.name)
     key = None if found is None else int(found.id)
-    if found is not None and is_recorded(found, plan, rebuy=rebuy):
+    if found is not None and is_recorded(connection, found, plan, rebuy=rebuy):
         return Proposal(plan, rebuy, key, staged=False, difference=as_recorded(connection, found, plan))
     if running := len(connection.execute(sql.IN_FLIGHT, {"job": key}).all()):
+        if open_batches(connection, [key or 0], 0.0)[0]:
+            raise BatchUnderWay(
+                f"{running} images of {plan.job.name} are in a batch that is under way; run the manifest as it was to "
+                "collect them, then change it"
+            )
         raise LedgerError(f"{running} tasks of {plan.job.name} are still under way; recover them before recording")
     stage(connection, key or 0, plan)
     before = 0 if found is None else found.prompts
@@ -145,7 +155,7 @@ def _write_job(connection: Connection, spec: JobSpec, now: float) -> int:
         "output": str(spec.output),
         "source_hash": spec.source_hash,
         "limits": dump(asdict(spec.limits)),
-        "downgrade": int(spec.downgrade),
+        "downgrade": int(spec.four_k is FourK.DOWNGRADE),
         "updated_at": now,
     }
     zeros = dict.fromkeys(("billed", "unknown", "reserved", "prompts", "tasks", "rebuy"), 0)
@@ -178,6 +188,14 @@ def _write_prompts(connection: Connection, key: int, plan: Plan) -> None:
     connection.execute(_KNOWN_PROMPTS)
     connection.execute(_GONE_PROMPTS, {"job": key})
     connection.execute(_NEW_PROMPTS, {"job": key, "first": first_free(connection, "prompt")})
+
+
+def _write_files(connection: Connection, key: int, plan: Plan) -> None:
+    """The input images of the plan as they were looked at, in place of those of an earlier one."""
+    connection.execute(delete(input_file).where(input_file.c.job_id == key))
+    files = plan.files()
+    while piece := [{"job_id": key} | asdict(file) for file in islice(files, PIECE)]:
+        connection.execute(insert(input_file), piece)
 
 
 def _write_tasks(connection: Connection, bound: dict[str, float], proposal: Proposal) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import Ask, Inputs, Limits, Parameters
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Claim, Kind
 from batchgen.domain.size import Size
@@ -58,7 +58,7 @@ class ImageRow:
     """An image as it was delivered; fields as in `batchgen.domain.wire.Image`.
 
     Attributes:
-        flags: `size_mismatch`, `downgraded`.
+        flags: `size_mismatch`, `downgraded`, `rerouted`.
     """
 
     id: int
@@ -84,6 +84,7 @@ class TaskRow:
         wanted: whether the manifest, as last recorded, still has it.
         send_size: what the next attempt asks for; differs from `size` after a downgrade.
         quality: what is asked, "" when the gateway chooses.
+        images: input images that go with a call; `inputs` names them.
         path: output path below the output folder, without ending or revision.
         image: of this revision or, while that is not delivered, of an earlier one.
         billed: micro-dollars known to be spent on it, over all revisions.
@@ -99,6 +100,8 @@ class TaskRow:
     send_size: Size
     sample: int
     quality: str
+    images: int
+    inputs: Inputs
     path: str
     state: TaskState
     wanted: bool
@@ -113,6 +116,11 @@ class TaskRow:
     unknown: int
     image: ImageRow | None
 
+    @property
+    def ask(self) -> Ask:
+        """What decides its price, beside its text."""
+        return Ask(self.size, self.quality, self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
@@ -123,6 +131,7 @@ class AttemptRow:
         outcome: None while the call is under way.
         billed: micro-dollars; for an unknown charge the best guess.
         settled_note: who settled an unknown charge, and why.
+        batch: the bundle it was handed in with, None for a call of its own.
     """
 
     id: int
@@ -163,6 +172,7 @@ class AttemptRow:
     total: float
     finished_at: float
     settled_note: str
+    batch: int | None
 
     @property
     def at_most(self) -> int:
@@ -214,7 +224,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A call that did not bring what was asked, and whose it was."""
+    """A call and whose it was; most of all one that did not bring what was asked."""
 
     key: str
     size: Size

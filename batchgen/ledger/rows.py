@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import lru_cache
 from typing import Any
 
-from batchgen.domain.job import Parameters, output_path
+from batchgen.domain.job import NO_INPUTS, InputImage, Inputs, Parameters, output_path
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Claim, Kind
 from batchgen.domain.size import Size
@@ -52,6 +52,22 @@ def own_quality(overrides: str) -> str:
     return (json.loads(overrides).get("quality") or "") if overrides else ""
 
 
+def dump_inputs(inputs: Inputs) -> str:
+    """Input images as JSON, lists of fields; "" for none."""
+    if not inputs.count:
+        return ""
+    mask = None if inputs.mask is None else astuple(inputs.mask)
+    return dump([[astuple(image) for image in inputs.references], mask])
+
+
+def load_inputs(text: str) -> Inputs:
+    """The inverse of `dump_inputs`."""
+    if not text:
+        return NO_INPUTS
+    references, mask = json.loads(text)
+    return Inputs(tuple(InputImage(*image) for image in references), None if mask is None else InputImage(*mask))
+
+
 def load_size(width: int | None, height: int | None, default: Size) -> Size:
     """A size that may be NULL."""
     return default if width is None or height is None else Size(width, height)
@@ -76,6 +92,8 @@ def load_claims(job: int, parameters: str, rows: Iterable[Sequence[Any]]) -> lis
         unknowns,
         calls,
         queued_at,
+        inputs,
+        send_route,
     ) in rows:
         size = Size(width, height)
         claims.append(
@@ -94,6 +112,8 @@ def load_claims(job: int, parameters: str, rows: Iterable[Sequence[Any]]) -> lis
                 unknowns,
                 calls,
                 queued_at,
+                load_inputs(inputs),
+                send_route,
             )
         )
     return claims
@@ -101,7 +121,7 @@ def load_claims(job: int, parameters: str, rows: Iterable[Sequence[Any]]) -> lis
 
 ATTEMPT_COLUMNS = list(attempt.c)
 IMAGE_COLUMNS = list(image.c)
-_NAMES = {"task_id": "task", "job_id": "job", "attempt_id": "attempt", "group_name": "group"}
+_NAMES = {"task_id": "task", "job_id": "job", "attempt_id": "attempt", "group_name": "group", "batch_id": "batch"}
 _ATTEMPT_FIELDS = [_NAMES.get(col.name, col.name) for col in ATTEMPT_COLUMNS]
 _IMAGE_FIELDS = [_NAMES.get(col.name, col.name) for col in IMAGE_COLUMNS]
 
@@ -127,7 +147,7 @@ def load_image(row: Iterable[Any]) -> ImageRow:
 def load_task(row: Iterable[Any]) -> TaskRow:
     """The columns of `queries.TASKS` as a value."""
     key, job, job_name, parameters, prompt_key, text, path, width, height, sample, *rest = row
-    send_width, send_height, quality, state, wanted, *facts = rest
+    send_width, send_height, quality, images, inputs, state, wanted, *facts = rest
     size = Size(width, height)
     (revision, attempts, unknowns, calls, scheduled_at, reason, updated_at, billed, unknown), picture = (
         facts[:9],
@@ -143,6 +163,8 @@ def load_task(row: Iterable[Any]) -> TaskRow:
         send_size=load_size(send_width, send_height, size),
         sample=sample,
         quality=quality or merged(parameters, "").quality or "",
+        images=images,
+        inputs=load_inputs(inputs),
         path=output_path(path, size, sample),
         state=TaskState(state),
         wanted=bool(wanted),

@@ -22,10 +22,10 @@ from sqlalchemy import (
     text,
 )
 
-from batchgen.domain.lifecycle import Charge, TaskState
+from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import Kind
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -114,6 +114,7 @@ prompt = Table(
     _text("path"),
     _text("overrides"),
     *_flag("wanted"),
+    _text("inputs", ""),
     UniqueConstraint("job_id", "key"),
 )
 
@@ -129,7 +130,23 @@ variant = Table(
     UniqueConstraint("job_id", "width", "height", "sample"),
 )
 
-# `own` and `shared` are the hashes at this revision; `quality` is what the prompt sets itself ("" leaves the job's).
+# Local references and masks as they were last looked at, so that the next start need not read them again.
+input_file = Table(
+    "input_file",
+    metadata,
+    _key(),
+    _refers("job"),
+    _text("place"),
+    *_number("bytes"),
+    *_number("changed"),
+    _text("sha256"),
+    *_number("width"),
+    *_number("height"),
+    UniqueConstraint("job_id", "place"),
+)
+
+# `own` and `shared` are the hashes at this revision; `quality` is what the prompt sets itself ("" leaves the job's),
+# `images` how many input images go with a call; `send_route` is where a failover sent the task ("" leaves the job's).
 # `attempt_id` is the fence: only who holds it settles the task. It has no foreign key, because the two tables refer to
 # each other; `verify` checks it.
 task = Table(
@@ -154,6 +171,8 @@ task = Table(
     Column("attempt_id", Integer),
     _text("reason", ""),
     _stamp("updated_at"),
+    Column("images", Integer, nullable=False, server_default=text("0")),
+    _text("send_route", ""),
     UniqueConstraint("job_id", "prompt_id", "variant_id"),
     CheckConstraint(one_of("state", TaskState), name="state"),
     CheckConstraint("(state = 'running') = (attempt_id IS NOT NULL)", name="fence"),
@@ -169,11 +188,14 @@ RUNNING = "state = 'running'"
 UNKNOWN = "charge = 'unknown'"
 PROBLEM = "outcome <> 'delivered'"
 FLAGGED = "flags <> ''"
+DIVERTED = "send_route <> ''"
+OPEN_BATCH = "state <> 'closed'"
 
 Index("ix_task_claimable", task.c.job_id, sqlite_where=text(CLAIMABLE))
 Index("ix_task_retryable", task.c.job_id, task.c.scheduled_at, sqlite_where=text(RETRYABLE))
 Index("ix_task_running", task.c.job_id, sqlite_where=text(RUNNING))
-Index("ix_task_counts", task.c.job_id, task.c.wanted, task.c.state, task.c.variant_id, task.c.quality)
+Index("ix_task_diverted", task.c.job_id, sqlite_where=text(DIVERTED))
+Index("ix_task_counts", task.c.job_id, task.c.wanted, task.c.state, task.c.variant_id, task.c.quality, task.c.images)
 
 attempt = Table(
     "attempt",
@@ -216,12 +238,14 @@ attempt = Table(
     Column("total", Float, nullable=False, server_default=text("0")),
     Column("finished_at", Float, nullable=False, server_default=text("0")),
     _text("settled_note", ""),
+    Column("batch_id", Integer),
     UniqueConstraint("task_id", "revision", "number"),
     CheckConstraint(one_of("charge", Charge), name="charge"),
     CheckConstraint(f"outcome IS NULL OR {one_of('outcome', Kind)}", name="outcome"),
     CheckConstraint("(charge = 'reserved') = (outcome IS NULL)", name="booked"),
     CheckConstraint("billed >= 0 AND (billed = 0 OR charge IN ('billed', 'unknown'))", name="billed"),
 )
+Index("ix_attempt_batch", attempt.c.batch_id, sqlite_where=text("batch_id IS NOT NULL"))
 Index("ix_attempt_unknown", attempt.c.job_id, sqlite_where=text(UNKNOWN))
 Index("ix_attempt_problem", attempt.c.job_id, sqlite_where=text(PROBLEM))
 
@@ -245,3 +269,26 @@ image = Table(
     UniqueConstraint("task_id", "revision"),
 )
 Index("ix_image_flagged", image.c.job_id, sqlite_where=text(FLAGGED))
+
+# A bundle of calls handed to a Batch API. `token` is in its metadata there, so that a start which does not know whether
+# it was handed in can ask. An attempt names its bundle by `batch_id`; the two tables would refer to each other else.
+batch = Table(
+    "batch",
+    metadata,
+    _key(),
+    _refers("job"),
+    _text("token"),
+    _text("state"),
+    _text("route"),
+    _text("remote", ""),
+    _text("status", ""),
+    _text("output_file", ""),
+    _text("error_file", ""),
+    *_number("calls", least=1),
+    _text("detail", ""),
+    _stamp("created_at"),
+    _stamp("updated_at"),
+    UniqueConstraint("token"),
+    CheckConstraint(one_of("state", BatchState), name="state"),
+)
+Index("ix_batch_open", batch.c.job_id, sqlite_where=text(OPEN_BATCH))

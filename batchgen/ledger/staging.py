@@ -16,24 +16,24 @@ from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.job import Plan, Prompt
-from batchgen.ledger.rows import own_quality
+from batchgen.ledger.rows import dump_inputs, own_quality
 from batchgen.ledger.schema import variant
 
 PIECE = 10_000  # prompts per statement: larger is no faster
 
 _TABLES = {
     "staged": "position INTEGER PRIMARY KEY, key TEXT, text TEXT, path TEXT, overrides TEXT, quality TEXT, "
-    "own INTEGER, shared INTEGER, variant_set INTEGER, prompt_id INTEGER",
+    "own INTEGER, shared INTEGER, variant_set INTEGER, inputs TEXT, images INTEGER, prompt_id INTEGER",
     "member": "variant_set INTEGER, number INTEGER, variant_id INTEGER, PRIMARY KEY (variant_set, number), "
     "UNIQUE (variant_set, variant_id)",
     "plan": "prompt_id INTEGER PRIMARY KEY, position INTEGER, own INTEGER, shared INTEGER, quality TEXT, "
-    "variant_set INTEGER",
+    "images INTEGER, variant_set INTEGER",
 }
-_STAGE = "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+_STAGE = "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
 _KNOWN = text("UPDATE staged SET prompt_id = (SELECT p.id FROM prompt p WHERE p.job_id = :job AND p.key = staged.key)")
 _NUMBER = text(
-    "INSERT INTO plan SELECT coalesce(prompt_id, :first + position), position, own, shared, quality, variant_set "
-    "FROM staged ORDER BY position"
+    "INSERT INTO plan SELECT coalesce(prompt_id, :first + position), position, own, shared, quality, images, "
+    "variant_set FROM staged ORDER BY position"
 )
 
 
@@ -83,6 +83,8 @@ def _row(prompt: Prompt) -> tuple[Any, ...]:
         prompt.own,
         prompt.shared,
         prompt.variant_set,
+        dump_inputs(prompt.inputs),
+        prompt.inputs.count,
     )
 
 

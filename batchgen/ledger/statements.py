@@ -28,7 +28,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ClauseElement
 
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
-from batchgen.ledger.schema import CLAIMABLE, RETRYABLE, RUNNING, attempt, image, job, prompt, task, variant
+from batchgen.ledger.schema import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, job, prompt, task, variant
 
 
 class Prepared:
@@ -171,11 +171,14 @@ SETTLE = Prepared(
     .values(
         state=bindparam("state"),
         reason=bindparam("reason"),
-        attempts=task.c.attempts + bindparam("counted"),
+        attempts=case(
+            (bindparam("route").is_(None), task.c.attempts + bindparam("counted")), else_=literal_column("0")
+        ),
         unknowns=task.c.unknowns + bindparam("lost"),
         scheduled_at=bindparam("due"),
         send_width=func.coalesce(bindparam("width"), task.c.send_width),
         send_height=func.coalesce(bindparam("height"), task.c.send_height),
+        send_route=func.coalesce(bindparam("route"), task.c.send_route),
         attempt_id=text("NULL"),
         updated_at=bindparam("now"),
     )
@@ -202,21 +205,29 @@ DELIVER = Prepared(
 # --- claim: which tasks may run, oldest first, and all that is needed to buy them -------------------------------------
 
 # Written out, because the index must be chosen: SQLite would take the one with more columns, and sort a million rows.
-_DUE = f"{RETRYABLE} AND job_id = :job AND scheduled_at <= :now ORDER BY scheduled_at, id LIMIT :most"
+_OVER = "(:routes IS NULL OR send_route IN (SELECT value FROM json_each(:routes)))"
+_DUE = f"{RETRYABLE} AND job_id = :job AND scheduled_at <= :now AND {_OVER} ORDER BY scheduled_at, id LIMIT :most"
 READY = text(
-    f"SELECT id FROM task INDEXED BY ix_task_claimable WHERE {CLAIMABLE} AND job_id = :job ORDER BY id LIMIT :most"
+    f"SELECT id FROM task INDEXED BY ix_task_claimable WHERE {CLAIMABLE} AND job_id = :job AND {_OVER} "
+    "ORDER BY id LIMIT :most"
+)
+# For a route that has only what was sent to it: few, and not to be searched for among a million others.
+READY_DIVERTED = text(
+    f"SELECT id FROM task INDEXED BY ix_task_diverted WHERE {DIVERTED} AND {CLAIMABLE} AND job_id = :job AND {_OVER} "
+    "ORDER BY id LIMIT :most"
 )
 DUE = text(f"SELECT id FROM task INDEXED BY ix_task_retryable WHERE {_DUE}")
 NEXT_DUE = text(
     "SELECT min(scheduled_at) FROM task INDEXED BY ix_task_retryable "
-    f"WHERE {RETRYABLE} AND job_id = :job AND scheduled_at > :after"
+    f"WHERE {RETRYABLE} AND job_id = :job AND scheduled_at > :after AND {_OVER}"
 )
 IN_FLIGHT = text(f"SELECT id FROM task INDEXED BY ix_task_running WHERE {RUNNING} AND job_id = :job ORDER BY id")
 
 # The same for some prompts: by their keys, then by the task's identity; a plus keeps a term away from the indexes.
 _CHOSEN = (
     "FROM prompt p CROSS JOIN task t ON t.job_id = :job AND t.prompt_id = p.id "
-    "WHERE p.job_id = :job AND p.key IN (SELECT value FROM json_each(:only)) AND +t.wanted = 1 AND +t.state ="
+    "WHERE p.job_id = :job AND p.key IN (SELECT value FROM json_each(:only)) AND +t.wanted = 1 "
+    f"AND {_OVER} AND +t.state ="
 )
 READY_ONLY = text(f"SELECT t.id {_CHOSEN} 'available' ORDER BY t.id LIMIT :most")
 DUE_ONLY = text(
@@ -240,6 +251,8 @@ CLAIMS = (
         task.c.unknowns,
         task.c.calls,
         func.coalesce(task.c.scheduled_at, task.c.updated_at),
+        prompt.c.inputs,
+        task.c.send_route,
     )
     .join_from(task, prompt, task.c.prompt_id == prompt.c.id)
     .join(variant, task.c.variant_id == variant.c.id)

@@ -166,6 +166,7 @@ def _settlement(settlement: Settlement, now: float) -> dict[str, Any]:
         "due": settlement.scheduled_at if settlement.event is Event.RETRY else None,
         "width": None if size is None else size.width,
         "height": None if size is None else size.height,
+        "route": settlement.send_route,
         "now": now,
     }
 

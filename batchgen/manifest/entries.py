@@ -12,24 +12,28 @@ from typing import Any
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import Problem
-from batchgen.domain.job import JobSpec, Parameters, Variant, output_path
+from batchgen.domain.job import NO_INPUTS, InputImage, Inputs, JobSpec, Parameters, Variant, output_path
+from batchgen.manifest.onward import OtherRoute
 from batchgen.manifest.paths import PathTemplate
+from batchgen.manifest.places import NO_PLACES, BadPlace, InputTemplates, Places
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.rows import CatalogFile, Names
 from batchgen.manifest.template import Template
+from batchgen.manifest.terms import Terms
 
 MAX_ID = 200  # characters
 
 _NO_ID = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
-Draft = tuple[int, int, str, str, str]  # line, column, id, text, path
+Draft = tuple[int, int, str, str, str, Places]  # line, column, id, text, path, references and mask
 
 
 class Fixed:
     """A text that is what it is: that of a prompt written in the manifest."""
 
     uses_row = False
+    names: tuple[str, ...] = ()
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -46,6 +50,7 @@ class Entry:
     Attributes:
         place: its key, for messages, and `line` and `column` where it stands.
         shown: the file whose line a message names: the manifest, or the catalog.
+        inputs: references and mask; None for none.
         max_text: characters the route leaves for the text; 0 when not known.
         overrides: see `batchgen.domain.job.Prompt`; `shared` and `variant_set` too.
     """
@@ -58,15 +63,17 @@ class Entry:
     id: Template
     text: Template
     path: PathTemplate
+    inputs: InputTemplates | None
     max_text: int
     overrides: str
     shared: int
     variant_set: int
 
     def drafts(self, problems: Problems) -> Iterator[Draft]:
-        """Id, text and path of each of its prompts, with the place they come from.
+        """Id, text, path and input images of each of its prompts, with the place they come from.
 
-        What is wrong becomes a problem: a row without an id is left out, a wrong text or path is "" here.
+        What is wrong becomes a problem: a row without an id is left out, a wrong text or path is "" here, and wrong
+        input images are none.
         """
         for line, column, names in self._rows(problems):
             text = path = ""
@@ -83,17 +90,33 @@ class Entry:
                 path = self.path.render(names)
             except ValueError as error:
                 self._note(problems, line, column, at, error)
-            yield line, column, key, text, path
+            places = NO_PLACES if self.inputs is None else self._places(self.inputs, names, line, column, problems)
+            yield line, column, key, text, path, places
+
+    def _places(self, inputs: InputTemplates, names: Names, line: int, column: int, problems: Problems) -> Places:
+        found: list[str] = []
+        whole = True
+        for at, template in inputs.templates.items():
+            try:
+                found.append(inputs.fill(template, names))
+            except ValueError as error:
+                self._note(problems, *inputs.spots.get(at, (line, column)), at, error)
+                whole = False
+        if not whole:
+            return NO_PLACES
+        return Places(tuple(found[:-1]), found[-1]) if "mask" in inputs.templates else Places(tuple(found))
 
     def _note(self, problems: Problems, line: int, column: int, at: str, error: ValueError) -> None:
         message = str(error)
-        problems.add(Problem(self.shown, line, column, f"{self.place}.{at}", message), like=self.place + message)
+        like = self.place + (error.why if isinstance(error, BadPlace) else message)
+        problems.add(Problem(self.shown, line, column, f"{self.place}.{at}", message), like=like)
 
     def _rows(self, problems: Problems) -> Iterator[tuple[int, int, Names]]:
         if self.catalog is None:
             yield self.line, self.column, {}
             return
         whole = self.id.uses_row or self.text.uses_row or self.path.uses_row
+        whole = whole or (self.inputs is not None and self.inputs.uses_row)
         for line, names in self.catalog.rows(problems, whole=whole):
             yield line, 0, names
 
@@ -116,18 +139,22 @@ class Manifest:
         shown: the file as the user named it.
         contract: the route's, with what the manifest changes about it; the timeout among that.
         route: as it is written, a name or a mapping.
+        onward: routes that tasks may go on with.
         variants: of all prompts together; `variant_sets` holds what each entry takes of them.
         warnings: what is allowed but doubtful.
+        risky_terms: words to be warned of in texts; None for none.
     """
 
     shown: str
     contract: Contract
     route: str | Mapping[str, Any]
+    onward: tuple[OtherRoute, ...]
     job: JobSpec
     entries: tuple[Entry, ...]
     variants: tuple[Variant, ...]
     variant_sets: tuple[tuple[int, ...], ...]
     warnings: tuple[Problem, ...]
+    risky_terms: Terms | None = None
 
     @property
     def source_hash(self) -> str:
@@ -135,9 +162,13 @@ class Manifest:
         return self.job.source_hash
 
 
-def own_hash(text: str, overrides: str) -> int:
-    """What one prompt alone asks, in 63 bits."""
-    return _hash63(f"{overrides}\0{text}".encode())
+def own_hash(text: str, overrides: str, inputs: Inputs = NO_INPUTS) -> int:
+    """What one prompt alone asks, in 63 bits. Files count by their content and not by their names."""
+    asked = f"{overrides}\0{text}"
+    if inputs is not NO_INPUTS:
+        asked += "".join(f"\0reference {_content(image)}" for image in inputs.references)
+        asked += "" if inputs.mask is None else f"\0mask {_content(inputs.mask)}"
+    return _hash63(asked.encode())
 
 
 def shared_hash(model: str, parameters: Parameters, overridden: Mapping[str, str]) -> int:
@@ -158,6 +189,10 @@ def fills(variants: tuple[Variant, ...], variant_set: tuple[int, ...]) -> list[d
     pattern = "\n".join(f"{{{part}}}" for part in parts)
     filled = (output_path(pattern, variants[number].size, variants[number].sample) for number in variant_set)
     return [dict(zip(parts, text.split("\n"), strict=True)) for text in filled]
+
+
+def _content(image: InputImage) -> str:
+    return image.place if image.is_address else image.sha256
 
 
 def _hash63(data: bytes) -> int:

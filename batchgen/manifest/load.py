@@ -11,16 +11,17 @@ from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
 from batchgen.domain.job import JobSpec, Parameters
 from batchgen.domain.names import safe_segment
-from batchgen.domain.size import downgraded
 from batchgen.manifest.entries import Manifest
 from batchgen.manifest.files import open_file
 from batchgen.manifest.guard import MAX_BYTES, read_tree
+from batchgen.manifest.onward import read_four_k, read_onward
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.reading import Loc, Reading
 from batchgen.manifest.route import check_parameters, check_timeout, read_limits, resolve_route
 from batchgen.manifest.rows import CatalogFile
 from batchgen.manifest.sources import Sources
 from batchgen.manifest.survey import survey
+from batchgen.manifest.terms import read_terms
 from batchgen.manifest.validate import validate
 
 PLAN_VERSION = 1  # raised whenever the same files would expand to other prompts, so that nobody skips a comparison
@@ -55,10 +56,11 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         survey(entries, variants, variant_sets, reading.problems)
         raise reading.problems.error()
     check_timeout(reading, catalog, sources.asked)
-    if keys.downgrade and not contract.downgrade:
-        reading.doubt(("downgrade",), f"has nothing to do: {contract.route} is not known to fail at 4K")
-    elif keys.downgrade and not any(downgraded(variant.size) for variant in variants):
-        reading.doubt(("downgrade",), "has nothing to do: none of the sizes is a 4K size with a 2K one of its ratio")
+    four_k = read_four_k(reading, contract, [variant.size for variant in variants])
+    onward = read_onward(reading, contract, catalog, sources.asked, four_k)
+    terms = read_terms(reading)
+    if len(reading.problems):
+        raise reading.problems.error()
     job = JobSpec(
         name=keys.name,
         route=contract.route,
@@ -67,10 +69,15 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         output=output,
         parameters=parameters,
         limits=limits,
-        downgrade=keys.downgrade,
+        four_k=four_k,
         source_hash=_source_hash(data, sources.catalogs.values(), contract),
+        fallback=tuple(other.contract.route for other in onward if not other.rescue),
+        fallback_on_refusal=keys.fallback_on_refusal,
     )
-    return Manifest(reading.file, contract, keys.route, job, entries, variants, variant_sets, tuple(reading.warnings))
+    warnings = tuple(reading.warnings)
+    return Manifest(
+        reading.file, contract, keys.route, onward, job, entries, variants, variant_sets, warnings, risky_terms=terms
+    )
 
 
 def _check_job(reading: Reading, contract: Contract | None, parameters: Parameters) -> set[str]:

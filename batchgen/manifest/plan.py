@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
-from batchgen.domain.job import Prompt
+from batchgen.domain.job import NO_INPUTS, InputFile, InputImage, Inputs, InputUse, Prompt
+from batchgen.manifest.below import Root
 from batchgen.manifest.entries import Manifest, own_hash
+from batchgen.manifest.lint import Lint
+from batchgen.manifest.places import NO_PLACES, Places, is_address
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.survey import Totals, survey
 
 
 class ExpandedPlan:
     """A `batchgen.domain.job.Plan`.
+
+    A plan with local references yields its prompts once these were looked at: they are part of what is asked.
 
     Attributes:
         totals: prompts, and tasks (one image each).
@@ -24,10 +30,46 @@ class ExpandedPlan:
         self.variant_sets = manifest.variant_sets
         self._entries = manifest.entries
         problems = Problems()
-        totals, warnings = survey(self._entries, self.variants, self.variant_sets, problems)
+        lint = Lint(manifest.contract, self.variants, manifest.risky_terms)
+        found = survey(self._entries, self.variants, self.variant_sets, problems, lint)
         problems.raise_if_any()
-        self.totals: Totals = totals
-        self.warnings = tuple(warnings)
+        self.totals: Totals = found.totals
+        self.warnings = found.warnings
+        self._uses = found.uses
+        self._looked: Mapping[str, InputFile] | None = {} if not len(found.uses) else None
+        self._images: dict[str, InputImage] = {}
+
+    def references(self) -> Iterator[InputUse]:
+        """Every local reference and mask, each once, in the order in which prompts name them."""
+        return iter(self._uses)
+
+    def take(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str]) -> None:
+        """Hear what was seen of the local files, by their places.
+
+        Args:
+            looked: those that can be used.
+            wrong: what is wrong with the others.
+
+        Raises:
+            ManifestError: names every file that cannot be used, with the first prompt that does; and every mask that
+                does not fit.
+        """
+        problems = Problems()
+        self._uses.check(looked, wrong, problems)
+        problems.raise_if_any()
+        self._looked = looked
+        self._images = {
+            place: InputImage(place, file.sha256, file.width, file.height) for place, file in looked.items()
+        }
+
+    def files(self) -> Iterator[InputFile]:
+        """Every local reference and mask, each once, as it was looked at."""
+        looked = self._known()
+        return (looked[use.place] for use in self._uses)
+
+    def unchanged(self, files: Iterable[InputFile]) -> bool:
+        """Whether these files are on disk as they were."""
+        return unchanged(self.job.manifest.parent, files)
 
     def prompts(self) -> Iterator[Prompt]:
         """Every prompt in order, made anew at each call and never all in memory.
@@ -35,17 +77,35 @@ class ExpandedPlan:
         Raises:
             ManifestError: a catalog has changed since it was first read.
         """
+        self._known()
+        return self._prompts()
+
+    def _known(self) -> Mapping[str, InputFile]:
+        if self._looked is None:
+            raise RuntimeError("the references of a plan are part of what it asks: look at them first")
+        return self._looked
+
+    def _prompts(self) -> Iterator[Prompt]:
         problems = Problems(at_once=True)
         position = 0
         for entry in self._entries:
             overrides, shared, variant_set = entry.overrides, entry.shared, entry.variant_set
-            for _, _, key, text, path in entry.drafts(problems):
-                yield Prompt(position, key, text, path, overrides, own_hash(text, overrides), shared, variant_set)
+            for _, _, key, text, path, places in entry.drafts(problems):
+                inputs = NO_INPUTS if places is NO_PLACES else self._inputs(places)
+                own = own_hash(text, overrides, inputs)
+                yield Prompt(position, key, text, path, overrides, own, shared, variant_set, inputs)
                 position += 1
+
+    def _inputs(self, places: Places) -> Inputs:
+        mask = self._image(places.mask) if places.mask else None
+        return Inputs(tuple(map(self._image, places.references)), mask)
+
+    def _image(self, place: str) -> InputImage:
+        return InputImage(place) if is_address(place) else self._images[place]
 
 
 def expand(manifest: Manifest) -> ExpandedPlan:
-    """Reads all rows of a manifest once; nothing of them is kept.
+    """Reads all rows of a manifest once; nothing of them is kept but the places of references.
 
     `manifest.source_hash` tells beforehand whether this is needed at all.
 
@@ -54,3 +114,12 @@ def expand(manifest: Manifest) -> ExpandedPlan:
             one path.
     """
     return ExpandedPlan(manifest)
+
+
+def unchanged(folder: Path, files: Iterable[InputFile]) -> bool:
+    """Whether files below a manifest's folder are as they were when somebody looked, by size and time."""
+    root = Root(folder)
+    try:
+        return all(root.state(file.place)[1:] == (file.bytes, file.changed) for file in files)
+    except ValueError:
+        return False

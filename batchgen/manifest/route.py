@@ -27,11 +27,7 @@ def resolve_route(reading: Reading, catalog: Catalog) -> Contract | None:
         return None
     try:
         contract = catalog.resolve(keys.route)
-        if contract.endpoint_default != "images":
-            words = f"the endpoint {contract.endpoint_default} is not spoken yet; leave it out for images"
-            reading.wrong(("route",), words)
-        for warning in contract.warnings:
-            reading.doubt(("route",), warning)
+        check_use(reading, ("route",), contract)
         if not keys.timeout:
             return contract
         option = keys.route if isinstance(keys.route, dict) else {"use": keys.route}
@@ -45,6 +41,17 @@ def resolve_route(reading: Reading, catalog: Catalog) -> Contract | None:
         else:
             reading.wrong(("route",), str(error))
         return None
+
+
+def check_use(reading: Reading, loc: Loc, contract: Contract) -> None:
+    """What is missing for calling a route, and what is doubtful about it; the price too where there is a budget."""
+    if contract.endpoint == "responses" and not contract.main_model:
+        words = "the endpoint responses needs the mainline model that draws: write main_model: beside it"
+        reading.wrong(loc, words)
+    for warning in contract.warnings:
+        reading.doubt(loc, warning)
+    if contract.ends:
+        reading.doubt(loc, f"{contract.route} is served until {contract.ends}; plan to move to a newer model")
 
 
 def check_timeout(reading: Reading, catalog: Catalog, asked: Iterable[tuple[Size, str | None]]) -> None:
@@ -115,9 +122,8 @@ def read_limits(reading: Reading, contract: Contract | None) -> Limits:
     if keys.concurrency > known:
         words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
         reading.doubt(("limits", "concurrency"), words)
-    if keys.budget and contract is not None and not _bounded(contract):
-        words = f"{contract.route} has no price, so a budget cannot hold; leave it out, or give the route a price:"
-        reading.wrong(("limits", "budget"), words)
+    if keys.budget and contract is not None:
+        check_budget(reading, contract)
     return Limits(
         concurrency=keys.concurrency or min(known, MOST_CONCURRENCY),
         rate=keys.rate or None,
@@ -127,6 +133,14 @@ def read_limits(reading: Reading, contract: Contract | None) -> Limits:
         budget=keys.budget or None,
         until=keys.until if keys.until >= 0 else None,
     )
+
+
+def check_budget(reading: Reading, contract: Contract) -> None:
+    """A budget needs routes of which it can be said what a call costs at most."""
+    if not _bounded(contract):
+        key = "main_price" if contract.endpoint == "responses" and contract.main_price is None else "price"
+        words = f"{contract.route} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
+        reading.wrong(("limits", "budget"), words)
 
 
 def _bounded(contract: Contract) -> bool:

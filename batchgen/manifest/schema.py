@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from batchgen.domain.job import FourK
 from batchgen.domain.money import parse_usd
 from batchgen.domain.size import TABLE
 
@@ -69,6 +70,19 @@ def _format(value: str) -> str:
     return value
 
 
+def _four_k(value: str) -> str:
+    if value not in list(FourK):
+        raise ValueError(f"must be {', '.join(list(FourK)[:-1])} or {list(FourK)[-1]}, not {value}")
+    return value
+
+
+def _terms(value: object) -> object:
+    terms = value if isinstance(value, list) else [value]
+    if not terms or not all(isinstance(term, str) and 0 < len(term.strip()) <= 200 for term in terms):
+        raise ValueError("must be a list of words, each in quotes, or the name of a text file with one a line")
+    return value
+
+
 def _kind(prompt: object) -> str:
     return "catalog" if isinstance(prompt, dict) and "from" in prompt else "written"
 
@@ -100,6 +114,19 @@ class WrittenPrompt(Asked):
 
     id: str = Field(min_length=1, description="What you know it by, for instance a SKU.")
     text: str = Field(min_length=1, description="The prompt, sent as it is.")
+    references: list[Annotated[str, Field(min_length=1)]] = Field(
+        default=[],
+        min_length=1,
+        max_length=16,
+        description="Images to work on: PNG, JPEG or WebP files below the manifest's folder, or https addresses.",
+        examples=[["photos/mug.jpg"]],
+    )
+    mask: str = Field(
+        default="",
+        min_length=1,
+        description="A PNG of the first reference's size; what is transparent in it is drawn anew.",
+        examples=["masks/mug.png"],
+    )
     format: Format = Field(default="", description="Instead of output.format.")
     file: str = Field(default="", min_length=1, description="Instead of output.file.")
 
@@ -167,7 +194,33 @@ class ManifestKeys(Asked):
     timeout: Annotated[
         float, BeforeValidator(_seconds), WithJsonSchema({"type": "number", "minimum": 1, "maximum": 86400})
     ] = Field(default=0.0, description="Seconds per call. Default: the route's. Less is no saving: the call is paid.")
-    downgrade: bool = Field(default=False, description="Whether 4K may become 2K of the same ratio where 4K fails.")
+    downgrade: bool = Field(default=False, description="Short for if_4k_fails: downgrade.")
+    if_4k_fails: Annotated[
+        str, AfterValidator(_four_k), WithJsonSchema({"type": "string", "enum": [str(each) for each in FourK]})
+    ] = Field(
+        default="",
+        description="What follows when the gateway fails at 4K: downgrade (2K of the same ratio at once), rescue (the "
+        "route that holds 4K, once the attempts are used up), retry, or fail. Default: retry.",
+    )
+    fallback: list[str | dict[str, Any]] = Field(
+        default=[],
+        min_length=1,
+        max_length=8,
+        description="Routes to go on with, in order: where a key or the money has given out, or attempts are used up.",
+        examples=[["apiyi/gpt-image-2@image2Enterprise"]],
+    )
+    fallback_on_refusal: bool = Field(
+        default=False, description="Whether content that one route refuses is tried over the next; each may charge it."
+    )
+    risky_terms: Annotated[
+        list[str] | str,
+        BeforeValidator(_terms),
+        WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}),
+    ] = Field(
+        default=[],
+        description="Words to be warned of in prompts, such as names and brands; or a text file with one a line.",
+        examples=[["celebrity", "Disney"]],
+    )
 
 
 class _Generator(GenerateJsonSchema):

@@ -10,7 +10,9 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import Parameters, Variant
 from batchgen.domain.size import AUTO, Size
+from batchgen.manifest.below import Root
 from batchgen.manifest.entries import Entry, Fixed, overrides_json, shared_hash
+from batchgen.manifest.inputs import read_inputs
 from batchgen.manifest.paths import PathTemplate
 from batchgen.manifest.reading import Loc, Reading, dotted
 from batchgen.manifest.route import check_parameters, default_sizes, read_sizes
@@ -41,6 +43,10 @@ class Sources:
     _sets: dict[tuple[int, ...], int] = field(default_factory=dict)
     _paths: dict[str, PathTemplate | None] = field(default_factory=dict)
     _sizes: tuple[Size, ...] | None = None
+    _root: Root = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._root = Root(self.reading.folder)
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -72,6 +78,7 @@ class Sources:
         identity = self._template((*loc, "id"), prompt, prompt.id)
         text = self._template((*loc, "text"), prompt, prompt.text)
         path = self._path(loc, prompt)
+        inputs = read_inputs(self.reading, self.contract, self._root, loc, prompt, self._template)
         if identity is None or text is None or (isinstance(prompt, CatalogPrompt) and catalog is None):
             return
         line, column = self.reading.place(loc)
@@ -85,6 +92,7 @@ class Sources:
                 id=identity,
                 text=text,
                 path=path,
+                inputs=inputs,
                 max_text=self._room(variant_set),
                 overrides=overrides_json(overridden),
                 shared=shared_hash(self.contract.model if self.contract else "", self.parameters, overridden),

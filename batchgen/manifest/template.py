@@ -14,9 +14,15 @@ SPECIAL = ("size", "sample", "ratio", "tier")
 
 
 class Template(Protocol):
-    """A text with variables."""
+    """A text with variables.
+
+    Attributes:
+        uses_row: whether it reaches into `row`.
+        names: what it fills in.
+    """
 
     uses_row: bool
+    names: tuple[str, ...]
 
     def render(self, names: Mapping[str, Any]) -> str:
         """The text for one row.
@@ -73,12 +79,12 @@ class _Plain:
 
     def __init__(self, pattern: str, names: tuple[str, ...], value: Callable[[str], str] | None) -> None:
         self._pattern = pattern
-        self._names = names
+        self.names = names
         self._value = value
 
     def render(self, names: Mapping[str, Any]) -> str:
         try:
-            values = [names[name] for name in self._names]
+            values = [names[name] for name in self.names]
         except KeyError as missing:
             raise ValueError(_missing(str(missing.args[0]), names)) from None
         if self._value is not None:
@@ -93,7 +99,8 @@ class _Rendered:
     """Any other template."""
 
     def __init__(self, environment: Environment, tree: nodes.Template) -> None:
-        self.uses_row = any(name.name == "row" for name in tree.find_all(nodes.Name))
+        self.names = tuple(dict.fromkeys(name.name for name in tree.find_all(nodes.Name)))
+        self.uses_row = "row" in self.names
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, "steps", [], [], None, None, lineno=loop.lineno)  # counts them
         self._template = environment.from_string(tree)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from batchgen.domain.errors import Problem
 from batchgen.domain.names import fold
 from batchgen.manifest.entries import Entry
+from batchgen.manifest.places import NO_PLACES, Places
 from batchgen.manifest.problems import Problems
 
 _PARTS = 16  # sorted one after another, so that only a sixteenth is ever held as Python integers
@@ -69,16 +70,16 @@ class SecondReading:
         self._problems = problems
         self._ids: dict[str, _Seen] = {}
         self._paths: dict[str, _Seen] = {}
-        self._texts: dict[tuple[str, str], _Seen] = {}
+        self._texts: dict[tuple[str, str] | tuple[str, str, Places], _Seen] = {}
         self._repeat: tuple[_Seen, _Seen] | None = None
 
     def read(self, entry: Entry, filled: Filled) -> None:
         """Adds a problem for each prompt whose id, or whose path, is that of an earlier one."""
-        for line, column, key, text, path in entry.drafts(Problems()):
+        for line, column, key, text, path, places in entry.drafts(Problems()):
             here = _Seen(Problem(entry.shown, line, column, entry.place, ""), key)
             if not self._id_is_taken(here) and path:
                 self._path_is_taken(here, fold(path), filled)
-            asked = (text, entry.overrides)
+            asked = (text, entry.overrides) if places is NO_PLACES else (text, entry.overrides, places)
             if self._repeat is None and hash(asked) in self._suspects.texts:
                 first = self._texts.setdefault(asked, here)
                 self._repeat = (first, here) if first is not here else None

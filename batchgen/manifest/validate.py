@@ -19,7 +19,10 @@ Loc = tuple[str | int, ...]
 
 _TAGS = frozenset({"written", "catalog"})
 _BELOW: dict[str, type[BaseModel]] = {"output": Output, "limits": LimitKeys}
-_MEANT = {"n": "count", "model": "route", "prompt": "text", "csv": "from", "images": "count", "catalog": "from"}
+_MEANT = {"n": "count", "model": "route", "prompt": "text", "csv": "from", "images": "count", "catalog": "from"} | (
+    dict.fromkeys(("image", "photo", "photos", "input", "inputs", "ref", "refs"), "references")
+)
+_LISTS = {"references": '["photos/mug.jpg"]'}
 _STAND_INS: dict[str, Any] = {
     "version": 1,
     "name": "unnamed",
@@ -150,6 +153,8 @@ def _wrong(node: Scalar | None, error: ErrorDetails) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     if kind == "literal_error":
         return f"must be {error['ctx']['expected']}"
+    if kind == "list_type" and error["loc"][-1] in _LISTS:
+        return f"must be a list, for instance {_LISTS[str(error['loc'][-1])]}"
     if kind in _KINDS:
         return f"must be {_KINDS[kind]}"
     return _limits(kind, error.get("ctx", {})) or str(error["msg"])

@@ -46,6 +46,11 @@ def lost(contract: Contract, detail: str) -> Outcome:
     return Outcome(kind=Kind.LOST, charge=contract.charges[Kind.LOST], detail=detail, answered=False)
 
 
+def untouched(detail: str) -> Outcome:
+    """The outcome of a call that the gateway took and says it never worked on: free, and one of the task's attempts."""
+    return Outcome(kind=Kind.SERVER_ERROR, charge=Charge.VOID, detail=detail)
+
+
 def damaged(detail: str) -> Outcome:
     """The outcome of an answer whose bytes turned out to be no image. Its money is booked already."""
     return Outcome(kind=Kind.DAMAGED, charge=Charge.BILLED, detail=detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from batchgen.domain.job import Limits
+from batchgen.domain.job import FourK, Limits
 from batchgen.domain.model import Claim, Kind, Outcome
 from batchgen.domain.size import Size, downgraded
 from batchgen.policy.backoff import Backoff, Uniform
@@ -66,21 +66,33 @@ class StopLane:
     why: str
 
 
-Decision = Deliver | Retry | Release | Downgrade | Park | Fail | StopLane
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """The same over another route, whose attempts are counted anew."""
+
+    route: str
+    why: str
+
+
+Decision = Deliver | Retry | Release | Downgrade | Failover | Park | Fail | StopLane
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a job allows.
+    """What a job allows on one route.
 
     Attributes:
-        downgrade: whether 4K may become 2K: the job says so and the contract knows such failures.
+        four_k: what to do about failures of 4K sizes, where the contract knows such failures; `RETRY` elsewhere.
+        on_refusal: whether content that one route refuses is tried over another.
     """
 
     limits: Limits
-    downgrade: bool
+    four_k: FourK = FourK.RETRY
+    on_refusal: bool = False
     backoff: Backoff = field(default_factory=Backoff)
 
+
+REFUSALS = frozenset({Kind.REFUSED, Kind.REFUSED_TEXT})
 
 # Seconds a task waits at most, whatever a gateway asks for.
 LONGEST_DELAY = 3600.0
@@ -99,7 +111,23 @@ _FINAL = {
 }
 
 
-def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a task may go when its route cannot deliver it; "" for nowhere.
+
+    Attributes:
+        fallback: the next route that the manifest names.
+        rescue: the route for 4K sizes that must be delivered.
+    """
+
+    fallback: str = ""
+    rescue: str = ""
+
+
+NOWHERE = Onward()
+
+
+def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, onward: Onward = NOWHERE) -> Decision:
     """The next step for a task after one outcome.
 
     `claim` is the task as it was before this attempt: its counters do not include it yet.
@@ -113,11 +141,13 @@ def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> De
         return StopLane(f"{_STOP[kind]} ({outcome.detail})")
     if kind is Kind.EXPIRED:
         return Park(outcome.detail)
+    if kind in REFUSALS and rules.on_refusal and onward.fallback:
+        return Failover(onward.fallback, f"{_FINAL[kind]} ({outcome.detail})")
     if kind in _FINAL:
         return Fail(f"{_FINAL[kind]} ({outcome.detail})")
     if kind in LOST_KINDS:
         return _after_lost(outcome, claim, rules, uniform)
-    return _after_server_error(outcome, claim, rules, uniform)
+    return _after_server_error(outcome, claim, rules, uniform, onward)
 
 
 def counts(kind: Kind) -> bool:
@@ -135,12 +165,16 @@ def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) 
     return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
 
 
-def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
-    used = claim.attempts + 1
+def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, onward: Onward) -> Decision:
+    used, large = claim.attempts + 1, claim.send_size.tier == "4K"
+    if large and rules.four_k is FourK.FAIL:
+        return Fail(f"4K failed, and the job wants no other try ({outcome.detail})")
     if used >= rules.limits.attempts:
-        return Fail(f"{used} attempt{'s' if used > 1 else ''} failed, the last with: {outcome.detail}")
+        why = f"{used} attempt{'s' if used > 1 else ''} failed, the last with: {outcome.detail}"
+        route = (onward.rescue if large else "") or onward.fallback
+        return Failover(route, why) if route else Fail(why)
     delay = _delay(outcome, claim, rules, uniform)
-    smaller = downgraded(claim.send_size) if rules.downgrade else None
+    smaller = downgraded(claim.send_size) if rules.four_k is FourK.DOWNGRADE else None
     if smaller is not None:
         return Downgrade(smaller, delay, f"{claim.send_size} failed ({outcome.detail}); {smaller} is asked instead")
     return Retry(delay, outcome.detail)

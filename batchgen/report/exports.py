@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from batchgen.domain.errors import StoreError
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import TaskRow
+from batchgen.report.tables import csv_lines, write_whole
 
 FORMATS = ("csv", "jsonl")
 COLUMNS = (
@@ -31,8 +29,6 @@ COLUMNS = (
     "maybe_usd",
     "reason",
 )
-# A spreadsheet takes a cell that begins so for a formula, the full-width forms included.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write_export(kind: str, tasks: Iterable[TaskRow], path: Path) -> int:
@@ -41,21 +37,9 @@ def write_export(kind: str, tasks: Iterable[TaskRow], path: Path) -> int:
     Raises:
         StoreError: the file cannot be written.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    count = -1 if kind == "csv" else 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(
-            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
-        ) as file:
-            for line in _csv_lines(tasks) if kind == "csv" else _json_lines(tasks):
-                file.write(line)
-                count += 1
-        new.replace(path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror}; name another folder with --to") from error
-    return count
+    if kind == "csv":
+        return write_whole(path, csv_lines(COLUMNS, (task_fields(task).values() for task in tasks))) - 1
+    return write_whole(path, _json_lines(tasks))
 
 
 def task_fields(task: TaskRow) -> dict[str, object]:
@@ -81,30 +65,6 @@ def task_fields(task: TaskRow) -> dict[str, object]:
     }
 
 
-def _csv_lines(tasks: Iterable[TaskRow]) -> Iterator[str]:
-    echo = _Echo()
-    writer = csv.writer(echo, quoting=csv.QUOTE_ALL)
-    writer.writerow(COLUMNS)
-    yield echo.line
-    for task in tasks:
-        writer.writerow([_cell(value) for value in task_fields(task).values()])
-        yield echo.line
-
-
 def _json_lines(tasks: Iterable[TaskRow]) -> Iterator[str]:
     for task in tasks:
         yield json.dumps(task_fields(task), ensure_ascii=False) + "\n"
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-class _Echo:
-    """Hands a written line back."""
-
-    line = ""
-
-    def write(self, line: str) -> None:
-        """Take the line that the csv module has made."""
-        self.line = line

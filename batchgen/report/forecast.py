@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import expected
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import Ask, Limits, Parameters
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
-from batchgen.domain.size import Size
+from batchgen.domain.model import Cost, Kind
 
 # A prompt of usual length, in characters; its share of a token price is small.
 _PROMPT = 400
@@ -26,17 +25,20 @@ class Forecast:
     Attributes:
         calls: images to buy, one call each when all goes well.
         expected: micro-dollars when all goes well; None without a price.
+        least, most: between which that lies where the gateway chooses size or quality; equal to it elsewhere.
         worst: micro-dollars if every answer were lost as often as the limits allow; None without a price.
         dearest: of that, for the dearest image.
-        seconds: for the whole run at the usual latency.
+        seconds: for the whole run at the usual latency; None where a batch takes as long as it takes, up to a day.
         disk: bytes of the images.
     """
 
     calls: int
     expected: int | None
+    least: int | None
+    most: int | None
     worst: int | None
     dearest: int
-    seconds: float
+    seconds: float | None
     disk: float
 
     def worst_of(self, images: int | None) -> int | None:
@@ -44,16 +46,32 @@ class Forecast:
         return self.worst if images is None or self.worst is None else min(self.worst, images * self.dearest)
 
 
-def forecast(buy: Mapping[tuple[Size, str], int], contract: Contract, limits: Limits, image_format: str) -> Forecast:
-    """Add up what is to be bought."""
+def forecast(
+    buy: Mapping[Ask, int], contract: Contract, limits: Limits, image_format: str, others: Sequence[Contract] = ()
+) -> Forecast:
+    """Add up what is to be bought.
+
+    Args:
+        buy: tasks by what decides their price.
+        contract: of the job's own route, over which all is expected to come.
+        limits: of the job.
+        image_format: that is asked for.
+        others: routes that a task may go on with; at worst it pays on each.
+    """
     plain: int | None = 0
-    most: int | None = 0
+    least: int | None = 0
+    dearest_calls: int | None = 0
+    worst: int | None = 0
     dearest, busy, disk = 0, 0.0, 0.0
-    for (size, quality), count in buy.items():
-        cost = expected(contract, size, Parameters(quality=quality or None), _PROMPT)
-        plain = None if plain is None or cost.micros is None else plain + count * cost.micros
-        most = None if most is None or cost.upper is None else most + count * cost.upper
-        dearest = max(dearest, cost.upper or 0)
+    for ask, count in buy.items():
+        size = ask.size
+        cost = _cost(contract, ask)
+        plain = _plus(plain, count, cost.micros)
+        least = _plus(least, count, cost.lower)
+        dearest_calls = _plus(dearest_calls, count, cost.upper)
+        each = _worst(ask, (contract, *others), limits)
+        worst = _plus(worst, count, each)
+        dearest = max(dearest, each or 0)
         low, high = contract.latency[size.tier]
         busy += count * (low + high) / 2
         disk += count * (size.pixels or _AUTO_PIXELS) * _BYTES_PER_PIXEL[image_format]
@@ -61,9 +79,25 @@ def forecast(buy: Mapping[tuple[Size, str], int], contract: Contract, limits: Li
     seconds = busy / min(limits.concurrency, max(calls, 1))
     if limits.rate:
         seconds = max(seconds, calls / limits.rate)
-    times = paid_calls_per_task(contract, limits)
-    worst = None if most is None else most * times
-    return Forecast(calls, plain, worst, dearest * times, seconds, disk)
+    taken = None if contract.endpoint == "batch" else seconds
+    return Forecast(calls, plain, least, dearest_calls, worst, dearest, taken, disk)
+
+
+def _cost(contract: Contract, ask: Ask) -> Cost:
+    return expected(contract, ask.size, Parameters(quality=ask.quality or None), _PROMPT, ask.images)
+
+
+def _worst(ask: Ask, routes: Sequence[Contract], limits: Limits) -> int | None:
+    """What one image may cost if every route takes its most for nothing; routes that do not take it are left out."""
+    total: int | None = 0
+    for number, contract in enumerate(routes):
+        if number == 0 or contract.check_size(ask.size) is None:
+            total = _plus(total, paid_calls_per_task(contract, limits), _cost(contract, ask).upper)
+    return total
+
+
+def _plus(total: int | None, count: int, micros: int | None) -> int | None:
+    return None if total is None or micros is None else total + count * micros
 
 
 def paid_calls_per_task(contract: Contract, limits: Limits) -> int:

@@ -9,10 +9,10 @@ from batchgen.domain.model import Kind
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import JobRow, Problem, Spending, TaskRow
 from batchgen.policy.classify import LOST_KINDS
+from batchgen.policy.decide import REFUSALS
 
 # How many of each are named; the exports have all of them.
 EXAMPLES = 10
-_REFUSALS = frozenset({Kind.REFUSED, Kind.REFUSED_TEXT})
 
 
 @dataclass(slots=True)
@@ -53,6 +53,7 @@ class Summary:
         stuck: why tasks failed or were parked, by state and reason.
         downgraded: images delivered smaller than asked, as `key asked -> delivered`.
         mismatched: images of other dimensions than asked.
+        rerouted: images that came over another route than the job's own.
         refused: calls whose content was refused, with what they cost.
         lost: calls whose answer nobody saw, with what they may have cost.
         wasted: calls that were billed and brought no image.
@@ -64,6 +65,7 @@ class Summary:
     stuck: dict[tuple[TaskState, str], Group] = field(default_factory=dict)
     downgraded: Group = field(default_factory=Group)
     mismatched: Group = field(default_factory=Group)
+    rerouted: Group = field(default_factory=Group)
     refused: Group = field(default_factory=Group)
     lost: Group = field(default_factory=Group)
     wasted: Group = field(default_factory=Group)
@@ -112,13 +114,15 @@ def _flag(summary: Summary, task: TaskRow) -> None:
         summary.downgraded.add(name)
     if "size_mismatch" in task.image.flags:
         summary.mismatched.add(name)
+    if "rerouted" in task.image.flags:
+        summary.rerouted.add(task_name(task.key, str(task.size), task.sample))
 
 
 def _problem(summary: Summary, problem: Problem) -> None:
     attempt = problem.attempt
     name = task_name(problem.key, str(problem.size), problem.sample)
     maybe = attempt.at_most if attempt.charge is Charge.UNKNOWN else 0
-    if attempt.outcome in _REFUSALS:
+    if attempt.outcome in REFUSALS:
         summary.refused.add(name, attempt.billed, maybe)
     elif attempt.outcome in LOST_KINDS:
         summary.lost.add(name, attempt.billed if not maybe else 0, maybe)

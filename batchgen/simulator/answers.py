@@ -1,16 +1,20 @@
-"""What comes back when a picture was made, and the forms it takes on the wire."""
+"""What comes back when a picture was made, and what every endpoint says when none was."""
 
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import pybase64
 
 from batchgen.simulator import bodies, links
 from batchgen.simulator.bodies import Reply
+from batchgen.simulator.chance import Chance
 from batchgen.simulator.desk import Arrival
-from batchgen.simulator.faults import Chance, Fault, Options
+from batchgen.simulator.door import Door, Made
+from batchgen.simulator.faults import Fault
 from batchgen.simulator.picture import Drawing, draw, label_of, seed_of
 from batchgen.simulator.work import Work
 
@@ -19,13 +23,12 @@ _LINE = 76  # characters of a wrapped line of base64
 _FORMS = (("raw", 0.4), ("prefix", 0.8), ("unpadded", 0.9), ("wrapped", 0.95), ("escaped", 1.0))
 
 
-def without_picture(arrival: Arrival, work: Work, created: int) -> Reply | None:
+def without_picture(arrival: Arrival, door: Door, work: Work, created: int) -> Reply | None:
     """The answer of a call that delivers no picture; None when it does."""
+    own = door.without_picture(arrival, work, created)
+    if own is not None:
+        return own
     voice = arrival.voice
-    if work.fault is Fault.REFUSE_TEXT:
-        return bodies.refusal_in_words(work.chance.roll("words"), created, arrival.route.contract.model, _usage(work))
-    if work.fault is Fault.EMPTY:
-        return Reply(200, _compact({"created": created, "data": [], **_usage(work)}))
     ready = {
         Fault.SERVER_HTML: bodies.SERVER_ERROR_PAGE,
         Fault.BAD_GATEWAY: bodies.BAD_GATEWAY_PAGE,
@@ -39,8 +42,8 @@ def without_picture(arrival: Arrival, work: Work, created: int) -> Reply | None:
 
 
 def drawings(arrival: Arrival, work: Work, take: int) -> list[Drawing]:
-    """The pictures to deliver."""
-    options, asked = arrival.options, work.asked
+    """The pictures to deliver. The first reference lends its colour to what they show."""
+    options, asked, references = arrival.options, work.asked, arrival.wish.references
     note = " · ".join(part for part in (work.quality, arrival.route.contract.route) if part)
     return [
         Drawing(
@@ -53,40 +56,38 @@ def drawings(arrival: Arrival, work: Work, take: int) -> list[Drawing]:
             transparent=asked.background == "transparent",
             plain=options.pictures == "plain",
             pad=options.bytes,
+            colour=references[0].colour if references else -1,
         )
         for number in range(work.images)
     ]
 
 
-def by_address(work: Work) -> bool:
-    """Whether pictures go as addresses."""
-    return work.fault in {Fault.URL, Fault.EXPIRED_URL} or work.asked.response_format == "url"
-
-
-def with_addresses(arrival: Arrival, work: Work, pictures: list[Drawing], now: float) -> Reply:
-    """An answer that names where its pictures are."""
+def as_addresses(arrival: Arrival, work: Work, pictures: list[Drawing], now: float) -> list[Made]:
+    """Where the pictures are."""
     options, contract = arrival.options, arrival.route.contract
     life = contract.url_lifetime if options.url_lifetime is None else options.url_lifetime
     expires = int(now) - 60 if work.fault is Fault.EXPIRED_URL else int(now + life)
     cut = work.fault is Fault.BAD_IMAGE
     paths = [links.to_path(links.Link(picture, expires, cut)) for picture in pictures]
-    items = [_compact({"url": f"http://{arrival.host}{path}"}) for path in paths]
-    return _assemble(arrival, work, items, int(now))
+    return [
+        Made(f"http://{arrival.host}{path}".encode(), picture.format, by_address=True)
+        for path, picture in zip(paths, pictures, strict=True)
+    ]
 
 
-def inline(arrival: Arrival, work: Work, pictures: list[Drawing], now: float) -> Reply:
-    """An answer with its pictures in it. Draws and encodes: meant for an executor."""
-    items = []
+def inline(work: Work, pictures: list[Drawing], form: str) -> list[Made]:
+    """The pictures themselves. Draws and encodes: meant for an executor."""
+    made = []
     for picture in pictures:
         file = draw(picture)
         if work.fault is Fault.BAD_IMAGE:
             file = file[: len(file) * 6 // 10]
-        text = encoded(file, picture.format, _form(arrival, work.chance))
+        text = encoded(file, picture.format, form)
         if work.fault is Fault.BAD_B64:
             middle = len(text) // 2
             text = text[:middle] + b"!?*" + text[middle:]
-        items.append(b'{"b64_json":"' + text + b'"}')
-    return _assemble(arrival, work, items, int(now))
+        made.append(Made(text, picture.format))
+    return made
 
 
 def encoded(file: bytes, kind: str, form: str) -> bytes:
@@ -102,8 +103,9 @@ def encoded(file: bytes, kind: str, form: str) -> bytes:
     return prefix + (text.rstrip(b"=") if form == "unpadded" else text)
 
 
-def _form(arrival: Arrival, chance: Chance) -> str:
-    options: Options = arrival.options
+def base64_form(arrival: Arrival, chance: Chance) -> str:
+    """The form base64 goes in: official routes always send it raw."""
+    options = arrival.options
     if arrival.voice.official:
         return "raw"
     if options.b64 != "mixed":
@@ -112,23 +114,31 @@ def _form(arrival: Arrival, chance: Chance) -> str:
     return next(form for form, share in _FORMS if mark < share)
 
 
-def _usage(work: Work) -> dict[str, Any]:
-    return {"usage": work.usage} if work.usage is not None else {}
+def usage_of(work: Work) -> dict[str, Any]:
+    """The usage as the Images API spells it, in a mapping to be added to a reply; empty when none is reported."""
+    if work.usage is None:
+        return {}
+    return {"usage": {name: value for name, value in work.usage.items() if not name.startswith("main_")}}
 
 
-def _assemble(arrival: Arrival, work: Work, items: list[bytes], created: int) -> Reply:
-    """The body, in the order of keys each channel sends. Official routes say what they really delivered."""
-    before: dict[str, Any] = {"created": created}
-    after = _usage(work)
-    if arrival.voice.official:
-        asked = work.asked
-        before["background"] = asked.background if asked.background not in {None, "auto"} else "opaque"
-        after = {"output_format": asked.format, "quality": work.quality, "size": str(work.size), **after}
-    head = _compact(before)[:-1]
-    tail = _compact(after)[1:] if after else b"}"
-    comma = b"," if after else b""
-    return Reply(200, b"".join((head, b',"data":[', b",".join(items), b"]", comma, tail)))
+def filled(document: Any, texts: Sequence[bytes]) -> bytes:
+    """A document as JSON, with long texts put where their `Slots` stand, so that they are copied only once."""
+    mark = _MARK.encode()
+    parts = [part.split(b"@", 1) for part in compact(document).split(mark)]
+    whole = [parts[0][0] if len(parts[0]) == 1 else b"@".join(parts[0])]
+    for number, rest in parts[1:]:
+        whole += (texts[int(number)], rest)
+    return b"".join(whole)
 
 
-def _compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+def slot(number: int) -> str:
+    """What stands in a document for text `number`, until `filled` puts it there."""
+    return f"{_MARK}{number}@"
+
+
+def compact(value: object) -> bytes:
+    """JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+_MARK = f"~{secrets.token_hex(12)}~"  # nothing a client writes can hold it

@@ -1,4 +1,4 @@
-"""The web application: the paid endpoints of every route, the pictures behind addresses, and a look inside."""
+"""The web application: what every route serves, the pictures behind addresses, and a look inside."""
 
 from __future__ import annotations
 
@@ -11,24 +11,33 @@ from aiohttp import web
 
 from batchgen.domain.errors import UsageError
 from batchgen.simulator import bodies, links
+from batchgen.simulator.batch_lines import DOORS
+from batchgen.simulator.batch_work import Worker
+from batchgen.simulator.batches import BatchCalls, guarded
 from batchgen.simulator.bill import Bill, Totals
-from batchgen.simulator.bodies import Voice
+from batchgen.simulator.calls import calls
 from batchgen.simulator.desk import Desk, Route
 from batchgen.simulator.faults import Options
-from batchgen.simulator.images import generations
+from batchgen.simulator.file_calls import FileCalls
+from batchgen.simulator.logs import Journal, log_of
 from batchgen.simulator.manners import whole
 from batchgen.simulator.picture import draw
 
-_LARGEST = 64 * 1024 * 1024  # bytes of a request
+_LARGEST = 64 * 1024 * 1024  # bytes of a request that is no form
 
 
-def build(desk: Desk, routes: list[Route]) -> web.Application:
-    """The application that serves these routes."""
+def build(desk: Desk, routes: list[Route], worker: Worker) -> web.Application:
+    """The application that serves these routes, each exactly the endpoints its contract names."""
     app = web.Application(client_max_size=_LARGEST)
+    _add_logs(app, desk, routes)
     for route in routes:
-        app.router.add_post(f"{route.prefix}/images/generations", generations(desk, route))
-        app.router.add_route("*", f"{route.prefix}/{{rest:.*}}", _no_such_endpoint(route))
-    inside = _Inside(desk)
+        for path, door in DOORS.items():
+            if ("images" if path.startswith("/images/") else path[1:].partition("/")[0]) in route.contract.endpoints:
+                app.router.add_post(route.prefix + path, calls(desk, route, door))
+        if "batch" in route.contract.endpoints:
+            _add_batches(app, desk, route, worker)
+        app.router.add_route("*", f"{route.prefix}/{{rest:.*}}", _no_such_endpoint(desk, route))
+    inside = _Inside(desk, worker)
     app.router.add_get("/img/{name}", inside.image)
     app.router.add_get("/_sim/stats", inside.stats)
     app.router.add_get("/_sim/bill", inside.bill)
@@ -36,9 +45,39 @@ def build(desk: Desk, routes: list[Route]) -> web.Application:
     return app
 
 
-def _no_such_endpoint(route: Route) -> Any:
+def _add_batches(app: web.Application, desk: Desk, route: Route, worker: Worker) -> None:
+    files, batches = FileCalls(desk), BatchCalls(desk, route, worker)
+    for method, path, handle in (
+        ("POST", "/files", files.create),
+        ("GET", "/files/{id}", files.retrieve),
+        ("GET", "/files/{id}/content", files.content),
+        ("DELETE", "/files/{id}", files.delete),
+        ("POST", "/batches", batches.create),
+        ("GET", "/batches", batches.listing),
+        ("GET", "/batches/{id}", batches.retrieve),
+        ("POST", "/batches/{id}/cancel", batches.cancel),
+    ):
+        app.router.add_route(method, route.prefix + path, guarded(desk, route, handle))
+
+
+def _add_logs(app: web.Application, desk: Desk, routes: list[Route]) -> None:
+    """The log API: at the server's root for every account, below each provider and each route for that account."""
+    journal = Journal(desk.bill.path)
+    mounted: dict[str, str] = {}
+    for route in routes:
+        path, provider = route.contract.log.path, route.contract.provider
+        if path:
+            root = "" if len(routes) > 1 else provider
+            mounted |= {path: root, f"/{provider}{path}": provider, route.prefix.removesuffix("/v1") + path: provider}
+            mounted[path] = root
+    for path, provider in mounted.items():
+        app.router.add_get(path, log_of(journal, provider))
+
+
+def _no_such_endpoint(desk: Desk, route: Route) -> Any:
     async def handle(request: web.Request) -> web.Response:
-        return whole(Voice(route.contract, "").no_such_path(request.path))
+        voice = desk.voice(route)
+        return whole(voice.no_such_path(request.path, request.method), voice.headers())
 
     return handle
 
@@ -46,8 +85,9 @@ def _no_such_endpoint(route: Route) -> Any:
 class _Inside:
     """What the simulator tells and takes beside the gateways' own endpoints."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, worker: Worker) -> None:
         self._desk = desk
+        self._worker = worker
 
     async def image(self, request: web.Request) -> web.Response:
         """A picture, as long as its address lives."""
@@ -63,7 +103,12 @@ class _Inside:
     async def stats(self, _request: web.Request) -> web.Response:
         """Counters since the bill began, and what is going on now."""
         desk = self._desk
-        counters = {"in_flight": desk.in_flight, "in_flight_most": desk.in_flight_most}
+        counters = {
+            "in_flight": desk.in_flight,
+            "in_flight_most": desk.in_flight_most,
+            "stored": desk.stored,
+            "batches": len(self._worker.shelf),
+        }
         return web.json_response({**as_json(desk.bill.totals), **counters})
 
     async def bill(self, _request: web.Request) -> web.Response:
@@ -79,7 +124,9 @@ class _Inside:
             if not isinstance(wanted, dict):
                 raise UsageError("the body must be a JSON object of option names and values")
             items = [f"{name}={_text(value)}" for name, value in wanted.items()]
-            self._desk.options = Options.parse(items, self._desk.options)
+            options = Options.parse(items, self._desk.options)
+            options.check_routes(self._desk.routes)
+            self._desk.options = options
         except ValueError as error:
             return whole(bodies.error(400, f"the body is not JSON: {error}", "simulator_error"))
         except UsageError as error:

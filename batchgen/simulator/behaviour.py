@@ -13,9 +13,11 @@ from email.utils import formatdate
 from batchgen.domain.model import Kind
 from batchgen.simulator.admission import BUSY
 from batchgen.simulator.bodies import Declined, Reply
+from batchgen.simulator.chance import Chance, choose, in_batch, named_faults
+from batchgen.simulator.checks import check_references
 from batchgen.simulator.desk import Arrival, Desk
-from batchgen.simulator.faults import Fault, choose, named_faults
-from batchgen.simulator.rules import Asked, Rules, parse_body, wanted_size
+from batchgen.simulator.faults import Fault
+from batchgen.simulator.rules import Asked, Rules, wanted_size
 from batchgen.simulator.work import Work, plan
 
 _AT_THE_DOOR = 0.3  # seconds to be turned away
@@ -28,21 +30,24 @@ def judge(desk: Desk, arrival: Arrival) -> Work:
         Declined: the call ends here, for nothing.
         UsageError: the request names a fault that does not exist.
     """
-    voice, contract = arrival.voice, arrival.route.contract
+    voice, contract, wish = arrival.voice, arrival.route.contract, arrival.wish
     if not arrival.key:
         raise Declined(Kind.UNAUTHORIZED, voice.missing_key())
-    fields = parse_body(arrival.body, voice)
-    prompt = fields["prompt"] if isinstance(fields.get("prompt"), str) else ""
-    named = named_faults(arrival.fault, prompt)
+    if wish.objection is not None:
+        raise wish.objection
+    named = named_faults(arrival.fault, wish.prompt)
     wait = arrival.route.gate.enter(desk.clock.monotonic(), arrival.options)
     if wait is not None:
         raise _throttled(desk, arrival, wait)
-    chance = desk.chance(arrival.request)
-    fault = choose(arrival.options, named, chance, wanted_size(fields), contract.downgrade)
+    chance = desk.chance(arrival)
+    fault = choose(arrival.options, named, chance, wanted_size(wish.fields), contract.downgrade)
+    fault = in_batch(fault) if arrival.batch else fault
     try:
         _turn_away(desk, arrival, fault)
-        asked = Rules(contract, voice, arrival.options.unsure).read(fields)
-        work = plan(arrival, asked, _refused(arrival, asked, fault), chance, prompt)
+        asked = Rules(voice, arrival.options.unsure, wish.inside).read(wish.fields)
+        check_references(voice, wish)
+        fault = _refused(arrival, asked, fault, chance)
+        work = plan(arrival, asked, fault, chance)
         purse, limit = desk.purse(contract.provider), arrival.options.spend
         if limit is not None and work.price > purse.left(limit):
             raise Declined(Kind.QUOTA, voice.quota(purse.left(limit), work.price))
@@ -87,9 +92,10 @@ def _turn_away(desk: Desk, arrival: Arrival, fault: Fault) -> None:
         raise _throttled(desk, arrival, BUSY)
 
 
-def _refused(arrival: Arrival, asked: Asked, fault: Fault) -> Fault:
+def _refused(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance) -> Fault:
     """The fault, or a refusal where the prompt holds the forbidden word."""
     word = arrival.options.refuse_word
-    if fault is Fault.NONE and word and word in asked.prompt.lower():
-        return Fault.REFUSE if arrival.voice.official else Fault.REFUSE_TEXT
-    return fault
+    if fault is not Fault.NONE or not word or word not in asked.prompt.lower():
+        return fault
+    in_words = chance.roll("refusal") < 0.5 if arrival.wish.main else not arrival.voice.official
+    return Fault.REFUSE_TEXT if in_words else Fault.REFUSE

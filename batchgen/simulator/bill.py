@@ -24,13 +24,17 @@ class Line:
     Attributes:
         time: seconds since the epoch.
         key: fingerprint of the bearer key, the start of its SHA-256; "" when none came.
-        request: SHA-256 of path and body, hexadecimal.
+        request: SHA-256 of path and content, hexadecimal.
         prompt: SHA-256 of the prompt, hexadecimal; "" when none was understood.
         occurrence: the how-manieth call with this request, from 1.
         size: pixels delivered, `auto` or what was asked when nothing was.
         kind: what the answer means, in the words of `batchgen.domain.model.Kind`.
         fault: the fault that was played, "" for none.
         charged: micro-dollars.
+        endpoint: `generations`, `edits`, `chat` or `responses`.
+        batch: the id of the batch it is a line of, "" for none.
+        references: pictures that came with it.
+        seconds: the work took, in real time.
     """
 
     time: float
@@ -49,6 +53,10 @@ class Line:
     charged: int
     request_id: str
     usage: dict[str, Any] | None = None
+    endpoint: str = ""
+    batch: str = ""
+    references: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)

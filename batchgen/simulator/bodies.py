@@ -70,7 +70,7 @@ class Voice:
                 " Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
             )
             return error(401, text, "invalid_request_error")
-        return self._shell(401, "未提供令牌")
+        return self.shell(401, "未提供令牌")
 
     def bad_key(self) -> Reply:
         """401: a key that is not known."""
@@ -79,13 +79,13 @@ class Voice:
                 "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."
             )
             return error(401, text, "invalid_request_error", code="invalid_api_key")
-        return self._shell(401, "无效的令牌")
+        return self.shell(401, "无效的令牌")
 
     def bad_json(self) -> Reply:
         """400: a body that cannot be read."""
         if self.official:
             return error(400, "We could not parse the JSON body of your request.", "invalid_request_error")
-        return self._shell(400, "Unmarshal request body failed", code="bad_request_body")
+        return self.shell(400, "Unmarshal request body failed", code="bad_request_body")
 
     def unknown_model(self, model: str) -> Reply:
         """404 at OpenAI; 503 at gateways that find no channel for a model."""
@@ -93,13 +93,13 @@ class Voice:
             text = f"The model '{model}' does not exist or you do not have access to it."
             return error(404, text, "invalid_request_error", code="model_not_found")
         group = self.contract.group or "default"
-        return self._shell(503, f"当前分组 {group} 下对于模型 {model} 无可用渠道", code="model_not_found")
+        return self.shell(503, f"当前分组 {group} 下对于模型 {model} 无可用渠道", code="model_not_found")
 
     def invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> Reply:
         """400: a parameter is not as it must be."""
         if self.official:
             return error(400, message, kind, param=param, code=code)
-        return error(400, self._signed(message), "invalid_request_error", param=param, code=code)
+        return error(400, self.signed(message), "invalid_request_error", param=param, code=code)
 
     def throttled(self, wait: float, *, in_words: bool) -> Reply:
         """429: too much for now."""
@@ -108,7 +108,7 @@ class Voice:
             limited = f"Rate limit reached for {self.contract.model} (for limit gpt-image) on images per min: "
             text = limited + "Limit 5, Used 5, Requested 1."
             return error(429, text + hint, "requests", code="rate_limit_exceeded")
-        return self._shell(429, "当前分组上游负载已饱和，请稍后再试" + hint, code="rate_limit_exceeded")
+        return self.shell(429, "当前分组上游负载已饱和，请稍后再试" + hint, code="rate_limit_exceeded")
 
     def quota(self, left: int, wanted: int) -> Reply:
         """No money left: 429, but 403 on APIYI's routes; amounts in micro-dollars."""
@@ -153,22 +153,24 @@ class Voice:
                 f" (Please include the request ID {self.request_id}.)"
             )
             return error(500, text, "server_error", code="server_error" if self.openai else None)
-        text = self._signed("status_code: 500, upstream service temporarily unavailable")
+        text = self.signed("status_code: 500, upstream service temporarily unavailable")
         return error(500, text, "invalid_request_error", param="", localized_message="Unknown error")
 
     def error_in_200(self) -> Reply:
         """An upstream's failure that was passed on as a success."""
-        return error(200, self._signed("bad response from upstream"), "upstream_error", code="bad_response_body")
+        return error(200, self.signed("bad response from upstream"), "upstream_error", code="bad_response_body")
 
-    def no_such_path(self, path: str) -> Reply:
+    def no_such_path(self, path: str, method: str = "POST") -> Reply:
         """404: an endpoint that is not there."""
-        return error(404, f"Invalid URL (POST {path})", "invalid_request_error")
+        return error(404, f"Invalid URL ({method} {path})", "invalid_request_error")
 
-    def _signed(self, message: str) -> str:
+    def signed(self, message: str) -> str:
+        """A message with the request id, as the gateways write it."""
         return f"{message} (request id: {self.request_id})"
 
-    def _shell(self, status: int, message: str, code: str = "") -> Reply:
-        return error(status, self._signed(message), _SHELL, param="", code=code)
+    def shell(self, status: int, message: str, code: str = "") -> Reply:
+        """An error of the gateway itself."""
+        return error(status, self.signed(message), _SHELL, param="", code=code)
 
 
 def error(
@@ -186,16 +188,9 @@ REFUSALS = (
 )
 
 
-def refusal_in_words(which: float, created: int, model: str, usage: dict[str, Any]) -> Reply:
-    """A 200 whose answer is a sentence: the chat reply the line behind it gave, or its text in an image's place."""
-    text = REFUSALS[int(which * 997) % len(REFUSALS)]
-    if which < 0.5:
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        body = {"object": "chat.completion", "created": created, "model": model, "choices": [choice], **usage}
-    else:
-        body = {"created": created, "data": [{"text": text}], **usage}
-    return Reply(200, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+def refusal_in_words(which: float) -> str:
+    """A sentence that refuses, in English or Chinese."""
+    return REFUSALS[int(which * 997) % len(REFUSALS)]
 
 
 def _page(status: int, title: str, server: str) -> Reply:

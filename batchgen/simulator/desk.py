@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,7 +16,10 @@ from batchgen.domain.clock import Clock
 from batchgen.simulator.admission import Gate, Purse
 from batchgen.simulator.bill import Bill
 from batchgen.simulator.bodies import Voice
-from batchgen.simulator.faults import Chance, Options
+from batchgen.simulator.chance import Chance
+from batchgen.simulator.faults import Options
+from batchgen.simulator.files import Files
+from batchgen.simulator.wish import Wish
 
 _REMEMBERED = 300_000  # requests; the oldest are forgotten first
 
@@ -34,33 +38,42 @@ class Arrival:
     """One request as it came.
 
     Attributes:
+        endpoint: as the bill names it.
         key: fingerprint of the bearer key, "" when there was none.
-        request: SHA-256 of path and body, hexadecimal.
+        request: SHA-256 of path and content, hexadecimal.
         fault: the faults the request's header names.
         host: where the client found the simulator, for addresses of pictures.
+        batch: the batch it is a line of, "" for none.
     """
 
     route: Route
+    endpoint: str
     voice: Voice
     options: Options
-    body: bytes
     key: str
     request: str
     fault: str
     host: str
+    batch: str = ""
+    wish: Wish = field(default_factory=Wish)
 
 
 class Desk:
     """The state behind all routes."""
 
-    def __init__(self, options: Options, bill: Bill, clock: Clock, executor: Executor) -> None:
+    def __init__(
+        self, options: Options, bill: Bill, files: Files, clock: Clock, executor: Executor, routes: tuple[str, ...]
+    ) -> None:
         self.options = options
         self.bill = bill
+        self.files = files
+        self.routes = routes
         self.clock = clock
         self.executor = executor
         self.closing = asyncio.Event()
         self.in_flight = 0
         self.in_flight_most = 0
+        self.stored = 0  # calls whose conversation was to be kept
         self._seen: dict[int, int] = {}
         self._delivered: dict[int, int] = {}
         self._purses: dict[str, Purse] = {}
@@ -70,28 +83,30 @@ class Desk:
         for provider, charged in spent.items():
             self.purse(provider).spent = charged
 
-    def arrive(self, route: Route, path: str, body: bytes, headers: dict[str, str]) -> Arrival:
+    def arrive(self, route: Route, endpoint: str, request: str, headers: Mapping[str, str]) -> Arrival:
         """Take a request in. `headers` are authorization, x-simulate and host, "" where absent."""
-        scheme, _, key = headers["authorization"].partition(" ")
-        key = key.strip() if scheme.lower() == "bearer" else ""
         return Arrival(
             route=route,
-            voice=Voice(route.contract, _new_id(route.contract, self.clock.now())),
-            options=self.options,
-            body=body,
-            key=sha256(key.encode()).hexdigest()[:8] if key else "",
-            request=sha256(path.encode() + body).hexdigest(),
+            endpoint=endpoint,
+            voice=self.voice(route),
+            options=self.options.of(route.contract.route),
+            key=fingerprint(headers["authorization"]),
+            request=request,
             fault=headers["x-simulate"],
             host=headers["host"],
         )
+
+    def voice(self, route: Route) -> Voice:
+        """A voice for one answer of a route, with a request id of its own."""
+        return Voice(route.contract, _new_id(route.contract, self.clock.now()))
 
     def purse(self, provider: str) -> Purse:
         """The account at a provider."""
         return self._purses.setdefault(provider, Purse())
 
-    def chance(self, request: str) -> Chance:
+    def chance(self, arrival: Arrival) -> Chance:
         """The dice for the next call with a request."""
-        return Chance(self.options.seed, request, _count(self._seen, request))
+        return Chance(arrival.options.seed, arrival.request, _count(self._seen, arrival.request))
 
     def take(self, request: str) -> int:
         """The number of the picture that is about to be delivered for a request, from 1."""
@@ -101,6 +116,13 @@ class Desk:
         """Let time pass; a wait too short to matter costs nothing."""
         if seconds > 0.0005:
             await self.clock.sleep(seconds)
+
+
+def fingerprint(authorization: str) -> str:
+    """The start of the SHA-256 of a bearer key, "" when there is none."""
+    scheme, _, key = authorization.partition(" ")
+    key = key.strip() if scheme.lower() == "bearer" else ""
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8] if key else ""
 
 
 def _new_id(contract: Contract, now: float) -> str:

@@ -1,22 +1,16 @@
-"""What may go wrong, and how often: the knobs of a rehearsal.
-
-Chance is a function of the seed, the request and how often it came before, so that the same job meets the same weather
-in whatever order its calls arrive.
-"""
+"""What may go wrong, and how often: the knobs of a rehearsal."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 from batchgen.domain.errors import UsageError
 from batchgen.domain.money import parse_usd
-from batchgen.domain.size import Size
 
 
 class Fault(StrEnum):
@@ -47,7 +41,11 @@ class Fault(StrEnum):
     NONE = "ok"
 
 
-_MARKER = re.compile(r"\[\[sim:([a-z0-9, -]+)\]\]")
+# Every shape an image was seen to come in on the chat endpoint (issue threads of clients, 2026).
+CHAT_SHAPES = (
+    *("markdown-url", "markdown-data", "data-url", "bare-url", "link", "data"),
+    *("images", "parts", "output-text"),
+)
 _P_4K = ("p500_4k", "p_500_4k", "4k_500", "p4k_500")
 
 
@@ -74,6 +72,9 @@ class Options:
         refuse_word: a prompt with this word is refused; "" for none.
         url_lifetime: seconds an address lives; None for the contract's.
         unsure: whether parameters the vendor wavers on are taken (`accept`) or refused (`reject`).
+        chat: the shape of chat replies: `auto` for the vendor's own, `mixed`, or one of `CHAT_SHAPES`.
+        batch_seconds: simulated seconds a batch takes, which `speed` divides.
+        routes: by route, the options that hold for it alone, as written.
     """
 
     seed: int = 0
@@ -93,13 +94,17 @@ class Options:
     refuse_word: str = "forbidden"
     url_lifetime: float | None = None
     unsure: str = "accept"
+    chat: str = "auto"
+    batch_seconds: float = 600.0
+    routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, items: Iterable[str], base: Options | None = None) -> Options:
         """Options as a command line writes them: `p500_4k=0.3`, `rate=5`, `burst=1`, `retry_after=none`, `p_drop=0.1`.
 
         Args:
-            items: one `name=value` each; `p_` with a fault's name sets its probability.
+            items: one `name=value` each; `p_` with a fault's name sets its probability. With a route and a colon in
+                front, as in `apiyi/gpt-image-2-vip:p_401=1`, it holds for that route only, whatever is said of all.
             base: what holds for everything not named.
 
         Raises:
@@ -110,10 +115,35 @@ class Options:
             name, equals, value = item.partition("=")
             if not equals:
                 raise UsageError(f"{item!r} is not an option of the simulator; write name=value, like rate=5")
-            options = _with(options, name.strip(), value.strip())
-        if sum(options.chances.values()) > 1:
-            raise UsageError("the probabilities of the faults add up to more than 1; make them smaller")
+            route, _, name = name.strip().rpartition(":")
+            if not route:
+                options = _with(options, name.strip(), value.strip())
+                continue
+            _with(options, name.strip(), value.strip())
+            own = (*options.routes.get(route, ()), f"{name.strip()}={value.strip()}")
+            options = dataclasses.replace(options, routes={**options.routes, route: own})
+        for each in (options, *map(options.of, options.routes)):
+            if sum(each.chances.values()) > 1:
+                raise UsageError("the probabilities of the faults add up to more than 1; make them smaller")
         return options
+
+    def of(self, route: str) -> Options:
+        """What holds for one route."""
+        options = self
+        for item in self.routes.get(route, ()):
+            name, _, value = item.partition("=")
+            options = _with(options, name, value)
+        return options
+
+    def check_routes(self, served: Collection[str]) -> None:
+        """Make sure that options of single routes are about routes that are served.
+
+        Raises:
+            UsageError: one is not.
+        """
+        for route in self.routes:
+            if route not in served:
+                raise UsageError(f"the simulator does not serve {route}; it serves {', '.join(served)}")
 
 
 def _number(text: str, low: float, high: float) -> float:
@@ -167,16 +197,18 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "refuse_word": str,
     "url_lifetime": lambda text: _maybe(text, 0),
     "unsure": lambda text: _one_of(text, "accept", "reject"),
+    "chat": lambda text: _one_of(text, "auto", "mixed", *CHAT_SHAPES),
+    "batch_seconds": lambda text: _number(text, 0, 1e9),
 }
 
 
-# `p_500`, `p500`, `p_error-in-200` and `p_error_in_200` are all taken.
+# `p_500`, `p500`, `p_error-in-200`, `p_error_in_200` and `p_unauthorized` are all taken.
 _FAULT_NAMES = {
     prefix + name: fault
     for fault in Fault
     if fault is not Fault.NONE
     for prefix in ("p_", "p")
-    for name in (fault.value, fault.value.replace("-", "_"))
+    for name in (fault.value, fault.value.replace("-", "_"), fault.name.lower())
 }
 
 
@@ -193,56 +225,3 @@ def _with(options: Options, name: str, value: str) -> Options:
         return dataclasses.replace(options, chances={**options.chances, fault: _number(value, 0, 1)})
     except ValueError as error:
         raise UsageError(f"{name}={value} is not possible in the simulator: {error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """The dice of one call: independent numbers by name, the same whenever it is played again."""
-
-    seed: int
-    request: str
-    occurrence: int
-
-    def roll(self, what: str) -> float:
-        """A number from 0 up to but not including 1."""
-        text = f"{self.seed}:{self.request}:{self.occurrence}:{what}"
-        return int.from_bytes(sha256(text.encode()).digest()[:6]) / 2**48
-
-
-def strip_marker(prompt: str) -> str:
-    """The prompt without what it asks of the simulator."""
-    return _MARKER.sub("", prompt).strip() if "[[sim:" in prompt else prompt
-
-
-def named_faults(header: str, prompt: str) -> tuple[Fault, ...]:
-    """The faults a request names itself, for its first, second … call; the header goes before the prompt.
-
-    One name holds for every call; of several the last one passes too, and later calls are answered as usual.
-
-    Raises:
-        UsageError: a name that is no fault.
-    """
-    text = header
-    if not text and "[[sim:" in prompt and (marker := _MARKER.search(prompt)):
-        text = marker[1]
-    try:
-        return tuple(Fault(name.strip()) for name in text.split(",")) if text else ()
-    except ValueError:
-        raise UsageError(f"{text!r} is no fault the simulator knows; there are {', '.join(Fault)}") from None
-
-
-def choose(options: Options, named: tuple[Fault, ...], chance: Chance, size: Size, sporadic_4k: bool) -> Fault:
-    """What goes wrong with one call, `Fault.NONE` for nothing."""
-    if len(named) == 1:
-        return named[0]
-    if named:
-        return named[chance.occurrence - 1] if chance.occurrence <= len(named) else Fault.NONE
-    if sporadic_4k and options.p500_4k and size.tier == "4K" and chance.roll("4k") < options.p500_4k:
-        return Fault.SERVER
-    if options.chances:
-        mark = chance.roll("fault")
-        for fault in Fault:
-            mark -= options.chances.get(fault, 0.0)
-            if mark < 0:
-                return fault
-    return Fault.NONE

@@ -1,130 +1,65 @@
-"""POST /v1/images/generations: the whole life of one call, from its arrival to its line on the bill and its answer."""
+"""POST /v1/images/generations, and the reply it shares with edits."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from hashlib import sha256
+from typing import Any
 
-from aiohttp import web
-
-from batchgen.domain.errors import UsageError
-from batchgen.domain.model import Kind
-from batchgen.simulator import answers, bodies
-from batchgen.simulator.behaviour import decline_delay, judge
-from batchgen.simulator.bill import Line
-from batchgen.simulator.bodies import Declined, Reply
-from batchgen.simulator.desk import Arrival, Desk, Route
+from batchgen.simulator import bodies
+from batchgen.simulator.answers import base64_form, compact, filled, slot, usage_of
+from batchgen.simulator.bodies import Reply
+from batchgen.simulator.desk import Arrival
+from batchgen.simulator.door import Made
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.manners import send, whole
+from batchgen.simulator.references import FileOf
+from batchgen.simulator.rules import check_model, parse_body
+from batchgen.simulator.uploads import Packet
+from batchgen.simulator.wish import Wish
 from batchgen.simulator.work import Work
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_UNANSWERED = frozenset({Fault.HANG, Fault.DROP, Fault.NOT_HTTP})
 
+class Generations:
+    """Pictures from words alone."""
 
-def generations(desk: Desk, route: Route) -> Handler:
-    """The handler of one route."""
+    name = "generations"
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        names = ("authorization", "x-simulate", "host")
-        headers = {name: request.headers.get(name, "") for name in names}
-        arrival = desk.arrive(route, request.path, body, headers)
-        desk.in_flight += 1
-        desk.in_flight_most = max(desk.in_flight_most, desk.in_flight)
-        try:
-            return await _answer(desk, request, arrival)
-        finally:
-            desk.in_flight -= 1
+    def read(self, arrival: Arrival, packet: Packet, files: FileOf) -> Wish:  # noqa: ARG002
+        """The body is the wish."""
+        fields = parse_body(packet.body, arrival.voice)
+        check_model(fields, arrival.voice)
+        return Wish(fields)
 
-    return handle
+    def by_address(self, arrival: Arrival, work: Work) -> bool:  # noqa: ARG002
+        """When asked, or when a fault says so."""
+        return work.fault in {Fault.URL, Fault.EXPIRED_URL} or work.asked.response_format == "url"
 
+    def form(self, arrival: Arrival, work: Work) -> str:
+        """As the options say."""
+        return base64_form(arrival, work.chance)
 
-async def _answer(desk: Desk, request: web.Request, arrival: Arrival) -> web.StreamResponse:
-    try:
-        work = judge(desk, arrival)
-    except Declined as declined:
-        await desk.wait(decline_delay(arrival))
-        desk.bill.append(_free_line(desk, arrival, declined))
-        return whole(declined.reply, arrival.voice.headers())
-    except UsageError as error:
-        refused = Declined(Kind.REJECTED, bodies.error(400, str(error), "simulator_error"))
-        desk.bill.append(_free_line(desk, arrival, refused))
-        return whole(refused.reply)
-    charged = 0
-    try:
-        await desk.wait(work.delay)
-        reply = await _make(desk, arrival, work)
-        charged = work.charged
-        desk.bill.append(_line(desk, arrival, work, reply))
-    finally:
-        desk.purse(arrival.route.contract.provider).settle(work.price, charged)
-        arrival.route.gate.leave()
-    return await send(desk, request, reply, arrival.voice.headers(), work.fault, work.delay)
+    def reply(self, arrival: Arrival, work: Work, pictures: list[Made], created: int) -> Reply:
+        """The body, in the order of keys each channel sends. Official routes say what they really delivered."""
+        items = [{"url" if made.by_address else "b64_json": slot(number)} for number, made in enumerate(pictures)]
+        document: dict[str, Any] = {"created": created}
+        if arrival.voice.official:
+            asked = work.asked
+            document["background"] = asked.background if asked.background not in {None, "auto"} else "opaque"
+            document |= {"data": items, "output_format": asked.format, "quality": work.quality, "size": str(work.size)}
+        else:
+            document["data"] = items
+        return Reply(200, filled({**document, **usage_of(work)}, [made.text for made in pictures]))
 
-
-async def _make(desk: Desk, arrival: Arrival, work: Work) -> Reply:
-    """The answer, drawn where it needs drawing."""
-    now = desk.clock.now()
-    ready = answers.without_picture(arrival, work, int(now))
-    if ready is not None:
-        return ready
-    if work.fault in _UNANSWERED:
-        return Reply(0, b"")
-    pictures = answers.drawings(arrival, work, desk.take(arrival.request))
-    if answers.by_address(work):
-        return answers.with_addresses(arrival, work, pictures, now)
-    if arrival.options.pictures == "plain" and not arrival.options.bytes:
-        return answers.inline(arrival, work, pictures, now)  # cheaper than the way to another thread
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(desk.executor, answers.inline, arrival, work, pictures, now)
-
-
-def _line(desk: Desk, arrival: Arrival, work: Work, reply: Reply) -> Line:
-    return Line(
-        time=round(desk.clock.now(), 3),
-        route=arrival.route.contract.route,
-        model=arrival.route.contract.model,
-        key=arrival.key,
-        request=arrival.request,
-        prompt=sha256(work.asked.prompt.encode("utf-8", "surrogatepass")).hexdigest(),
-        occurrence=work.chance.occurrence,
-        size=str(work.size),
-        quality=work.quality,
-        n=work.asked.n,
-        status=reply.status,
-        kind=work.kind,
-        fault="" if work.fault is Fault.NONE else work.fault,
-        charged=work.charged,
-        request_id=arrival.voice.request_id,
-        usage=work.usage,
-    )
-
-
-def _free_line(desk: Desk, arrival: Arrival, declined: Declined) -> Line:
-    """The line of a call that was turned away. What it asked for is not always understood."""
-    try:
-        fields = json.loads(arrival.body)
-    except (ValueError, RecursionError):
-        fields = {}
-    asked = fields if isinstance(fields, dict) else {}
-    prompt = asked.get("prompt")
-    return Line(
-        time=round(desk.clock.now(), 3),
-        route=arrival.route.contract.route,
-        model=str(asked.get("model", ""))[:100],
-        key=arrival.key,
-        request=arrival.request,
-        prompt=sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest() if isinstance(prompt, str) else "",
-        occurrence=declined.occurrence,
-        size=str(asked.get("size", ""))[:100],
-        quality=str(asked.get("quality", ""))[:100],
-        n=1,
-        status=declined.reply.status,
-        kind=declined.kind,
-        fault=declined.fault,
-        charged=0,
-        request_id=arrival.voice.request_id,
-    )
+    def without_picture(self, arrival: Arrival, work: Work, created: int) -> Reply | None:
+        """Nothing, or the sentence that the line behind gave: as a chat reply, or in an image's place."""
+        if work.fault is Fault.EMPTY:
+            return Reply(200, compact({"created": created, "data": [], **usage_of(work)}))
+        if work.fault is not Fault.REFUSE_TEXT:
+            return None
+        which = work.chance.roll("words")
+        text = bodies.refusal_in_words(which)
+        if which >= 0.5:
+            return Reply(200, compact({"created": created, "data": [{"text": text}], **usage_of(work)}))
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        model = arrival.route.contract.model
+        body = {"object": "chat.completion", "created": created, "model": model, "choices": [choice], **usage_of(work)}
+        return Reply(200, compact(body))

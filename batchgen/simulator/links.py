@@ -28,6 +28,7 @@ def to_path(link: Link) -> str:
     fields = [
         *(drawing.text, drawing.size.width, drawing.size.height, drawing.seed, drawing.note, drawing.take),
         *(drawing.format, drawing.transparent, drawing.plain, drawing.pad, link.expires, link.cut),
+        drawing.colour,
     ]
     packed = zlib.compress(json.dumps(fields, separators=(",", ":")).encode())
     return f"/img/{base64.urlsafe_b64encode(packed).decode().rstrip('=')}.{ENDINGS[drawing.format]}"
@@ -39,7 +40,7 @@ def from_name(name: str) -> Link | None:
     try:
         packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         fields = json.loads(zlib.decompressobj().decompress(packed, 10_000))
-        text, width, height, seed, note, take, kind, transparent, plain, pad, expires, cut = fields
+        text, width, height, seed, note, take, kind, transparent, plain, pad, expires, cut, colour = fields
         drawing = Drawing(
             text=str(text),
             size=Size(int(width), int(height)),
@@ -50,11 +51,13 @@ def from_name(name: str) -> Link | None:
             transparent=bool(transparent),
             plain=bool(plain),
             pad=int(pad),
+            colour=int(colour),
         )
         if (
             drawing.format not in ENDINGS
             or not 0 < drawing.size.pixels <= 40_000_000
             or not 0 <= drawing.pad <= 64_000_000
+            or not -1 <= drawing.colour < 1 << 24
         ):
             return None
         return Link(drawing, int(expires), bool(cut))

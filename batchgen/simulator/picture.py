@@ -38,6 +38,7 @@ class Drawing:
         transparent: whether the background is left out; not for JPEG.
         plain: one colour and no caption, for when pictures should cost nothing.
         pad: bytes of noise added to the file.
+        colour: of the object, as 0xRRGGBB: a reference's, so that it can be seen that it was used; -1 for the seed's.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Drawing:
     transparent: bool = False
     plain: bool = False
     pad: int = 0
+    colour: int = -1
 
 
 def seed_of(prompt: str, seed: int = 0) -> int:
@@ -69,6 +71,8 @@ def draw(drawing: Drawing) -> bytes:
     if not plain:
         bands = (_upper(drawing.size, _object(drawing)), *_caption(drawing))
     colours = scene.palette(drawing.seed)
+    if drawing.colour >= 0:
+        colours = scene.painted(colours, drawing.colour)
     if drawing.format != "png":
         return _convert(drawing, None if plain else bands, colours)
     extra = [_SOFTWARE]

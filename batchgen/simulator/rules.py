@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchgen.contracts.contract import Contract
 from batchgen.domain.model import Kind
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.simulator.bodies import Declined, Voice
-from batchgen.simulator.faults import strip_marker
+from batchgen.simulator.chance import strip_marker
 
 # What OpenAI's Images API knows beside the parameters a contract has rules for (API reference, 2026-11).
 _ALWAYS_KNOWN = frozenset(
@@ -41,7 +41,7 @@ def parse_body(body: bytes, voice: Voice) -> dict[str, Any]:
     """The request as a mapping.
 
     Raises:
-        Declined: it is no JSON object, or names a model the route does not serve.
+        Declined: it is no JSON object.
     """
     try:
         fields = json.loads(body)
@@ -49,12 +49,20 @@ def parse_body(body: bytes, voice: Voice) -> dict[str, Any]:
         fields = None
     if not isinstance(fields, dict):
         raise Declined(Kind.REJECTED, voice.bad_json())
-    if fields.get("model") != voice.contract.model:
-        raise Declined(Kind.REJECTED, voice.unknown_model(str(fields.get("model"))))
     return fields
 
 
-def wanted_size(fields: dict[str, Any]) -> Size:
+def check_model(fields: Mapping[str, Any], voice: Voice) -> None:
+    """Make sure that the model is the route's.
+
+    Raises:
+        Declined: it is not.
+    """
+    if fields.get("model") != voice.contract.model:
+        raise Declined(Kind.REJECTED, voice.unknown_model(str(fields.get("model"))))
+
+
+def wanted_size(fields: Mapping[str, Any]) -> Size:
     """The size a request names, whether or not the route takes it; `AUTO` when it names none that can be read."""
     try:
         text = fields.get("size")
@@ -66,12 +74,13 @@ def wanted_size(fields: dict[str, Any]) -> Size:
 class Rules:
     """The rules of one route, applied to one request."""
 
-    def __init__(self, contract: Contract, voice: Voice, unsure: str) -> None:
-        self.contract = contract
+    def __init__(self, voice: Voice, unsure: str, inside: str = "") -> None:
+        self.contract = voice.contract
         self.voice = voice
         self.unsure = unsure
+        self.inside = inside
 
-    def read(self, fields: dict[str, Any]) -> Asked:
+    def read(self, fields: Mapping[str, Any]) -> Asked:
         """What is asked.
 
         Raises:
@@ -94,7 +103,8 @@ class Rules:
         return asked
 
     def _invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> Declined:
-        return Declined(Kind.REJECTED, self.voice.invalid(message, param, code, kind))
+        named = param if param in {"prompt", "stream"} else self.inside + param
+        return Declined(Kind.REJECTED, self.voice.invalid(message, named, code, kind))
 
     def _stance(self, name: str) -> str:
         rule = self.contract.parameters.get(name)
@@ -104,7 +114,7 @@ class Rules:
             return "rejects" if self.unsure == "reject" else "takes"
         return rule.stance
 
-    def _names(self, fields: dict[str, Any]) -> None:
+    def _names(self, fields: Mapping[str, Any]) -> None:
         """Refuse parameters the route does not take. OpenAI refuses every unknown one, the reverse routes look away."""
         rules = {_WIRE_NAMES.get(name, name): name for name in self.contract.parameters if name != "n"}
         for name, value in fields.items():
@@ -112,13 +122,13 @@ class Rules:
                 continue
             refused = self._stance(rules[name]) == "rejects" if name in rules else self.voice.official
             if refused and self.voice.official:
-                raise self._invalid(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+                raise self._invalid(f"Unknown parameter: '{self.inside}{name}'.", name, "unknown_parameter")
             if refused:
                 raise self._invalid(f"{name} is not supported by {self.contract.model}", name, "invalid_parameter")
         if fields.get("stream"):
             raise self._invalid("Streaming is not supported here.", "stream", "unsupported_parameter")
 
-    def _prompt(self, fields: dict[str, Any]) -> str:
+    def _prompt(self, fields: Mapping[str, Any]) -> str:
         prompt = fields.get("prompt")
         if not isinstance(prompt, str) or not prompt:
             raise self._invalid("Missing required parameter: 'prompt'.", "prompt", "missing_required_parameter")
@@ -130,7 +140,7 @@ class Rules:
             raise self._invalid(message, "prompt", "string_above_max_length")
         return prompt
 
-    def _choice(self, fields: dict[str, Any], name: str) -> str | None:
+    def _choice(self, fields: Mapping[str, Any], name: str) -> str | None:
         """A parameter with listed values."""
         wire = _WIRE_NAMES.get(name, name)
         value = fields.get(wire)
@@ -143,13 +153,13 @@ class Rules:
             raise self._invalid(f"Invalid value: '{value}'. Supported values are: {listed}.", wire, "invalid_value")
         return value
 
-    def _response_format(self, fields: dict[str, Any]) -> str:
+    def _response_format(self, fields: Mapping[str, Any]) -> str:
         value = fields.get("response_format", "b64_json")
         if value not in {"b64_json", "url"}:
             raise self._invalid(f"Invalid value: '{value}'.", "response_format", "invalid_value")
         return str(value)
 
-    def _count(self, fields: dict[str, Any]) -> int:
+    def _count(self, fields: Mapping[str, Any]) -> int:
         """`n`, which every route lets pass, though not every one keeps it."""
         n = fields.get("n", 1)
         if n is None:
@@ -160,7 +170,7 @@ class Rules:
             )
         return n
 
-    def _size(self, fields: dict[str, Any], prompt: str) -> Size:
+    def _size(self, fields: Mapping[str, Any], prompt: str) -> Size:
         rule = self.contract.sizes
         text = fields.get("size")
         if rule.by == "wording":
@@ -206,6 +216,7 @@ class Rules:
     def _worded(self, text: object, prompt: str) -> Size:
         """The native pixels for the phrase in front of the prompt; else a `size` that lies within reach; else none."""
         rule = self.contract.sizes
+        prompt = prompt.removeprefix(self.contract.chat_lead)
         found = [(len(phrase), ratio) for ratio, phrase in rule.wording.items() if prompt.startswith(phrase)]
         if found:
             return rule.answers.get(max(found)[1], AUTO)

@@ -39,6 +39,15 @@ def _palette(degrees: int, distance: int) -> bytes:
     return bytes(colours)
 
 
+def painted(colours: bytes, colour: int) -> bytes:
+    """The palette with an object of another colour, 0xRRGGBB; its body has exactly this one."""
+    hue, light, strong = colorsys.rgb_to_hls(*((colour >> shift & 255) / 255 for shift in (16, 8, 0)))
+    body = _BODY - 96
+    own = _ramp((hue, min(1.0, light + 0.2), strong), (hue, light, strong), body + 1)
+    own += _ramp((hue, light, strong), (hue, light * 0.4, strong), 64 - body)[3:]
+    return colours[:288] + bytes(own) + colours[480:]
+
+
 def _ramp(start: tuple[float, float, float], end: tuple[float, float, float], steps: int) -> list[int]:
     """Colours from one hue, lightness and saturation to another."""
     one, two = colorsys.hls_to_rgb(*start), colorsys.hls_to_rgb(*end)

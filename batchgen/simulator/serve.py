@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
@@ -13,9 +14,12 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.simulator.app import build
+from batchgen.simulator.batch_store import Shelf
+from batchgen.simulator.batch_work import Worker
 from batchgen.simulator.bill import Bill
 from batchgen.simulator.desk import Desk, Route
 from batchgen.simulator.faults import Options
+from batchgen.simulator.files import Files
 
 _DRAWING_THREADS = 2
 _BACKLOG = 1024
@@ -25,10 +29,12 @@ _LAST_CALLS = 0.5  # seconds for answers that are being written when the simulat
 class Running:
     """A simulator that is up."""
 
-    def __init__(self, desk: Desk, routes: list[Route], runner: web.AppRunner, host: str, port: int) -> None:
+    def __init__(
+        self, desk: Desk, routes: list[Route], worker: Worker, runner: web.AppRunner, address: tuple[str, int]
+    ) -> None:
         self.desk = desk
-        self.host = host
-        self.port = port
+        self.host, self.port = address
+        self._worker = worker
         self._routes = {route.contract.route: route for route in routes}
         self._runner = runner
 
@@ -53,11 +59,15 @@ class Running:
         return self.root + self._routes[route].prefix
 
     async def close(self) -> None:
-        """Stop. Calls in work are dropped and not billed, as in a gateway that goes down."""
+        """Stop. Calls in work are dropped and not billed, as in a gateway that goes down; batches go on later."""
         self.desk.closing.set()
-        await self._runner.cleanup()
-        self.desk.executor.shutdown(wait=True, cancel_futures=True)
-        self.desk.bill.close()
+        try:
+            await self._worker.close()
+        finally:
+            await self._runner.cleanup()
+            self.desk.executor.shutdown(wait=True, cancel_futures=True)
+            self.desk.bill.close()
+            self.desk.files.close()
 
 
 async def start(
@@ -74,29 +84,39 @@ async def start(
 
     The bill at `bill_path` is continued when it is there. In `state_dir` the port is remembered: with `port` 0 a later
     simulator gets the same one while it is free, and so addresses of pictures stay good; without a folder, and else,
-    it is any free one.
+    it is any free one. Files and batches are kept there too, and what a batch had left to do is done; without a folder
+    they end with the simulator.
 
     Raises:
-        UsageError: no route, one twice, or the port is taken.
+        UsageError: no route, one twice, an option for one that is not served, or the port is taken.
     """
     names = [contract.route for contract in contracts]
     if not names or len(set(names)) != len(names):
         raise UsageError("a simulator serves one or more different routes; name each once")
+    options.check_routes(names)
     prefixes = ["/v1"] if len(names) == 1 else [f"/{name}/v1" for name in names]
-    routes = [Route(contract, prefix) for contract, prefix in zip(contracts, prefixes, strict=True)]
-    executor = ThreadPoolExecutor(_DRAWING_THREADS, thread_name_prefix="simulator")
-    desk = Desk(options, Bill(bill_path), clock or SystemClock(), executor)
+    # A contract says what its own endpoint costs; here each call is priced for the endpoint it comes to.
+    plain = [replace(contract, endpoint_default="images") for contract in contracts]
+    routes = [Route(contract, prefix) for contract, prefix in zip(plain, prefixes, strict=True)]
+    desk = _desk(options, bill_path, state_dir, clock or SystemClock(), tuple(names))
+    worker = Worker(desk, {route.contract.route: route for route in routes}, Shelf(desk.files.folder / "batches"))
     # A client that hangs up does not stop the work, nor its price: handlers are not cancelled.
     runner = web.AppRunner(
-        build(desk, routes), access_log=None, handler_cancellation=False, shutdown_timeout=_LAST_CALLS
+        build(desk, routes, worker), access_log=None, handler_cancellation=False, shutdown_timeout=_LAST_CALLS
     )
     await runner.setup()
     try:
         bound = await _bind(runner, host, port, state_dir)
     except OSError as error:
-        await Running(desk, routes, runner, host, port).close()
+        await Running(desk, routes, worker, runner, (host, port)).close()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from None
-    return Running(desk, routes, runner, host, bound)
+    worker.resume()
+    return Running(desk, routes, worker, runner, (host, bound))
+
+
+def _desk(options: Options, bill_path: Path, state_dir: Path | None, clock: Clock, routes: tuple[str, ...]) -> Desk:
+    executor = ThreadPoolExecutor(_DRAWING_THREADS, thread_name_prefix="simulator")
+    return Desk(options, Bill(bill_path), Files(state_dir, clock), clock, executor, routes)
 
 
 async def _bind(runner: web.AppRunner, host: str, port: int, state_dir: Path | None) -> int:

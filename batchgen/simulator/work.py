@@ -8,22 +8,23 @@ from statistics import NormalDist
 from typing import Any
 
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import billed
 from batchgen.contracts.tokens import TokenPrice, output_tokens
-from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size
-from batchgen.domain.wire import Usage
+from batchgen.simulator.chance import Chance
 from batchgen.simulator.desk import Arrival
-from batchgen.simulator.faults import Chance, Fault
+from batchgen.simulator.faults import Fault
+from batchgen.simulator.price import price_of
 from batchgen.simulator.rules import Asked
+from batchgen.simulator.wish import Wish
 
 _NATIVE = Size(1254, 1254)  # what the ChatGPT web line draws when nothing is said (APIYI, comparison page)
 _CLASSIC = (Size(1024, 1024), Size(1536, 1024), Size(1024, 1536))
 # Where a family's grid is not published the simulator needs one all the same; it bills what it reports.
 _GRID = {"low": 16, "medium": 24, "high": 48, "xhigh": 64, "max": 96}
 _QUICKER = {"low": 0.4, "medium": 0.7}  # share of the usual time, official routes
+_TOOL, _CALL = 220, 40  # tokens a mainline model reads about its image tool, and writes to call it
 _NORMAL = NormalDist()
 
 KINDS = {
@@ -71,14 +72,18 @@ class Work:
     delay: float
 
 
-def plan(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance, prompt: str) -> Work:
+def plan(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance) -> Work:
     """All that follows from what is asked and what goes wrong."""
-    contract = arrival.route.contract
+    contract, wish = arrival.route.contract, arrival.wish
     size, quality = _size(contract, asked, chance), _quality(contract, asked, chance)
     images = asked.n if contract.channel == "official" else 1
-    usage = _usage(contract, size, quality, images, prompt, chance)
-    price = _price(contract, size, quality, usage, asked.n)
+    # Where a mainline model answers in words it has not called its tool, and the tool costs nothing.
+    drawn = 0 if wish.main and fault in {Fault.REFUSE, Fault.REFUSE_TEXT, Fault.EMPTY} else images
+    usage = _usage(contract, wish, size, quality, drawn, chance)
+    price = price_of(contract, usage, asked.n)
     kind = KINDS.get(fault, Kind.DELIVERED)
+    if wish.main and kind is Kind.REFUSED:
+        kind = Kind.REFUSED_TEXT  # a 200 whose usage says what the mainline model has cost
     return Work(
         asked=asked,
         fault=fault,
@@ -116,24 +121,29 @@ def _quality(contract: Contract, asked: Asked, chance: Chance) -> str:
 
 
 def _usage(
-    contract: Contract, size: Size, quality: str, images: int, prompt: str, chance: Chance
+    contract: Contract, wish: Wish, size: Size, quality: str, images: int, chance: Chance
 ) -> dict[str, Any] | None:
     """Tokens: a text token for every four bytes of the prompt, begun ones counted, and the calculator's for pictures.
 
     Reverse routes report a shorter usage or none, and nobody bills it.
     """
-    text = -(-len(prompt.encode("utf-8", "surrogatepass")) // 4)
+    text = -(-len(wish.prompt.encode("utf-8", "surrogatepass")) // 4)
+    seen = sum(reference.tokens for reference in wish.references)
+    main = {"main_input_tokens": text + seen + _TOOL, "main_output_tokens": min(text, 400) + _CALL} if wish.main else {}
     if not isinstance(contract.price, TokenPrice):
         made = -(-size.pixels // 1024) * images
         short = {"input_tokens": text, "output_tokens": made, "total_tokens": text + made}
         return short if chance.roll("usage") < 0.5 else None
+    if wish.main and not images:
+        text = seen = 0
     made = _output_tokens(contract.price, size, quality) * images
     return {
-        "input_tokens": text,
-        "input_tokens_details": {"text_tokens": text, "image_tokens": 0},
+        "input_tokens": text + seen,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
         "output_tokens": made,
         "output_tokens_details": {"image_tokens": made, "text_tokens": 0},
-        "total_tokens": text + made,
+        "total_tokens": text + seen + made,
+        **main,
     }
 
 
@@ -143,22 +153,6 @@ def _output_tokens(price: TokenPrice, size: Size, quality: str) -> int:
         grid = replace(price, bases=_GRID, table={})
         known = output_tokens(grid, size, quality if quality in _GRID else "high")
     return known or 1
-
-
-def _price(contract: Contract, size: Size, quality: str, usage: dict[str, Any] | None, n: int) -> int:
-    """Micro-dollars of a success: by tokens what is reported, per call `n` times, however many pictures come."""
-    parameters = Parameters(quality=quality or None)
-    if not isinstance(contract.price, TokenPrice) or usage is None:
-        return (billed(contract, size, parameters, None, 1).micros or 0) * n
-    details = usage["input_tokens_details"]
-    tokens = Usage(
-        input_tokens=usage["input_tokens"],
-        output_tokens=usage["output_tokens"],
-        total_tokens=usage["total_tokens"],
-        input_text_tokens=details["text_tokens"],
-        input_image_tokens=details["image_tokens"],
-    )
-    return billed(contract, size, parameters, tokens, n).micros or 0
 
 
 def _charged(contract: Contract, kind: Kind, fault: Fault, price: int) -> int:

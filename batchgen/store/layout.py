@@ -6,6 +6,7 @@ import re
 
 SPOOL = ".batchgen"  # in the output folder
 QUARANTINE = "quarantine"  # in the spool
+INPUTS = "inputs"  # in the spool: prepared copies of references and masks
 PART = ".part"  # <attempt>-<index>.part: one picture
 WHOLE = ".whole"  # <attempt>-<index>.whole: that picture was downloaded to its end
 RECEIPT = ".json"  # <attempt>.json

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import LedgerError
-from batchgen.domain.job import Parameters
+from batchgen.domain.job import Ask, Parameters
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.audit import check
@@ -39,7 +39,7 @@ async def test_downgrade_lasts_until_a_person_asks_again(ledger: Ledger) -> None
     (claim,) = await ledger.claim(1, 9, 1.0)
     assert (claim.size, claim.send_size, claim.calls, claim.path) == (LARGE, SMALL, 1, "a/2048x2048-1")
     await end(ledger, claim, Event.FAIL)
-    assert ledger.requeue(1) == {(Size(2048, 2048), ""): 1}
+    assert ledger.requeue(1) == {Ask(Size(2048, 2048), ""): 1}
     (claim,) = await ledger.claim(1, 9, 1.0)
     assert (claim.send_size, claim.attempts, claim.unknowns, claim.calls) == (LARGE, 0, 0, 2)
     await deliver(ledger, claim)
@@ -54,9 +54,9 @@ async def test_requeue_makes_chosen_tasks_available_and_says_what_they_are(ledge
     await end(ledger, c, Event.PARK)
     await deliver(ledger, d)
     assert ledger.requeue(1, {TaskState.FAILED}, {"b", "c"}) == {}
-    assert ledger.requeue(1, {TaskState.PARKED}, {"b", "d"}) == {(SMALL, "low"): 1}
+    assert ledger.requeue(1, {TaskState.PARKED}, {"b", "d"}) == {Ask(SMALL, "low"): 1}
     assert states(ledger) == {"a": "failed", "b": "available", "c": "parked", "d": "completed"}
-    assert ledger.requeue(1) == {(SMALL, "high"): 2}
+    assert ledger.requeue(1) == {Ask(SMALL, "high"): 2}
     assert states(ledger) == {"a": "available", "b": "available", "c": "available", "d": "completed"}
     (again, *_) = await ledger.claim(1, 9, 0.0)
     assert (again.key, again.attempts, again.unknowns, again.calls) == ("a", 0, 0, 1)
@@ -84,7 +84,7 @@ async def test_cancel_leaves_what_is_delivered_or_under_way(ledger: Ledger) -> N
     kept = {"a": "completed", "b": "running"}
     assert states(ledger) == kept | dict.fromkeys("cdef", "cancelled")
     assert await ledger.claim(1, 9, 99.0) == []
-    assert ledger.requeue(1, {TaskState.CANCELLED}) == {(SMALL, ""): 4}
+    assert ledger.requeue(1, {TaskState.CANCELLED}) == {Ask(SMALL, ""): 4}
 
 
 async def test_removed_tasks_are_neither_cancelled_nor_requeued(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import LedgerError
-from batchgen.domain.job import Difference, Limits, Parameters
+from batchgen.domain.job import Ask, Difference, Limits, Parameters
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.ledger.audit import check
 from batchgen.ledger.diff import compare
@@ -57,7 +57,7 @@ def test_everything_is_new_in_a_ledger_that_does_not_exist(tmp_path: Path) -> No
         *"abcdefg", sizes=(SMALL, LARGE), parameters=Parameters(quality="high"), overrides={"b": '{"quality":"low"}'}
     )
     found = compare(tmp_path / "none.db", wanted)
-    buy = {(SMALL, "high"): 6, (LARGE, "high"): 6, (SMALL, "low"): 1, (LARGE, "low"): 1}
+    buy = {Ask(SMALL, "high"): 6, Ask(LARGE, "high"): 6, Ask(SMALL, "low"): 1, Ask(LARGE, "low"): 1}
     assert found == Difference(new=14, buy=buy, examples={"new": ["a", "b", "c", "d", "e"]})
     assert found.calls == 14
     assert list(tmp_path.iterdir()) == []
@@ -65,7 +65,7 @@ def test_everything_is_new_in_a_ledger_that_does_not_exist(tmp_path: Path) -> No
 
 def test_record_makes_one_task_per_prompt_size_and_sample(ledger: Ledger) -> None:
     found = record(ledger, plan("a", "b", sizes=(SMALL, LARGE), samples=2, sets={"b": (LARGE,)}))
-    assert (found.new, found.buy) == (6, {(SMALL, ""): 2, (LARGE, ""): 4})
+    assert (found.new, found.buy) == (6, {Ask(SMALL, ""): 2, Ask(LARGE, ""): 4})
     keys = [f"a/{size}/{sample}" for size in (SMALL, LARGE) for sample in (1, 2)] + [f"b/{LARGE}/{n}" for n in (1, 2)]
     assert list(tasks(ledger)) == keys
 
@@ -124,7 +124,7 @@ async def test_new_size_is_bought_for_every_row_and_the_others_stay(ledger: Ledg
     record(ledger, plan("a", "b"))
     await buy_all(ledger)
     found = record(ledger, plan("a", "b", sizes=(LARGE, SMALL)))
-    assert (found.new, found.unchanged, found.buy) == (2, 2, {(LARGE, ""): 2})
+    assert (found.new, found.unchanged, found.buy) == (2, 2, {Ask(LARGE, ""): 2})
     found = record(ledger, plan("a", "b", sizes=(LARGE,)))
     assert (found.removed, found.unchanged, found.calls, found.prompts_gone) == (2, 2, 2, 0)
 
@@ -137,7 +137,7 @@ async def test_job_wide_change_updates_what_is_not_delivered_and_leaves_what_is(
     high = plan("a", "b", "c", parameters=Parameters(quality="high"))
     found = record(ledger, high)
     assert (found.changed, found.unchanged, found.rebuy, found.delivered, found.waiting) == (0, 2, 1, 1, 1)
-    assert (found.buy, found.examples) == ({(SMALL, "high"): 1}, {"rebuy": ["a"]})
+    assert (found.buy, found.examples) == ({Ask(SMALL, "high"): 1}, {"rebuy": ["a"]})
     assert tasks(ledger)[f"b/{SMALL}/1"] == ("failed", 1, 1)
     (claim,) = await ledger.claim(1, 9, 0.0)
     assert claim.parameters.quality == "high"
@@ -156,7 +156,7 @@ async def test_rebuy_buys_what_a_job_wide_key_changed_and_only_on_command(ledger
     record(ledger, high)
     assert await ledger.claim(1, 9, 0.0) == []
     found = record(ledger, high, rebuy=True)
-    assert (found.rebuy, found.delivered, found.buy) == (2, 0, {(SMALL, "high"): 2})
+    assert (found.rebuy, found.delivered, found.buy) == (2, 0, {Ask(SMALL, "high"): 2})
     assert tasks(ledger)[f"a/{SMALL}/1"] == ("available", 2, 1)
     await buy_all(ledger)
     found = compare(ledger.path, high)

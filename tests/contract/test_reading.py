@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import LedgerError
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import Ask, Limits, Parameters
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.ledger.ledger import Ledger
@@ -166,7 +166,7 @@ async def test_waiting_foretells_what_a_requeue_does(ledger: Ledger, path: Path)
     with Reader(path) as reader:
         foretold = reader.waiting(1)
         assert reader.waiting(1, {TaskState.FAILED}, {"c"}) == {}
-    assert foretold == {(SMALL, ""): 3}
+    assert foretold == {Ask(SMALL, ""): 3}
     assert ledger.requeue(1) == foretold
 
 

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -30,7 +31,7 @@ from batchgen.domain.wire import Answer, Call, Ending, Usage
 from batchgen.gateway import exchange as exchange_module
 from batchgen.gateway import scan
 from batchgen.gateway.client import Client
-from batchgen.gateway.exchange import RequestBody
+from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import AddrInfo, open_socket
 
 KEY = "sk-canary-0123456789"
@@ -115,8 +116,9 @@ async def request_of(reader: asyncio.StreamReader) -> tuple[str, dict[str, str],
 def a_call(base: str, *, timeout: float = 5.0, key_env: str = "KEY", body: bytes = b'{"prompt":"x"}') -> Call:
     return Call(
         attempt=7,
+        endpoint="generations",
         url=f"{base}/images/generations",
-        body=body,
+        body=(body,),
         content_type="application/json",
         key_env=key_env,
         timeout=timeout,
@@ -432,9 +434,8 @@ async def test_client_reports_a_broken_request_when_the_gateway_leaves_while_it_
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
-    with pytest.warns(ResourceWarning, match="large body"):
-        async with gateway(serve, read=False) as base:
-            answer = await ask(base, body=b"x" * (24 << 20))
+    async with gateway(serve, read=False) as base:
+        answer = await ask(base, body=b"x" * (24 << 20))
     assert answer.ending is Ending.SEND_FAILED
     assert answer.sent_at > 0
 
@@ -446,7 +447,7 @@ async def test_client_refuses_plain_http_when_the_route_is_not_loopback() -> Non
         asked.append(name)
         return KEY
 
-    call = Call(1, "http://127.0.0.1:1/v1/images/generations", b"{}", "application/json", "KEY", 5.0, loopback=False)
+    call = replace(a_call("http://127.0.0.1:1/v1"), loopback=False)
     async with Client(clock=SystemClock(), key=key) as client:
         answer = await client.send(call, Sinks())
     assert answer.ending is Ending.NOT_SENT

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import json
 
 import openai
 import pytest
-from openai.types import ImagesResponse
+from openai.types import Batch, FileObject, ImagesResponse
+from openai.types.responses import Response
 from PIL import Image
 
 from batchgen.contracts.catalog import load_catalog
@@ -23,7 +26,9 @@ async def simulator(tmp_path):
     """Both kinds of route."""
     contracts = [load_catalog().find(route) for route in (OFFICIAL, VIP)]
     running = await start(
-        contracts, Options.parse(["latency=0", "retry_after=20ms", "b64=raw"]), tmp_path / "bill.jsonl"
+        contracts,
+        Options.parse(["latency=0", "retry_after=20ms", "b64=raw", "batch_seconds=0"]),
+        tmp_path / "bill.jsonl",
     )
     yield running
     await running.close()
@@ -137,3 +142,113 @@ async def test_sdk_pays_again_for_a_lost_answer_which_is_why_it_is_not_used(sdk,
     with pytest.raises(openai.APIConnectionError):
         await sdk(max_retries=1).images.generate(model="gpt-image-2", prompt="[[sim:drop]] A mug", quality="low")
     assert Bill.read(simulator.desk.bill.path).repeated == 1
+
+
+# --- edits ---
+
+
+def png(size=(1024, 1024), mode="RGB"):
+    file = io.BytesIO()
+    Image.new(mode, size, (200, 30, 30) if mode == "RGB" else (200, 30, 30, 0)).save(file, "PNG")
+    return ("a.png", file.getvalue(), "image/png")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_edit_of_one_image_and_of_lists_is_typed_with_usage(sdk, simulator, count):
+    image = [png()] * count if count else png()
+    reply = await sdk().images.edit(
+        model="gpt-image-2", image=image, prompt="Make it red", size="1024x1024", quality="low", output_format="jpeg"
+    )
+    assert isinstance(reply, ImagesResponse)
+    assert reply.usage.input_tokens_details.image_tokens == 1024 * max(count, 1)
+    assert reply.usage.output_tokens == 196
+    assert base64.b64decode(reply.data[0].b64_json).startswith(b"\xff\xd8")
+    assert lines(simulator)[-1].charged == 1024 * max(count, 1) * 8 + 3 * 5 + 196 * 30
+
+
+async def test_edit_with_a_mask_is_taken_and_a_mask_of_another_size_is_not(sdk):
+    fields = {"model": "gpt-image-2", "image": png(), "prompt": "Make it red", "quality": "low"}
+    reply = await sdk().images.edit(**fields, mask=png(mode="RGBA"))
+    assert reply.data[0].b64_json
+    with pytest.raises(openai.BadRequestError) as caught:
+        await sdk().images.edit(**fields, mask=png((64, 64), "RGBA"))
+    assert caught.value.param == "mask"
+
+
+async def test_list_sent_to_a_reverse_route_has_the_wrong_field_name(sdk):
+    reply = await sdk(VIP).images.edit(model="gpt-image-2-vip", image=png(), prompt="Make it red", size="1280x1280")
+    assert reply.data[0].b64_json
+    with pytest.raises(openai.UnprocessableEntityError, match="field required"):
+        await sdk(VIP).images.edit(model="gpt-image-2-vip", image=[png()], prompt="Make it red", size="1280x1280")
+
+
+# --- responses ---
+
+
+async def test_response_with_the_image_tool_is_typed_with_both_usages(sdk, simulator):
+    reply = await sdk().responses.create(
+        model="gpt-6-astra",
+        input="A mug",
+        tools=[{"type": "image_generation", "model": "gpt-image-2", "size": "1024x1024", "quality": "low"}],
+        tool_choice={"type": "image_generation"},
+        store=False,
+    )
+    assert isinstance(reply, Response)
+    assert (reply.status, reply.output_text) == ("completed", "")
+    call = reply.output[0]
+    assert (call.type, call.status, call.size, call.quality) == (
+        "image_generation_call",
+        "completed",
+        "1024x1024",
+        "low",
+    )
+    assert Image.open(io.BytesIO(base64.b64decode(call.result))).size == (1024, 1024)
+    assert reply.usage.total_tokens == reply.usage.input_tokens + reply.usage.output_tokens > 0
+    assert reply.tool_usage.image_gen.output_tokens == 196
+    assert lines(simulator)[-1].charged == 196 * 30 + 2 * 5
+
+
+async def test_refused_response_is_typed_too(sdk):
+    tools = [{"type": "image_generation"}]
+    blocked = await sdk().responses.create(model="gpt-6-astra", input="[[sim:refuse]]", tools=tools, store=False)
+    assert (blocked.output[0].status, blocked.output[0].error.code) == ("failed", "moderation_blocked")
+    said = await sdk().responses.create(model="gpt-6-astra", input="[[sim:refuse-text]]", tools=tools, store=False)
+    assert said.output[0].content[0].refusal
+
+
+# --- batches ---
+
+
+async def test_batch_is_created_followed_listed_and_read(sdk, simulator):
+    client = sdk()
+    body = {"model": "gpt-image-2", "prompt": "A mug", "size": "1024x1024", "quality": "low"}
+    requests = [
+        {"custom_id": f"sku-{number}", "method": "POST", "url": "/v1/images/generations", "body": body}
+        for number in range(3)
+    ]
+    text = "".join(json.dumps(request) + "\n" for request in requests).encode()
+    file = await client.files.create(file=("in.jsonl", text), purpose="batch")
+    assert isinstance(file, FileObject)
+    batch = await client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/images/generations",
+        completion_window="24h",
+        metadata={"job": "spring"},
+    )
+    assert isinstance(batch, Batch)
+    assert batch.status == "validating"
+    while batch.status not in {"completed", "failed"}:
+        await asyncio.sleep(0.005)
+        batch = await client.batches.retrieve(batch.id)
+    assert (batch.status, batch.request_counts.completed, batch.usage.output_tokens) == ("completed", 3, 3 * 196)
+    listed = [each async for each in client.batches.list(limit=1)]
+    assert [each.id for each in listed] == [batch.id]
+    assert listed[0].metadata == {"job": "spring"}
+    content = await client.files.content(batch.output_file_id)
+    records = [json.loads(line) for line in content.text.splitlines()]
+    assert {record["custom_id"] for record in records} == {"sku-0", "sku-1", "sku-2"}
+    for record in records:
+        reply = ImagesResponse.model_validate(record["response"]["body"])
+        assert (reply.usage.output_tokens, reply.size) == (196, "1024x1024")
+    assert [line.charged for line in lines(simulator)] == [(196 * 30 + 2 * 5) // 2] * 3
+    assert (await client.files.delete(file.id)).deleted

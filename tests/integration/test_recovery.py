@@ -39,7 +39,7 @@ async def test_answer_that_was_not_booked_is_booked_and_placed_without_a_call(tm
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor._means.books.book = dies  # type: ignore[method-assign]
+            run.executor.means.books.book = dies  # type: ignore[method-assign]
             await run_until_it_dies(run)
             assert run.charges() == {"reserved": 1}
         async with rig(tmp_path, contract, plan, record=False) as again:
@@ -56,7 +56,7 @@ async def test_image_that_was_not_placed_is_placed_without_a_call(tmp_path: Path
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor._means.hand.place = fails  # type: ignore[method-assign]
+            run.executor.means.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
             assert run.runner.stopped is not None
             assert "the disk is away" in run.runner.stopped
@@ -71,7 +71,7 @@ async def test_image_that_was_placed_but_not_settled_is_adopted(tmp_path: Path) 
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor._means.books.complete = dies  # type: ignore[method-assign]
+            run.executor.means.books.complete = dies  # type: ignore[method-assign]
             await run_until_it_dies(run)
             assert len(run.images()) == 1
         async with rig(tmp_path, contract, plan, record=False) as again:
@@ -84,7 +84,7 @@ async def test_paid_address_is_fetched_without_a_call(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["x [[sim:url]]"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor._means.hand.download = fails  # type: ignore[method-assign]
+            run.executor.means.hand.download = fails  # type: ignore[method-assign]
             await run.runner.run()
             assert run.states() == {"running": 1}
             assert run.charges() == {"billed": 1}
@@ -102,7 +102,7 @@ async def test_call_without_an_answer_is_unknown_and_goes_on_within_its_allowanc
                 if _:
                     assert (await run.recover()).lost == 1
                     assert run.states() == {"retryable": 1}
-                run.executor._means.hand.send = dies  # type: ignore[method-assign]
+                run.executor.means.hand.send = dies  # type: ignore[method-assign]
                 await run_until_it_dies(run)
         async with rig(tmp_path, contract, plan, record=False) as last:
             assert (await last.recover()).lost == 1
@@ -114,10 +114,10 @@ async def test_recovery_that_cannot_finish_says_so_and_leaves_everything_for_the
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor._means.hand.place = fails  # type: ignore[method-assign]
+            run.executor.means.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
         async with rig(tmp_path, contract, plan, record=False) as again:
-            again.executor._means.hand.place = fails  # type: ignore[method-assign]
+            again.executor.means.hand.place = fails  # type: ignore[method-assign]
             assert (await again.recover()).left == 1
             assert again.states() == {"running": 1}
         async with rig(tmp_path, contract, plan, record=False) as last:

@@ -10,9 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from openai.types import ImagesResponse
+from openai.types.chat import ChatCompletion
 from openai.types.image import Image as SdkImage
 from openai.types.images_response import Usage, UsageInputTokensDetails
+from openai.types.responses import Response
 from PIL import Image
+from pydantic import BaseModel
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import Answer, Call, Ending
@@ -26,7 +29,7 @@ def picture() -> bytes:
     return out.getvalue()
 
 
-async def read(reply: ImagesResponse, tmp_path: Path) -> tuple[Answer, bytes]:
+async def read(reply: BaseModel, tmp_path: Path, endpoint: str = "generations") -> tuple[Answer, bytes]:
     """What our client makes of a typed reply, sent by a server that knows nothing of us."""
 
     async def serve(_request: web.Request) -> web.Response:
@@ -38,7 +41,7 @@ async def read(reply: ImagesResponse, tmp_path: Path) -> tuple[Answer, bytes]:
     try:
         async with TestServer(app) as server, Client(clock=SystemClock(), key=lambda _name: "sk-x") as client:
             url = str(server.make_url("/v1/images/generations"))
-            call = Call(1, url, b"{}", "application/json", "K", 10.0, loopback=True)
+            call = Call(1, endpoint, url, (b"{}",), "application/json", "K", 10.0, loopback=True)
             sinks = []
             answer = await client.send(call, lambda index: sinks.append(spool.sink(1, index)) or sinks[-1])
             await spool.finish(answer, sinks)
@@ -79,3 +82,64 @@ async def test_client_reads_a_typed_reply_with_an_address(tmp_path: Path, url: s
     answer, _ = await read(ImagesResponse(created=1, data=[SdkImage(url=url)]), tmp_path)
     assert answer.urls == (url,)
     assert answer.pictures == ()
+
+
+async def test_client_reads_a_typed_chat_completion_with_a_data_url(tmp_path: Path) -> None:
+    data = picture()
+    content = f"\n\n![image](data:image/png;base64,{base64.b64encode(data).decode()})"
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    reply = ChatCompletion.model_validate(
+        {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    )
+    answer, kept = await read(reply, tmp_path, "chat")
+    assert kept == data
+    assert answer.text == ""
+    assert answer.usage is not None
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (9, 2)
+
+
+def response(**item: object) -> Response:
+    """A typed response with one call of the image tool, and the tool as it was asked for, mask and all."""
+    tokens = {"input_tokens": 10, "output_tokens": 196, "total_tokens": 206}
+    image_tokens = {**tokens, "input_tokens_details": {"image_tokens": 6, "text_tokens": 4}}
+    main = {"input_tokens": 50, "output_tokens": 30, "total_tokens": 80}
+    details = {
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0},
+    }
+    mask = "data:image/png;base64," + base64.b64encode(b"a mask").decode()
+    return Response.model_validate(
+        {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1.0,
+            "model": "gpt-5.2",
+            "parallel_tool_calls": False,
+            "tool_choice": {"type": "image_generation"},
+            "tools": [{"type": "image_generation", "input_image_mask": {"image_url": mask}}],
+            "output": [{"type": "image_generation_call", "id": "ig_1", "status": "completed", **item}],
+            "usage": {**main, **details},
+            "tool_usage": {"image_gen": image_tokens, "web_search": {"num_requests": 0}},
+        }
+    )
+
+
+async def test_client_reads_a_typed_response_and_not_the_mask_that_it_repeats(tmp_path: Path) -> None:
+    data = picture()
+    reply = response(result=base64.b64encode(data).decode(), size="1024x1024", quality="low", output_format="png")
+    answer, kept = await read(reply, tmp_path, "responses")
+    assert kept == data
+    assert len(answer.pictures) == 1
+    assert answer.usage is not None
+    assert (answer.usage.input_text_tokens, answer.usage.input_image_tokens, answer.usage.output_tokens) == (4, 6, 196)
+    assert (answer.usage.main_input_tokens, answer.usage.main_output_tokens) == (50, 30)
+    assert dict(answer.effective) == {"size": "1024x1024", "quality": "low", "format": "png"}
+
+
+async def test_client_reads_the_error_of_a_typed_response(tmp_path: Path) -> None:
+    wrong = {"code": "moderation_blocked", "message": "No.", "type": "image_generation_user_error"}
+    answer, _ = await read(response(status="failed", error=wrong), tmp_path, "responses")
+    assert answer.pictures == ()
+    assert answer.error is not None
+    assert (answer.error.code, answer.error.message) == ("moderation_blocked", "No.")

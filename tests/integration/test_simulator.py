@@ -27,7 +27,8 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Parameters
 from batchgen.domain.size import Size
 from batchgen.simulator.bill import Bill, Line
-from batchgen.simulator.faults import Chance, Fault, Options, choose, named_faults
+from batchgen.simulator.chance import Chance, choose, named_faults
+from batchgen.simulator.faults import Fault, Options
 from batchgen.simulator.serve import Running, serve_forever, start
 
 VIP, ALL, OFFICIAL = "apiyi/gpt-image-2-vip", "apiyi/gpt-image-2-all", "openai/gpt-image-2"
@@ -87,11 +88,28 @@ class Bench:
 
     async def send(self, body: bytes, headers: dict[str, str] = KEY, path: str = "images/generations") -> Answer:
         url = f"{self.running.base_url(self.route)}/{path}"
-        async with self.session.post(url, data=body, headers={"Content-Type": "application/json", **headers}) as reply:
+        async with self.session.post(
+            url, data=io.BytesIO(body), headers={"Content-Type": "application/json", **headers}
+        ) as reply:
             return Answer(reply.status, reply.headers, await reply.read())
 
-    async def get(self, url: str) -> Answer:
-        async with self.session.get(url if "://" in url else self.running.root + url) as reply:
+    async def get(self, url: str, headers: dict[str, str] | None = None) -> Answer:
+        async with self.session.get(url if "://" in url else self.running.root + url, headers=headers) as reply:
+            return Answer(reply.status, reply.headers, await reply.read())
+
+    async def call(self, method: str, path: str, headers: dict[str, str] = KEY, **more) -> Answer:
+        """Anything below the route's base URL; `form` are names and values, bytes or (file name, bytes) for files."""
+        if "form" in more:
+            form = aiohttp.FormData()
+            for name, value in more.pop("form"):
+                if isinstance(value, str):
+                    form.add_field(name, value)
+                else:
+                    filename, content = value if isinstance(value, tuple) else ("a.png", value)
+                    form.add_field(name, io.BytesIO(content), filename=filename)
+            more["data"] = form
+        url = f"{self.running.base_url(self.route)}/{path}"
+        async with self.session.request(method, url, headers=headers, **more) as reply:
             return Answer(reply.status, reply.headers, await reply.read())
 
     async def idle(self) -> None:

@@ -185,7 +185,7 @@ def test_resolve_reads_a_token_price_of_the_users_own() -> None:
         ({"base_url": "https://gate.example/v1/images/generations"}, "the endpoint is added to it"),
         ({"base_url": 7}, "route: base_url: must be text"),
         ({"key_env": "sk-1234567890"}, "the name of a variable, never the key itself"),
-        ({"endpoint": "chat"}, "route: endpoint: must be one of images, not 'chat'"),
+        ({"endpoint": "responses"}, "route: endpoint: must be one of images, chat, not 'responses'"),
         ({"price": "cheap"}, "route: price: 'cheap' is not an amount in dollars"),
         ({"price": -1}, "zero dollars or more"),
         ({"price": "0.0000001"}, "finer than a millionth"),

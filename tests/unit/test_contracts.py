@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import DATA, load_catalog
-from batchgen.contracts.contract import Contract, ParameterRule, is_loopback
+from batchgen.contracts.contract import ENDPOINTS, Contract, ParameterRule, is_loopback
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.job import Parameters
@@ -26,7 +26,14 @@ OFFICIAL = (
     "apiyi/gpt-image-2",
     "apiyi/gpt-image-2@image2Enterprise",
     "laozhang/gpt-image-2@official",
+    "laozhang/gpt-image-2@official-enterprise",
+    "openai/gpt-image-1-mini",
+    "openai/gpt-image-1.5",
     "openai/gpt-image-2",
+    "openai/gpt-image-2.5-flare",
+    "openai/gpt-image-2.5-sunburst",
+    "openai/gpt-image-2.6-flare",
+    "openai/gpt-image-2.6-sunburst",
 )
 VIP = CATALOG.find("apiyi/gpt-image-2-vip")
 ALL = CATALOG.find("apiyi/gpt-image-2-all")
@@ -47,7 +54,8 @@ def test_every_contract_is_dated_sourced_and_whole(route: str) -> None:
     assert contract.route == route
     assert contract.checked == "2026-11-21"
     assert contract.source
-    assert contract.endpoints == ("images",)
+    assert contract.endpoints[0] == "images"
+    assert set(contract.endpoints) <= set(ENDPOINTS)
     assert contract.endpoint_default == "images"
     assert contract.base_url.startswith("https://")
     assert contract.base_url.endswith("/v1")
@@ -86,7 +94,7 @@ def test_official_routes_take_what_openai_takes_and_no_response_format(route: st
 
 def test_each_token_group_has_its_own_key() -> None:
     keys = {(each.provider, each.group): each.key_env for each in map(CATALOG.find, ROUTES)}
-    assert len(set(keys.values())) == len(keys) == 5
+    assert len(set(keys.values())) == len(keys) == 6
 
 
 @pytest.mark.parametrize(
@@ -215,8 +223,18 @@ def test_the_web_line_of_laozhang_takes_no_size_at_all() -> None:
 @pytest.mark.parametrize("text", ["auto", "1024x1024", "3840x2160", "2160x3840", "2048x1152", "1024x640", "2880x2880"])
 def test_official_routes_take_sizes_that_keep_the_limits(text: str) -> None:
     for route in OFFICIAL:
-        assert CATALOG.find(route).check_size(parse_size(text)) is None
-        assert CATALOG.find(route).wire_size(parse_size(text)) == text
+        if route not in {"openai/gpt-image-1.5", "openai/gpt-image-1-mini"}:
+            assert CATALOG.find(route).check_size(parse_size(text)) is None
+            assert CATALOG.find(route).wire_size(parse_size(text)) == text
+
+
+@pytest.mark.parametrize("route", ["openai/gpt-image-1.5", "openai/gpt-image-1-mini"])
+def test_older_models_take_three_sizes_and_say_when_they_end(route: str) -> None:
+    contract = CATALOG.find(route)
+    assert [contract.check_size(Size(*px)) for px in ((1024, 1024), (1536, 1024), (1024, 1536))] == [None] * 3
+    assert contract.check_size(AUTO) is None
+    assert "1024x1024" in (contract.check_size(Size(2048, 2048)) or "")
+    assert contract.ends == "2026-12-01"
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import FourK, Limits, Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim, Kind, Outcome
 from batchgen.domain.size import Size
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import (
     LONGEST_DELAY,
+    NOWHERE,
     Deliver,
     Downgrade,
     Fail,
+    Failover,
+    Onward,
     Park,
     Release,
     Retry,
@@ -43,7 +46,7 @@ def top(_low: float, high: float) -> float:
 def next_step(
     kind: Kind, task: Claim, retry_after: float | None = None, downgrade: bool = False, **limits: int
 ) -> object:
-    rules = Rules(Limits(**limits), downgrade)  # type: ignore[arg-type]
+    rules = Rules(Limits(**limits), FourK.DOWNGRADE if downgrade else FourK.RETRY)  # type: ignore[arg-type]
     return decide(outcome(kind, retry_after), task, rules, top)
 
 
@@ -94,6 +97,43 @@ def test_4k_becomes_2k_of_the_same_ratio_when_the_job_allows_it() -> None:
     assert isinstance(step, Downgrade)
     assert step.size == Size(2048, 1152)
     assert isinstance(next_step(Kind.SERVER_ERROR, task), Retry)
+
+
+def test_4k_failure_goes_where_the_policy_says() -> None:
+    large, last = claim(size=Size(3840, 2160)), claim(attempts=2, size=Size(3840, 2160))
+    onward = Onward(fallback="a/b", rescue="a/b@enterprise")
+
+    def step(task: Claim, four_k: FourK, way: Onward = onward) -> object:
+        return decide(outcome(Kind.SERVER_ERROR), task, Rules(Limits(), four_k), top, way)
+
+    assert isinstance(step(large, FourK.FAIL), Fail)
+    assert isinstance(step(claim(), FourK.FAIL), Retry)
+    assert isinstance(step(large, FourK.RESCUE), Retry)
+    assert step(last, FourK.RESCUE) == Failover("a/b@enterprise", "3 attempts failed, the last with: what happened")
+    assert isinstance(step(last, FourK.RESCUE, NOWHERE), Fail)
+    assert step(claim(attempts=2), FourK.RESCUE).route == "a/b"  # type: ignore[attr-defined]
+
+
+def test_task_moves_on_when_its_attempts_are_used_up_and_another_route_takes_it() -> None:
+    way = Onward(fallback="a/b")
+    step = decide(outcome(Kind.SERVER_ERROR), claim(attempts=2), Rules(Limits()), top, way)
+    assert isinstance(step, Failover)
+    assert step.route == "a/b"
+
+
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.REFUSED_TEXT])
+def test_refused_content_moves_on_only_when_the_job_says_so(kind: Kind) -> None:
+    way = Onward(fallback="a/b")
+    assert isinstance(decide(outcome(kind), claim(), Rules(Limits()), top, way), Fail)
+    assert isinstance(decide(outcome(kind), claim(), Rules(Limits(), on_refusal=True), top, way), Failover)
+    assert isinstance(decide(outcome(kind), claim(), Rules(Limits(), on_refusal=True), top), Fail)
+
+
+@pytest.mark.parametrize("kind", [Kind.LOST, Kind.TIMED_OUT, Kind.CUT, Kind.EMPTY, Kind.REJECTED, Kind.DAMAGED])
+def test_what_may_be_paid_or_is_asked_wrongly_never_moves_on(kind: Kind) -> None:
+    rules = Rules(Limits(), on_refusal=True)
+    step = decide(outcome(kind), claim(attempts=2, unknowns=1), rules, top, Onward("a/b", "a/b@enterprise"))
+    assert not isinstance(step, Failover)
 
 
 def test_2k_is_not_made_smaller() -> None:

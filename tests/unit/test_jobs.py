@@ -10,7 +10,7 @@ import pytest
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.pricing import expected
-from batchgen.domain.job import Plan, output_path
+from batchgen.domain.job import FourK, Plan, output_path
 from batchgen.domain.size import downgraded
 from batchgen.manifest.entries import Manifest
 from batchgen.manifest.load import load_manifest
@@ -96,7 +96,7 @@ def test_catalog_is_varied() -> None:
 
 def test_overnight_asks_only_for_what_can_be_downgraded() -> None:
     manifest, plan = read(JOBS / "overnight.yaml")
-    assert manifest.job.downgrade
+    assert manifest.job.four_k is FourK.DOWNGRADE
     assert manifest.job.limits.until == 7 * 60
     assert all(downgraded(variant.size) for variant in plan.variants)
     assert max(variant.sample for variant in plan.variants) == 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit, ManifestError
-from batchgen.domain.job import JobSpec, Limits, Parameters
+from batchgen.domain.job import FourK, JobSpec, Limits, Parameters
 from batchgen.domain.size import AUTO, Size
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
@@ -45,7 +45,7 @@ def test_manifest_gives_the_whole_job(tmp_path: Path) -> None:
         output=tmp_path.parent / "elsewhere",
         parameters=Parameters(quality="high", format="jpeg"),
         limits=Limits(16, 2.0, 5, 2, 40, 25_100_000, 450),
-        downgrade=True,
+        four_k=FourK.DOWNGRADE,
         source_hash=manifest.source_hash,
     )
     assert [warning.key for warning in manifest.warnings] == ["downgrade"]
@@ -57,7 +57,7 @@ def test_manifest_has_sensible_defaults(tmp_path: Path) -> None:
     assert job.limits == Limits(concurrency=32)  # the route would take 40
     assert job.output == tmp_path / "out" / "test"
     assert job.parameters == Parameters()
-    assert not job.downgrade
+    assert job.four_k is FourK.RETRY
     assert (
         load(tmp_path, ONE.replace("own/wide", "own/plain").replace('sizes: ["1:1@1K"]\n', "")).job.limits.concurrency
         == 8
@@ -284,6 +284,10 @@ def test_schema_and_reader_agree_on_keys() -> None:
         "limits",
         "timeout",
         "downgrade",
+        "if_4k_fails",
+        "fallback",
+        "fallback_on_refusal",
+        "risky_terms",
     }
     assert set(found["$defs"]["CatalogPrompt"]["properties"]) >= {"from", "id", "text", "file", "format"}
     assert '"default": ""' not in json.dumps(found)

@@ -17,7 +17,7 @@ from batchgen.contracts.tokens import (
     PerCall,
     TokenPrice,
     input_image_tokens,
-    most_output_tokens,
+    output_range,
     output_tokens,
 )
 from batchgen.domain.job import Parameters
@@ -210,9 +210,11 @@ def test_most_output_tokens_bound_any_size_that_keeps_the_limits(across: int, do
     if OFFICIAL.check_size(size) is None:
         price = table("gpt-image-2")
         tokens = output_tokens(price, size, quality)
-        most = most_output_tokens(price, OFFICIAL.sizes, AUTO, (quality,))
+        least, most = output_range(price, OFFICIAL.sizes, AUTO, (quality,))
         assert tokens is not None
         assert most is not None
+        assert least is not None
+        assert least <= most
         assert tokens <= most
 
 
@@ -273,7 +275,7 @@ def test_billed_multiplies_and_rounds_up_once() -> None:
     ],
 )
 def test_billed_takes_the_most_it_can_have_cost_when_the_usage_cannot_be_trusted(usage: Usage | None) -> None:
-    cost = billed(OFFICIAL, SQUARE, LOW, usage, 1, "a mug")
+    cost = billed(OFFICIAL, SQUARE, LOW, usage, 1, prompt="a mug")
     assert cost.micros == cost.upper == expected(OFFICIAL, SQUARE, LOW, "a mug").upper
     assert cost.basis == "estimate 2026-11-21"
 

@@ -7,56 +7,30 @@ from dataclasses import replace
 
 import pytest
 
-from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.contract import Contract
-from batchgen.domain.job import Parameters
 from batchgen.domain.model import Claim
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.gateway.request import build_call, request_hash
-
-
-def contract(route: str) -> Contract:
-    return load_catalog(None).find(route)
-
-
-SQUARE = Size(2048, 2048)
-
-
-def a_claim(size: Size = SQUARE, text: str = 'a "white" 杯\n', **parameters: str) -> Claim:
-    return Claim(
-        task=1,
-        job=1,
-        key="mug",
-        text=text,
-        size=Size(3840, 2160),
-        send_size=size,
-        sample=1,
-        parameters=Parameters(**parameters),
-        path="mug",
-        revision=1,
-        attempts=0,
-        unknowns=0,
-        calls=0,
-        queued_at=0.0,
-    )
+from tests.gateway_help import NO_INPUTS, a_claim, contract, whole
 
 
 def body(claim: Claim, route: str) -> dict[str, str]:
-    return json.loads(build_call(5, claim, contract(route)).body)  # type: ignore[no-any-return]
+    return json.loads(whole(build_call(5, claim, contract(route), NO_INPUTS).body))  # type: ignore[no-any-return]
 
 
 def test_call_asks_a_listed_size_of_a_reverse_route() -> None:
-    call = build_call(5, a_claim(), contract("apiyi/gpt-image-2-vip"))
-    assert json.loads(call.body) == {
+    call = build_call(5, a_claim(), contract("apiyi/gpt-image-2-vip"), NO_INPUTS)
+    sent = whole(call.body)
+    assert json.loads(sent) == {
         "model": "gpt-image-2-vip",
         "prompt": 'a "white" 杯\n',
         "size": "2048x2048",
         "response_format": "b64_json",
     }
-    assert b", " not in call.body
-    assert "杯".encode() in call.body
+    assert b", " not in sent
+    assert "杯".encode() in sent
     assert call.url == contract("apiyi/gpt-image-2-vip").base_url + "/images/generations"
-    assert (call.attempt, call.content_type, call.loopback) == (5, "application/json", False)
+    assert (call.attempt, call.endpoint, call.content_type) == (5, "generations", "application/json")
+    assert not call.loopback
     assert call.key_env == contract("apiyi/gpt-image-2-vip").key_env
     assert call.timeout >= 300
 
@@ -82,22 +56,22 @@ def test_call_never_sends_n_nor_what_was_not_asked() -> None:
 
 def test_call_is_loopback_when_the_base_url_is() -> None:
     local = replace(contract("apiyi/gpt-image-2-vip"), base_url="http://127.0.0.1:8000/v1")
-    call = build_call(1, a_claim(), local)
+    call = build_call(1, a_claim(), local, NO_INPUTS)
     assert call.loopback
     assert call.url == "http://127.0.0.1:8000/v1/images/generations"
 
 
 def test_call_waits_longer_when_the_tier_is_larger() -> None:
     route = contract("apiyi/gpt-image-2-vip")
-    small = build_call(1, a_claim(parse_size("1:1@1K")), route)
-    large = build_call(1, a_claim(parse_size("16:9@4K")), route)
+    small = build_call(1, a_claim(parse_size("1:1@1K")), route, NO_INPUTS)
+    large = build_call(1, a_claim(parse_size("16:9@4K")), route, NO_INPUTS)
     assert small.timeout <= large.timeout
 
 
 @pytest.mark.parametrize("change", [{"text": "another"}, {"size": Size(2048, 1152)}])
 def test_request_hash_changes_with_what_is_asked(change: dict[str, object]) -> None:
     route = contract("apiyi/gpt-image-2-vip")
-    one = request_hash(build_call(1, a_claim(), route))
-    assert one == request_hash(build_call(2, a_claim(), route))
-    assert one != request_hash(build_call(1, a_claim(**change), route))  # type: ignore[arg-type]
+    one = request_hash(build_call(1, a_claim(), route, NO_INPUTS))
+    assert one == request_hash(build_call(2, a_claim(), route, NO_INPUTS))
+    assert one != request_hash(build_call(1, a_claim(**change), route, NO_INPUTS))  # type: ignore[arg-type]
     assert len(one) == 64

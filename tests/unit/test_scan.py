@@ -153,10 +153,10 @@ def test_scanner_stops_when_a_limit_is_passed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(scan, "MAX_REST", 1000)
     assert "picture" in scanned(b'{"b64_json":"' + b"QUJD" * 40)[0].too_large
     assert "around" in scanned(b'{"x":"' + b"y" * 2000)[0].too_large
-    many = b"[" + b",".join([b'{"b64_json":"QUJD"}'] * 17) + b"]"
+    many = b"[" + b",".join([b'{"b64_json":"QUJD"}'] * 33) + b"]"
     scanner, pictures = scanned(many)
     assert "pictures" in scanner.too_large
-    assert len(pictures) == 16
+    assert len(pictures) == 32
 
 
 def test_scanner_counts_a_damaged_picture_towards_the_body(monkeypatch: pytest.MonkeyPatch) -> None:

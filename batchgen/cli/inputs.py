@@ -1,0 +1,82 @@
+"""Looking at the references and masks of a plan, before it is compared with the ledger or called right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from batchgen.cli.common import say
+from batchgen.cli.planned import LazyPlan
+from batchgen.contracts.contract import References
+from batchgen.domain.job import InputFile
+from batchgen.ledger.connect import reading
+from batchgen.ledger.diff import input_files, is_recorded, known
+from batchgen.manifest.plan import ExpandedPlan
+from batchgen.store.inputs import InputStore
+
+_EVERY = 5.0  # seconds between two lines of progress
+
+
+async def look_at_inputs(
+    plan: ExpandedPlan, store: InputStore, seen: Iterable[InputFile], keep: References | None
+) -> None:
+    """Look at every reference and mask of a plan, so that it can yield its prompts.
+
+    Args:
+        plan: hears of what was seen.
+        store: of the plan's job.
+        seen: the files as they were recorded; those that are still so are not read.
+        keep: for a run, what its route takes: copies to send are made at once. None writes nothing.
+
+    Raises:
+        ManifestError: names every file that cannot be used, and why.
+        StoreError: a copy cannot be written.
+    """
+    uses = list(plan.references())
+    if not uses:
+        return
+    done, told = 0, time.monotonic()
+
+    def progress() -> None:
+        nonlocal done, told
+        done += 1
+        if time.monotonic() - told >= _EVERY:
+            told = time.monotonic()
+            say(f"looked at {done:,} of {len(uses):,} reference files")
+
+    looked = await store.examine(uses, seen, keep, progress)
+    plan.take(looked.files, looked.wrong)
+
+
+async def look_where_changed(
+    plan: LazyPlan, ledger: Path, store: InputStore, keep: References | None, *, rebuy: bool
+) -> None:
+    """The same, unless the ledger has recorded the very same plan and files: then nothing will be compared.
+
+    Args:
+        plan: expanded only where something has changed.
+        ledger: may not exist yet.
+        store: see `look_at_inputs`; `keep` too.
+        keep: see there.
+        rebuy: whether delivered images are to be bought again that a job-wide key has changed.
+
+    Raises:
+        ManifestError: something is wrong in a row, or with a file.
+        StoreError: a copy cannot be written.
+    """
+    seen = _changed(plan, ledger, rebuy=rebuy)
+    if seen is not None:
+        await look_at_inputs(plan.expanded, store, seen, keep)
+
+
+def _changed(plan: LazyPlan, ledger: Path, *, rebuy: bool) -> list[InputFile] | None:
+    """The files that were recorded for another state of this plan; None when nothing has changed since."""
+    if not ledger.exists():
+        return []
+    with reading(ledger) as connection:
+        found = known(connection, plan.job.name)
+        if found is None:
+            return []
+        recorded = is_recorded(connection, found, plan, rebuy=rebuy)
+        return None if recorded else list(input_files(connection, found.id))

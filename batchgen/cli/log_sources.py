@@ -1,0 +1,93 @@
+"""Where the log of an account comes from: the gateway, the simulated one, or a file that somebody exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timezone
+from math import inf
+from pathlib import Path
+
+from batchgen.cli.accounts import Account
+from batchgen.cli.keys import Keys
+from batchgen.contracts.contract import Contract
+from batchgen.domain.charged import LogRow
+from batchgen.domain.clock import Clock, SystemClock
+from batchgen.domain.errors import UsageError
+from batchgen.ledger.records import JobRow
+from batchgen.report.log_file import read_log_file
+from batchgen.report.verdicts import Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What an account's log says.
+
+    Attributes:
+        source: in words, for notes in the books.
+        covers: the time in which it has every charge.
+    """
+
+    rows: list[LogRow]
+    source: str
+    covers: Coverage
+
+
+def log_of_file(path: Path, zone: timezone) -> Log:
+    """An exported log. It covers the time between its first and its last row.
+
+    Raises:
+        ManifestError: the file cannot be opened.
+        UsageError: it is no such table.
+    """
+    rows = read_log_file(path, zone)
+    times = [row.time for row in rows]
+    return Log(rows, path.name, Coverage(min(times), max(times)) if times else Coverage(inf, -inf))
+
+
+async def log_of_gateway(account: Account, row: JobRow) -> Log:
+    """The log that a gateway itself gives out, up to now.
+
+    Raises:
+        UsageError: it gives none, or the token is missing or refused.
+        LogUnavailable: it cannot be read now.
+    """
+    contract, clock = account.contract, SystemClock()
+    _check_path(contract)
+    keys, name = Keys.of(row.manifest.parent, Path.cwd()), contract.log.token_env
+    if not keys.has(name):
+        raise UsageError(
+            f"{name} is not set: put the access token of your account at {contract.provider} there (it is no key of "
+            "the calls), or give an export of its log with --log FILE"
+        )
+    now = clock.now()
+    return await _fetched(account, contract.base_url, keys.get(name), clock, Coverage(account.first, now))
+
+
+async def log_of_simulator(account: Account) -> Log:
+    """What the simulated gateway has charged in rehearsals. It is closed between them, so that nothing comes later.
+
+    Raises:
+        UsageError: the real gateway gives no log, so neither does the simulated one.
+    """
+    from batchgen.cli.rehearsal import simulated
+
+    _check_path(account.contract)
+    async with simulated([account.contract.route], 1000.0, ()) as addresses:
+        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), Coverage(account.first))
+
+
+async def _fetched(account: Account, base_url: str, token: str, clock: Clock, covers: Coverage) -> Log:
+    from batchgen.gateway.logs import LogQuery, LogReader, log_address
+
+    address = log_address(base_url, account.contract.log.path)
+    query = LogQuery(address, token, tuple(sorted(account.models)), account.first, min(account.last, clock.now()))
+    async with LogReader(clock) as reader:
+        return Log(await reader.rows(query), f"log of {account.contract.provider}", covers)
+
+
+def _check_path(contract: Contract) -> None:
+    if not contract.log.path:
+        raise UsageError(
+            f"{contract.route} has no log that can be asked; export the usage of {contract.provider} as CSV and give "
+            "it with --log FILE"
+        )

@@ -1,0 +1,124 @@
+"""`batchgen probe`: one small paid call over a route, through the same books as everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchgen.cli.common import (
+    db_option,
+    json_option,
+    known_routes,
+    ledger_path,
+    print_json,
+    rehearse_option,
+    say,
+)
+from batchgen.domain.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from batchgen.cli.probing import Probe
+
+PROMPT = "A clean validation picture: a white mug on a gray table with a blue sticker that says BASE-17"
+
+
+@click.command()
+@click.argument("route")
+@click.argument("other", required=False)
+@db_option
+@rehearse_option
+@json_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--endpoint", type=click.Choice(["images", "chat", "responses"]), help="[default: the route's own]")
+@click.option("--main-model", metavar="NAME", help="The model that draws through its tool, for --endpoint responses.")
+@click.option("--size", metavar="SIZE", help="[default: a 1K square]")
+@click.option("--quality", metavar="NAME", help="[default: the gateway's]")
+@click.option("--prompt", default=PROMPT, metavar="TEXT", help="[default: a white mug that says BASE-17]")
+def probe(
+    route: str,
+    other: str | None,
+    db: Path | None,
+    rehearse: bool,
+    as_json: bool,
+    yes: bool,
+    endpoint: str | None,
+    main_model: str | None,
+    size: str | None,
+    quality: str | None,
+    prompt: str,
+) -> None:
+    """Make one small paid call over ROUTE, or the same over ROUTE and OTHER, and say all that should be recorded.
+
+    Exit codes: 0 delivered · 2 usage, or nobody to ask · 3 answered with a failure · 4 key or quota · 130 and 131 as
+    with run.
+    """
+    from batchgen.cli.probe_text import probe_fields, probe_lines
+    from batchgen.cli.probing import Wish, prepare
+
+    wish = Wish(endpoint, main_model, size, quality, prompt)
+    routes = [route] if other is None else [route, other]
+    if len(set(routes)) != len(routes):
+        raise UsageError("name two different routes")
+    ledger = ledger_path(db, rehearse=rehearse)
+    probes = prepare(known_routes(), routes, wish, ledger.parent)
+    if not rehearse:
+        _agree(probes, yes=yes, as_json=as_json)
+    code = asyncio.run(_run(probes, ledger, rehearse=rehearse))
+    fields = [probe_fields(each) for each in probes]
+    if as_json:
+        print_json(fields[0] if other is None else fields)
+    else:
+        for line in probe_lines(fields):
+            click.echo(line)
+    raise click.exceptions.Exit(code)
+
+
+def _agree(probes: list[Probe], *, yes: bool, as_json: bool) -> None:
+    """Have a person agree to what the calls cost.
+
+    Raises:
+        UsageError: a key is missing, nobody is there to ask, or the answer was no. Nothing was sent.
+    """
+    from batchgen.cli.keys import Keys
+
+    keys = Keys.of(Path.cwd())
+    for each in probes:
+        keys.fingerprint(each.contract.key_env)
+        say(each.question)
+    if yes:
+        return
+    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "this costs money and nobody is here to be asked; give --yes, or --rehearse to try it for free"
+        )
+    if not click.confirm("Go on?", err=True):
+        raise UsageError("nothing was bought")
+
+
+async def _run(probes: list[Probe], ledger: Path, *, rehearse: bool) -> Exit:
+    """Every probe in turn; the exit code that matters most."""
+    from contextlib import AsyncExitStack
+
+    from batchgen.cli.keys import Keys
+    from batchgen.cli.probing import make
+    from batchgen.cli.rehearsal import KEY_ENV, simulated
+
+    keys = Keys.of(Path.cwd())
+    async with AsyncExitStack() as stack:
+        if rehearse:
+            addresses = await stack.enter_async_context(simulated([each.written for each in probes], 1000.0, ()))
+            for each, address in zip(probes, addresses, strict=True):
+                each.contract = replace(each.contract, base_url=address, key_env=KEY_ENV)
+            keys = Keys({KEY_ENV: "rehearsal"})
+        worst = Exit.DELIVERED
+        for each in probes:
+            code = await make(each, ledger, keys)
+            worst = max(worst, code)
+            if code in {Exit.INTERRUPTED, Exit.LEFT_AT_ONCE}:
+                break
+    return worst

@@ -1,0 +1,205 @@
+"""One probe: what it asks, as a job of one prompt in the ledger, and how it is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from batchgen.cli.keys import Keys
+from batchgen.cli.session import Session
+from batchgen.cli.watching import INTERRUPTED, watch
+from batchgen.cli.wiring import Reachable
+from batchgen.contracts.catalog import Catalog
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.pricing import expected
+from batchgen.domain.errors import Exit, UsageError
+from batchgen.domain.events import LanePaused, RunEvent
+from batchgen.domain.job import FourK, InputFile, JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.model import Kind
+from batchgen.domain.money import format_usd
+from batchgen.domain.size import AUTO, Size, parse_size
+from batchgen.engine.runner import Runner, Selection
+from batchgen.ledger.reading import Reader
+from batchgen.ledger.records import AttemptRow, TaskRow
+
+_SMALL = Size(1024, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for; None leaves it to the route."""
+
+    endpoint: str | None
+    main_model: str | None
+    size: str | None
+    quality: str | None
+    prompt: str
+
+
+@dataclass(slots=True)
+class Probe:
+    """One call over one route.
+
+    Attributes:
+        written: the route as the simulator takes it.
+        key: the prompt's id, a stamp, so that each probe is a new prompt.
+        fingerprint: of the key it was made with.
+        task: after the call, like `attempt`, which is None when none was made.
+    """
+
+    contract: Contract
+    written: dict[str, Any]
+    spec: JobSpec
+    key: str
+    text: str
+    size: Size
+    fingerprint: str = ""
+    task: TaskRow | None = None
+    attempt: AttemptRow | None = None
+
+    @property
+    def question(self) -> str:
+        """What is about to be bought."""
+        contract = self.contract
+        cost = expected(contract, self.size, self.spec.parameters, self.text)
+        known = "an unknown amount" if cost.micros is None else format_usd(cost.micros)
+        most = "at most nobody knows" if cost.upper is None else f"at most {format_usd(cost.upper)}"
+        return (
+            f"one call over {contract.route} ({contract.endpoint} at {contract.base_url}, size {self.size}): "
+            f"expected {known}, {most}"
+        )
+
+
+class ProbePlan:
+    """A `batchgen.domain.job.Plan` of a single prompt."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.job = probe.spec
+        self.variants: tuple[Variant, ...] = (Variant(0, probe.size, 1),)
+        self.variant_sets: tuple[tuple[int, ...], ...] = ((0,),)
+        self._probe = probe
+
+    def prompts(self) -> Iterator[Prompt]:
+        """The prompt."""
+        own = int.from_bytes(blake2b(self._probe.text.encode(), digest_size=8).digest(), "big") >> 1
+        path = f"{self._probe.key}-{{size}}"
+        yield Prompt(0, self._probe.key, self._probe.text, path, "", own, 0, 0)
+
+    def files(self) -> Iterator[InputFile]:
+        """None."""
+        return iter(())
+
+    def unchanged(self, files: Iterable[InputFile]) -> bool:
+        """Whether there are none still."""
+        return not list(files)
+
+
+def prepare(catalog: Catalog, routes: Sequence[str], wish: Wish, folder: Path) -> list[Probe]:
+    """What to ask each route: the same of all, where they take it.
+
+    Raises:
+        ContractError: a route is not known, or does not serve the endpoint.
+        UsageError: a route does not take what is asked.
+    """
+    written = [_written(route, wish) for route in routes]
+    contracts = [catalog.resolve(each) for each in written]
+    key = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    probes = []
+    for contract, each, size in zip(contracts, written, _sizes(contracts, wish), strict=True):
+        parameters = Parameters(quality=wish.quality)
+        _check(contract, size, parameters, wish)
+        slug = re.sub(r"[^a-z0-9._]+", "-", contract.route.lower())
+        output = folder / "probes" / slug
+        spec = JobSpec(
+            name=f"probe-{slug}",
+            route=contract.route,
+            model=contract.model,
+            manifest=output / "probe",  # there is none
+            output=output,
+            parameters=parameters,
+            limits=Limits(concurrency=1, attempts=1, unknown=0),
+            four_k=FourK.FAIL,
+            source_hash=key,
+        )
+        probes.append(Probe(contract, each, spec, key, wish.prompt.strip(), size))
+    return probes
+
+
+def _written(route: str, wish: Wish) -> dict[str, Any]:
+    changes = {"endpoint": wish.endpoint, "main_model": wish.main_model}
+    return {"use": route, **{name: value for name, value in changes.items() if value is not None}}
+
+
+def _sizes(contracts: Sequence[Contract], wish: Wish) -> list[Size]:
+    """The size asked for, else a small square that all of them take, else each its own."""
+    if wish.size is not None:
+        try:
+            return [parse_size(wish.size)] * len(contracts)
+        except ValueError as error:
+            raise UsageError(f"--size: {error}") from None
+    small = [contract.sizes.nearest(_SMALL) or AUTO for contract in contracts]
+    common = (size for size in small if all(contract.check_size(size) is None for contract in contracts))
+    shared = next(common, None)
+    return small if shared is None else [shared] * len(contracts)
+
+
+def _check(contract: Contract, size: Size, parameters: Parameters, wish: Wish) -> None:
+    errors, _ = contract.check_parameters(parameters)
+    errors += [refused] if (refused := contract.check_size(size)) is not None else []
+    if contract.endpoint == "responses" and not contract.main_model:
+        errors.append("the endpoint responses needs --main-model, the mainline model that draws")
+    elif wish.main_model and contract.endpoint != "responses":
+        errors.append(f"--main-model is for --endpoint responses, not for {contract.endpoint}")
+    if contract.endpoint == "batch":
+        errors.append("a probe waits for its answer, which a batch does not give; take another --endpoint")
+    if not wish.prompt.strip() or len(wish.prompt) > contract.max_prompt:
+        errors.append(f"--prompt must have 1 to {contract.max_prompt:,} characters")
+    if errors:
+        raise UsageError(f"{contract.route}: {'; '.join(errors)}")
+
+
+async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
+    """Make the call, booked and checked like every other. What came of it is in the probe afterwards.
+
+    Raises:
+        BatchgenError: books or disk failed, or another run has the ledger.
+    """
+    routes = [Reachable(probe.contract)]
+    probe.fingerprint = keys.fingerprint(probe.contract.key_env)
+    async with Session(ledger, probe.spec, Selection(only=frozenset({probe.key}))) as session:
+        if await session.interrupted():  # an earlier probe that was killed
+            legs, _ = await session.connect(routes, keys, buying=False)
+            await session.recover(legs)
+        else:
+            await session.tidy()
+        session.ledger.record(ProbePlan(probe))
+        runner = session.runner(*await session.connect(routes, keys, buying=True))
+
+        def once(event: RunEvent) -> None:
+            if isinstance(event, LanePaused):  # a job would wait and try again; a probe has learnt what it asked
+                runner.stop(event.reason)
+
+        await watch(session, runner, as_json=False, until=None, also=once)
+    with Reader(ledger) as reader:
+        job = reader.job(probe.spec.name)
+        probe.task = next(reader.tasks(job.id, keys={probe.key}))
+        probe.attempt = next(iter(reader.attempts(probe.task.id)[-1:]), None)
+    return _exit(probe, runner)
+
+
+def _exit(probe: Probe, runner: Runner) -> Exit:
+    if probe.task is not None and probe.task.state is TaskState.COMPLETED:
+        return Exit.DELIVERED
+    if runner.left:
+        return Exit.LEFT_AT_ONCE
+    if runner.stopped == INTERRUPTED:
+        return Exit.INTERRUPTED
+    attempt = probe.attempt
+    stopped = attempt is None or attempt.outcome in {Kind.UNAUTHORIZED, Kind.QUOTA}
+    return Exit.STOPPED if stopped else Exit.SOME_FAILED

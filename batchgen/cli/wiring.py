@@ -1,0 +1,127 @@
+"""From contracts to what buys over them: client, hand, lane, books and executor of each route of a run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from batchgen.cli.keys import Keys
+from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import Clock
+from batchgen.domain.events import Listener
+from batchgen.domain.job import FourK, JobSpec
+from batchgen.engine.attempt import Executor
+from batchgen.engine.bookkeeper import Bookkeeper, Tally
+from batchgen.engine.delivery import Delivery, Means
+from batchgen.engine.entries import Account
+from batchgen.engine.hand import Hand
+from batchgen.engine.lane import Crowd, Lane
+from batchgen.engine.leg import Leg, Legs
+from batchgen.gateway.client import Client
+from batchgen.gateway.download import Downloader
+from batchgen.ledger.ledger import Ledger
+from batchgen.policy.decide import Rules
+from batchgen.store.inputs import InputStore
+from batchgen.store.sidecar import Index
+from batchgen.store.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """A route that can be called now, at its real address or at a simulated one."""
+
+    contract: Contract
+    rescue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all routes of a run have in common.
+
+    Attributes:
+        stop: told why no new call may be made.
+        explain: told what a person must know now, and again when the run has ended.
+    """
+
+    spec: JobSpec
+    clock: Clock
+    ledger: Ledger
+    spool: Spool
+    index: Index
+    inputs: InputStore
+    emit: Listener
+    stop: Callable[[str], None]
+    explain: Callable[[str], None]
+
+
+async def wire(
+    shared: Shared, routes: Sequence[Reachable], keys: Keys, stack: AsyncExitStack, *, buying: bool
+) -> tuple[Legs, Tally]:
+    """Everything for a run over some routes, the job's own first; what must be closed goes onto the stack.
+
+    Raises:
+        UsageError: a key is missing that buying needs.
+    """
+    tally, crowd = Tally(), Crowd(shared.spec.limits.concurrency)
+    legs: list[Leg] = []
+    made: list[Legs] = []
+    for route in routes:
+        contract = route.contract
+        client = await stack.enter_async_context(
+            Client(clock=shared.clock, key=keys.get, request_id_headers=contract.request_id_headers)
+        )
+        downloader = await stack.enter_async_context(Downloader())
+        hand = Hand(
+            client=client,
+            downloader=downloader,
+            spool=shared.spool,
+            inputs=shared.inputs,
+            loopback_base=contract.base_url if contract.loopback else "",
+        )
+        fingerprint = keys.fingerprint(contract.key_env) if buying else ""
+        legs.append(_leg(shared, route, hand, fingerprint, (tally, crowd), made))
+    made.append(Legs(legs))
+    return made[0], tally
+
+
+def _leg(
+    shared: Shared, route: Reachable, hand: Hand, fingerprint: str, counts: tuple[Tally, Crowd], made: list[Legs]
+) -> Leg:
+    spec, contract, uniform = shared.spec, route.contract, random.SystemRandom().uniform
+    limits = spec.limits
+    tally, crowd = counts
+    first = contract.route == spec.route
+    lane = Lane(
+        f"{contract.provider}/{contract.model}",
+        limits.concurrency if first else min(limits.concurrency, contract.concurrency),
+        limits.rate,
+        clock=shared.clock,
+        uniform=uniform,
+        crowd=crowd,
+    )
+    books = Bookkeeper(
+        contract=contract,
+        account=Account(fingerprint, limits.budget),
+        ledger=shared.ledger,
+        clock=shared.clock,
+        listener=shared.emit,
+        tally=tally,
+        home=spec.route,
+    )
+    leg: Leg
+    means = Means(
+        contract=contract,
+        rules=Rules(limits, spec.four_k if contract.downgrade else FourK.RETRY, spec.fallback_on_refusal),
+        books=books,
+        hand=hand,
+        clock=shared.clock,
+        uniform=uniform,
+        emit=shared.emit,
+        stop=shared.stop,
+        onward=lambda claim: made[0].onward(leg, claim),
+        explain=shared.explain,
+    )
+    leg = Leg(contract, Executor(means, Delivery(means, shared.index), lane), lane, route.rescue)
+    return leg

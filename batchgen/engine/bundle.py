@@ -1,0 +1,268 @@
+"""One bundle of calls to a Batch API, step by step: written down, handed in, worked on, taken in, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiofiles
+
+from batchgen.contracts.pricing import expected
+from batchgen.domain.errors import GatewayError, StoreError
+from batchgen.domain.events import Listener, Notice
+from batchgen.domain.lifecycle import BatchState, Charge
+from batchgen.domain.model import Claim, Reservation
+from batchgen.domain.wire import Answer, ApiError, Call, Ending, FilePiece
+from batchgen.engine.attempt import Executor
+from batchgen.engine.delivery import Ended, Means
+from batchgen.engine.entries import Account, reservation
+from batchgen.engine.hand import Hand
+from batchgen.gateway.batch_lines import BatchLines, Line
+from batchgen.gateway.batches import TERMINAL, BatchApi
+from batchgen.gateway.request import batch_body, batch_line, body_hash
+from batchgen.gateway.sending import stream
+from batchgen.ledger.batches import BatchRow, NewBatch
+from batchgen.ledger.ledger import Ledger
+from batchgen.store.sink import SpoolSink
+
+_MOST_CALLS = 500  # the API takes 50,000; smaller ones come back sooner and lose less
+_MOST_BYTES = 180_000_000  # the API takes 200 MB
+_AT_ONCE = 8  # images that are checked and placed at the same time
+_UNTOUCHED = frozenset({"expired", "cancelled"})
+_REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; asking again would not help
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What handing in and taking in need.
+
+    Attributes:
+        folder: where the file of calls is written while it is handed in.
+    """
+
+    job: int
+    ledger: Ledger
+    api: BatchApi
+    executor: Executor
+    means: Means
+    account: Account
+    folder: Path
+
+    @property
+    def hand(self) -> Hand:
+        """The spool's and the output folder's side."""
+        return self.means.hand
+
+
+class Bundler:
+    """Moves the bundles of one job on. Each step may be repeated after a crash."""
+
+    most_calls = _MOST_CALLS
+
+    def __init__(self, desk: Desk, listener: Listener) -> None:
+        self._desk = desk
+        self._emit = listener
+        self._told: dict[int, str] = {}
+
+    async def open(self, claims: Sequence[Claim]) -> bool:
+        """Write a new bundle down with its money; False when the budget allows none of it.
+
+        Raises:
+            StoreError: an input image cannot be made ready.
+        """
+        wanted: list[tuple[Claim, Reservation]] = []
+        size, address = 0, ""
+        for claim in claims:
+            path, entry, length = await self._reservation(claim)
+            if path != (address or path):  # generations and edits cannot go together; the others come with the next
+                continue
+            address, size = path, size + length
+            if wanted and size > _MOST_BYTES:
+                break
+            wanted.append((claim, entry))
+        token, route = secrets.token_hex(12), self._desk.means.contract.route
+        new = NewBatch(self._desk.job, route, token, tuple(entry for _, entry in wanted))
+        made = await self._desk.ledger.open_batch(new)
+        for (claim, _), attempt in zip(wanted, made.attempts, strict=True):
+            if attempt is not None:
+                self._desk.means.books.tally.calls += 1
+                self._desk.means.books.started(claim, attempt)
+        return made.batch is not None
+
+    async def advance(self, row: BatchRow) -> bool:
+        """Take one bundle a step further; whether it moved.
+
+        Raises:
+            GatewayError: the gateway did not answer as it should.
+            StoreError: its answers could not be kept, or its file not be written.
+        """
+        if row.state is BatchState.WRITTEN:
+            await self._hand_in(row)
+            return True
+        if row.state is BatchState.SUBMITTED:
+            return await self._look(row)
+        await self._take_in(row)
+        return True
+
+    async def _reservation(self, claim: Claim) -> tuple[str, Reservation, int]:
+        """The endpoint a call is for, its attempt, and the bytes it takes in the file."""
+        means = self._desk.means
+        contract = means.contract
+        inputs = await means.hand.prepare(claim.inputs, contract.references)
+        address, pieces = batch_body(claim, contract, inputs)
+        call = Call(0, "batch", address, pieces, "", contract.key_env, 0.0, contract.loopback)
+        cost = expected(contract, claim.send_size, claim.parameters, claim.text, claim.inputs)
+        entry = reservation(claim, call, cost, contract, self._desk.account, means.clock.now())
+        length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in pieces)
+        return address, replace(entry, request_hash=body_hash(address, pieces)), length + 200
+
+    async def _held(self, row: BatchRow) -> dict[int, Claim]:
+        """The calls of a bundle whose charge is still open, by their numbers."""
+        found = await self._desk.ledger.interrupted(self._desk.job)
+        return {
+            each.attempt.id: each.claim
+            for each in found
+            if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED
+        }
+
+    async def _hand_in(self, row: BatchRow) -> None:
+        """Hand a bundle in, unless the gateway has it already from a process that died before it could say so."""
+        api, held = self._desk.api, await self._held(row)
+        if not held:
+            await self._move(row, state=BatchState.CLOSED)
+            return
+        file = self._desk.folder / f"batch-{row.token}.jsonl"
+        try:
+            remote = await api.find(row.token, row.created_at)
+            if remote is None:
+                endpoint = await self._write(file, row, held)
+                upload = await api.upload(file, file.stat().st_size)
+                remote = await api.create(upload, endpoint, row.token)
+                self._emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
+        except OSError as error:
+            raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
+        except GatewayError as error:
+            if error.status not in _REFUSED:
+                raise
+            await self._move(row, state=BatchState.ENDED, status="failed", detail=str(error))
+        else:
+            await self._move(row, state=BatchState.SUBMITTED, remote=remote.id, status=remote.status)
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
+        """The file of calls; gives the endpoint they are for."""
+        means, endpoint = self._desk.means, ""
+        async with aiofiles.open(file, "wb") as out:
+            for attempt, claim in held.items():
+                inputs = await means.hand.prepare(claim.inputs, means.contract.references)
+                endpoint = batch_body(claim, means.contract, inputs)[0]
+                async for data in stream(batch_line(_custom_id(row, attempt), claim, means.contract, inputs)):
+                    await out.write(data)
+        return endpoint
+
+    async def _look(self, row: BatchRow) -> bool:
+        """Ask how far the gateway is."""
+        remote = await self._desk.api.get(row.remote)
+        if remote.status in TERMINAL:
+            await self._move(
+                row,
+                state=BatchState.ENDED,
+                status=remote.status,
+                output_file=remote.output_file,
+                error_file=remote.error_file,
+                detail=remote.detail,
+            )
+            return True
+        now = f"batch {remote.id}: {remote.status}, {remote.completed + remote.failed} of {remote.total}"
+        if self._told.get(row.id) != now:
+            self._told[row.id] = now
+            self._emit(Notice(now))
+        return False
+
+    async def _take_in(self, row: BatchRow) -> None:
+        """Take in every answer of a bundle that has ended, and decide about calls that have none."""
+        held = await self._held(row)
+        for file in filter(None, (row.output_file, row.error_file)):
+            await self._read(row, file, held)
+        for attempt, claim in (await self._held(row)).items():
+            await self._without_answer(row, attempt, claim)
+        await self._move(row, state=BatchState.CLOSED)
+
+    async def _read(self, row: BatchRow, file: str, held: dict[int, Claim]) -> None:
+        numbers = {_custom_id(row, attempt): attempt for attempt in held}
+        hand, sinks = self._desk.hand, list[SpoolSink]()
+
+        def sink(custom_id: str, index: int) -> SpoolSink | None:
+            attempt = numbers.get(custom_id)
+            if attempt is None:
+                return None
+            sinks.append(hand.sink(attempt, index))
+            return sinks[-1]
+
+        lines, placing = BatchLines(sink), set[asyncio.Task[None]]()
+        try:
+            async for data in self._desk.api.content(file):
+                for line in await lines.feed(data):
+                    await self._line(row, line, sinks, (numbers, held), placing)
+            if (last := await lines.finish()) is not None:
+                await self._line(row, last, sinks, (numbers, held), placing)
+            await asyncio.gather(*placing)
+        finally:
+            hand.discard(sinks)
+
+    async def _line(
+        self,
+        row: BatchRow,
+        line: Line,
+        sinks: list[SpoolSink],
+        known: tuple[dict[str, int], dict[int, Claim]],
+        placing: set[asyncio.Task[None]],
+    ) -> None:
+        """Make one answer durable, then book and place it beside the reading of the next."""
+        numbers, held = known
+        attempt = numbers.pop(line.custom_id, None)
+        if attempt is None:
+            return
+        mine = [sink for sink in sinks if sink.attempt == attempt]
+        sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
+        took = max(0.0, self._desk.means.clock.now() - row.created_at)
+        ids = (("batch", row.remote), *line.answer.request_ids)
+        answer = replace(line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids)
+        await self._desk.hand.receive(answer, mine)
+        while len(placing) >= _AT_ONCE:
+            done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+            placing -= done
+            for each in done:
+                each.result()
+        placing.add(asyncio.create_task(self._settle(held[attempt], answer)))
+
+    async def _settle(self, claim: Claim, answer: Answer) -> None:
+        if answer.ending is Ending.NOT_SENT:
+            await self._desk.executor.untouched(claim, answer)
+            self._desk.hand.clear(answer.attempt)
+        elif await self._desk.executor.resume(claim, answer) is Ended.LEFT_FOR_RECOVERY:
+            raise StoreError("an answer of the batch could not be placed; the next run places it without a call")
+
+    async def _without_answer(self, row: BatchRow, attempt: int, claim: Claim) -> None:
+        """A call of which the files say nothing."""
+        said = row.detail or f"the batch {row.remote} is {row.status}"
+        if row.status in _UNTOUCHED:
+            answer = Answer(attempt, Ending.NOT_SENT, detail=f"not worked on: {said}")
+        elif row.status == "failed":
+            error = ApiError(message=said, code="batch_failed")
+            answer = Answer(attempt, Ending.COMPLETE, status=400, is_json=True, error=error)
+        else:
+            await self._desk.executor.forget(claim, attempt, f"the batch {row.remote} ended without an answer to it")
+            return
+        await self._settle(claim, answer)
+
+    async def _move(self, row: BatchRow, **known: object) -> None:
+        await self._desk.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
+
+
+def _custom_id(row: BatchRow, attempt: int) -> str:
+    return f"{row.token}-{attempt}"

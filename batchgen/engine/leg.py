@@ -1,0 +1,78 @@
+"""The routes of one run: which tasks go over which, and where they go on when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batchgen.contracts.contract import Contract
+from batchgen.contracts.serving import objection
+from batchgen.domain.model import Claim
+from batchgen.engine.attempt import Executor
+from batchgen.engine.lane import Lane
+from batchgen.policy.decide import NOWHERE, Onward
+
+
+@dataclass(slots=True)
+class Leg:
+    """One route of a run.
+
+    Attributes:
+        rescue: whether it only takes 4K sizes that another route could not deliver, and nothing else.
+        routes: values of `Claim.send_route` whose tasks are its own at present.
+        buffer: tasks taken from the books and not begun.
+        changed: set whenever something has happened that may give it work, or a place.
+        dry: whether nothing waited for it when it last looked.
+        ended: whether it takes no more tasks in this run.
+    """
+
+    contract: Contract
+    executor: Executor
+    lane: Lane
+    rescue: bool = False
+    routes: set[str] = field(default_factory=set)
+    buffer: deque[Claim] = field(default_factory=deque)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    dry: bool = False
+    ended: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether calls can be made over it."""
+        return self.lane.stopped is None and not self.ended
+
+
+class Legs:
+    """The routes in the order in which they are tried; the first is the job's own."""
+
+    def __init__(self, legs: Sequence[Leg]) -> None:
+        self.all = tuple(legs)
+        for number, leg in enumerate(legs):
+            leg.routes |= {leg.contract.route} | ({""} if number == 0 else set())
+
+    def onward(self, leg: Leg, claim: Claim) -> Onward:
+        """Where a task may go that this route cannot deliver: the next live ones that take it."""
+        later = self.all[self.all.index(leg) + 1 :]
+        able = [each for each in later if each.live and can_take(each.contract, claim)]
+        if not able:
+            return NOWHERE
+        return Onward(
+            fallback=next((each.contract.route for each in able if not each.rescue), ""),
+            rescue=next((each.contract.route for each in able if each.rescue), ""),
+        )
+
+    def successor(self, leg: Leg) -> Leg | None:
+        """Who takes over everything of a route that is stopped; None when there is nobody."""
+        later = self.all[self.all.index(leg) + 1 :]
+        return next((each for each in later if each.live and not each.rescue), None)
+
+    def executor(self, route: str) -> Executor | None:
+        """What can finish an attempt that went over a route; None when that is none of these."""
+        return next((leg.executor for leg in self.all if leg.contract.route == route), None)
+
+
+def can_take(contract: Contract, claim: Claim) -> bool:
+    """Whether a route takes what a task asks for now."""
+    return objection(contract, claim.send_size, claim.parameters, claim.inputs) is None

@@ -1,0 +1,215 @@
+"""The Batch API of OpenAI: a file of calls is handed in, worked on within a day at half price, and fetched.
+
+Every request here is free; only what the gateway then does with the file costs money. Shapes: OpenAI's SDK, 2026-11.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from batchgen.domain.clock import Clock
+from batchgen.domain.errors import GatewayError
+from batchgen.domain.text import one_line, without
+from batchgen.domain.wire import Call, FilePiece
+from batchgen.gateway.reply import read_reply
+from batchgen.gateway.sending import InputUnusable, RequestBody
+from batchgen.gateway.transport import PIECE, WIRE_ERRORS, described, open_session, open_socket
+
+TERMINAL = frozenset({"completed", "failed", "expired", "cancelled"})
+OURS = "batchgen"  # the name in a batch's metadata under which our own id of it stands
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
+_PAGE = 100
+_PAGES = 20
+_EARLIER = 3600.0  # seconds: a batch is not older than its row, but clocks differ
+_LONGEST_REPLY = 4 << 20
+_QUESTION = 60.0  # seconds for a short answer
+_TRANSFER = 3600.0  # seconds for a file
+_BOUNDARY = "batchgen-6f1c0a52e84d4c0b9a37"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBatch:
+    """A batch as the gateway describes it.
+
+    Attributes:
+        output_file, error_file: ids, "" while or where there is none.
+        detail: what was wrong with the whole of it, "" for nothing.
+    """
+
+    id: str
+    status: str
+    output_file: str
+    error_file: str
+    completed: int
+    failed: int
+    total: int
+    detail: str
+
+
+class BatchApi:
+    """One account's batches. Every method raises `GatewayError`, which says whether asking again may help."""
+
+    def __init__(self, *, base_url: str, key: Callable[[], str], clock: Clock, loopback: bool) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._clock = clock
+        self._loopback = loopback
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> BatchApi:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def upload(self, file: Path, size: int) -> str:
+        """Hand a file of calls over; gives its id."""
+        head = "".join(
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}'
+            for name, more, value in (
+                ("purpose", "", "batch\r\n"),
+                ("file", f'; filename="{file.name}"\r\nContent-Type: application/jsonl', ""),
+            )
+        )
+        body = (head.encode(), FilePiece(str(file), size, ""), f"\r\n--{_BOUNDARY}--\r\n".encode())
+        return str((await self._post("/files", body, f"multipart/form-data; boundary={_BOUNDARY}", _TRANSFER))["id"])
+
+    async def create(self, file: str, endpoint: str, token: str) -> RemoteBatch:
+        """Have an uploaded file worked on: from here on it costs money. `token` makes it known again."""
+        wanted = {"input_file_id": file, "endpoint": endpoint, "completion_window": "24h", "metadata": {OURS: token}}
+        body = (json.dumps(wanted).encode(),)
+        return _batch(await self._post("/batches", body, "application/json", _QUESTION))
+
+    async def get(self, remote: str) -> RemoteBatch:
+        """A batch as it stands."""
+        return _batch(await self._get(f"/batches/{remote}"))
+
+    async def find(self, token: str, since: float) -> RemoteBatch | None:
+        """The batch with our token, if it was ever handed in; `since` is when its row was written."""
+        after = ""
+        for _ in range(_PAGES):
+            page = await self._get(f"/batches?limit={_PAGE}" + (f"&after={after}" if after else ""))
+            found = [each for each in page.get("data") or () if isinstance(each, dict)]
+            for each in found:
+                if (each.get("metadata") or {}).get(OURS) == token:
+                    return _batch(each)
+            oldest = found[-1].get("created_at") if found else None
+            if not page.get("has_more") or not isinstance(oldest, int | float) or oldest < since - _EARLIER:
+                return None
+            after = str(found[-1].get("id"))
+        return None
+
+    async def content(self, file: str) -> AsyncIterator[bytes]:
+        """The bytes of a file, as they come."""
+        async with self._request("GET", f"/files/{file}/content", _TRANSFER) as response:
+            try:
+                async for data in response.content.iter_chunked(PIECE):
+                    yield data
+            except WIRE_ERRORS as wrong:
+                raise GatewayError(f"the batch's answers broke off: {described(wrong)}", passing=True) from wrong
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        async with self._request("GET", path, _QUESTION) as response:
+            return await _document(response)
+
+    async def _post(
+        self, path: str, body: tuple[bytes | FilePiece, ...], content_type: str, seconds: float
+    ) -> dict[str, Any]:
+        call = Call(0, "batch", self._base_url + path, body, content_type, "", seconds, self._loopback)
+        async with self._request("POST", path, seconds, RequestBody(call, self._clock)) as response:
+            return await _document(response)
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, seconds: float, body: RequestBody | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response with a good status."""
+        secret = self._key()
+        if not self._loopback and not self._base_url.startswith("https://"):
+            raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=open_socket, force_close=True)
+            self._session = open_session(connector, _HEADERS)
+        try:
+            async with self._session.request(
+                method,
+                self._base_url + path,
+                data=body,
+                headers={"Authorization": f"Bearer {secret}"},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as response:
+                if response.status >= 300:
+                    raise _refused(response.status, without(secret, await _text(response)), path)
+                yield response
+        except InputUnusable as wrong:
+            raise GatewayError(f"the file of calls cannot be sent: {wrong}") from wrong
+        except WIRE_ERRORS as wrong:
+            raise GatewayError(f"{method} {path.partition('?')[0]}: {described(wrong)}", passing=True) from wrong
+
+
+def _refused(status: int, text: str, path: str) -> GatewayError:
+    """What a bad status means: whether to ask again, and what the gateway says of it."""
+    try:
+        error = read_reply(json.loads(text)).error
+    except (ValueError, RecursionError):
+        error = None
+    said = error.message if error is not None and error.message else one_line(text, 200)
+    passing = status in {408, 409, 425, 429} or status >= 500
+    if error is not None and error.code in {"insufficient_quota", "billing_hard_limit_reached"}:
+        passing = False
+    place = path.partition("?")[0]
+    return GatewayError(f"{place}: HTTP {status} · {said}", passing=passing, status=status)
+
+
+async def _text(response: aiohttp.ClientResponse) -> str:
+    return (await response.content.read(_LONGEST_REPLY)).decode("utf-8", "replace")
+
+
+async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    data = bytearray()
+    async for piece in response.content.iter_chunked(PIECE):
+        data += piece
+        if len(data) > _LONGEST_REPLY:
+            raise GatewayError("the gateway's answer about a batch never ended", passing=True)
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or (not isinstance(found.get("id"), str) and "data" not in found):
+        raise GatewayError("the gateway's answer about a batch is not one", passing=True)
+    return found
+
+
+def _batch(found: dict[str, Any]) -> RemoteBatch:
+    counts = found.get("request_counts")
+    counts = counts if isinstance(counts, dict) else {}
+    errors = (found.get("errors") or {}).get("data") if isinstance(found.get("errors"), dict) else None
+    said = [each for each in errors or () if isinstance(each, dict)]
+    detail = "; ".join(one_line(f"line {each.get('line')}: {each.get('message')}", 200) for each in said[:3])
+
+    def count(name: str) -> int:
+        value = counts.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+    return RemoteBatch(
+        id=str(found.get("id")),
+        status=str(found.get("status")),
+        output_file=str(found.get("output_file_id") or ""),
+        error_file=str(found.get("error_file_id") or ""),
+        completed=count("completed"),
+        failed=count("failed"),
+        total=count("total"),
+        detail=detail,
+    )

@@ -1,0 +1,220 @@
+"""What a gateway says it charged: its log of calls, fetched page by page. Reading it costs nothing.
+
+The log-query pages of LaoZhang and APIYI (facts of 2026-11): `GET /api/log/self` below the server's root, the account's
+access token as the whole `Authorization` header, ten rows a page whatever is asked, newest first, rows of type 2 are
+calls, 500,000 quota units are a dollar, and a bad token is a 200 with `success: false`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+
+from batchgen.domain.charged import LogRow
+from batchgen.domain.clock import Clock
+from batchgen.domain.errors import LogUnavailable, UsageError
+from batchgen.domain.text import one_line, without
+from batchgen.gateway.address import is_loopback
+from batchgen.gateway.headers import retry_after
+from batchgen.gateway.inflate import inflater_for
+from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed
+
+MICROS_PER_UNIT = 2
+MOST_PAGES = 3_000  # of one model
+_CALLS = 2  # the type of rows that are about calls; the others are about payments and the like
+_PAGE = 10
+_LARGEST = 4 << 20  # bytes of one page
+_WITHIN = 60.0  # seconds for one page
+_PAUSE = 0.25  # seconds between two pages, so that reading a night's log is no attack
+_TRIES = 5
+_LONGEST_PAUSE = 60.0
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """What to ask a log for.
+
+    Attributes:
+        address: of the log, without a query.
+        models: only rows of these.
+        first: seconds since the epoch, like `last`; both inclusive.
+    """
+
+    address: str
+    token: str
+    models: tuple[str, ...]
+    first: float
+    last: float
+
+
+def log_address(base_url: str, path: str) -> str:
+    """Where the log of a gateway is. A base URL ends in /v1; what is in front of that is the server's root.
+
+    >>> log_address("https://api.example/v1", "/api/log/self")
+    'https://api.example/api/log/self'
+    """
+    return base_url.rstrip("/").removesuffix("/v1") + path
+
+
+class LogReader:
+    """Reads logs with a session of its own; nothing is sent along but the token, and no redirect is followed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        connector = aiohttp.TCPConnector(limit=1, socket_factory=open_socket, force_close=True)
+        self._session = open_session(connector, _HEADERS)
+
+    async def __aenter__(self) -> LogReader:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def rows(self, query: LogQuery) -> list[LogRow]:
+        """Every charge that the query is about, each once.
+
+        Raises:
+            UsageError: the token is not accepted, or the address is not https.
+            LogUnavailable: the log cannot be had, is longer than we read, or is not of the form we know.
+        """
+        near = is_loopback(urlsplit(query.address).hostname or "")
+        if not near and not query.address.startswith("https://"):
+            raise UsageError(f"{query.address} is not https, so no token is sent there; give an export with --log FILE")
+        found: dict[str, LogRow] = {}
+        for model in query.models:
+            for page in range(1, MOST_PAGES + 1):
+                items, total = await self._page(query, model, page)
+                named = enumerate(items, (page - 1) * _PAGE + 1)
+                rows = [row for number, item in named if (row := _row(item, f"{model} {number}")) is not None]
+                found.update((row.name, row) for row in rows)  # rows move on to the next page while new ones come
+                if not items or page * _PAGE >= total:
+                    break
+                if not near:
+                    await self._clock.sleep(_PAUSE)
+            else:
+                most = f"{MOST_PAGES * _PAGE:,} rows of {model}"
+                raise LogUnavailable(f"the log has more than {most} in this time; give an export with --log FILE")
+        return list(found.values())
+
+    async def _page(self, query: LogQuery, model: str, page: int) -> tuple[list[Any], int]:
+        """The rows of one page, and how many there are in all."""
+        asked = {
+            "p": page,
+            "page_size": _PAGE,
+            "type": _CALLS,
+            "start_timestamp": int(query.first),
+            "end_timestamp": int(query.last) + 1,
+            "model_name": model,
+        }
+        body = await self._get(f"{query.address}?{urlencode(asked)}", query.token)
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            raise LogUnavailable(f"the log at {query.address} does not answer in JSON; {_EXPORT}") from None
+        if not isinstance(document, dict):
+            raise LogUnavailable(f"the log at {query.address} answers in a form that is not known; {_EXPORT}")
+        if not document.get("success"):
+            said = one_line(without(query.token, str(document.get("message", ""))), 200)
+            raise UsageError(
+                f"the log at {query.address} refuses: {said or 'no reason given'}; its token is the account's access "
+                "token, not a key of the calls"
+            )
+        data = document.get("data")
+        items = data.get("items") if isinstance(data, dict) else data
+        if items is None:
+            items = []  # an empty slice, as Go writes it
+        if not isinstance(items, list):
+            raise LogUnavailable(f"the log at {query.address} holds no rows where they are known to be; {_EXPORT}")
+        total = data.get("total") if isinstance(data, dict) else None
+        return items, total if isinstance(total, int) else MOST_PAGES * _PAGE * 2  # then until a page is empty
+
+    async def _get(self, url: str, token: str) -> bytes:
+        """One page, tried again while the gateway is only busy or cannot be reached."""
+        trouble, wait = "", 0.0
+        for number in range(_TRIES):
+            if number:
+                await self._clock.sleep(wait)
+            wait = float(2**number)
+            try:
+                async with asyncio.timeout(_WITHIN):
+                    response = await self._session.get(url, headers={"Authorization": token}, allow_redirects=False)
+                    try:
+                        if response.status == 200:
+                            return await _body(response)
+                    finally:
+                        response.close()
+            except WIRE_ERRORS as wrong:
+                trouble = one_line(without(token, described(wrong)), 200)
+                continue
+            trouble = f"HTTP {response.status}"
+            if response.status in {401, 403}:
+                raise UsageError(f"the log refuses ({trouble}); its token is the account's access token, not a key")
+            if response.status != 429 and response.status < 500:
+                break
+            wait = min(max(wait, retry_after(response.headers, self._clock.now()) or 0.0), _LONGEST_PAUSE)
+        place = url.partition("?")[0]
+        raise LogUnavailable(f"the log at {place} cannot be read ({trouble}); try again later, or {_EXPORT}")
+
+
+_EXPORT = "give an export of it with --log FILE"
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """A whole body of bounded size. One that comes compressed all the same (both vendors do that) is inflated.
+
+    Raises:
+        LogUnavailable: it is too large.
+        OSError: it is damaged, as `WIRE_ERRORS` knows it.
+    """
+    wake_when_closed(response)
+    inflater = inflater_for(response.headers.get("content-encoding", ""))
+    parts: list[bytes] = []
+    size = 0
+    while data := await next_piece(response.content, asyncio.timeout(None), lambda: False):
+        try:
+            plain = list(inflater.feed(data)) if inflater is not None else [data]
+        except zlib.error:
+            raise OSError("the compressed page is damaged") from None
+        parts += plain
+        size += sum(map(len, plain))
+        if size > _LARGEST:
+            raise LogUnavailable(f"a page of the log is too large; {_EXPORT}")
+    return b"".join(parts)
+
+
+def _row(item: object, place: str) -> LogRow | None:
+    """A row of the log, named by its id or its place; None for one that is not about a call.
+
+    Raises:
+        LogUnavailable: it is not of the form we know.
+    """
+    if not isinstance(item, dict):
+        raise LogUnavailable(f"the log holds a row that is no object; {_EXPORT}")
+    if item.get("type", _CALLS) != _CALLS:
+        return None
+    time, units, model = _count(item.get("created_at")), _count(item.get("quota")), item.get("model_name")
+    if time is None or units is None or not isinstance(model, str):
+        names = one_line(", ".join(map(str, item)), 200)
+        raise LogUnavailable(f"a row of the log lacks created_at, quota or model_name; it has {names}; {_EXPORT}")
+    return LogRow(
+        name=one_line(str(item.get("id") or item.get("request_id") or place), 100),
+        time=float(time),
+        model=model,
+        amount=units * MICROS_PER_UNIT,
+        request_id=one_line(str(item.get("request_id") or ""), 200),
+        token=one_line(str(item.get("token_name") or ""), 200),
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None

@@ -1,0 +1,121 @@
+"""Bundles of calls to a Batch API in the books: reserved together, handed in once, closed when every call is booked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.engine import Connection
+
+from batchgen.domain.errors import LedgerError
+from batchgen.domain.lifecycle import BatchState
+from batchgen.domain.model import Reservation
+from batchgen.ledger import verbs
+from batchgen.ledger.rows import dump
+from batchgen.ledger.schema import OPEN_BATCH, batch
+
+_BIND = text("UPDATE attempt SET batch_id = :batch WHERE id IN (SELECT value FROM json_each(:attempts))")
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """Calls that are to be handed in together.
+
+    Attributes:
+        token: what the gateway will know it by before we know the gateway's own id.
+    """
+
+    job: int
+    route: str
+    token: str
+    reservations: tuple[Reservation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBatch:
+    """What of it is in the books now.
+
+    Attributes:
+        batch: its number; None when the budget allows none of its calls.
+        attempts: the number of each call, in order; None for those that the budget does not allow.
+    """
+
+    batch: int | None
+    attempts: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """A bundle as the books have it; fields as in the table `batch`."""
+
+    id: int
+    job: int
+    token: str
+    state: BatchState
+    route: str
+    remote: str
+    status: str
+    output_file: str
+    error_file: str
+    calls: int
+    detail: str
+    created_at: float
+    updated_at: float
+
+
+def open_batch(connection: Connection, wanted: Sequence[NewBatch], now: float) -> list[OpenedBatch]:
+    """Reserve every call of a bundle that the budget allows, and write the bundle down, in one transaction."""
+    return [_open(connection, each, now) for each in wanted]
+
+
+def move_batch(connection: Connection, moved: Sequence[BatchRow], now: float) -> list[None]:
+    """Write down what is known of bundles now.
+
+    Raises:
+        LedgerError: there is none of that number.
+    """
+    for row in moved:
+        values = {
+            "state": row.state.value,
+            "remote": row.remote,
+            "status": row.status,
+            "output_file": row.output_file,
+            "error_file": row.error_file,
+            "detail": row.detail,
+            "updated_at": now,
+        }
+        if connection.execute(update(batch).where(batch.c.id == row.id).values(values)).rowcount != 1:
+            raise LedgerError(f"there is no batch {row.id} in the ledger")
+    return [None] * len(moved)
+
+
+def open_batches(connection: Connection, jobs: Sequence[int], _now: float) -> list[list[BatchRow]]:
+    """The bundles of jobs that are not closed, oldest first."""
+    return [_open_of(connection, job) for job in jobs]
+
+
+def _open(connection: Connection, wanted: NewBatch, now: float) -> OpenedBatch:
+    numbers = verbs.reserve(connection, wanted.reservations, now)
+    taken = [number for number in numbers if number is not None]
+    if not taken:
+        return OpenedBatch(None, tuple(numbers))
+    row = {
+        "job_id": wanted.job,
+        "token": wanted.token,
+        "state": BatchState.WRITTEN.value,
+        "route": wanted.route,
+        "calls": len(taken),
+        "created_at": now,
+        "updated_at": now,
+    }
+    number = int(connection.execute(insert(batch).values(row).returning(batch.c.id)).scalar_one())
+    connection.execute(_BIND, {"batch": number, "attempts": dump(taken)})
+    return OpenedBatch(number, tuple(numbers))
+
+
+def _open_of(connection: Connection, job: int) -> list[BatchRow]:
+    query = select(batch).where(batch.c.job_id == job, text(OPEN_BATCH)).order_by(batch.c.id)
+    names = ["job" if column.name == "job_id" else column.name for column in batch.c]
+    found = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+    return [BatchRow(**row | {"state": BatchState(row["state"])}) for row in found]

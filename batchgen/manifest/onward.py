@@ -1,0 +1,126 @@
+"""Where a manifest's tasks may go on when their route cannot deliver them: fallback routes, and the rescue for 4K."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchgen.contracts.catalog import Catalog
+from batchgen.contracts.contract import Contract
+from batchgen.domain.errors import ContractError
+from batchgen.domain.job import FourK, Parameters
+from batchgen.domain.size import Size, downgraded
+from batchgen.manifest.reading import Loc, Reading
+from batchgen.manifest.route import check_budget, check_use
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRoute:
+    """A route that tasks may be sent on to.
+
+    Attributes:
+        written: as the manifest names it, a name or a mapping.
+        rescue: whether it only takes 4K sizes that the job's own route could not deliver.
+    """
+
+    contract: Contract
+    written: str | Mapping[str, Any]
+    rescue: bool = False
+
+
+def read_four_k(reading: Reading, contract: Contract | None, sizes: Iterable[Size]) -> FourK:
+    """What to do when 4K fails, with a warning where there is nothing to do."""
+    keys = reading.checked.keys
+    key = "if_4k_fails" if keys.if_4k_fails else "downgrade"
+    if keys.downgrade and keys.if_4k_fails:
+        reading.wrong(("downgrade",), "says the same as if_4k_fails: downgrade; keep one of the two")
+    wanted = FourK(keys.if_4k_fails) if keys.if_4k_fails else FourK.DOWNGRADE if keys.downgrade else FourK.RETRY
+    large = [size for size in sizes if size.tier == "4K"]
+    if wanted is FourK.RETRY or contract is None:
+        return wanted
+    if wanted is FourK.RESCUE and not contract.rescue:
+        words = f"{contract.route} names no route that rescues 4K; name one with fallback:, or write downgrade"
+        reading.wrong((key,), words)
+    elif not contract.downgrade:
+        reading.doubt((key,), f"has nothing to do: {contract.route} is not known to fail at 4K")
+    elif wanted is FourK.DOWNGRADE and not any(downgraded(size) for size in large):
+        reading.doubt((key,), "has nothing to do: none of the sizes is a 4K size with a 2K one of its ratio")
+    elif not large:
+        reading.doubt((key,), "has nothing to do: none of the sizes is a 4K size")
+    return wanted
+
+
+def read_onward(
+    reading: Reading, contract: Contract, catalog: Catalog, asked: Iterable[tuple[Size, str | None]], four_k: FourK
+) -> tuple[OtherRoute, ...]:
+    """The routes after the job's own, in order; every problem of them is noted."""
+    keys, found = reading.checked.keys, []
+    routes, asked = [contract], list(asked)
+    for number, written in enumerate(keys.fallback):
+        loc: Loc = ("fallback", number)
+        try:
+            other = catalog.resolve(written)
+        except ContractError as error:
+            reading.wrong(loc, str(error))
+            continue
+        check_use(reading, loc, other)
+        _check(reading, loc, other, routes, asked)
+        routes.append(other)
+        found.append(OtherRoute(other, written))
+    if four_k is FourK.RESCUE and contract.rescue:
+        rescue = catalog.find(contract.rescue)
+        if all(each.route != rescue.route for each in routes):
+            _check_key(reading, ("if_4k_fails",), rescue, routes)
+            found.append(OtherRoute(rescue, contract.rescue, rescue=True))
+    _check_all(reading, contract, found)
+    return tuple(found)
+
+
+def _check_all(reading: Reading, contract: Contract, found: list[OtherRoute]) -> None:
+    """What is wrong with the routes together."""
+    keys = reading.checked.keys
+    if keys.limits.budget:
+        for each in found:
+            check_budget(reading, each.contract)
+    if found and "batch" in {contract.endpoint, *(each.contract.endpoint for each in found)}:
+        reading.wrong(("fallback",), "a batch is handed in as a whole, so nothing goes on elsewhere; remove it")
+    if keys.fallback_on_refusal and not keys.fallback:
+        reading.doubt(("fallback_on_refusal",), "has nothing to do without fallback:")
+
+
+def _check(
+    reading: Reading,
+    loc: Loc,
+    other: Contract,
+    routes: list[Contract],
+    asked: list[tuple[Size, str | None]],
+) -> None:
+    """What is wrong or doubtful about one fallback route."""
+    if any(each.route == other.route for each in routes):
+        reading.wrong(loc, f"{other.route} is there already; name each route once")
+    _check_key(reading, loc, other, routes)
+    sizes = dict.fromkeys(size for size, _ in asked)
+    objections = {size: words for size in sizes if (words := other.check_size(size)) is not None}
+    if sizes and len(objections) == len(sizes):
+        reading.wrong(loc, f"cannot take over anything: {next(iter(objections.values()))}")
+    elif objections:
+        named = ", ".join(size.name for size in objections)
+        reading.doubt(loc, f"{other.route} does not take {named}; tasks of that size do not go on there")
+    keys = reading.checked.keys
+    form = Parameters(keys.quality or None, keys.background or None, keys.output.format)
+    for sentence in other.check_parameters(form)[0]:
+        if "rejects" in sentence:
+            name = sentence.partition("`")[2].partition("`")[0]
+            reading.doubt(loc, f"{other.route} knows no `{name}`; what it takes over is bought without it")
+        else:
+            reading.wrong(loc, sentence)
+
+
+def _check_key(reading: Reading, loc: Loc, other: Contract, routes: list[Contract]) -> None:
+    """A token's group decides the route, so two groups of a provider never share a key."""
+    for each in routes:
+        shared = each.key_env and each.key_env == other.key_env
+        if shared and each.provider == other.provider and each.group != other.group:
+            words = f"{each.route} and {other.route} are two groups of {other.provider}, and the key decides the group"
+            reading.wrong(loc, f"{words}; give each its own key_env, not {other.key_env} for both")

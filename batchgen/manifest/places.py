@@ -1,0 +1,132 @@
+"""Where references and masks are, as a manifest writes it: a path below its folder, or an https address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from batchgen.manifest.below import Root
+from batchgen.manifest.template import Template
+
+MAX_PLACE = 4_000  # characters; signed addresses are long
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Places(NamedTuple):
+    """Where the input images of one prompt are; "" for no mask."""
+
+    references: tuple[str, ...] = ()
+    mask: str = ""
+
+
+NO_PLACES = Places()
+
+
+class BadPlace(ValueError):
+    """A text that is no place.
+
+    Attributes:
+        why: the message without the text, the same for all texts that have the same fault.
+    """
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(f"{text[:100]} {why}")
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class InputTemplates:
+    """The references and the mask of an entry, before its rows are filled in.
+
+    Attributes:
+        root: where files are.
+        templates: by their keys below the prompt, `references.0` and so on; the mask is the last, as `mask`.
+        spots: line and column of each; empty for a catalog, whose rows are named instead.
+        no_address: why the route takes no https addresses, "" where it does.
+    """
+
+    root: Root
+    templates: Mapping[str, Template]
+    spots: Mapping[str, tuple[int, int]]
+    no_address: str
+
+    @property
+    def uses_row(self) -> bool:
+        """Whether a template needs `row`."""
+        return any(template.uses_row for template in self.templates.values())
+
+    def fill(self, template: Template, names: Mapping[str, Any]) -> str:
+        """The place that a template comes to for one row.
+
+        Raises:
+            ValueError: it comes to none, or to one that the route does not take; one clear sentence.
+        """
+        text = template.render(names).strip()
+        if not text:
+            empty = " and ".join(name for name in template.names if not str(names.get(name, name)).strip())
+            raise ValueError(f"comes to nothing: {empty or 'a cell'} is empty in this row")
+        place = read_place(text)
+        if self.no_address and is_address(place):
+            raise ValueError(self.no_address)
+        return place
+
+
+def is_address(place: str) -> bool:
+    """Whether it is an address and not a file."""
+    return place.startswith("https://")
+
+
+def read_place(text: str) -> str:
+    """A place in its one form: `./a//b.jpg` is `a/b.jpg`.
+
+    Raises:
+        BadPlace: an absolute path, one that leaves the folder, an address that is not https; one clear sentence.
+    """
+    if _CONTROL.search(text):
+        raise BadPlace(ascii(text)[1:-1], "holds a control character")
+    if len(text) > MAX_PLACE:
+        raise BadPlace(text, f"… has {len(text):,} characters; {MAX_PLACE:,} are the most")
+    if text[:8].lower() == "https://":
+        return _address("https://" + text[8:])
+    if (scheme := _SCHEME.match(text)) and (text.startswith("//", scheme.end()) or scheme[1].lower() in _KNOWN):
+        raise BadPlace(text, "is neither a file nor an https address; name a file, or write https://")
+    return _path(text)
+
+
+_KNOWN = {"http", "https", "data", "file", "ftp", "s3", "gs", "blob"}
+
+
+def _path(text: str) -> str:
+    if "\\" in text:
+        raise BadPlace(text, "has a backslash; write / between folders")
+    if text.startswith("/") or _DRIVE.match(text):
+        raise BadPlace(text, "is an absolute path; put the file below the manifest's folder, and write its path there")
+    if text.startswith("~"):
+        raise BadPlace(text, "begins with ~, which is not expanded; write the path below the manifest's folder")
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise BadPlace(text, "leads out of the manifest's folder; put the file below it")
+    if not parts:
+        raise BadPlace(text, "is the manifest's folder, not a file")
+    return "/".join(parts)
+
+
+def _address(text: str) -> str:
+    if " " in text:
+        raise BadPlace(text, "holds a blank; write %20 in an address")
+    try:
+        split = urlsplit(text)
+        host, user = split.hostname, split.username or split.password
+    except ValueError:
+        host = user = None
+    if not host:
+        raise BadPlace(text, "is not an address")
+    if user:
+        raise BadPlace(f"https://…@{host}", "holds a user name or password, which the gateway would see; leave it out")
+    return text

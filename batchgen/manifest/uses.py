@@ -1,0 +1,92 @@
+"""Every local file that prompts name: looked for once, however many rows use it, and known by the first that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from batchgen.domain.errors import Problem
+from batchgen.domain.job import InputFile, InputUse
+from batchgen.manifest.entries import Entry
+from batchgen.manifest.places import Places, is_address
+from batchgen.manifest.problems import Problems
+
+
+@dataclass(slots=True)
+class _Use:
+    where: Problem  # without a message: only where
+    shares: set[int] = field(default_factory=set)
+    exact: bool = False
+    mask: bool = False
+
+
+class Uses:
+    """The local files of a manifest, in the order in which they are named first."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, _Use] = {}
+        self._pairs: dict[tuple[str, str], Problem] = {}  # first reference and mask
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+    def __iter__(self) -> Iterator[InputUse]:
+        for place, use in self._uses.items():
+            yield InputUse(place, frozenset(use.shares), use.exact, use.mask)
+
+    def add(self, entry: Entry, at: tuple[int, int], places: Places, problems: Problems) -> None:
+        """Notes the files of one prompt; a file that is not there is a problem of the first prompt that names it.
+
+        Args:
+            entry: that the prompt is of.
+            at: line and column of the prompt.
+            places: of its input images.
+            problems: where problems go.
+        """
+        keys = entry.inputs.templates if entry.inputs is not None else ()
+        for number, (key, place) in enumerate(zip(keys, places.references, strict=False)):  # the mask is its own
+            if is_address(place):
+                continue
+            use = self._uses.get(place) or self._first(entry, at, key, place, problems)
+            if places.mask and number == 0:
+                use.exact = True
+            else:
+                use.shares.add(len(places.references))
+        if places.mask and not is_address(places.mask):
+            use = self._uses.get(places.mask) or self._first(entry, at, "mask", places.mask, problems)
+            use.mask = True
+            if not is_address(places.references[0]):
+                self._pairs.setdefault((places.references[0], places.mask), _where(entry, "mask", at))
+
+    def check(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str], problems: Problems) -> None:
+        """Notes what is wrong with files that were looked at, and masks of another size than what they mask."""
+        for place, use in self._uses.items():
+            if place in wrong:
+                self._refuse(use.where, place, wrong[place], problems)
+        for (reference, mask), where in self._pairs.items():
+            under, over = looked.get(reference), looked.get(mask)
+            if under and over and (under.width, under.height) != (over.width, over.height):
+                sizes = f"{over.width}x{over.height}, but {reference} has {under.width}x{under.height}"
+                problems.add(_said(where, f"{mask} has {sizes}; make them the same"), like=f"{where.key} sizes")
+
+    def _first(self, entry: Entry, at: tuple[int, int], key: str, place: str, problems: Problems) -> _Use:
+        use = self._uses[place] = _Use(_where(entry, key, at))
+        try:
+            if entry.inputs is not None:
+                entry.inputs.root.state(place)
+        except ValueError as error:
+            self._refuse(use.where, place, str(error), problems)
+        return use
+
+    @staticmethod
+    def _refuse(where: Problem, place: str, why: str, problems: Problems) -> None:
+        problems.add(_said(where, f"{place}: {why}"), like=f"{where.key} {why}")
+
+
+def _where(entry: Entry, key: str, at: tuple[int, int]) -> Problem:
+    line, column = at if entry.inputs is None else entry.inputs.spots.get(key, at)
+    return Problem(entry.shown, line, column, f"{entry.place}.{key}", "")
+
+
+def _said(where: Problem, message: str) -> Problem:
+    return Problem(where.file, where.line, where.column, where.key, message)

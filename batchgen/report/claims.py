@@ -1,0 +1,116 @@
+"""What a shop may ask a gateway to pay back: charges that brought no image, and charges that should be none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.domain.clock import stamp
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.domain.money import usd_text
+from batchgen.ledger.records import Problem
+from batchgen.report.tables import csv_lines, write_whole
+from batchgen.report.verdicts import Found, Verdict
+
+COLUMNS = (
+    "time",
+    "route",
+    "model",
+    "endpoint",
+    "id",
+    "size",
+    "sample",
+    "attempt",
+    "amount_usd",
+    "reason",
+    "outcome",
+    "status",
+    "request_ids",
+    "log_row",
+    "log_time",
+    "detail",
+)
+_REASONS = {
+    Kind.SEND_BROKEN: "charged, and no answer came",
+    Kind.LOST: "charged, and no answer came",
+    Kind.TIMED_OUT: "charged, and no answer came in time",
+    Kind.EDGE_ERROR: "charged, and a proxy answered with an error",
+    Kind.SERVER_ERROR: "charged, and the answer is a server error",
+    Kind.REFUSED: "charged, and the content was refused",
+    Kind.REFUSED_TEXT: "charged, and the content was refused in words",
+    Kind.EMPTY: "charged, and the answer holds no image",
+    Kind.DAMAGED: "charged, and the bytes are no whole image",
+    Kind.CUT: "charged, and the answer ended early",
+    Kind.OVERSIZED: "charged, and the answer never ended",
+    Kind.EXPIRED: "charged, and the image's address was dead",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One amount to ask back.
+
+    Attributes:
+        amount: micro-dollars.
+    """
+
+    problem: Problem
+    found: Found
+    amount: int
+    reason: str
+
+
+def claims_of(found: Iterable[Found], calls: Mapping[int, Problem]) -> list[Claim]:
+    """What of a comparison can be claimed; `calls` are the ledger's, by attempt."""
+    claims = []
+    for each in found:
+        problem = calls[each.call.attempt]
+        amount, reason = _claim(each, problem)
+        if amount > 0:
+            claims.append(Claim(problem, each, amount, reason))
+    return claims
+
+
+def _claim(each: Found, problem: Problem) -> tuple[int, str]:
+    outcome, charge = problem.attempt.outcome, each.call.charge
+    charged = charge is Charge.BILLED or each.verdict is Verdict.CHARGED
+    if charge is Charge.VOID and each.verdict is Verdict.DIFFERS:
+        return each.amount, _REASONS.get(outcome or Kind.LOST, "charged, though such a call is free by the contract")
+    if charged and outcome is not Kind.DELIVERED:
+        return each.amount, _REASONS.get(outcome or Kind.LOST, "charged, and no image came")
+    if charge is Charge.BILLED and each.verdict is Verdict.DIFFERS:
+        return each.amount - each.call.billed, "charged more than the price in the contract"
+    return 0, ""
+
+
+def write_claims(claims: Iterable[Claim], path: Path) -> int:
+    """Write the claims as a table, a row each; gives their number. Nothing of the prompts is in it but their ids.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    return write_whole(path, csv_lines(COLUMNS, map(_cells, claims))) - 1
+
+
+def _cells(claim: Claim) -> list[object]:
+    attempt, row = claim.problem.attempt, claim.found.row
+    return [
+        stamp(attempt.sent_at or attempt.reserved_at),
+        attempt.route,
+        attempt.model,
+        attempt.endpoint,
+        claim.problem.key,
+        attempt.size_sent,
+        claim.problem.sample,
+        attempt.id,
+        usd_text(claim.amount),
+        claim.reason,
+        str(attempt.outcome or ""),
+        attempt.status or "",
+        ", ".join(f"{name}: {value}" for name, value in attempt.request_ids),
+        row.name if row is not None else "",
+        stamp(row.time) if row is not None else "",
+        attempt.detail,
+    ]

@@ -1,0 +1,153 @@
+"""A gateway's log as a file: the table that its console exports, whatever it calls its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from batchgen.domain.charged import LogRow
+from batchgen.domain.errors import UsageError
+from batchgen.domain.money import MICROS_PER_USD
+from batchgen.manifest.delimited import header, records, sniff
+from batchgen.manifest.files import Broken, open_file
+
+_MICROS_PER_UNIT = 2  # 500,000 quota units are a dollar (LaoZhang and APIYI, log-query pages)
+_NAMES = {
+    "time": ("createdat", "time", "createdtime", "createtime", "date", "datetime", "timestamp", "时间", "创建时间"),
+    "model": ("model", "modelname", "模型", "模型名称"),
+    "units": ("quota", "units", "额度", "消耗额度"),
+    "dollars": (
+        "cost",
+        "amount",
+        "price",
+        "usd",
+        "costusd",
+        "amountusd",
+        "priceusd",
+        "quotausd",
+        "费用",
+        "花费",
+        "金额",
+    ),
+    "request": ("requestid", "requestno", "请求id"),
+    "token": ("tokenname", "token", "令牌", "令牌名称"),
+    "type": ("type", "logtype", "类型"),
+    "row": ("id", "logid"),
+}
+_CALLS = frozenset({"", "2", "consume", "usage", "消费"})
+_JOINTS = re.compile(r"[\s_\-()（）$.:/]+")
+_OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?\Z")
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?\Z")
+_MILLISECONDS = 1e11  # above this a number of seconds would be in the year 5138
+
+
+def read_zone(text: str) -> timezone:
+    """A time zone as `+08:00`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text.upper() in {"UTC", "Z"}:
+        return UTC
+    found = _OFFSET.match(text)
+    if found is None or int(found[2]) > 14:
+        raise UsageError(f"--zone takes an offset from UTC such as +08:00, not {text}")
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+    return timezone(offset if found[1] == "+" else -offset)
+
+
+def read_log_file(path: Path, zone: timezone) -> list[LogRow]:
+    """Every charge of an exported log; its separator is found by itself.
+
+    Args:
+        path: a CSV file with a header.
+        zone: of times that name none.
+
+    Raises:
+        ManifestError: the file is not there, or not a regular one.
+        UsageError: it cannot be read as such a table; the message names the columns or the line.
+    """
+    with open_file(path, str(path)) as file:
+        try:
+            delimiter = sniff(file)
+            columns = header(file, delimiter)
+            places = _places(path, columns)
+            rows = records(file, delimiter)
+            next(rows)
+            found = (_row(path, line, cells, places, zone) for line, cells in rows)
+            return [row for row in found if row is not None]
+        except Broken as broken:
+            raise UsageError(f"{path}:{broken.line}: {broken}") from None
+
+
+def _places(path: Path, columns: Sequence[str]) -> dict[str, int]:
+    """Which column is what, by its name."""
+    plain = [_JOINTS.sub("", column).casefold() for column in columns]
+    found = {
+        what: next(plain.index(name) for name in names if name in plain)
+        for what, names in _NAMES.items()
+        if any(name in plain for name in names)
+    }
+    missing = [what for what in ("time", "model") if what not in found]
+    if not {"units", "dollars"} & set(found):
+        missing.append("quota (500,000 a dollar) or cost (in dollars)")
+    if missing:
+        has = ", ".join(columns)
+        raise UsageError(f"{path} has no column {' and none for '.join(missing)}; it has {has}; rename what it is in")
+    return found
+
+
+def _row(path: Path, line: int, cells: Sequence[str], places: dict[str, int], zone: timezone) -> LogRow | None:
+    """One row; None for one that is not about a call.
+
+    Raises:
+        UsageError: its time or amount cannot be read.
+    """
+    values = {what: cells[place].strip() if place < len(cells) else "" for what, place in places.items()}
+    if values.get("type", "").casefold() not in _CALLS:
+        return None
+    try:
+        time, amount = _time(values["time"], zone), _amount(values)
+    except ValueError as error:
+        raise UsageError(f"{path}:{line}: {error}") from None
+    return LogRow(
+        name=values.get("row") or f"line {line}",
+        time=time,
+        model=values["model"],
+        amount=amount,
+        request_id=values.get("request", ""),
+        token=values.get("token", ""),
+    )
+
+
+def _time(text: str, zone: timezone) -> float:
+    try:
+        if text.replace(".", "", 1).isdecimal():
+            number = float(text)
+            return number / 1000 if number > _MILLISECONDS else number
+        moment = datetime.fromisoformat(text.replace("/", "-"))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time; write 2026-11-21 07:00:00 or seconds since 1970") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+
+
+def _amount(values: dict[str, str]) -> int:
+    """Micro-dollars, rounded to the nearest.
+
+    Raises:
+        ValueError: no amount, one below zero, or one in another currency.
+    """
+    text, per = (
+        (values["units"], _MICROS_PER_UNIT) if values.get("units") else (values.get("dollars", ""), MICROS_PER_USD)
+    )
+    try:
+        plain = text.removeprefix("$").strip()
+        amount = Decimal(plain.replace(",", "") if _THOUSANDS.match(plain) else plain)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not an amount in {'quota units' if per == 2 else 'dollars'}") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{text} is no charge; export the rows of calls only")
+    return int((amount * per).to_integral_value())

@@ -1,0 +1,173 @@
+"""Batches on disk: what each is, and which of its lines are done.
+
+A line that is done is written in three steps: its record, its entry in the index, its line on the bill. What a killed
+simulator leaves halfway is undone at the next start: the bill decides, so that no line is charged twice or for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+from batchgen.simulator.files import save
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line that is done: `at` and `length` say where its record stands in the file of good or of failed ones.
+
+    Attributes:
+        taken: input tokens; `made` output tokens.
+    """
+
+    custom_id: str
+    request_id: str
+    failed: bool
+    taken: int = 0
+    made: int = 0
+    at: int = 0
+    length: int = 0
+
+
+@dataclass(slots=True)
+class Stored:
+    """One batch.
+
+    Attributes:
+        facts: the object the API shows.
+        route: it was sent to; `key` is the fingerprint of the key it came with.
+        number: batches are counted from 1.
+        entries: lines that are done, in the order in which they were.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+    route: str
+    key: str
+    host: str
+    number: int
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return str(self.facts["id"])
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.facts["status"] in {"completed", "failed", "expired", "cancelled"}
+
+    def save(self, **facts: Any) -> None:
+        """Change what the API shows, and keep it."""
+        self.facts |= facts
+        written = {"facts": self.facts, "route": self.route, "key": self.key, "host": self.host, "number": self.number}
+        save(self.folder / f"{self.id}.json", written)
+
+    def add(self, entry: Entry, record: Iterable[bytes]) -> None:
+        """Keep the record of a line, before it is billed. Blocking."""
+        with self._records(entry.failed).open("ab") as file:
+            at = file.seek(0, os.SEEK_END)
+            file.writelines(record)
+            entry = replace(entry, at=at, length=file.tell() - at)
+        with self._index.open("ab") as file:
+            file.write(json.dumps(asdict(entry)).encode() + b"\n")
+        self._take(entry)
+
+    def recover(self, billed: set[str]) -> None:
+        """Read which lines are done, and undo the one that was not billed."""
+        self.entries = []
+        self.facts["request_counts"].update(completed=0, failed=0)
+        whole = 0
+        lines = self._index.read_bytes().splitlines(keepends=True) if self._index.exists() else []
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            entry = Entry(**json.loads(line))
+            if entry.request_id not in billed:
+                break
+            self._take(entry)
+            whole += len(line)
+        if self._index.exists():
+            os.truncate(self._index, whole)
+        for failed in (False, True):
+            if self._records(failed).exists():
+                ends = [entry.at + entry.length for entry in self.entries if entry.failed is failed]
+                os.truncate(self._records(failed), max(ends, default=0))
+
+    def write_records(self, target: IO[bytes], seed: int, *, failed: bool) -> None:
+        """Copy the good or the failed records, in no order that a client could rely on. Blocking."""
+        entries = [entry for entry in self.entries if entry.failed is failed]
+        if not entries:
+            return
+        random.Random(f"{seed}:{self.id}").shuffle(entries)
+        with self._records(failed).open("rb") as records:
+            for entry in entries:
+                records.seek(entry.at)
+                _copy(records, target, entry.length)
+
+    def clear(self) -> None:
+        """Let the records go; they are in their files now."""
+        for path in (*map(self._records, (False, True)), self._index):
+            path.unlink(missing_ok=True)
+
+    def _take(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.facts["request_counts"]["failed" if entry.failed else "completed"] += 1
+
+    def _records(self, failed: bool) -> Path:
+        return self.folder / f"{self.id}.{'failed' if failed else 'done'}"
+
+    @property
+    def _index(self) -> Path:
+        return self.folder / f"{self.id}.index"
+
+
+class Shelf:
+    """All batches of the account."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._batches: dict[str, Stored] = {stored.id: stored for stored in _kept(folder)}
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def new(self, facts: dict[str, Any], route: str, key: str, host: str) -> Stored:
+        """Keep a batch that begins."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        facts = {"id": f"batch_{secrets.token_hex(16)}", **facts}
+        stored = Stored(self._folder, facts, route, key, host, len(self._batches) + 1)
+        stored.save()
+        self._batches[stored.id] = stored
+        return stored
+
+    def find(self, batch_id: str) -> Stored | None:
+        """A batch by its id."""
+        return self._batches.get(batch_id)
+
+    def newest_first(self) -> list[Stored]:
+        """All of them."""
+        return sorted(self._batches.values(), key=lambda stored: -stored.number)
+
+
+def _kept(folder: Path) -> Iterator[Stored]:
+    for path in sorted(folder.glob("batch_*.json")):
+        yield Stored(folder, **json.loads(path.read_text(encoding="utf-8")))
+
+
+def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
+    while length > 0:
+        piece = source.read(min(length, _PIECE))
+        if not piece:
+            return
+        target.write(piece)
+        length -= len(piece)

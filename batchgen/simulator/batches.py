@@ -1,0 +1,169 @@
+"""/v1/batches as OpenAI serves it (SDK types and batch reference, 2026-11)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from batchgen.domain.model import Kind
+from batchgen.simulator import bodies
+from batchgen.simulator.batch_lines import DOORS
+from batchgen.simulator.batch_store import Stored
+from batchgen.simulator.batch_work import WINDOW, Worker
+from batchgen.simulator.bodies import Declined, Voice
+from batchgen.simulator.checks import rejected
+from batchgen.simulator.desk import Desk, Route, fingerprint
+from batchgen.simulator.manners import whole
+from batchgen.simulator.rules import parse_body
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SHORTEST, _LONGEST = 3_600, 2_592_000  # seconds an output may be kept
+# What the API shows of a batch, with what it is before anything has happened.
+_EMPTY: Mapping[str, Any] = {
+    **dict.fromkeys(("errors", "output_file_id", "error_file_id", "in_progress_at", "finalizing_at", "completed_at")),
+    **dict.fromkeys(("failed_at", "expired_at", "cancelling_at", "cancelled_at", "usage")),
+}
+
+
+def guarded(desk: Desk, route: Route, handle: Callable[[web.Request, Voice], Awaitable[web.StreamResponse]]) -> Handler:
+    """A handler for those who bring a key; what it declines becomes the answer."""
+
+    async def guard(request: web.Request) -> web.StreamResponse:
+        voice = desk.voice(route)
+        try:
+            if not fingerprint(request.headers.get("authorization", "")):
+                raise Declined(Kind.UNAUTHORIZED, voice.missing_key())
+            return await handle(request, voice)
+        except Declined as declined:
+            return whole(declined.reply, voice.headers())
+
+    return guard
+
+
+def answered(voice: Voice, value: object) -> web.Response:
+    """A JSON answer with its request id."""
+    return web.json_response(value, headers=dict(voice.headers()))
+
+
+class BatchCalls:
+    """The calls of one route."""
+
+    def __init__(self, desk: Desk, route: Route, worker: Worker) -> None:
+        self._desk = desk
+        self._route = route
+        self._worker = worker
+
+    async def create(self, request: web.Request, voice: Voice) -> web.Response:
+        """Take a batch in. Its file is read later, as the real one's is."""
+        body = parse_body(await request.read(), voice)
+        self._check(body, voice)
+        now = int(self._desk.clock.now())
+        facts = {
+            "object": "batch",
+            "endpoint": body["endpoint"],
+            "model": self._route.contract.model,
+            "input_file_id": body["input_file_id"],
+            "completion_window": "24h",
+            "status": "validating",
+            "created_at": now,
+            "expires_at": now + WINDOW,
+            "request_counts": {"total": 0, "completed": 0, "failed": 0},
+            "metadata": body.get("metadata"),
+            "output_expires_after": body.get("output_expires_after"),
+            **_EMPTY,
+        }
+        key = fingerprint(request.headers.get("authorization", ""))
+        stored = self._worker.shelf.new(facts, self._route.contract.route, key, request.host)
+        self._worker.start(stored)
+        return answered(voice, _shown(stored))
+
+    async def retrieve(self, request: web.Request, voice: Voice) -> web.Response:
+        """How a batch stands."""
+        return answered(voice, _shown(self._find(request.match_info["id"])))
+
+    async def listing(self, request: web.Request, voice: Voice) -> web.Response:
+        """The account's batches, newest first, page by page."""
+        limit, after = request.query.get("limit", "20"), request.query.get("after", "")
+        if not limit.isdigit() or not 1 <= int(limit) <= 100:
+            raise rejected(voice.invalid("Invalid 'limit': expected a value from 1 to 100.", "limit", "invalid_value"))
+        mine = [stored for stored in self._worker.shelf.newest_first() if self._is_mine(stored)]
+        if after:
+            last = self._find(after)
+            mine = [stored for stored in mine if stored.number < last.number]
+        page = mine[: int(limit)]
+        return answered(
+            voice,
+            {
+                "object": "list",
+                "data": [_shown(stored) for stored in page],
+                "first_id": page[0].id if page else None,
+                "last_id": page[-1].id if page else None,
+                "has_more": len(mine) > len(page),
+            },
+        )
+
+    async def cancel(self, request: web.Request, voice: Voice) -> web.Response:
+        """Stop a batch; what is done stays done and is paid."""
+        stored = self._find(request.match_info["id"])
+        status = stored.facts["status"]
+        if status in {"validating", "in_progress"}:
+            self._worker.cancel(stored)
+        elif status != "cancelling":
+            raise rejected(bodies.error(409, f"Cannot cancel a batch with status '{status}'.", "invalid_request_error"))
+        return answered(voice, _shown(stored))
+
+    def _check(self, body: Mapping[str, Any], voice: Voice) -> None:
+        endpoints = [f"/v1{path}" for path in DOORS if _serves(self._route, path)]
+        if body.get("endpoint") not in endpoints:
+            raise _invalid(voice, "endpoint", f"Supported values are: {', '.join(endpoints)}.")
+        if body.get("completion_window") != "24h":
+            raise _invalid(voice, "completion_window", "Supported values are: '24h'.")
+        facts = self._desk.files.find(str(body.get("input_file_id")))
+        if facts is None:
+            raise _invalid(voice, "input_file_id", "No such File object.")
+        if facts["purpose"] != "batch":
+            raise _invalid(voice, "input_file_id", "The file's purpose must be 'batch'.")
+        if not _is_metadata(body.get("metadata")):
+            raise _invalid(voice, "metadata", "At most 16 pairs of strings, of 64 and 512 characters.")
+        keep = body.get("output_expires_after")
+        if keep is not None:
+            seconds = keep.get("seconds") if isinstance(keep, dict) and keep.get("anchor") == "created_at" else None
+            if not isinstance(seconds, int) or not _SHORTEST <= seconds <= _LONGEST:
+                raise _invalid(
+                    voice, "output_expires_after", f"Seconds from {_SHORTEST} to {_LONGEST} after created_at."
+                )
+
+    def _find(self, batch_id: str) -> Stored:
+        stored = self._worker.shelf.find(batch_id)
+        if stored is None or not self._is_mine(stored):
+            message = f"No batch found with id '{batch_id[:100]}'."
+            raise rejected(bodies.error(404, message, "invalid_request_error"))
+        return stored
+
+    def _is_mine(self, stored: Stored) -> bool:
+        return stored.route.partition("/")[0] == self._route.contract.provider
+
+
+def _serves(route: Route, path: str) -> bool:
+    endpoint = "images" if path.startswith("/images/") else path[1:]
+    return endpoint in route.contract.endpoints and endpoint in {"images", "responses"}
+
+
+def _shown(stored: Stored) -> dict[str, Any]:
+    return {name: value for name, value in stored.facts.items() if name != "output_expires_after"}
+
+
+def _is_metadata(value: object) -> bool:
+    if value is None:
+        return True
+    return (
+        isinstance(value, dict)
+        and len(value) <= 16
+        and all(isinstance(each, str) and len(key) <= 64 and len(each) <= 512 for key, each in value.items())
+    )
+
+
+def _invalid(voice: Voice, param: str, why: str) -> Declined:
+    return rejected(voice.invalid(f"Invalid value for '{param}'. {why}", param, "invalid_value"))

@@ -1,0 +1,67 @@
+"""What makes one endpoint different from another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from batchgen.simulator.bodies import Reply
+from batchgen.simulator.desk import Arrival
+from batchgen.simulator.references import FileOf
+from batchgen.simulator.uploads import Packet
+from batchgen.simulator.wish import Wish
+from batchgen.simulator.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture on its way out.
+
+    Attributes:
+        text: an address, or base64 in the form asked for; as the inside of a JSON string.
+        format: `png`, `jpeg` or `webp`.
+    """
+
+    text: bytes
+    format: str
+    by_address: bool = False
+
+    @property
+    def data_url(self) -> bytes:
+        """The address, or the picture as a data URL."""
+        if self.by_address or self.text.startswith(b"data:"):
+            return self.text
+        return f"data:image/{self.format};base64,".encode() + self.text
+
+
+class Door(Protocol):
+    """An endpoint that makes pictures: how it is asked, and in what shape it answers."""
+
+    @property
+    def name(self) -> str:
+        """As the bill names it."""
+        ...
+
+    def read(self, arrival: Arrival, packet: Packet, files: FileOf) -> Wish:
+        """What is asked.
+
+        Raises:
+            Declined: it cannot be read, or is about another model.
+        """
+        ...
+
+    def by_address(self, arrival: Arrival, work: Work) -> bool:
+        """Whether pictures go as addresses."""
+        ...
+
+    def form(self, arrival: Arrival, work: Work) -> str:
+        """In what form base64 goes: see `Options.b64`."""
+        ...
+
+    def reply(self, arrival: Arrival, work: Work, pictures: list[Made], created: int) -> Reply:
+        """The answer with its pictures."""
+        ...
+
+    def without_picture(self, arrival: Arrival, work: Work, created: int) -> Reply | None:
+        """The answer of a call that delivers none, where this endpoint has one of its own; None elsewhere."""
+        ...

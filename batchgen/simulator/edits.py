@@ -1,0 +1,102 @@
+"""POST /v1/images/edits: pictures from pictures, as a form or, at OpenAI, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchgen.simulator.bodies import Voice
+from batchgen.simulator.checks import check_fidelity, no_image, rejected
+from batchgen.simulator.desk import Arrival
+from batchgen.simulator.images import Generations
+from batchgen.simulator.references import FileOf, Reference, from_file, from_part
+from batchgen.simulator.rules import check_model, parse_body
+from batchgen.simulator.uploads import Packet, Upload
+from batchgen.simulator.wish import Wish
+
+_NUMBERS = frozenset({"n", "output_compression", "partial_images"})
+_FLAGS = frozenset({"stream"})
+_OF_EDITS = frozenset({"image", "images", "mask", "input_fidelity"})
+
+
+class Edits(Generations):
+    """Answers as generations do."""
+
+    name = "edits"
+
+    def read(self, arrival: Arrival, packet: Packet, files: FileOf) -> Wish:
+        """A form's fields, or a JSON body, with the pictures."""
+        voice = arrival.voice
+        colour = arrival.options.pictures == "full"
+        if packet.is_form:
+            fields: Mapping[str, Any] = _form_fields(packet, voice)
+        elif voice.contract.references.json:
+            fields = parse_body(packet.body, voice)
+        else:
+            raise _not_a_form(voice)
+        check_model(fields, voice)
+        check_fidelity(voice, fields.get("input_fidelity"))
+        mask: Reference | None = None
+        if packet.is_form:
+            references = [_look(upload, colour=colour) for upload in _images(packet, voice)]
+            masks = [upload for upload in packet.uploads if upload.name == "mask"]
+            mask = _look(masks[0], colour=False) if masks else None
+        else:
+            references = [from_part(part, files, colour=colour) for part in _parts(fields, voice)]
+            if fields.get("mask") is not None:
+                mask = from_part(fields["mask"], files, colour=False)
+        plain = {name: value for name, value in fields.items() if name not in _OF_EDITS}
+        return Wish(plain, tuple(references), mask, editing=True)
+
+
+def _look(upload: Upload, *, colour: bool) -> Reference:
+    return from_file(upload.file, upload.size, colour=colour)
+
+
+def _form_fields(packet: Packet, voice: Voice) -> dict[str, Any]:
+    """The text fields, with numbers read as such."""
+    if packet.broken:
+        raise rejected(voice.bad_json())
+    fields: dict[str, Any] = {}
+    for name, text in packet.texts:
+        if name in _NUMBERS:
+            fields[name] = int(text) if text.isascii() and text.isdigit() else text
+        elif name in _FLAGS:
+            fields[name] = text.lower() in {"true", "1"}
+        else:
+            fields[name] = text
+    if voice.official and "moderation" in fields:  # it is in the JSON schema only (OpenAI's spec and SDK)
+        raise rejected(voice.invalid("Unknown parameter: 'moderation'.", "moderation", "unknown_parameter"))
+    return fields
+
+
+def _images(packet: Packet, voice: Voice) -> list[Upload]:
+    """The files under the name the route knows; OpenAI takes a single one as `image` and lists as `image[]`."""
+    named = voice.contract.references.field
+    single = [upload for upload in packet.uploads if upload.name == "image"]
+    if named == "image":
+        return single
+    if len(single) > 1:
+        message = (
+            "Duplicate parameter: 'image'. You provided multiple values for this parameter, whereas only one is"
+            " allowed. If you are trying to provide a list of values, use the array syntax instead e.g."
+            " 'image[]=<value>'."
+        )
+        raise rejected(voice.invalid(message, "image", "duplicate_parameter"))
+    return single + [upload for upload in packet.uploads if upload.name == named]
+
+
+def _parts(fields: Mapping[str, Any], voice: Voice) -> list[Any]:
+    parts = fields.get("images")
+    if not isinstance(parts, list):
+        raise no_image(voice)
+    return parts
+
+
+def _not_a_form(voice: Voice) -> Exception:
+    if not voice.official:
+        return rejected(voice.shell(400, "request Content-Type isn't multipart/form-data", code="bad_request_body"))
+    message = (
+        "Unsupported content type: 'application/json'. This API method only accepts 'multipart/form-data' requests."
+    )
+    return rejected(voice.invalid(message, "content_type", "unsupported_content_type"))

@@ -1,0 +1,245 @@
+"""Reference images and masks on their way to a gateway: checked, made small enough, and kept by their content.
+
+A file is read once for a job: when it is looked at, its prepared copies are made of the bytes in hand. Later runs, and
+all calls, use the copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+
+from batchgen.contracts.contract import References
+from batchgen.domain.errors import StoreError
+from batchgen.domain.job import InputFile, InputImage, Inputs, InputUse, JobSpec
+from batchgen.domain.wire import Prepared, PreparedInputs
+from batchgen.manifest.below import FileState, Root
+from batchgen.store.budget import Budget
+from batchgen.store.cores import use_all
+from batchgen.store.layout import INPUTS, SPOOL
+from batchgen.store.original import read_file
+from batchgen.store.profile import MASK, Profile, masked, profiles, shared
+from batchgen.store.stream import BadImage
+
+if TYPE_CHECKING:
+    from batchgen.store.copies import Copies, Copy
+    from batchgen.store.photo import Photo
+
+PIXELS = 30_000_000  # decoded at the same time; four bytes each
+_THREADS = 2  # what one has decoded in is kept for its next image, so each costs tens of megabytes
+_LARGE = 16_000_000  # bytes of a file of which one is in memory at a time
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of files, by their places: `files` can be used, `wrong` says why others cannot."""
+
+    files: dict[str, InputFile] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+class _Read(NamedTuple):
+    digest: str
+    state: FileState
+    photo: Photo
+
+
+class InputStore:
+    """The input images of one job. One event loop uses it; nothing is opened before there is something to do."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        """Know the folders.
+
+        Args:
+            root: the manifest's folder, below which local files are.
+            cache: where copies are kept; made when there is one.
+        """
+        self._root = Root(root)
+        self._cache = cache
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="inputs", initializer=use_all)
+        self._pixels = Budget(PIXELS)
+        self._large = asyncio.Lock()
+        self._making: dict[tuple[str, Profile], asyncio.Task[Copy]] = {}
+        self._opened: Copies | None = None
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> InputStore:
+        """That of a job: copies are in the spool of its output folder."""
+        return cls(spec.manifest.parent, spec.output / SPOOL / INPUTS)
+
+    async def examine(
+        self,
+        uses: Iterable[InputUse],
+        known: Iterable[InputFile],
+        keep: References | None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> Looked:
+        """Look at each file: what it is, its content, whether it is whole and can be sent.
+
+        Args:
+            uses: the files.
+            known: those that were looked at before; one that has its size and time still is not read.
+            keep: for a run, what its route takes: copies are made at once. None writes nothing.
+            progress: called after each file.
+
+        Raises:
+            NoRoom: the disk is full.
+            StoreError: a copy cannot be written.
+        """
+        looked, before = Looked(), {file.place: file for file in known}
+        waiting = iter(uses)
+        tasks = [asyncio.create_task(self._work(waiting, before, keep, looked, progress)) for _ in range(_THREADS)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return looked
+
+    async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
+        """The images of one call, ready to be sent.
+
+        Raises:
+            StoreError: a file is gone, cannot be read, or is not the one the plan was made with.
+        """
+        if not inputs.count:
+            return PreparedInputs()
+        form = shared(limits, len(inputs.references) or 1)
+        forms = [masked(limits) if inputs.mask and not number else form for number in range(len(inputs.references))]
+        wanted = [
+            self._prepared(image, profile, f"reference-{number}")
+            for number, (image, profile) in enumerate(zip(inputs.references, forms, strict=True), 1)
+        ]
+        if inputs.mask is None:
+            return PreparedInputs(tuple(await asyncio.gather(*wanted)))
+        *references, mask = await asyncio.gather(*wanted, self._prepared(inputs.mask, MASK, "mask"))
+        return PreparedInputs(tuple(references), mask)
+
+    def close(self) -> None:
+        """Let the threads and the folder go."""
+        self._executor.shutdown()
+        if self._opened is not None:
+            self._opened.close()
+
+    async def _work(
+        self,
+        waiting: Iterator[InputUse],
+        before: dict[str, InputFile],
+        keep: References | None,
+        looked: Looked,
+        progress: Callable[[], None],
+    ) -> None:
+        for use in waiting:
+            try:
+                looked.files[use.place] = await self._look(use, before.get(use.place), keep)
+            except BadImage as error:
+                looked.wrong[use.place] = error.reason
+            progress()
+
+    async def _look(self, use: InputUse, before: InputFile | None, keep: References | None) -> InputFile:
+        """One file.
+
+        Raises:
+            BadImage: it cannot be used; its reason follows the file's name.
+        """
+        state = self._state(use.place)
+        if before is not None and await self._is_known(use, before, state):
+            return before
+        wanted = [] if keep is None else profiles(use, keep)
+        async with AsyncExitStack() as stack:
+            read = await self._read(state, wanted, stack)
+            await self._run(self._judge, use, read, wanted)
+        photo = read.photo
+        return InputFile(use.place, read.state.bytes, read.state.changed, read.digest, photo.width, photo.height)
+
+    async def _is_known(self, use: InputUse, before: InputFile, state: FileState) -> bool:
+        if (before.bytes, before.changed) != (state.bytes, state.changed):
+            return False
+        # Nothing recorded says that a file was seen to be a mask; its copy does.
+        return not use.mask or await self._run(self._copies().has, before.sha256, MASK)
+
+    def _judge(self, use: InputUse, read: _Read, wanted: list[Profile]) -> None:
+        """In a thread: check the whole file, and keep the copies that are wanted."""
+        from batchgen.store.shrink import check_mask, fit  # noqa: PLC0415 - Pillow only where there are images
+
+        copies = self._copies()
+        for profile in wanted:
+            if not copies.has(read.digest, profile):
+                copies.put(read.digest, profile, fit(read.photo, profile))
+        if not wanted:
+            read.photo.check()
+            if use.mask:
+                check_mask(read.photo)
+
+    async def _read(self, state: FileState, wanted: list[Profile], stack: AsyncExitStack) -> _Read:
+        """Read and open a file; the stack keeps the room in memory that it takes from here on."""
+        from batchgen.store.photo import open_photo  # noqa: PLC0415 - see above
+        from batchgen.store.shrink import weight  # noqa: PLC0415
+
+        if state.bytes > _LARGE:
+            await stack.enter_async_context(self._large)
+        data, state = await read_file(state, self._executor)
+        digest = await self._run(lambda: sha256(data).hexdigest())
+        photo = await self._run(open_photo, data)
+        await stack.enter_async_context(self._pixels.hold(weight(photo, wanted)))
+        return _Read(digest, state, photo)
+
+    async def _prepared(self, image: InputImage, profile: Profile, stem: str) -> Prepared:
+        if image.is_address:
+            return Prepared(stem, "", url=image.place)
+        key = (image.sha256, profile)
+        task = self._making.get(key)
+        if task is None:  # calls that ask meanwhile wait for the same copy
+            task = self._making[key] = asyncio.create_task(self._make(image, profile))
+            task.add_done_callback(partial(self._made, key))
+        return (await asyncio.shield(task)).named(stem)
+
+    def _made(self, key: tuple[str, Profile], task: asyncio.Task[Copy]) -> None:
+        del self._making[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; when nobody did any more, it is no news
+
+    async def _make(self, image: InputImage, profile: Profile) -> Copy:
+        """The copy of a file in a form, made now if there is none."""
+        from batchgen.store.shrink import fit  # noqa: PLC0415 - see above
+
+        copies = self._copies()
+        found = await self._run(copies.find, image.sha256, profile)
+        if found is not None:
+            return found
+        try:
+            async with AsyncExitStack() as stack:
+                read = await self._read(self._state(image.place), [profile], stack)
+                if read.digest == image.sha256:
+                    fitted = await self._run(fit, read.photo, profile)
+                    return await self._run(copies.put, image.sha256, profile, fitted)
+        except BadImage as error:
+            raise StoreError(f"{image.place}: {error.reason} (put it right, then run again)") from None
+        raise StoreError(f"{image.place} has changed since the plan was recorded; run again")
+
+    def _state(self, place: str) -> FileState:
+        try:
+            return self._root.state(place)
+        except ValueError as error:
+            raise BadImage(str(error)) from None
+
+    def _copies(self) -> Copies:
+        from batchgen.store.copies import Copies  # noqa: PLC0415 - see above
+
+        if self._opened is None:
+            self._opened = Copies(self._cache)
+        return self._opened
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(work, *args, **kwargs))

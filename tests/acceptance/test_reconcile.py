@@ -1,0 +1,162 @@
+"""`batchgen reconcile` against the gateway's own log: lost answers are settled, and the sums come out equal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from batchgen.domain.clock import stamp
+from tests.shop import Shop, gateway
+
+TOKEN = "account-token-1b7c"
+PROMPTS = """
+prompts:
+  - {id: good, text: a mug}
+  - {id: dropped, text: "a mug [[sim:drop,ok]]"}
+  - {id: hung, text: "a mug [[sim:hang]]"}
+  - {id: cut, text: "a mug [[sim:cut,ok]]"}
+  - {id: bad, text: a forbidden thing}
+sizes: ["1:1@1K"]
+timeout: 1
+limits: {unknown: 1, attempts: 2, unknown_total: 99, budget: 5.00}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path, environment={"APIYI_ACCESS_TOKEN": TOKEN, "LAOZHANG_ACCESS_TOKEN": TOKEN})
+
+
+def charged(shop: Shop) -> int:
+    return sum(line.charged for line in shop.bill())
+
+
+def route(shop: Shop, name: str) -> str:
+    return f'{{use: {name}, base_url: "{shop.base_url}", key_env: SHOP_KEY}}'
+
+
+@pytest.mark.parametrize("name", ["apiyi/gpt-image-2-vip", "laozhang/gpt-image-2-vip"])  # with request ids, and without
+def test_lost_answers_are_settled_and_ledger_and_bill_are_equal(shop: Shop, name: str) -> None:
+    with gateway(shop, route=name):
+        shop.run("run", shop.manifest(PROMPTS, route=route(shop, name)), code=3)
+        before = shop.query("SELECT billed, unknown FROM job")[0]
+        assert before[0] < charged(shop) <= sum(before)
+
+        dry = shop.run("reconcile", "job", "--dry-run").stdout
+        assert "would be settled: lost answers that were charged" in dry
+        assert shop.query("SELECT billed, unknown FROM job")[0] == before
+        assert not list(shop.folder.rglob("claims-*"))
+
+        said = shop.run("reconcile", "job").stdout
+        assert "they agree" in said, said
+        assert shop.query("SELECT billed, unknown FROM job")[0] == (charged(shop), 0)
+        notes = [note for (note,) in shop.query("SELECT settled_note FROM attempt WHERE settled_note <> ''")]
+        assert notes
+        assert all(note.startswith("reconcile: row ") for note in notes)
+        again = shop.json("reconcile", "job")
+        assert again["agrees"]
+        assert not again["accounts"][0]["verdicts"]["charged"]
+        shop.run("verify")
+    (claims,) = shop.folder.rglob("claims-job-*.csv")
+    assert claims.stat().st_mode & 0o777 == 0o600
+    rows = list(csv.DictReader(claims.read_text().splitlines()))
+    asked = {"dropped", "hung", "cut"} | ({"bad"} if name.startswith("apiyi") else set())
+    assert {row["id"] for row in rows} == asked
+    assert {row["amount_usd"] for row in rows} == {"0.03"}
+    assert TOKEN not in claims.read_text() + said
+
+
+def test_lost_answer_that_was_never_charged_is_free_once_the_log_covers_its_time(shop: Shop) -> None:
+    prompts = PROMPTS.replace("[[sim:drop,ok]]", "[[sim:502,ok]]").replace("[[sim:hang]]", "two")
+    job = shop.manifest(prompts, route="apiyi/gpt-image-2-vip")
+    shop.run("run", job, "--rehearse", code=3)
+    said = shop.run("reconcile", "job", "--rehearse").stdout
+    assert "settled: lost answers that were not charged" in said
+    assert (
+        "no charge in the log"
+        in shop.query("SELECT settled_note FROM attempt WHERE charge = 'void'", "rehearsal/batchgen.db")[0][0]
+    )
+    assert "equal" in shop.run("report", "job", "--rehearse").stdout
+
+
+def test_it_is_too_early_to_call_a_fresh_lost_answer_free(shop: Shop) -> None:
+    with gateway(shop):
+        shop.run("run", shop.manifest(PROMPTS.replace("[[sim:drop,ok]]", "[[sim:502,ok]]")), code=3)
+        said = shop.run("reconcile", "job", code=3).stdout
+    assert "still unknown" in said
+    assert "ask again after" in said
+    assert shop.query("SELECT count(*) FROM attempt WHERE charge = 'unknown'")[0][0] == 1
+
+
+def test_other_jobs_keep_their_rows_and_strangers_are_named(shop: Shop) -> None:
+    small = 'prompts: [{id: mug, text: a mug}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n'
+    with gateway(shop):
+        shop.run("run", shop.manifest(small))
+        other = shop.manifest(small.replace("a mug", "a cup"), name="other.yaml")
+        (shop.folder / other).write_text((shop.folder / other).read_text().replace("name: job", "name: other"))
+        shop.run("run", other)
+        assert shop.json("reconcile", "job")["accounts"][0]["rows"] == 2
+        shop.run("run", "job.yaml", "--db", "elsewhere.db", code=2)  # the folder is another ledger's
+        stranger = shop.manifest(small + "output: {folder: away}\n", name="away.yaml")
+        shop.run("run", stranger, "--db", "elsewhere.db")
+        found = (
+            shop.json("reconcile", "other", "--to", "claims")
+            if False
+            else json.loads(shop.run("reconcile", "job", "--json", code=3).stdout)
+        )
+    assert not found["agrees"]
+    assert [row["amount_usd"] for row in found["accounts"][0]["unexpected"]] == ["0.03"]
+
+
+def test_export_is_as_good_as_the_log(shop: Shop) -> None:
+    with gateway(shop):
+        shop.run("run", shop.manifest(PROMPTS), code=3)
+    lines = ["Created At;Model Name;Cost ($);Token Name"]
+    lines += [f"{stamp(line.time)};{line.model};{line.charged / 1e6};k" for line in shop.bill() if line.charged]
+    shop.write("export.csv", "\n".join(lines) + "\n")
+    shop.run("reconcile", "job", "--log", "export.csv")
+    assert shop.query("SELECT billed, unknown FROM job")[0] == (charged(shop), 0)
+    assert "export.csv" in shop.query("SELECT settled_note FROM attempt WHERE settled_note <> ''")[0][0]
+
+
+def test_log_of_somebody_else_frees_nothing(shop: Shop) -> None:
+    with gateway(shop):
+        shop.run("run", shop.manifest(PROMPTS), code=3)
+    day = 86_400
+    rows = [f"{stamp(line.time + off)},gpt-image-2-vip,1.5" for line in shop.bill() for off in (-day, day)]
+    shop.write("export.csv", "\n".join(["time,model,cost", *rows]) + "\n")
+    said = shop.run("reconcile", "job", "--log", "export.csv", code=3).stdout
+    assert "another account" in said
+    assert shop.query("SELECT count(*) FROM attempt WHERE charge = 'unknown'")[0][0] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "sentence"),
+    [
+        ((), {"APIYI_ACCESS_TOKEN": ""}, "APIYI_ACCESS_TOKEN is not set"),
+        ((), {"APIYI_ACCESS_TOKEN": "sk-key"}, "access token, not a key"),
+        (("--log", "none.csv"), {}, "none.csv"),
+        (("--log", "bad.csv"), {}, "it has when, what, how much"),
+        (("--zone", "Berlin", "--log", "bad.csv"), {}, "+08:00"),
+    ],
+)
+def test_what_it_needs_is_said_in_one_sentence(
+    shop: Shop, words: tuple[str, ...], environment: dict[str, str], sentence: str
+) -> None:
+    shop.write("bad.csv", "when,what,how much\n1,2,3\n")
+    with gateway(shop):
+        shop.run("run", shop.manifest('prompts: [{id: a, text: b}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n'))
+        shop.environment |= environment
+        failed = shop.run("reconcile", "job", *words, code=2)
+    assert sentence in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_route_without_a_log_asks_for_an_export(shop: Shop) -> None:
+    with gateway(shop, route="openai/gpt-image-2"):
+        text = "prompts: [{id: a, text: b}]\nsizes: [1024x1024]\nquality: low\nlimits: {budget: 1.00}\n"
+        shop.run("run", shop.manifest(text, route=route(shop, "openai/gpt-image-2")))
+        assert "--log FILE" in shop.run("reconcile", "job", code=2).stderr

@@ -1,0 +1,197 @@
+"""What tests of the wire share: claims, input images, and a reply read as the client reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aiohttp import web
+
+from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import SystemClock
+from batchgen.domain.job import Parameters
+from batchgen.domain.model import Claim
+from batchgen.domain.size import Size
+from batchgen.domain.wire import Answer, Call, FilePiece, Prepared, PreparedInputs
+from batchgen.gateway.client import Client
+from batchgen.gateway.echoes import NOTHING, Sent, results
+from batchgen.gateway.patterns import pattern_for
+from batchgen.gateway.reply import Reply, Shape, parse, read_reply
+from batchgen.gateway.scan import Scanner
+
+NO_INPUTS = PreparedInputs()
+SQUARE = Size(2048, 2048)
+
+
+def contract(route: str, endpoint: str = "") -> Contract:
+    """A contract as shipped, with another endpoint of its own where one is named."""
+    found = load_catalog(None).find(route)
+    return replace(found, endpoint_default=endpoint) if endpoint else found
+
+
+def a_claim(size: Size = SQUARE, text: str = 'a "white" 杯\n', **parameters: str) -> Claim:
+    """A claim whose last attempt asks for a size."""
+    return Claim(
+        task=1,
+        job=1,
+        key="mug",
+        text=text,
+        size=Size(3840, 2160),
+        send_size=size,
+        sample=1,
+        parameters=Parameters(**parameters),
+        path="mug",
+        revision=1,
+        attempts=0,
+        unknowns=0,
+        calls=0,
+        queued_at=0.0,
+    )
+
+
+def a_file(path: Path, content: bytes, name: str = "cup.png", media: str = "image/png") -> Prepared:
+    """A local input image, written and ready to be sent."""
+    path.write_bytes(content)
+    return Prepared(name, media, file=FilePiece(str(path), len(content), hashlib.sha256(content).hexdigest()))
+
+
+def an_address(url: str) -> Prepared:
+    """An input image that the gateway fetches."""
+    return Prepared("", "", url=url)
+
+
+def inputs(*references: Prepared, mask: Prepared | None = None) -> PreparedInputs:
+    """Input images of a call."""
+    return PreparedInputs(references, mask)
+
+
+def whole(pieces: Iterable[bytes | FilePiece]) -> bytes:
+    """A request body with its files read in, the plain way."""
+
+    def data(piece: bytes | FilePiece) -> bytes:
+        if isinstance(piece, bytes):
+            return piece
+        content = Path(piece.path).read_bytes()
+        return base64.b64encode(content) if piece.base64 else content
+
+    return b"".join(map(data, pieces))
+
+
+@dataclass(frozen=True)
+class Read:
+    """A reply as the client reads it."""
+
+    reply: Reply
+    pictures: tuple[bytes, ...]
+    damage: tuple[str, ...]
+    text: str
+
+
+def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: Sent = NOTHING) -> Read:
+    """Scan a body in pieces and read what is left of it; a body that is no whole document gives an empty reply."""
+    scanner = Scanner(pattern_for(endpoint))
+    decoded: dict[int, bytearray] = {}
+    for start, end in itertools.pairwise([0, *sorted(cuts), len(body)]):
+        for index, piece in scanner.feed(body[start:end]):
+            decoded.setdefault(index, bytearray()).extend(piece)
+    scanner.finish()
+    back = {n for n, data in decoded.items() if hashlib.sha256(data).hexdigest() in sent.files}
+    sent = replace(sent, marks=frozenset(back))
+    shape, document = (Shape.SHORT, None) if scanner.inside else parse(scanner.text)
+    reply = read_reply(document, endpoint, sent) if shape is Shape.WHOLE else Reply()
+    silent = not (reply.text or reply.error or reply.urls)
+    shown = results(reply.marks, scanner.pictures, sent, silent=silent)
+    return Read(
+        reply,
+        tuple(bytes(decoded.get(index, b"")) for index in shown),
+        tuple(scanner.pictures[index].damage for index in shown),
+        scanner.text,
+    )
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class MemorySink:
+    """A sink that keeps what it gets."""
+
+    def __init__(self, index: int) -> None:
+        self.name = f"picture-{index}"
+        self.data = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        self.data += data
+
+
+@contextlib.asynccontextmanager
+async def served(handler: Handler) -> AsyncIterator[str]:
+    """A well-behaved server that takes large bodies."""
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+def a_call(base: str, *pieces: bytes | FilePiece, endpoint: str = "chat", timeout: float = 10.0) -> Call:
+    return Call(7, endpoint, f"{base}/x", pieces, "application/json", "", timeout, loopback=True)
+
+
+def a_piece(path: Path, content: bytes, **changes: bool) -> FilePiece:
+    file = a_file(path, content).file
+    assert file is not None
+    return replace(file, **changes)
+
+
+async def ask(call: Call, made: dict[int, MemorySink] | None = None) -> Answer:
+    made = {} if made is None else made
+    async with Client(clock=SystemClock(), key=lambda _name: "") as client:
+        return await client.send(call, lambda index: made.setdefault(index, MemorySink(index)))
+
+
+RawServe = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def raw_server(serve: RawServe) -> AsyncIterator[str]:
+    """A server that writes and reads bytes; gives its base URL and leaves no connection open."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or the test is over
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()

@@ -1,0 +1,93 @@
+"""An exported log in the forms that consoles and spreadsheets give it."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from batchgen.domain.charged import LogRow
+from batchgen.domain.errors import ManifestError, UsageError
+from batchgen.report.log_file import read_log_file, read_zone
+
+T = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
+
+
+def read(folder: Path, text: str, zone: timezone = UTC) -> list[LogRow]:
+    path = folder / "log.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_log_file(path, zone)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "created_at,model_name,quota\n1800000000,m,15000\n",
+        "Created At;Model Name;Cost ($)\n2027-01-15 08:00:00;m;$0.03\n",
+        "time\tmodel\tamount\n2027-01-15T08:00:00Z\tm\t0.030000\n",
+        "\ufeff时间,模型,费用\n2027/01/15 08:00:00,m,0.03\n",
+        "timestamp,model,price (USD)\n1800000000000,m,0.03\n",
+        "date,model,cost\n2027-01-15T09:30:00+01:30,m,0.03\n",
+        "id,type,time,model,quota\n,2,1800000000,m,15000\n,1,1800000000,topup,9\n",
+    ],
+)
+def test_every_usual_form_is_read(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text) == [LogRow("line 2", T, "m", 30_000)]
+
+
+def test_ids_tokens_and_names_of_rows_are_kept(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "id,time,model,cost,request_id,token_name\n7,1800000000,m,1,req-1,shop\n")
+    assert (found.name, found.request_id, found.token, found.amount) == ("7", "req-1", "shop", 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"),
+    [("0.0059305", 5_930), ("0.00593051", 5_931), ("1,234.50", 1_234_500_000), ("1e-2", 10_000), ("0", 0)],
+)
+def test_amount_is_rounded_to_the_micro_dollar(tmp_path: Path, text: str, micros: int) -> None:
+    assert read(tmp_path, f'time,model,cost\n1800000000,m,"{text}"\n')[0].amount == micros
+
+
+def test_time_without_a_zone_is_in_the_zone_that_is_given(tmp_path: Path) -> None:
+    text = "time,model,cost\n2027-01-15 16:00:00,m,1\n"
+    assert read(tmp_path, text, read_zone("+08:00"))[0].time == T
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("when,model,cost\n1,m,1\n", "no column time; it has when, model, cost"),
+        ("time,model,tokens\n1,m,1\n", "500,000 a dollar"),
+        ("time,model,cost\nyesterday,m,1\n", "log.csv:2: 'yesterday' is not a time"),
+        ("time,model,cost\n1800000000,m,¥0.2\n", "not an amount in dollars"),
+        ('time,model,cost\n1800000000,m,"0,03"\n', "not an amount"),
+        ("time,model,cost\n1800000000,m,-1\n", "no charge"),
+        ("time,model,cost\n1800000000,m,\n", "not an amount"),
+        ("time,model,quota\n1800000000,m,NaN\n", "no charge"),
+        ('time,model,cost\n1800000000,m,"1\n', "quotes"),
+        ("", "is empty"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=r".*") as failed:
+        read(tmp_path, text)
+    assert sentence in str(failed.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"none\.csv: cannot be read"):
+        read_log_file(tmp_path / "none.csv", UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"), [("UTC", 0), ("z", 0), ("+08:00", 8), ("-3", -3), ("+0530", 5.5), ("+05:30", 5.5)]
+)
+def test_zones(text: str, offset: float) -> None:
+    assert read_zone(text).utcoffset(None) == timedelta(hours=offset)
+
+
+@pytest.mark.parametrize("text", ["Berlin", "8", "+25:00", ""])
+def test_no_zones(text: str) -> None:
+    with pytest.raises(UsageError, match=r"\+08:00"):
+        read_zone(text)

@@ -1,0 +1,259 @@
+"""Matching of booked calls with the rows of a log: one to one, as many as possible, the right ones first."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.domain.charged import LogRow
+from batchgen.domain.lifecycle import Charge
+from batchgen.report.reconcile import ROUNDING, SLACK, Booked, Matching, match
+from batchgen.report.verdicts import Comparison, Coverage, Verdict, compare
+
+T = 1_800_000_000.0
+CENTS = 30_000
+
+
+def call(
+    attempt: int, *, charge: Charge = Charge.BILLED, at: float = 0.0, took: float = 60.0, **more: object
+) -> Booked:
+    begun, ended = T + at, T + at + took
+    lost = charge is Charge.UNKNOWN
+    values: dict[str, object] = {
+        "job": 1,
+        "model": "m",
+        "billed": 0 if charge is Charge.VOID else CENTS,
+        "most": CENTS,
+        "ids": (),
+        "begun": begun,
+        "heard": ended,
+        "ended": ended,
+        "latest": begun + 300 if lost else ended,
+        "key": "k",
+    }
+    return Booked(attempt=attempt, charge=charge, **(values | more))  # type: ignore[arg-type]
+
+
+def row(name: str, at: float, amount: int = CENTS, **more: str) -> LogRow:
+    return LogRow(name, T + at, more.pop("model", "m"), amount, **more)
+
+
+def pairs(found: Matching) -> dict[int, str]:
+    return {attempt: each.name for attempt, each in found.rows.items()}
+
+
+def judged(calls: list[Booked], rows: list[LogRow], covers: Coverage | None = None) -> Comparison:
+    return compare(1, calls, match(calls, rows), covers or Coverage())
+
+
+def verdicts(found: Comparison) -> dict[int, Verdict]:
+    return {each.call.attempt: each.verdict for each in found.found}
+
+
+# --- matching -------------------------------------------------------------------------------------------------------
+
+
+def test_request_id_wins_over_time_and_amount() -> None:
+    calls = [call(1, ids=("a",)), call(2, ids=("b", "c"))]
+    found = match(calls, [row("x", 60, 77, request_id="c"), row("y", 60, request_id="a")])
+    assert pairs(found) == {1: "y", 2: "x"}
+
+
+def test_without_ids_the_nearest_in_time_of_the_right_amount_is_taken() -> None:
+    calls = [call(1, at=0), call(2, at=30), call(3, at=60, billed=20_000)]
+    found = match(calls, [row("c", 120, 20_000), row("b", 90), row("a", 59.5)])
+    assert pairs(found) == {1: "a", 2: "b", 3: "c"}
+    assert not found.strangers
+
+
+@pytest.mark.parametrize("off", [-2, -1, 0, 1, 2])
+def test_rounding_of_quota_units_is_no_difference(off: int) -> None:
+    found = judged([call(1, billed=5931)], [row("a", 60, 5931 + off)])
+    assert found.agrees
+    assert (found.booked, found.logged) == (5931, 5931)
+
+
+def test_more_than_rounding_is_a_difference() -> None:
+    assert verdicts(judged([call(1, billed=5931)], [row("a", 60, 5934)])) == {1: Verdict.DIFFERS}
+
+
+def test_row_goes_to_the_call_that_ended_with_it_when_another_is_not_in_the_log() -> None:
+    assert pairs(match([call(1), call(2, at=30)], [row("a", 90)])) == {2: "a"}
+
+
+def test_model_must_be_the_same() -> None:
+    found = match([call(1)], [row("a", 60, model="other")])
+    assert not found.rows
+    assert [each.name for each in found.strangers] == ["a"]
+
+
+def test_as_many_as_possible_are_matched_also_where_the_nearest_first_would_leave_one_over() -> None:
+    calls = [call(1, at=0, took=60), call(2, at=178, took=2)]
+    assert pairs(match(calls, [row("b", 62), row("a", 50)])) == {1: "a", 2: "b"}
+
+
+def test_lost_answer_takes_the_row_that_no_answered_call_accounts_for() -> None:
+    calls = [call(1, charge=Charge.UNKNOWN, took=0), call(2, at=1)]
+    assert pairs(match(calls, [row("a", 61), row("b", 200)])) == {2: "a", 1: "b"}
+
+
+def test_lost_answer_that_was_settled_finds_its_row_again_however_late_that_was() -> None:
+    dropped = call(1, took=5, latest=T + 300)
+    assert judged([dropped], [row("a", 280)]).agrees
+
+
+def test_lost_answer_does_not_take_more_than_it_may_have_cost() -> None:
+    calls = [call(1, charge=Charge.UNKNOWN, most=10_000), call(2, charge=Charge.UNKNOWN, most=0)]
+    found = match(calls, [row("a", 100, 20_000)])
+    assert pairs(found) == {2: "a"}  # nobody knows what that one may have cost
+
+
+@pytest.mark.parametrize("at", [-10.0, 300 + SLACK + 1])
+def test_lost_answer_does_not_take_a_row_outside_of_its_time(at: float) -> None:
+    assert not match([call(1, charge=Charge.UNKNOWN)], [row("a", at)]).rows
+
+
+def test_row_of_a_key_that_is_known_to_be_another_is_not_a_lost_answers() -> None:
+    calls = [call(1), call(2, charge=Charge.UNKNOWN, at=5)]
+    found = match(calls, [row("a", 60, token="shop"), row("b", 70, token="somebody")])
+    assert pairs(found) == {1: "a"}
+    assert found.is_foreign(found.strangers[0])
+    assert not found.is_foreign(row("c", 60))
+    unseen = Matching(tokens={"k": {"shop"}, "never seen in the log": set()})
+    assert not unseen.is_foreign(found.strangers[0])
+    calls.append(call(3, charge=Charge.UNKNOWN, at=5, key="never seen in the log"))
+    assert pairs(match(calls, [row("a", 60, token="shop"), row("b", 70, token="somebody")])) == {1: "a", 3: "b"}
+
+
+def test_result_does_not_depend_on_the_order_of_the_rows() -> None:
+    calls = [call(1), call(2, at=2), call(3, charge=Charge.UNKNOWN), call(4, charge=Charge.VOID, at=3)]
+    rows = [row("a", 60), row("b", 62), row("c", 100), row("d", 64)]
+    assert len({tuple(sorted(pairs(match(calls, list(order))).items())) for order in permutations(rows)}) == 1
+
+
+CALLS = st.lists(
+    st.builds(
+        lambda charge, at, took, billed, ident: (charge, at, took, billed, ident),
+        st.sampled_from([Charge.BILLED, Charge.UNKNOWN, Charge.VOID, Charge.RESERVED]),
+        st.integers(0, 500),
+        st.integers(0, 100),
+        st.sampled_from([0, 10_000, CENTS, CENTS + 1]),
+        st.sampled_from(["", "a", "b", "c"]),
+    ),
+    max_size=12,
+)
+ROWS = st.lists(
+    st.tuples(
+        st.integers(-50, 1200), st.sampled_from([0, 9_999, 10_000, CENTS, 50_000]), st.sampled_from(["", "a", "b", "z"])
+    ),
+    max_size=12,
+)
+
+
+@given(CALLS, ROWS)
+def test_no_row_and_no_call_is_matched_twice_and_nothing_is_lost(
+    asked: list[tuple[Charge, int, int, int, str]], logged: list[tuple[int, int, str]]
+) -> None:
+    calls = [
+        call(number, charge=charge, at=at, took=took, billed=billed, ids=(ident,) if ident else ())
+        for number, (charge, at, took, billed, ident) in enumerate(asked)
+    ]
+    rows = [row(str(number), at, amount, request_id=ident) for number, (at, amount, ident) in enumerate(logged)]
+    found = match(calls, rows)
+    taken = [each.name for each in found.rows.values()]
+    left = [each.name for each in found.strangers]
+    assert len(taken) == len(set(taken))
+    assert not set(taken) & set(left)
+    assert {each.name for each in rows if each.amount} <= set(taken) | set(left)
+    result = compare(1, calls, found, Coverage())
+    billed = sum(each.billed for each in calls if each.charge is Charge.BILLED)
+    assert result.booked >= billed
+    assert result.agrees <= (abs(result.booked - result.logged) <= ROUNDING * len(calls))
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=30), st.randoms())
+def test_every_call_finds_its_row_in_a_log_that_is_a_second_off(
+    asked: list[tuple[int, int]], shuffle: st.random_module
+) -> None:
+    calls = [call(number, at=at, took=took) for number, (at, took) in enumerate(asked)]
+    rows = [row(str(number), at + took - number % 2) for number, (at, took) in enumerate(asked)]
+    shuffle.shuffle(rows)  # type: ignore[attr-defined]
+    assert judged(calls, rows).agrees
+
+
+# --- verdicts -------------------------------------------------------------------------------------------------------
+
+
+def test_every_verdict() -> None:
+    calls = [
+        call(1),
+        call(2, at=1000, billed=20_000),
+        call(3, charge=Charge.UNKNOWN, at=2000),
+        call(4, charge=Charge.UNKNOWN, at=4000),
+        call(5, at=5000),
+        call(6, charge=Charge.VOID, at=6000),
+        call(7, charge=Charge.VOID, at=7000),
+        call(8, charge=Charge.UNKNOWN, at=8000),
+        call(9, at=9000),
+        call(10, charge=Charge.RESERVED, at=9000),
+        call(11, job=2, at=2500),
+    ]
+    rows = [row("1", 60), row("2", 1060), row("3", 2200), row("6", 6061), row("11", 2560), row("?", 3000, 99)]
+    found = judged(calls, rows, Coverage(T - 1000, T + 8200))
+    assert verdicts(found) == {
+        1: Verdict.AGREES,
+        2: Verdict.DIFFERS,
+        3: Verdict.CHARGED,
+        4: Verdict.FREE,
+        5: Verdict.MISSING,
+        6: Verdict.DIFFERS,
+        7: Verdict.AGREES,
+        8: Verdict.OPEN,
+        9: Verdict.OUTSIDE,
+    }
+    assert found.under_way == 1
+    assert [each.name for each in found.strangers] == ["?"]
+    assert not found.agrees
+    assert found.booked == 30_000 + 20_000 + 30_000 + 30_000 + 30_000
+    assert found.logged == 4 * 30_000 + 99
+
+
+def test_row_of_nothing_frees_a_lost_answer() -> None:
+    found = judged([call(1, charge=Charge.UNKNOWN, ids=("a",))], [row("x", 60, 0, request_id="a")])
+    assert verdicts(found) == {1: Verdict.FREE}
+    assert found.agrees
+
+
+def test_amount_of_the_books_is_kept_within_the_rounding_of_the_log() -> None:
+    found = judged([call(1, charge=Charge.UNKNOWN, billed=5931, most=9000)], [row("x", 60, 5932)])
+    assert [each.amount for each in found.found] == [5931]
+
+
+@pytest.mark.parametrize(("known", "trusted"), [(0, False), (1, False), (2, True), (4, True)])
+def test_log_that_lacks_most_of_what_was_billed_frees_nothing(known: int, trusted: bool) -> None:
+    calls = [call(number, at=number * 1000) for number in range(4)] + [call(9, charge=Charge.UNKNOWN, at=9000)]
+    found = judged(calls, [row(str(number), number * 1000 + 60) for number in range(known)])
+    assert found.trusted is trusted
+    assert verdicts(found)[9] is (Verdict.FREE if trusted else Verdict.OPEN)
+
+
+def test_log_without_anything_of_ours_frees_nothing() -> None:
+    assert verdicts(judged([call(1, charge=Charge.UNKNOWN)], [])) == {1: Verdict.OPEN}
+
+
+@pytest.mark.parametrize("last", [300 + SLACK - 1, 300 + SLACK])
+def test_lost_answer_is_free_only_when_all_its_time_is_covered(last: float) -> None:
+    calls = [call(1), call(2, charge=Charge.UNKNOWN)]
+    found = judged(calls, [row("a", 60)], Coverage(T - 3, T + last))
+    assert verdicts(found)[2] is (Verdict.FREE if last >= 300 + SLACK else Verdict.OPEN)
+
+
+def test_a_night_of_calls_is_matched_in_no_time() -> None:
+    calls = [call(number, at=number / 10, billed=5_000 + 2 * number, most=99_000) for number in range(20_000)]
+    lost = [dataclasses.replace(each, attempt=each.attempt + 50_000, charge=Charge.UNKNOWN) for each in calls[::20]]
+    rows = [row(str(each.attempt), each.ended - T, each.billed) for each in (*calls, *lost)]
+    assert len(match([*calls, *lost], rows).rows) == len(rows)
