@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 from pathlib import Path
 
 import pytest
 
+from batchgen.cli.inputs import look_at_inputs
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.pricing import expected
 from batchgen.domain.job import FourK, Plan, output_path
@@ -16,15 +18,20 @@ from batchgen.manifest.entries import Manifest
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import ExpandedPlan, expand
 from batchgen.manifest.schema import schema
+from batchgen.store.inputs import InputStore
 
 JOBS = Path(__file__).parents[2] / "jobs"
 MANIFESTS = sorted(JOBS.glob("*.yaml"))
-TASKS = {"catalog": (60, 180), "first": (3, 3), "overnight": (4, 11)}
+TASKS = {"catalog": (60, 180), "first": (3, 3), "overnight": (4, 11), "edits": (3, 6)}
 
 
 def read(path: Path) -> tuple[Manifest, ExpandedPlan]:
     manifest = load_manifest(path, load_catalog())
-    return manifest, expand(manifest)
+    plan = expand(manifest)
+    store = InputStore(JOBS, JOBS / "nothing-is-kept")
+    asyncio.run(look_at_inputs(plan, store, (), None))
+    store.close()
+    return manifest, plan
 
 
 def test_examples_are_all_here() -> None:
