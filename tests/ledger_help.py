@@ -9,7 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from batchgen.domain.job import FourK, InputFile, JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.inputs import InputFile
+from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Booking, Claim, Kind, Reservation, Settlement
 from batchgen.domain.size import Size

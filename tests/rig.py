@@ -13,7 +13,8 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import RunEvent
-from batchgen.domain.job import NO_INPUTS, FourK, InputFile, Inputs, JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
+from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper

@@ -16,7 +16,7 @@ import yaml
 from batchgen.cli.main import cli
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit
-from batchgen.domain.job import InputFile
+from batchgen.domain.inputs import InputFile
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.ledger.records import AttemptRow

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from batchgen.cli.common import say
 from batchgen.cli.planned import LazyPlan
-from batchgen.contracts.contract import References
-from batchgen.domain.job import InputFile
+from batchgen.contracts.parts import References
+from batchgen.domain.inputs import InputFile
 from batchgen.ledger.connect import reading
 from batchgen.ledger.diff import input_files, is_recorded, known
 from batchgen.manifest.plan import ExpandedPlan

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from batchgen.domain.errors import Problem
-from batchgen.domain.job import InputFile, JobSpec, Prompt
+from batchgen.domain.inputs import InputFile
+from batchgen.domain.job import JobSpec, Prompt
 from batchgen.manifest.entries import Manifest
 from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
 

@@ -19,7 +19,8 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import Exit, UsageError
 from batchgen.domain.events import LanePaused, RunEvent
-from batchgen.domain.job import FourK, InputFile, JobSpec, Limits, Parameters, Prompt, Variant
+from batchgen.domain.inputs import InputFile
+from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd

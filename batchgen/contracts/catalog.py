@@ -11,7 +11,8 @@ from pathlib import Path
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.files import read_yaml
 from batchgen.contracts.keys import Keys
-from batchgen.contracts.reading import KEYS, read_contract, read_token_tables
+from batchgen.contracts.reading import KEYS, read_contract
+from batchgen.contracts.reading_prices import read_token_tables
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.errors import ContractError
 from batchgen.domain.size import TIERS, Size

@@ -13,7 +13,8 @@ from batchgen.contracts.tokens import (
     output_range,
     output_tokens,
 )
-from batchgen.domain.job import Inputs, Parameters
+from batchgen.domain.inputs import Inputs
+from batchgen.domain.job import Parameters
 from batchgen.domain.model import Cost
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.size import Size

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from batchgen.contracts.contract import ENDPOINTS, Contract, LogApi, ParameterRule, References, is_loopback
+from batchgen.contracts.contract import ENDPOINTS, Contract, is_loopback
 from batchgen.contracts.keys import Keys
+from batchgen.contracts.parts import LogApi, ParameterRule, References
+from batchgen.contracts.reading_prices import read_main_price, read_price
 from batchgen.contracts.sizes import SizeRule
-from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
+from batchgen.contracts.tokens import TokenPrice
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
-from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
+from batchgen.domain.size import THIRTY, TIERS, Size
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
 TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log")
@@ -67,9 +69,9 @@ def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, Tok
         downgrade=keys.flag("downgrade"),
         rescue=keys.text("rescue"),
         main_model=keys.text("main_model"),
-        main_price=_main_price(keys),
+        main_price=read_main_price(keys),
         chat_lead=keys.text("chat_lead"),
-        price=_price(keys, tables),
+        price=read_price(keys, tables),
         **_origin(keys),
         **_limits(keys),
         **_answers(keys),
@@ -77,11 +79,6 @@ def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, Tok
     if contract.response_format and contract.parameters["response_format"].stance == "rejects":
         raise keys.fail("response_format", "is sent although `parameters` has it rejected; leave it empty")
     return contract
-
-
-def read_token_tables(keys: Keys) -> dict[str, TokenPrice]:
-    """The dated token prices of `common.yaml`, by model family."""
-    return {family: _token_price(keys.part(family), family) for family in keys.data}
 
 
 def _origin(keys: Keys) -> dict[str, Any]:
@@ -225,48 +222,3 @@ def _listed(sizes: Keys) -> tuple[Size, ...]:
     if not listed:
         raise sizes.fail("listed", "must be `thirty` or a list of sizes")
     return listed
-
-
-def _price(keys: Keys, tables: Mapping[str, TokenPrice]) -> PerCall | TokenPrice | NoPrice:
-    value = keys.data.get("price")
-    dated = str(keys.data.get("checked"))
-    if value in ("unknown", None):
-        return NoPrice()
-    if not isinstance(value, Mapping):
-        return PerCall(keys.usd("price"), dated)
-    price = keys.part("price")
-    price.known(("per_call", "tokens", "dated"))
-    dated = price.text("dated", r".+", "a date") if "dated" in price.data else dated
-    if "per_call" in price.data and "tokens" not in price.data:
-        return PerCall(price.usd("per_call"), dated)
-    if isinstance(price.data.get("tokens"), Mapping):
-        return _token_price(Keys({"dated": dated} | dict(price.part("tokens").data), f"{price.place}: tokens"), "")
-    return tables[price.choice("tokens", tuple(tables))]
-
-
-def _main_price(keys: Keys) -> MainPrice | None:
-    price = keys.part("main_price")
-    price.known(("text_in", "text_out", "dated"))
-    if not price.data:
-        return None
-    dated = price.text("dated", r".+", "a date") if "dated" in price.data else str(keys.data.get("checked"))
-    return MainPrice(price.usd("text_in"), price.usd("text_out"), dated)
-
-
-def _token_price(keys: Keys, family: str) -> TokenPrice:
-    keys.known(("dated", "text_in", "image_in", "image_out", "bases", "table", "guess"))
-    bases, table, guess = keys.part("bases"), keys.part("table"), keys.part("guess")
-    guess.known(("size", "quality"))
-    return TokenPrice(
-        family=family,
-        dated=keys.text("dated", r".+", "a date such as 2026-11-21"),
-        text_in=keys.usd("text_in"),
-        image_in=keys.usd("image_in"),
-        image_out=keys.usd("image_out"),
-        bases={quality: bases.whole(quality, 1) for quality in bases.data},
-        table={
-            quality: {row.as_size(size, size): row.whole(size, 1) for size in row.data}
-            for quality, row in ((quality, table.part(quality)) for quality in table.data)
-        },
-        guess=(guess.size("size"), guess.text("quality")) if guess.data else (AUTO, ""),
-    )

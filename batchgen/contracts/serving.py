@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from batchgen.contracts.contract import Contract
-from batchgen.domain.job import Inputs, Parameters
+from batchgen.domain.inputs import Inputs
+from batchgen.domain.job import Parameters
 from batchgen.domain.size import Size
 
 _WITH_ADDRESSES = frozenset({"chat", "responses", "batch"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batchgen.domain.job import NO_INPUTS, Inputs, Parameters
+from batchgen.domain.inputs import NO_INPUTS, Inputs
+from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Image, Usage

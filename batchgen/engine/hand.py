@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from batchgen.contracts.contract import References
+from batchgen.contracts.parts import References
 from batchgen.domain.errors import StoreError
-from batchgen.domain.job import Inputs
+from batchgen.domain.inputs import Inputs
 from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture, PreparedInputs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Row, select, text
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.job import Ask, Difference, InputFile, Plan
+from batchgen.domain.inputs import InputFile
+from batchgen.domain.job import Ask, Difference, Plan
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.connect import empty_ledger, reading

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from batchgen.domain.errors import NotInLedger
-from batchgen.domain.job import InputFile, Limits, Parameters
+from batchgen.domain.inputs import InputFile
+from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size

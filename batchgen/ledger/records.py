@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.domain.job import Ask, Inputs, Limits, Parameters
+from batchgen.domain.inputs import Inputs
+from batchgen.domain.job import Ask, Limits, Parameters
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Claim, Kind
 from batchgen.domain.size import Size

@@ -8,7 +8,8 @@ from dataclasses import asdict, astuple
 from functools import lru_cache
 from typing import Any
 
-from batchgen.domain.job import NO_INPUTS, InputImage, Inputs, Parameters, output_path
+from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
+from batchgen.domain.job import Parameters, output_path
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Claim, Kind
 from batchgen.domain.size import Size

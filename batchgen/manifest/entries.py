@@ -12,7 +12,8 @@ from typing import Any
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import Problem
-from batchgen.domain.job import NO_INPUTS, InputImage, Inputs, JobSpec, Parameters, Variant, output_path
+from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
+from batchgen.domain.job import JobSpec, Parameters, Variant, output_path
 from batchgen.manifest.onward import OtherRoute
 from batchgen.manifest.paths import PathTemplate
 from batchgen.manifest.places import NO_PLACES, BadPlace, InputTemplates, Places

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from batchgen.domain.job import NO_INPUTS, InputFile, InputImage, Inputs, InputUse, Prompt
+from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
+from batchgen.domain.job import Prompt
 from batchgen.manifest.below import Root
 from batchgen.manifest.entries import Manifest, own_hash
 from batchgen.manifest.lint import Lint

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from batchgen.domain.errors import Problem
-from batchgen.domain.job import InputFile, InputUse
+from batchgen.domain.inputs import InputFile, InputUse
 from batchgen.manifest.entries import Entry
 from batchgen.manifest.places import Places, is_address
 from batchgen.manifest.problems import Problems

@@ -16,9 +16,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
-from batchgen.contracts.contract import References
+from batchgen.contracts.parts import References
 from batchgen.domain.errors import StoreError
-from batchgen.domain.job import InputFile, InputImage, Inputs, InputUse, JobSpec
+from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
+from batchgen.domain.job import JobSpec
 from batchgen.domain.wire import Prepared, PreparedInputs
 from batchgen.manifest.below import FileState, Root
 from batchgen.store.budget import Budget

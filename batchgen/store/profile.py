@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchgen.contracts.contract import References
-from batchgen.domain.job import InputUse
+from batchgen.contracts.parts import References
+from batchgen.domain.inputs import InputUse
 
 USUAL = 1_500_000  # bytes of a reference where the vendor says nothing; more makes relays fail, and no image better
 MOST = 15_000_000  # as a data URL it must stay below 20 MiB of text

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from batchgen.domain.job import InputImage, Inputs, Limits
+from batchgen.domain.inputs import InputImage, Inputs
+from batchgen.domain.job import Limits
 from batchgen.domain.size import Size
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from batchgen.cli.inputs import look_at_inputs
-from batchgen.contracts.contract import References
+from batchgen.contracts.parts import References
 from batchgen.domain.errors import NoRoom, StoreError
-from batchgen.domain.job import InputFile, InputImage, Inputs, InputUse
+from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
 from batchgen.store import copies as copies_module
 from batchgen.store import inputs as inputs_module
 from batchgen.store import shrink

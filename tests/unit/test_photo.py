@@ -9,8 +9,8 @@ import zlib
 import pytest
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
-from batchgen.contracts.contract import References
-from batchgen.domain.job import InputUse
+from batchgen.contracts.parts import References
+from batchgen.domain.inputs import InputUse
 from batchgen.store.photo import Photo, open_photo
 from batchgen.store.profile import MASK, Profile, masked, profiles, shared
 from batchgen.store.shrink import LARGEST, check_mask, fit, weight

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import ManifestError
-from batchgen.domain.job import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
+from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
 from batchgen.manifest import below
 from batchgen.manifest.entries import own_hash
 from batchgen.manifest.places import read_place

@@ -1,0 +1,76 @@
+"""Reference images and masks: as a prompt names them, and as they were when somebody looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class InputImage:
+    """A reference image or mask, as a prompt names it.
+
+    Attributes:
+        place: path below the manifest's folder, `/` as separator; or an https address.
+        sha256: of the file's bytes; "" for an address, which stands for itself.
+        width, height: in pixels, upright; 0 where nobody has looked (addresses).
+    """
+
+    place: str
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the gateway fetches it itself."""
+        return self.place.startswith("https://")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a prompt gives the model to work on beside its text; nothing for plain generation."""
+
+    references: tuple[InputImage, ...] = ()
+    mask: InputImage | None = None
+
+    @property
+    def count(self) -> int:
+        """Images that go with a call."""
+        return len(self.references) + (self.mask is not None)
+
+
+NO_INPUTS = Inputs()
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A local reference or mask as it was when somebody looked: equal size and time mean equal content.
+
+    Attributes:
+        place: as in `InputImage`.
+        changed: nanoseconds since the epoch, the file's own time of change.
+    """
+
+    place: str
+    bytes: int
+    changed: int
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputUse:
+    """A local file that prompts name, and what they use it for.
+
+    Attributes:
+        place: as in `InputImage`.
+        shares: numbers of references in the calls that it is one of, without those where its pixels must stay.
+        exact: whether a mask lies over it somewhere, so that its dimensions must stay.
+        mask: whether it is a mask itself.
+    """
+
+    place: str
+    shares: frozenset[int] = frozenset()
+    exact: bool = False
+    mask: bool = False
