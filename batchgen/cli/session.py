@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
+from batchgen.cli.common import check_only
 from batchgen.cli.keys import Keys
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
@@ -30,6 +31,8 @@ from batchgen.store.layout import SPOOL
 from batchgen.store.owner import is_owned
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
+
+_ENDPOINTS = {"generations": "images", "edits": "images"}  # of an attempt, by that of a contract
 
 
 class Session:
@@ -147,6 +150,7 @@ class Session:
         desk = Desk(job, self.ledger, api, executor, means, means.books.account, folder)
         runner = self._runner = BatchRunner(
             job=job,
+            limits=self.spec.limits,
             selection=self._selection,
             ledger=self.ledger,
             bundler=Bundler(desk, self._emit),
@@ -172,15 +176,9 @@ class Session:
         Raises:
             UsageError: one is not.
         """
-        only = self._selection.only
-        if only is None:
-            return
-        with Reader(self.ledger.path) as reader:
-            found = {task.key for task in reader.tasks(self.ledger.job(self.spec.name), keys=only)}
-        if missing := sorted(only - found):
-            raise UsageError(
-                f"{self.spec.name} has no prompt {missing[0]}; `batchgen tasks {self.spec.name}` lists them"
-            )
+        if self._selection.only is not None:
+            with Reader(self.ledger.path) as reader:
+                check_only(reader, reader.job(self.spec.name), self._selection.only)
 
     def job_row(self) -> JobRow:
         """The job as the ledger has it now."""
@@ -192,9 +190,9 @@ class Session:
         with Reader(self.ledger.path) as reader:
             return list(reader.counts(self.ledger.job(self.spec.name)))
 
-    def spent(self) -> int:
-        """Micro-dollars that it has cost so far, lost answers included; 0 before it is recorded."""
-        return spent_so_far(self.ledger.path, self.spec.name)
+    def before(self) -> JobRow | None:
+        """The same; None before it is recorded."""
+        return recorded(self.ledger.path, self.spec.name)
 
     def notes(self) -> list[str]:
         """What the spool met and set right, told once."""
@@ -216,7 +214,19 @@ class Session:
 
     def _refuse_other_routes(self, interrupted: list[Interrupted], legs: Legs) -> None:
         """What an answer means and costs is in the contract of the route that was called, and in no other."""
-        others = sorted({held.attempt.route for held in interrupted if legs.executor(held.attempt.route) is None})
+        endpoints = {leg.contract.route: leg.contract.endpoint for leg in legs.all}
+        others = sorted(
+            {
+                held.attempt.route
+                for held in interrupted
+                if endpoints.get(held.attempt.route) != _ENDPOINTS.get(held.attempt.endpoint, held.attempt.endpoint)
+            }
+        )
+        if others and others[0] in endpoints:
+            raise UsageError(
+                f"calls of {self.spec.name} over {others[0]} were under way on another endpoint when it ended; "
+                "put `endpoint:` back and run once, then change it"
+            )
         if others:
             raise UsageError(
                 f"{len(interrupted)} calls of {self.spec.name} were under way over {others[0]} when it ended; "
@@ -247,12 +257,12 @@ class Session:
             self._trouble = reason
 
 
-def spent_so_far(ledger: Path, name: str) -> int:
-    """Micro-dollars that a job has cost so far, lost answers included; 0 where there is no such job."""
+def recorded(ledger: Path, name: str) -> JobRow | None:
+    """A job as the ledger has it; None where there is no such job, or no ledger."""
     if not ledger.exists():
-        return 0
+        return None
     with Reader(ledger) as reader:
-        return sum(job.billed + job.unknown + job.reserved for job in reader.jobs() if job.name == name)
+        return next((job for job in reader.jobs() if job.name == name), None)
 
 
 def _ignore(_event: RunEvent) -> None:

@@ -154,6 +154,7 @@ class Difference:
     Attributes:
         rebuy: delivered tasks that a job-wide key has changed; bought again only on command.
         buy: calls of one each that a run would make now, by what is asked, after this comparison.
+        under_way: tasks of the plan whose call or batch has no end in the books yet; their money is set aside already.
         waiting: failed or parked tasks of the plan that wait for `retry`.
         delivered: tasks of the plan whose image is there and stays.
         examples: up to five prompt keys for each of `new`, `changed`, `removed`, `rebuy`.
@@ -167,6 +168,7 @@ class Difference:
     removed: int = 0
     rebuy: int = 0
     buy: dict[Ask, int] = field(default_factory=dict)
+    under_way: int = 0
     waiting: int = 0
     delivered: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)

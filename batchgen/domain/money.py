@@ -40,6 +40,16 @@ def format_usd(micros: int) -> str:
     return f"{sign}${dollars:,}.{digits}"
 
 
+def about_usd(micros: int) -> str:
+    """An estimate as people read it, rounded up: cents from a dollar on, below that four digits; no bill is said so.
+
+    >>> about_usd(5_931), about_usd(1_234_567), about_usd(25_000_000)
+    ('$0.006', '$1.24', '$25.00')
+    """
+    step = 10_000 if abs(micros) >= MICROS_PER_USD else 100
+    return format_usd(-(-micros // step) * step)
+
+
 def usd_text(micros: int) -> str:
     """The same amount for machines: a plain decimal string.
 

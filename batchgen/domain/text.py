@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from base64 import b64encode, urlsafe_b64encode
+from functools import lru_cache
+from typing import Any, TypeVar
 
 LONG = 4096
+_Value = TypeVar("_Value")
 
 _SPACE = re.compile(r"[\s\x85\u2028\u2029]+")
 # Controls, soft hyphen, direction marks and overrides, invisible operators, tags, and halves of surrogate pairs,
@@ -14,6 +19,7 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _SHORTEST_SECRET = 8
+_MASK = "[key]"
 
 
 def one_line(text: str, most: int = LONG) -> str:
@@ -39,8 +45,56 @@ def escaped(text: str, most: int = LONG) -> str:
 
 
 def without(secret: str, text: str) -> str:
-    """Foreign words without a secret that they echo, as some error messages do."""
-    return text.replace(secret, "[key]") if len(secret) >= _SHORTEST_SECRET else text
+    """Foreign words without a secret that they echo, as some error messages do: plain, escaped, hex or base64.
+
+    A beginning of it at the very end goes too, where the words were cut.
+
+    >>> without("sk-0123456789", "Bearer sk-0123456789 is unknown, sk-01234")
+    'Bearer [key] is unknown, [key]'
+    """
+    if len(secret) < _SHORTEST_SECRET:
+        return text
+    spelled, coded = _forms(secret)
+    text = text.replace(secret, _MASK)
+    if "\\" in text or "%" in text:
+        text = spelled.sub(_MASK, text)
+    for form in coded:
+        text = text.replace(form, _MASK)
+    for length in range(len(secret) - 1, _SHORTEST_SECRET - 1, -1):
+        if text.endswith(secret[:length]):
+            return text[:-length] + _MASK
+    return text
+
+
+def cleaned(secret: str, value: _Value) -> _Value:
+    """A value without a secret in any of its texts: a text itself, or records, lists and mappings of texts."""
+    return _cleaned(secret, value)  # type: ignore[no-any-return]
+
+
+def _cleaned(secret: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return without(secret, value)
+    if isinstance(value, list | tuple):
+        return type(value)([_cleaned(secret, each) for each in value])
+    if isinstance(value, dict):
+        return {_cleaned(secret, key): _cleaned(secret, each) for key, each in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        changed = {name: new for name, old in found.items() if (new := _cleaned(secret, old)) != old}
+        return dataclasses.replace(value, **changed) if changed else value
+    return value
+
+
+@lru_cache(maxsize=8)
+def _forms(secret: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """How a secret looks with any of its characters escaped as in JSON or in an address; and how it looks encoded."""
+    spelled = (rf"(?:\\?{re.escape(char)}|(?i:%{ord(char):02x}|\\u{ord(char):04x}))" for char in secret)
+    data = secret.encode()
+    coded = {data.hex(), data.hex().upper()}
+    for before in range(3):  # bytes in front of it in its group of three
+        start, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6  # of the characters that depend on it alone
+        coded |= {encode(bytes(before) + data).decode()[start:end] for encode in (b64encode, urlsafe_b64encode)}
+    return re.compile("".join(spelled)), tuple(sorted(coded, key=len, reverse=True))
 
 
 def _written_out(match: re.Match[str]) -> str:

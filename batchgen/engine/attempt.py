@@ -35,6 +35,11 @@ class Executor:
         self._explained: set[tuple[str, Kind]] = set()
 
     @property
+    def stopped(self) -> str | None:
+        """Why no call over this route can succeed now."""
+        return self._lane.stopped
+
+    @property
     def tally(self) -> Tally:
         """What this run has done so far."""
         return self.means.books.tally
@@ -65,7 +70,10 @@ class Executor:
     async def resume(self, claim: Claim, answer: Answer) -> Ended:
         """Go on with an answer that a dead process left whole in the spool. Makes no call."""
         outcome = classify(answer, self.means.contract)
-        return await self._proceed(claim, answer, outcome, self._decide(outcome, claim), self._cost(claim))
+        decision = self._decide(outcome, claim)
+        if isinstance(decision, StopLane):
+            self._lane.stop(decision.why)
+        return await self._proceed(claim, answer, outcome, decision, self._cost(claim))
 
     async def forget(self, claim: Claim, attempt: int, detail: str) -> None:
         """Book a call whose answer nobody saw; its task goes on within its allowance for lost answers."""

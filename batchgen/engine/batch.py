@@ -12,9 +12,10 @@ from contextlib import suppress
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import BatchgenError, GatewayError
 from batchgen.domain.events import Listener, Notice, RunStopped
+from batchgen.domain.job import Limits
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
-from batchgen.engine.runner import BUDGET_REACHED, Runner, Selection
+from batchgen.engine.runner import BUDGET_REACHED, Runner, Selection, too_many_lost
 from batchgen.ledger.ledger import Ledger
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds between two looks at what the gateway is working on
@@ -30,6 +31,7 @@ class BatchRunner:
         self,
         *,
         job: int,
+        limits: Limits,
         selection: Selection,
         ledger: Ledger,
         bundler: Bundler,
@@ -42,6 +44,7 @@ class BatchRunner:
         self.tally = tally
         self.explained: list[str] = []
         self._job = job
+        self._limits = limits
         self._selection = selection
         self._ledger = ledger
         self._bundler = bundler
@@ -101,6 +104,9 @@ class BatchRunner:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             moved = await self._advance()
+            why = self._bundler.stopped or too_many_lost(self.tally, self._limits)
+            if why is not None:
+                self.stop(why)
             if self._stopping.is_set():
                 break
             due = await self._hand_in() if not self._trouble else None
@@ -114,7 +120,8 @@ class BatchRunner:
             wait = min(wait * 1.5, _LONGEST_WAIT)
         for row in await self._ledger.open_batches(self._job):
             where = row.remote or "not handed in yet"
-            self.explain(f"a batch of {row.calls} images is under way ({where}); the next run collects it")
+            images = "1 image" if row.calls == 1 else f"{row.calls} images"
+            self.explain(f"a batch of {images} is under way ({where}); the next run collects it")
 
     async def _advance(self) -> bool:
         """Take every open bundle one step further; whether one of them moved."""

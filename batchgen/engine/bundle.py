@@ -14,24 +14,28 @@ from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import GatewayError, StoreError
 from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import BatchState, Charge
-from batchgen.domain.model import Claim, Reservation
+from batchgen.domain.model import Claim, Kind, Reservation
 from batchgen.domain.wire import Answer, ApiError, Call, Ending, FilePiece
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Ended, Means
 from batchgen.engine.entries import Account, reservation
 from batchgen.engine.hand import Hand
 from batchgen.gateway.batch_lines import BatchLines, Line
-from batchgen.gateway.batches import TERMINAL, BatchApi
+from batchgen.gateway.batches import TERMINAL, BatchApi, RemoteBatch
 from batchgen.gateway.request import batch_body, batch_line, body_hash
 from batchgen.gateway.sending import stream
 from batchgen.ledger.batches import BatchRow, NewBatch
 from batchgen.ledger.ledger import Ledger
+from batchgen.policy.classify import LOST_KINDS, classify
 from batchgen.store.sink import SpoolSink
 
 _MOST_CALLS = 500  # the API takes 50,000; smaller ones come back sooner and lose less
 _MOST_BYTES = 180_000_000  # the API takes 200 MB
 _AT_ONCE = 8  # images that are checked and placed at the same time
 _UNTOUCHED = frozenset({"expired", "cancelled"})
+_CREATING = "creating"  # the status of a bundle from just before it is handed in until the gateway's id is known
+_SETTLES = 120.0  # seconds within which the gateway lists a batch whose creation nobody saw the answer of
+_SETTLES_HERE = 2.0  # the same of a gateway on this machine
 _REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; asking again would not help
 
 
@@ -65,7 +69,7 @@ class Bundler:
     def __init__(self, desk: Desk, listener: Listener) -> None:
         self._desk = desk
         self._emit = listener
-        self._told: dict[int, str] = {}
+        self._told: dict[int, tuple[str, int]] = {}
 
     async def open(self, claims: Sequence[Claim]) -> bool:
         """Write a new bundle down with its money; False when the budget allows none of it.
@@ -107,6 +111,11 @@ class Bundler:
         await self._take_in(row)
         return True
 
+    @property
+    def stopped(self) -> str | None:
+        """Why no call of the route can succeed now; None when nothing is known against it."""
+        return self._desk.executor.stopped
+
     async def _reservation(self, claim: Claim) -> tuple[str, Reservation, int]:
         """The endpoint a call is for, its attempt, and the bytes it takes in the file."""
         means = self._desk.means
@@ -135,23 +144,38 @@ class Bundler:
             await self._move(row, state=BatchState.CLOSED)
             return
         file = self._desk.folder / f"batch-{row.token}.jsonl"
+        remote = await self._find(row)
         try:
-            remote = await api.find(row.token, row.created_at)
             if remote is None:
                 endpoint = await self._write(file, row, held)
                 upload = await api.upload(file, file.stat().st_size)
+                await self._move(row, status=_CREATING)
                 remote = await api.create(upload, endpoint, row.token)
                 self._emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
         except OSError as error:
             raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
         except GatewayError as error:
             if error.status not in _REFUSED:
+                if 400 <= error.status < 500 and error.status != 408:  # it was not handed in
+                    await self._move(row, status="")
                 raise
             await self._move(row, state=BatchState.ENDED, status="failed", detail=str(error))
         else:
             await self._move(row, state=BatchState.SUBMITTED, remote=remote.id, status=remote.status)
         finally:
             file.unlink(missing_ok=True)
+
+    async def _find(self, row: BatchRow) -> RemoteBatch | None:
+        """The gateway's batch of a bundle; None when it has none and will not list one soon.
+
+        Raises:
+            GatewayError: nobody can tell yet.
+        """
+        remote = await self._desk.api.find(row.token, row.created_at)
+        settles = _SETTLES_HERE if self._desk.means.contract.loopback else _SETTLES
+        if remote is None and row.status == _CREATING and self._desk.means.clock.now() < row.updated_at + settles:
+            raise GatewayError("a batch may have been handed in, and is looked for before it is again", passing=True)
+        return remote
 
     async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
         """The file of calls; gives the endpoint they are for."""
@@ -177,17 +201,17 @@ class Bundler:
                 detail=remote.detail,
             )
             return True
-        now = f"batch {remote.id}: {remote.status}, {remote.completed + remote.failed} of {remote.total}"
-        if self._told.get(row.id) != now:
-            self._told[row.id] = now
-            self._emit(Notice(now))
+        done = remote.completed + remote.failed
+        mark = remote.status, 10 * done // max(1, remote.total)  # each tenth is news, each image is not
+        if self._told.get(row.id) != mark:
+            self._told[row.id] = mark
+            self._emit(Notice(f"batch {remote.id}: {remote.status}, {done} of {remote.total}"))
         return False
 
     async def _take_in(self, row: BatchRow) -> None:
         """Take in every answer of a bundle that has ended, and decide about calls that have none."""
-        held = await self._held(row)
         for file in filter(None, (row.output_file, row.error_file)):
-            await self._read(row, file, held)
+            await self._read(row, file, await self._held(row))
         for attempt, claim in (await self._held(row)).items():
             await self._without_answer(row, attempt, claim)
         await self._move(row, state=BatchState.CLOSED)
@@ -204,14 +228,22 @@ class Bundler:
             return sinks[-1]
 
         lines, placing = BatchLines(sink), set[asyncio.Task[None]]()
+        taken, seen = 0, 0
         try:
             async for data in self._desk.api.content(file):
+                taken += len(data)
                 for line in await lines.feed(data):
+                    seen += 1
                     await self._line(row, line, sinks, (numbers, held), placing)
             if (last := await lines.finish()) is not None:
+                if last.answer.ending is Ending.CUT:  # the rest can be had for nothing
+                    raise GatewayError("the batch's answers broke off within a line", passing=True)
                 await self._line(row, last, sinks, (numbers, held), placing)
+            elif taken and not seen:
+                raise GatewayError("what came in place of the batch's answers is no such file", passing=True)
             await asyncio.gather(*placing)
         finally:
+            await asyncio.gather(*placing, return_exceptions=True)  # the file may be read again: nothing twice
             hand.discard(sinks)
 
     async def _line(
@@ -232,6 +264,7 @@ class Bundler:
         took = max(0.0, self._desk.means.clock.now() - row.created_at)
         ids = (("batch", row.remote), *line.answer.request_ids)
         answer = replace(line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids)
+        answer = self._desk.api.clean(answer)
         await self._desk.hand.receive(answer, mine)
         while len(placing) >= _AT_ONCE:
             done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
@@ -241,7 +274,9 @@ class Bundler:
         placing.add(asyncio.create_task(self._settle(held[attempt], answer)))
 
     async def _settle(self, claim: Claim, answer: Answer) -> None:
-        if answer.ending is Ending.NOT_SENT:
+        kind = classify(answer, self._desk.means.contract).kind
+        self._desk.means.books.tally.lost += kind in LOST_KINDS
+        if kind in {Kind.NOT_SENT, Kind.THROTTLED}:  # nobody waits for a lane here, so it counts as an attempt
             await self._desk.executor.untouched(claim, answer)
             self._desk.hand.clear(answer.attempt)
         elif await self._desk.executor.resume(claim, answer) is Ended.LEFT_FOR_RECOVERY:
@@ -256,6 +291,7 @@ class Bundler:
             error = ApiError(message=said, code="batch_failed")
             answer = Answer(attempt, Ending.COMPLETE, status=400, is_json=True, error=error)
         else:
+            self._desk.means.books.tally.lost += 1
             await self._desk.executor.forget(claim, attempt, f"the batch {row.remote} ended without an answer to it")
             return
         await self._settle(claim, answer)

@@ -113,6 +113,7 @@ class Delivery:
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(picture, str):
             await self._means.books.settle(claim, attempt, expired(picture), Park(picture))
+            self._means.hand.clear(attempt)
             return Ended.SETTLED
         return await self.place(claim, paid, picture)
 

@@ -130,13 +130,17 @@ def words(decision: Decision) -> str:
     """A decision as the person who watches reads it."""
     match decision:
         case Retry(delay):
-            return f"again in {delay:.0f} s"
+            return f"again {_when(delay)}"
         case Downgrade(size, delay):
-            return f"again at {size} in {delay:.0f} s"
+            return f"again at {size} {_when(delay)}"
         case Failover(route):
             return f"goes on over {route}"
         case _:
             return _WORDS[type(decision)]
+
+
+def _when(delay: float) -> str:
+    return f"in {delay:.0f} s" if delay >= 0.5 else "at once"
 
 
 def image_flags(claim: Claim, image: Image, contract: Contract, *, rerouted: bool) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ class Leg:
         rescue: whether it only takes 4K sizes that another route could not deliver, and nothing else.
         routes: values of `Claim.send_route` whose tasks are its own at present.
         buffer: tasks taken from the books and not begun.
+        admitting: the one that waits for its lane to admit it; in no buffer and not in flight.
         changed: set whenever something has happened that may give it work, or a place.
         dry: whether nothing waited for it when it last looked.
         ended: whether it takes no more tasks in this run.
@@ -34,6 +35,7 @@ class Leg:
     rescue: bool = False
     routes: set[str] = field(default_factory=set)
     buffer: deque[Claim] = field(default_factory=deque)
+    admitting: Claim | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     dry: bool = False
     ended: bool = False
@@ -53,11 +55,14 @@ class Legs:
             leg.routes |= {leg.contract.route} | ({""} if number == 0 else set())
 
     def onward(self, leg: Leg, claim: Claim) -> Onward:
-        """Where a task may go that this route cannot deliver: the next live ones that take it."""
-        later = self.all[self.all.index(leg) + 1 :]
-        able = [each for each in later if each.live and can_take(each.contract, claim)]
-        if not able:
+        """Where a task may go that this route cannot deliver: the next that take it, live ones first.
+
+        One that is stopped is better than none: the task waits for it, and a later run goes on there.
+        """
+        later = [each for each in self.all[self.all.index(leg) + 1 :] if can_take(each.contract, claim)]
+        if not later:
             return NOWHERE
+        able = sorted(later, key=lambda each: not each.live)
         return Onward(
             fallback=next((each.contract.route for each in able if not each.rescue), ""),
             rescue=next((each.contract.route for each in able if each.rescue), ""),

@@ -23,10 +23,16 @@ class Queues:
         self._legs = legs
         self._clock = clock
 
+    async def adopt(self) -> None:
+        """Give the job's own route what was sent on to routes that the manifest names no more."""
+        known = {leg.contract.route for leg in self._legs.all}
+        self._legs.all[0].routes |= await self._ledger.diverted(self._job) - known
+
     async def refill(self, leg: Leg, now: float, flying: Iterable[Claim]) -> bool:
         """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""
         held = {claim.task for claim in flying} | self.unserved
         held |= {claim.task for each in self._legs.all for claim in each.buffer}
+        held |= {each.admitting.task for each in self._legs.all if each.admitting is not None}
         few, mine = 2 * leg.lane.limit, self._mine(leg)
         claims = await self._ledger.claim(self._job, few, now, held, self._only, mine)
         if not claims:
@@ -47,6 +53,11 @@ class Queues:
         return None if due is None else due - now
 
     @property
+    def admitting(self) -> int:
+        """How many tasks wait for their lane to admit them."""
+        return sum(leg.admitting is not None for leg in self._legs.all)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing waits for any route."""
         return all(leg.dry or leg.ended for leg in self._legs.all)
@@ -59,7 +70,7 @@ class Queues:
             return claim
         leg.changed.set()  # there may be others
         route = self._legs.onward(leg, claim).fallback
-        later = next((each for each in self._legs.all if each.contract.route == route), None)
+        later = next((each for each in self._legs.all if each.contract.route == route and each.live), None)
         if later is None:
             self.unserved.add(claim.task)
         else:

@@ -34,6 +34,17 @@ class Selection:
     images: int | None = None
 
 
+def too_many_lost(tally: Tally, limits: Limits) -> str | None:
+    """Why a run must not go on that loses so many answers; None while it may."""
+    total = limits.unknown_total
+    if tally.lost <= (total if total is not None else max(10, tally.calls // 20)):
+        return None
+    return (
+        f"{tally.lost} of {max(tally.calls, tally.lost)} answers were lost in this run; "
+        "look at the connection and at `batchgen report`, then run again"
+    )
+
+
 class Runner:
     """Runs one job until nothing is left to buy, or until it is told to stop.
 
@@ -83,7 +94,9 @@ class Runner:
         Raises:
             BatchgenError: the books or the disk failed in a way that nothing may go on.
         """
-        self._dispatchers = [asyncio.create_task(self._dispatch(leg)) for leg in self._legs.all]
+        await self._queues.adopt()
+        if self.stopped is None:  # before it began
+            self._dispatchers = [asyncio.create_task(self._dispatch(leg)) for leg in self._legs.all]
         alarm = asyncio.create_task(self._alarm(until)) if until is not None else None
         gone = asyncio.create_task(self._gone.wait())
         try:
@@ -96,7 +109,8 @@ class Runner:
             if alarm is not None:
                 alarm.cancel()
         if waiting := len(self._queues.unserved):
-            self.explain(f"{waiting} tasks wait: no route that is left takes what they ask")
+            these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
+            self.explain(f"{these}: no route that is left takes what is asked")
         if self._error is not None:
             raise self._error
 
@@ -138,11 +152,16 @@ class Runner:
         """Begin one route's tasks as its lane admits them, until there are none or it is stopped."""
         try:
             while (claim := await self._next(leg)) is not None:
-                ticket = await leg.lane.admit()
+                leg.admitting = claim
+                try:
+                    ticket = await leg.lane.admit()
+                finally:
+                    leg.admitting = None
                 if ticket is None:
                     leg.buffer.appendleft(claim)
+                    self._queues.wake()
                     continue
-                if (lost := self._too_many_lost()) is not None:
+                if (lost := too_many_lost(self.tally, self._limits)) is not None:
                     leg.lane.leave(ticket)
                     self.stop(lost)
                     return
@@ -159,7 +178,7 @@ class Runner:
         """The next task of a route, once there is one; None when nothing is left that could become one."""
         while True:
             # Taken before the books are asked: what lands meanwhile wakes us, and they are asked again.
-            now, idle, wait = self._clock.now(), not self._flights, None
+            now, idle, wait = self._clock.now(), not self._flights and not self._queues.admitting, None
             leg.changed.clear()
             if leg.lane.stopped is not None:
                 if await self._gives_way(leg, now):
@@ -173,9 +192,13 @@ class Runner:
                     self.stop(full)
             else:
                 wait = await self._queues.rest(leg, now)
-                if idle and self._queues.empty:
+                if idle and self._nothing_left(leg):
                     return None
             await self._queues.change(leg, wait)
+
+    def _nothing_left(self, leg: Leg) -> bool:
+        """Whether no route has anything, nor can get it: nothing began, landed or was handed on since a leg looked."""
+        return self._queues.empty and not self._flights and not leg.changed.is_set()
 
     async def _refill(self, leg: Leg, now: float) -> bool:
         return await self._queues.refill(leg, now, [claim for claim, _ in self._flights.values()])
@@ -197,7 +220,7 @@ class Runner:
     def _full(self) -> str | None:
         """Why no further task may be begun for the moment; what is in flight may yet change that."""
         wanted = self._selection.images
-        if wanted is not None and self.tally.delivered + len(self._flights) >= wanted:
+        if wanted is not None and self.tally.delivered + len(self._flights) + self._queues.admitting >= wanted:
             return f"--limit {wanted} is reached"
         if self._budget_full_at is not None and self.tally.freed <= self._budget_full_at:
             return BUDGET_REACHED
@@ -216,15 +239,6 @@ class Runner:
         elif flight.result() is Ended.NO_BUDGET:
             self._queues.put_back(claim)
             self._budget_full_at = freed
-
-    def _too_many_lost(self) -> str | None:
-        total = self._limits.unknown_total
-        if self.tally.lost <= (total if total is not None else max(10, self.tally.calls // 20)):
-            return None
-        return (
-            f"{self.tally.lost} of {self.tally.calls} answers were lost in this run; "
-            "look at the connection and at `batchgen report`, then run again"
-        )
 
     def _fail(self, error: BaseException) -> None:
         """The first error wins; nothing new is begun after it."""

@@ -6,6 +6,7 @@ Every request here is free; only what the gateway then does with the file costs 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ import aiohttp
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import GatewayError
-from batchgen.domain.text import one_line, without
-from batchgen.domain.wire import Call, FilePiece
+from batchgen.domain.text import cleaned, one_line, without
+from batchgen.domain.wire import Answer, Call, FilePiece
+from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.reply import read_reply
 from batchgen.gateway.sending import InputUnusable, RequestBody
 from batchgen.gateway.transport import PIECE, WIRE_ERRORS, described, open_session, open_socket
@@ -89,11 +91,11 @@ class BatchApi:
         """Have an uploaded file worked on: from here on it costs money. `token` makes it known again."""
         wanted = {"input_file_id": file, "endpoint": endpoint, "completion_window": "24h", "metadata": {OURS: token}}
         body = (json.dumps(wanted).encode(),)
-        return _batch(await self._post("/batches", body, "application/json", _QUESTION))
+        return self._batch(await self._post("/batches", body, "application/json", _QUESTION))
 
     async def get(self, remote: str) -> RemoteBatch:
         """A batch as it stands."""
-        return _batch(await self._get(f"/batches/{remote}"))
+        return self._batch(await self._get(f"/batches/{remote}"))
 
     async def find(self, token: str, since: float) -> RemoteBatch | None:
         """The batch with our token, if it was ever handed in; `since` is when its row was written."""
@@ -102,22 +104,31 @@ class BatchApi:
             page = await self._get(f"/batches?limit={_PAGE}" + (f"&after={after}" if after else ""))
             found = [each for each in page.get("data") or () if isinstance(each, dict)]
             for each in found:
-                if (each.get("metadata") or {}).get(OURS) == token:
-                    return _batch(each)
+                metadata = each.get("metadata")
+                if isinstance(metadata, dict) and metadata.get(OURS) == token:
+                    return self._batch(each)
             oldest = found[-1].get("created_at") if found else None
-            if not page.get("has_more") or not isinstance(oldest, int | float) or oldest < since - _EARLIER:
+            if not page.get("has_more") or (isinstance(oldest, int | float) and oldest < since - _EARLIER):
                 return None
-            after = str(found[-1].get("id"))
-        return None
+            after = str(found[-1].get("id")) if found else ""
+        raise GatewayError("the gateway lists more batches than can be looked through; it cannot be told what is there")
 
     async def content(self, file: str) -> AsyncIterator[bytes]:
         """The bytes of a file, as they come."""
         async with self._request("GET", f"/files/{file}/content", _TRANSFER) as response:
             try:
-                async for data in response.content.iter_chunked(PIECE):
+                async for data in _plain(response):
                     yield data
             except WIRE_ERRORS as wrong:
-                raise GatewayError(f"the batch's answers broke off: {described(wrong)}", passing=True) from wrong
+                said = without(self._key(), described(wrong))
+                raise GatewayError(f"the batch's answers broke off: {said}", passing=True) from None
+
+    def clean(self, answer: Answer) -> Answer:
+        """An answer without the key, should the gateway have echoed it."""
+        return cleaned(self._key(), answer)
+
+    def _batch(self, found: dict[str, Any]) -> RemoteBatch:
+        return cleaned(self._key(), _batch(found))
 
     async def _get(self, path: str) -> dict[str, Any]:
         async with self._request("GET", path, _QUESTION) as response:
@@ -151,35 +162,61 @@ class BatchApi:
                 timeout=aiohttp.ClientTimeout(total=seconds),
             ) as response:
                 if response.status >= 300:
-                    raise _refused(response.status, without(secret, await _text(response)), path)
+                    raise _refused(response.status, await _text(response), path, secret)
                 yield response
         except InputUnusable as wrong:
             raise GatewayError(f"the file of calls cannot be sent: {wrong}") from wrong
         except WIRE_ERRORS as wrong:
-            raise GatewayError(f"{method} {path.partition('?')[0]}: {described(wrong)}", passing=True) from wrong
+            said = without(secret, described(wrong))
+            raise GatewayError(f"{method} {path.partition('?')[0]}: {said}", passing=True) from None
 
 
-def _refused(status: int, text: str, path: str) -> GatewayError:
+def _refused(status: int, text: str, path: str, secret: str) -> GatewayError:
     """What a bad status means: whether to ask again, and what the gateway says of it."""
     try:
         error = read_reply(json.loads(text)).error
     except (ValueError, RecursionError):
         error = None
-    said = error.message if error is not None and error.message else one_line(text, 200)
+    said = error.message if error is not None and error.message else one_line(without(secret, text), 200)
     passing = status in {408, 409, 425, 429} or status >= 500
     if error is not None and error.code in {"insufficient_quota", "billing_hard_limit_reached"}:
         passing = False
     place = path.partition("?")[0]
-    return GatewayError(f"{place}: HTTP {status} · {said}", passing=passing, status=status)
+    return GatewayError(f"{place}: HTTP {status} · {without(secret, said)}", passing=passing, status=status)
+
+
+async def _plain(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body, inflated where it comes compressed although it was asked for plain.
+
+    Raises:
+        GatewayError: it cannot be inflated, or ends too early.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    inflater = inflater_for(encoding)
+    if inflater is None and encoding not in {"", "identity"}:
+        raise GatewayError(f"the gateway's answer about a batch comes compressed as {one_line(encoding, 20)}")
+    try:
+        async for data in response.content.iter_chunked(PIECE):
+            for piece in inflater.feed(data) if inflater is not None else (data,):
+                yield piece
+    except zlib.error as wrong:
+        raise GatewayError("the gateway's compressed answer about a batch is damaged", passing=True) from wrong
+    if inflater is not None and not inflater.whole:
+        raise GatewayError("the gateway's compressed answer about a batch broke off", passing=True)
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:
-    return (await response.content.read(_LONGEST_REPLY)).decode("utf-8", "replace")
+    data = bytearray()
+    async for piece in _plain(response):
+        data += piece
+        if len(data) > _LONGEST_REPLY:
+            break
+    return data.decode("utf-8", "replace")
 
 
 async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
     data = bytearray()
-    async for piece in response.content.iter_chunked(PIECE):
+    async for piece in _plain(response):
         data += piece
         if len(data) > _LONGEST_REPLY:
             raise GatewayError("the gateway's answer about a batch never ended", passing=True)
@@ -196,7 +233,7 @@ def _batch(found: dict[str, Any]) -> RemoteBatch:
     counts = found.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
     errors = (found.get("errors") or {}).get("data") if isinstance(found.get("errors"), dict) else None
-    said = [each for each in errors or () if isinstance(each, dict)]
+    said = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
     detail = "; ".join(one_line(f"line {each.get('line')}: {each.get('message')}", 200) for each in said[:3])
 
     def count(name: str) -> int:
@@ -204,10 +241,10 @@ def _batch(found: dict[str, Any]) -> RemoteBatch:
         return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
     return RemoteBatch(
-        id=str(found.get("id")),
-        status=str(found.get("status")),
-        output_file=str(found.get("output_file_id") or ""),
-        error_file=str(found.get("error_file_id") or ""),
+        id=one_line(str(found.get("id")), 200),
+        status=one_line(str(found.get("status")), 200),
+        output_file=one_line(str(found.get("output_file_id") or ""), 200),
+        error_file=one_line(str(found.get("error_file_id") or ""), 200),
         completed=count("completed"),
         failed=count("failed"),
         total=count("total"),

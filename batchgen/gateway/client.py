@@ -8,7 +8,7 @@ from types import TracebackType
 import aiohttp
 
 from batchgen.domain.clock import Clock
-from batchgen.domain.text import escaped, one_line, without
+from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.gateway.echoes import results
 from batchgen.gateway.exchange import Exchange
@@ -79,7 +79,7 @@ class Client:
         if call.loopback and exchange.ending is Ending.NOT_SENT and not exchange.request.trouble:
             exchange = Exchange(call, sinks, self._clock)
             await exchange.run(self._session(loopback=False), headers)
-        return self._answer(call, exchange, secret)
+        return cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
 
     def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(loopback)

@@ -11,20 +11,23 @@ from collections.abc import Iterator
 STEP = 1 << 16
 _EITHER = 32 + zlib.MAX_WBITS  # gzip or zlib, told apart by the header
 _MOST_MEMBERS = 64  # a stream may be several; thousands of empty ones only burn time
+# How JSON, a PNG and a JPEG begin, and nothing that inflates to one of them does.
+_PLAIN = frozenset(b"{[\x89\xff")
 
 
 class Inflater:
-    """One gzip or deflate stream."""
+    """One gzip or deflate stream, or a body that is only said to be one: a proxy that unpacked it kept the header."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_EITHER)
         self._begun = False
+        self._plain = False
         self._members = 1
 
     @property
     def whole(self) -> bool:
         """Whether what came ends where the stream says that it ends."""
-        return self._stream.eof
+        return self._plain or self._stream.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Plain pieces of at most `STEP` bytes.
@@ -34,8 +37,12 @@ class Inflater:
         """
         if not self._begun and data:
             self._begun = True
+            self._plain = data[0] in _PLAIN
             if data[0] != 0x1F and data[0] & 0x0F != 8:  # deflate without its header, as some servers send it
                 self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        if self._plain:
+            yield from (data[at : at + STEP] for at in range(0, len(data), STEP))
+            return
         while data:
             piece = self._stream.decompress(data, STEP)
             data = self._stream.unconsumed_tail

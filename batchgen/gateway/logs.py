@@ -20,7 +20,7 @@ import aiohttp
 from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LogUnavailable, UsageError
-from batchgen.domain.text import one_line, without
+from batchgen.domain.text import cleaned, one_line, without
 from batchgen.gateway.address import is_loopback
 from batchgen.gateway.headers import retry_after
 from batchgen.gateway.inflate import inflater_for
@@ -118,13 +118,13 @@ class LogReader:
         }
         body = await self._get(f"{query.address}?{urlencode(asked)}", query.token)
         try:
-            document = json.loads(body)
+            document = cleaned(query.token, json.loads(body))
         except (ValueError, RecursionError):
             raise LogUnavailable(f"the log at {query.address} does not answer in JSON; {_EXPORT}") from None
         if not isinstance(document, dict):
             raise LogUnavailable(f"the log at {query.address} answers in a form that is not known; {_EXPORT}")
         if not document.get("success"):
-            said = one_line(without(query.token, str(document.get("message", ""))), 200)
+            said = without(query.token, one_line(str(document.get("message", "")), 200))
             raise UsageError(
                 f"the log at {query.address} refuses: {said or 'no reason given'}; its token is the account's access "
                 "token, not a key of the calls"
@@ -154,7 +154,7 @@ class LogReader:
                     finally:
                         response.close()
             except WIRE_ERRORS as wrong:
-                trouble = one_line(without(token, described(wrong)), 200)
+                trouble = without(token, one_line(described(wrong), 200))
                 continue
             trouble = f"HTTP {response.status}"
             if response.status in {401, 403}:

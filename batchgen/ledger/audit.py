@@ -95,13 +95,11 @@ def _file(connection: Connection) -> Iterator[Finding]:
 
 def _constraints(connection: Connection, table: Table) -> Iterator[Finding]:
     """Rows that a table's own CHECKs forbid: SQLite leaves those out when a file is opened read-only."""
-    checks = [each for each in table.constraints if isinstance(each, CheckConstraint)]
-    broken = " ".join(f"WHEN NOT ({check.sqltext}) THEN '{check.name}'" for check in checks)
-    query = (
-        f"SELECT * FROM (SELECT id, CASE {broken} END AS name FROM {table.name}) WHERE name IS NOT NULL LIMIT {MOST}"
-    )
-    for row, name in connection.exec_driver_sql(query):
-        yield Finding("file", "", f"row {row} of {table.name} breaks {name}")
+    checks = {str(each.name): each.sqltext for each in table.constraints if isinstance(each, CheckConstraint)}
+    broken = " || ".join(f"CASE WHEN NOT ({checks[name]}) THEN ' {name}' ELSE '' END" for name in sorted(checks))
+    query = f"SELECT * FROM (SELECT id, {broken} AS names FROM {table.name}) WHERE names <> '' LIMIT {MOST}"
+    for row, names in connection.exec_driver_sql(query):
+        yield Finding("file", "", f"row {row} of {table.name} breaks {', '.join(names.split())}")
 
 
 def _sums(connection: Connection, job: int | None) -> Iterator[Finding]:

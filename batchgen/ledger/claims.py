@@ -51,6 +51,11 @@ def next_due(
     return answers
 
 
+def diverted(connection: Connection, jobs: Sequence[int], _now: float) -> list[frozenset[str]]:
+    """The routes that tasks of jobs were sent on to."""
+    return [frozenset(connection.execute(sql.DIVERSIONS, {"job": key}).scalars()) for key in jobs]
+
+
 def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> list[list[Interrupted]]:
     """Tasks that are running although no run holds them, with the attempts that do."""
     return [_interrupted(connection, key) for key in jobs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, event
@@ -19,11 +19,12 @@ from batchgen.ledger.schema import HEAD, metadata
 FOREIGN = "foreign"
 OLDEST_SQLITE = (3, 35)  # RETURNING, and UPDATE … FROM before it
 
+_READ_ONLY = "cannot be written; check the permissions of the file"
 _REASONS = (
     ("file is not a database", "is not a batchgen ledger; give another --db"),
     ("database disk image is malformed", "is damaged; restore it from a backup, and keep the output folder as it is"),
     ("database is locked", "is locked by another program; close what has it open and run again"),
-    ("readonly database", "cannot be written; check the permissions of the file and of its folder"),
+    ("readonly database", f"{_READ_ONLY}, of those beside it (-wal, -shm) and of its folder"),
     ("unable to open database file", "cannot be opened; check the permissions of the file and of its folder"),
     ("disk I/O error", "cannot be read or written: the disk reports an error; look at it before anything else"),
     ("no such table", "is not a batchgen ledger; give another --db"),
@@ -54,7 +55,7 @@ def create_file(path: Path) -> None:
     """Make the folder and an empty file that only its owner may read; SQLite gives its companions the same mode.
 
     Raises:
-        LedgerError: it is a folder, or cannot be made.
+        LedgerError: it is a folder, or cannot be made or written.
     """
     if path.is_dir():
         raise LedgerError(f"the ledger {path} is a folder; give --db a file")
@@ -64,6 +65,8 @@ def create_file(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise LedgerError(f"the ledger {path} cannot be created: {error.strerror}") from error
+    if not os.access(path, os.W_OK):  # SQLite would make its companions, as read-only as the file, and leave them
+        raise LedgerError(f"the ledger {path} {_READ_ONLY}")
 
 
 def writing_engine(path: Path, busy: float) -> Engine:
@@ -171,6 +174,7 @@ def is_current(path: Path) -> bool:
     Raises:
         LedgerError: it belongs to something else, or to a newer batchgen.
     """
+    _undo_half_made(path)
     with explained(path), reading_engine(path).begin() as connection:
         found = version(connection)
     if found is None or found == HEAD:
@@ -180,6 +184,16 @@ def is_current(path: Path) -> bool:
     if found not in migrate.revisions():
         raise LedgerError(_other_schema(path, found))
     return False
+
+
+def _undo_half_made(path: Path) -> None:
+    """Have SQLite undo what a process left that died while it made the file, before it had its write-ahead log.
+
+    A reader that cannot write could not read it. What keeps this from being done is said by whoever reads next.
+    """
+    if path.with_name(f"{path.name}-journal").exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _other_schema(path: Path, found: str | None) -> str:

@@ -162,6 +162,7 @@ class _Tally:
         self._quality = plan.job.parameters.quality or ""
         self._buy: Counter[Ask] = Counter()
         self._delivered = 0
+        self._under_way = 0
         self._waiting = 0
 
     def buy(self, asked: _Asked, tasks: int) -> None:
@@ -170,7 +171,9 @@ class _Tally:
             self._buy[Ask(self._sizes[variant_id], quality or self._quality, images)] += tasks
 
     def keep(self, state: TaskState, asked: _Asked, tasks: int) -> None:
-        if state in WAITING:
+        if state is TaskState.RUNNING:
+            self._under_way += tasks
+        elif state in WAITING:
             self.buy(asked, tasks)
         elif state is TaskState.COMPLETED:
             self._delivered += tasks
@@ -178,7 +181,13 @@ class _Tally:
             self._waiting += tasks
 
     def total(self, **counts: Any) -> Difference:
-        return Difference(buy=dict(self._buy), delivered=self._delivered, waiting=self._waiting, **counts)
+        return Difference(
+            buy=dict(self._buy),
+            delivered=self._delivered,
+            under_way=self._under_way,
+            waiting=self._waiting,
+            **counts,
+        )
 
 
 def _members(connection: Connection) -> Sequence[Sequence[int]]:

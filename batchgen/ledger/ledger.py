@@ -32,6 +32,7 @@ _SETTLE: Verb[Settlement, None] = Verb(2, verbs.settle)
 _RESERVE: Verb[Reservation, int | None] = Verb(3, verbs.reserve)
 _CLAIM: Verb[claims.Wanted, list[Claim]] = Verb(4, claims.claim)
 _NEXT_DUE: Verb[tuple[int, float, str | None, str | None], float | None] = Verb(5, claims.next_due)
+_DIVERTED: Verb[int, frozenset[str]] = Verb(15, claims.diverted)
 _INTERRUPTED: Verb[int, list[Interrupted]] = Verb(6, claims.interrupted)
 _OPEN_BATCH: Verb[NewBatch, OpenedBatch] = Verb(10, batches.open_batch)
 _MOVE_BATCH: Verb[BatchRow, None] = Verb(13, batches.move_batch)
@@ -175,6 +176,10 @@ class Ledger:
     ) -> float | None:
         """When the first retry scheduled later than `after` is due; None when there is none."""
         return await self._database.do(_NEXT_DUE, (job, after, _listed(only), _listed(routes)))
+
+    async def diverted(self, job: int) -> frozenset[str]:
+        """The values of `Claim.send_route` that failovers have left, "" aside."""
+        return await self._database.do(_DIVERTED, job)
 
     async def reserve(self, reservation: Reservation) -> int | None:
         """Write an attempt down, set its money aside, take the task. The attempt's number; None: not in the budget.

@@ -217,6 +217,9 @@ READY_DIVERTED = text(
     "ORDER BY id LIMIT :most"
 )
 DUE = text(f"SELECT id FROM task INDEXED BY ix_task_retryable WHERE {_DUE}")
+DIVERSIONS = text(
+    f"SELECT DISTINCT send_route FROM task INDEXED BY ix_task_diverted WHERE {DIVERTED} AND job_id = :job"
+)
 NEXT_DUE = text(
     "SELECT min(scheduled_at) FROM task INDEXED BY ix_task_retryable "
     f"WHERE {RETRYABLE} AND job_id = :job AND scheduled_at > :after AND {_OVER}"

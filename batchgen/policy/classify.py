@@ -62,7 +62,7 @@ def expired(detail: str) -> Outcome:
 
 
 def _kind(answer: Answer, contract: Contract) -> Kind:
-    if answer.status == 0:
+    if answer.status < 200:  # none, or an interim one that nothing followed: the image may be on its way all the same
         return _NO_HEAD.get(answer.ending, Kind.LOST)
     if 200 <= answer.status < 300:
         return _success(answer, contract)
@@ -126,5 +126,7 @@ def _detail(answer: Answer, kind: Kind) -> str:
     elif answer.status and answer.excerpt and kind is not Kind.EDGE_ERROR:
         said = answer.excerpt[:200]
     damage = next((picture.damage for picture in answer.pictures if picture.damage), "")
+    if kind is Kind.EMPTY and not (said or damage or answer.detail):
+        said = "the answer held no image"
     head = f"HTTP {answer.status}" if answer.status else ""
     return " · ".join(part for part in (head, said or damage, answer.detail) if part)[:1000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +10,8 @@ from math import inf
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
-from batchgen.report.reconcile import ROUNDING, Booked, Matching
+from batchgen.report.booked import Booked
+from batchgen.report.reconcile import ROUNDING, Matching
 
 
 class Verdict(StrEnum):
@@ -30,14 +32,20 @@ QUIET = frozenset({Verdict.AGREES, *SETTLED})
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """From when to when a log has every charge; seconds since the epoch."""
+    """From when to when a log has every charge; seconds since the epoch.
+
+    Attributes:
+        last: no later than the moment at which the log was read.
+        closed: whether nothing can be written after that: the gateway is the simulated one, and it has ended.
+    """
 
     first: float = -inf
     last: float = inf
+    closed: bool = False
 
     def holds(self, first: float, last: float) -> bool:
         """Whether it says all of this time."""
-        return self.first <= first and last <= self.last
+        return self.first <= first and (self.closed or last <= self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +54,14 @@ class Found:
 
     Attributes:
         amount: micro-dollars that it cost, as far as is known now.
+        rival: a call of another job that took a row which may as well be this one's, so that this one stays open.
     """
 
     call: Booked
     verdict: Verdict
     row: LogRow | None
     amount: int
+    rival: Booked | None = None
 
 
 @dataclass(slots=True)
@@ -106,13 +116,24 @@ def compare(job: int, calls: Iterable[Booked], matching: Matching, coverage: Cov
     """
     calls = list(calls)
     result = Comparison(trusted=_trusted(calls, matching, coverage))
+    # A log may hold one route's calls and not another's: other keys may be of another account, and a model of another
+    # name there. So what is not in it is free only where it has the calls of that model and key.
+    kinds: dict[tuple[str, str], list[Booked]] = {}
+    for call in calls:
+        kinds.setdefault((call.model, call.key), []).append(call)
+    known = {kind: result.trusted and _has(alike, calls, matching, coverage) for kind, alike in kinds.items()}
+    rivals = _Rivals(job, calls, matching, coverage)
     for call in calls:
         if call.job != job:
             continue
         if call.charge is Charge.RESERVED:
             result.under_way += 1
         else:
-            result.found.append(_judge(call, matching.rows.get(call.attempt), coverage, trusted=result.trusted))
+            row, trusted = matching.rows.get(call.attempt), known[call.model, call.key]
+            found = _judge(call, row, coverage, trusted=trusted)
+            free = found.verdict is Verdict.FREE and row is None
+            rival = rivals.of(call) if free else None
+            result.found.append(found if rival is None else Found(call, Verdict.OPEN, None, call.most, rival))
     result.foreign = [row for row in matching.strangers if matching.is_foreign(row)]
     result.strangers = [row for row in matching.strangers if not matching.is_foreign(row)]
     return result
@@ -123,6 +144,52 @@ def _trusted(calls: Iterable[Booked], matching: Matching, coverage: Coverage) ->
     if not billed:
         return bool(matching.rows)
     return 2 * sum(call.attempt in matching.rows for call in billed) >= len(billed)
+
+
+def _has(alike: list[Booked], calls: list[Booked], matching: Matching, coverage: Coverage) -> bool:
+    """Whether the log has the calls of one model and key; where none of them was billed, any of that key."""
+    if any(call.charge is Charge.BILLED and coverage.holds(*call.near) for call in alike):
+        return _trusted(alike, matching, coverage)
+    return any(call.key == alike[0].key and call.attempt in matching.rows for call in calls)
+
+
+class _Rivals:
+    """Calls of other jobs whose row may as well be another call's: nothing names it, and the time is no proof."""
+
+    def __init__(self, job: int, calls: Iterable[Booked], matching: Matching, coverage: Coverage) -> None:
+        self._matching = matching
+        self._pairs = sorted(
+            (
+                (row, call)
+                for call in calls
+                if call.job != job
+                and (row := matching.rows.get(call.attempt)) is not None
+                and call.attempt not in matching.sure
+                and (call.is_loose or not _is_its_own(call, row, coverage))
+            ),
+            key=_time,
+        )
+
+    def of(self, call: Booked) -> Booked | None:
+        """The first that took a row in a call's time."""
+        first, last = call.until_deadline
+        for place in range(bisect_left(self._pairs, first, key=_time), len(self._pairs)):
+            row, rival = self._pairs[place]
+            if row.time > last:
+                break
+            if self._matching.may_be_of(call, row):
+                return rival
+        return None
+
+
+def _time(pair: tuple[LogRow, Booked]) -> float:
+    return pair[0].time
+
+
+def _is_its_own(call: Booked, row: LogRow, coverage: Coverage) -> bool:
+    """Whether an answered call has its own row: it is where it should be, or the log has all of the call's time."""
+    first, last = call.near
+    return first <= row.time <= last or coverage.holds(*call.wide)
 
 
 def _judge(call: Booked, row: LogRow | None, coverage: Coverage, *, trusted: bool) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,10 @@ def test_interrupt_leaves_the_batch_to_a_later_run(shop: Shop) -> None:
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 130
         assert b"is under way" in said
+        plan = shop.json("plan", job)
+        assert (plan["calls"], plan["under_way"], plan["worst_usd"]) == (0, TASKS, "0.00")
+        assert plan["spent_usd"] == "0.00" < plan["reserved_usd"]
+        assert f"{TASKS} under way, to be collected" in shop.run("plan", job).stdout
         shop.run("run", job)
         check_books(shop)
 
@@ -163,3 +168,39 @@ def test_batch_that_expires_is_free_and_ends_after_the_attempts(shop: Shop) -> N
         assert sum(line.charged for line in shop.bill()) == 0
         assert shop.query("SELECT billed, unknown, reserved FROM job") == [(0, 0, 0)]
         assert len(batches(shop)) == 2
+
+
+DYING = """
+import os, sys, batchgen.engine.attempt as attempt
+async def die(*_, **__):
+    os.kill(os.getpid(), 9)
+attempt.Executor._proceed = die
+from batchgen.cli.main import main
+main()
+"""
+
+
+def test_answer_of_another_endpoint_is_not_booked_at_the_price_of_this_one(shop: Shop) -> None:
+    """A whole answer in the spool, bought one by one; then the manifest says batch, which is half the price."""
+    with gateway(shop, "batch_seconds=100", route=ROUTE):
+        job = batch_job(shop)
+        by_batch = (shop.folder / job).read_text(encoding="utf-8")
+        single = by_batch.replace("endpoint: batch", "endpoint: images")
+        shop.write(job, single)
+        shop.write("dying.py", DYING)
+        subprocess.run(
+            [sys.executable, "dying.py", "run", job, "--yes"],
+            cwd=shop.folder,
+            env=shop.env(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        shop.write(job, by_batch)
+        refused = shop.run("run", job, code=2)
+        assert "put `endpoint:` back" in refused.stderr
+        shop.write(job, single)
+        shop.run("run", job)
+        charged = sum(line.charged for line in shop.bill())
+        billed, unknown = shop.query("SELECT billed, unknown FROM job")[0]
+        assert billed <= charged <= billed + unknown

@@ -139,6 +139,8 @@ def test_missing_key_is_one_sentence_and_nothing_is_called(shop: Shop) -> None:
     job = shop.manifest(CATALOG, route="apiyi/gpt-image-2-vip")
     failed = shop.run("run", job, code=2)
     assert "APIYI_API_KEY" in failed.stderr
+    assert not list(shop.folder.glob("batchgen.db*"))
+    assert not (shop.folder / "out").exists()
     assert "Traceback" not in failed.stderr
 
 
@@ -238,6 +240,9 @@ def test_images_in_another_folder_than_before_are_not_lost_in_silence(shop: Shop
     [
         (("status", "nope"), "has no job named nope"),
         (("run", "job.yaml", "--only", "nope"), "has no prompt nope"),
+        (("tasks", "job", "--only", "nope"), "has no prompt nope"),
+        (("retry", "job", "--only", "nope"), "has no prompt nope"),
+        (("cancel", "job", "--only", "SKU-0001", "--only", "nope"), "has no prompt nope"),
         (("run", "job.yaml", "--speed", "5"), "add --rehearse"),
         (("run", "job.yaml", "--rehearse", "--fault", "p_dropp=1"), "p_drop"),
         (("run", "missing.yaml"), "missing.yaml"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,55 @@ def test_books_agree_on_every_route_with_everything_going_wrong(shop: Shop) -> N
         == shop.query("SELECT count(*) FROM attempt", "rehearsal/batchgen.db")[0][0]
     )
     shop.run("verify", "--rehearse")
+
+
+def test_tasks_that_an_heir_cannot_take_reach_the_one_after_it_once(shop: Shop) -> None:
+    text = f"""version: 1
+name: job
+route: openai/gpt-image-2
+fallback: [openai/gpt-image-1.5, {ENTERPRISE}]
+quality: low
+prompts:
+  - {{id: mug, text: a red mug, count: 20}}
+sizes: ["3840x2160", "1024x1024"]
+"""
+    rehearse(shop, "openai/gpt-image-2:p_401=1", text=text)
+    assert delivered_by(shop) == {"openai/gpt-image-1.5": 20, ENTERPRISE: 20}
+
+
+TWO = f"""version: 1
+name: job
+route: {FIRST}
+fallback: [{SECOND}]
+prompts:
+  - {{id: mug, text: a red mug, count: 40}}
+sizes: ["1:1@2K"]
+"""
+
+
+@pytest.mark.parametrize("limit", [6, 9])
+def test_limit_counts_what_waits_for_its_route(shop: Shop, limit: int) -> None:
+    shop.write("job.yaml", TWO)
+    plain = ("--fault", "pictures=plain")
+    shop.run("run", "job.yaml", "--rehearse", "--limit", "1", *plain, code=4)
+    with sqlite3.connect(
+        shop.folder / "rehearsal/batchgen.db"
+    ) as connection:  # as failovers of an earlier run leave it
+        connection.execute(f"UPDATE task SET send_route = '{SECOND}' WHERE state = 'available' AND id % 2")
+    slow = [f"{FIRST}:rate=0.5", f"{FIRST}:retry_after=2", f"{SECOND}:latency=1"]
+    words = [word for fault in slow for word in ("--fault", fault)]
+    shop.run("run", "job.yaml", "--rehearse", "--limit", str(limit), *plain, *words, code=4)
+    assert shop.query("SELECT count(*) - 1 FROM image", "rehearsal/batchgen.db")[0][0] <= limit
+
+
+def test_task_that_was_sent_on_to_a_route_which_is_gone_is_bought_over_the_first(shop: Shop) -> None:
+    text = TWO.replace("count: 40", "count: 2").replace("1:1@2K", "16:9@4K")
+    shop.write("job.yaml", text)
+    faults = [f"{FIRST}:p500_4k=1", f"{SECOND}:p_quota=1", "pictures=plain"]
+    words = [word for fault in faults for word in ("--fault", fault)]
+    shop.run("run", "job.yaml", "--rehearse", *words, code=None)
+    sent_on = "SELECT count(*) FROM task WHERE send_route <> '' AND state = 'available'"
+    assert shop.query(sent_on, "rehearsal/batchgen.db")[0][0]
+    shop.run("retry", "job", "--failed", "--rehearse", code=None)
+    rehearse(shop, text=text.replace(SECOND, "apiyi/gpt-image-2"))
+    assert shop.states("rehearsal/batchgen.db") == {"completed": 2}

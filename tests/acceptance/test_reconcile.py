@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
 from batchgen.domain.clock import stamp
+from batchgen.report.booked import noted_row
 from tests.shop import Shop, gateway
 
 TOKEN = "account-token-1b7c"
@@ -79,7 +82,9 @@ def test_lost_answer_that_was_never_charged_is_free_once_the_log_covers_its_time
         "no charge in the log"
         in shop.query("SELECT settled_note FROM attempt WHERE charge = 'void'", "rehearsal/batchgen.db")[0][0]
     )
-    assert "equal" in shop.run("report", "job", "--rehearse").stdout
+    report = shop.run("report", "job", "--rehearse").stdout
+    assert "equal" in report
+    assert "answers lost: 1 charged, 1 free by the gateway's log" in report
 
 
 def test_it_is_too_early_to_call_a_fresh_lost_answer_free(shop: Shop) -> None:
@@ -111,6 +116,54 @@ def test_other_jobs_keep_their_rows_and_strangers_are_named(shop: Shop) -> None:
     assert [row["amount_usd"] for row in found["accounts"][0]["unexpected"]] == ["0.03"]
 
 
+def shift(shop: Shop, seconds: float) -> None:
+    """Let all that was rehearsed so far be that long ago, in the books, in their notes and in the bill."""
+    bill = shop.folder / "rehearsal" / "bill.jsonl"
+    lines = [json.loads(line) for line in bill.read_text().splitlines()]
+    bill.write_text("".join(json.dumps(line | {"time": line["time"] - seconds}) + "\n" for line in lines))
+    connection = sqlite3.connect(shop.folder / "rehearsal" / "batchgen.db")
+    with connection:
+        times = ", ".join(f"{name} = {name} - {seconds}" for name in ("reserved_at", "sent_at", "finished_at"))
+        connection.execute(f"UPDATE attempt SET {times}")
+        for key, note in connection.execute("SELECT id, settled_note FROM attempt WHERE settled_note <> ''").fetchall():
+            noted = noted_row(note)
+            if noted is not None:
+                note = note.replace(stamp(noted.time), stamp(noted.time - seconds))
+            connection.execute("UPDATE attempt SET settled_note = ? WHERE id = ?", (note, key))
+    connection.close()
+
+
+@pytest.mark.parametrize("gap", [60, 130, 300])
+@pytest.mark.parametrize("noted", [True, False])
+def test_jobs_a_few_minutes_apart_do_not_take_each_others_rows(shop: Shop, gap: float, noted: bool) -> None:
+    text = 'prompts:\n  - {id: a, text: "A %s [[sim:drop,ok]]"}\n  - {id: b, text: A %s bowl}\nlimits: {budget: 1.00}\n'
+    for name, thing in (("evening", "mug"), ("later", "jug")):
+        file = shop.manifest(text % (thing, thing), name=f"{name}.yaml", route="apiyi/gpt-image-2-vip")
+        path = shop.folder / file
+        path.write_text(path.read_text().replace("name: job", f"name: {name}"))
+        shop.run("run", file, "--rehearse")
+        said = shop.run("reconcile", name, "--rehearse").stdout
+        assert "3 calls, 3 rows; 2 agree" in said or gap < 120, said
+        assert "1 settled: lost answers that were charged" in said, said
+        assert "they agree" in said
+        assert stamp(time.time() + 60) > said.partition(" to ")[2][:20]
+        report = shop.run("report", name, "--rehearse").stdout
+        assert "equal" in report
+        assert "1 answers lost: 1 charged by the gateway's log, $0.03" in report
+        assert "ask the gateway" not in report
+        fates = shop.json("report", name, "--rehearse")["lost_fates"]
+        assert fates == {"charged": 1, "free": 0, "billed": 0, "void": 0, "open": 0}
+        assert "settled by reconcile: row " in shop.run("show", "a", "--job", name, "--rehearse").stdout
+        shift(shop, gap)
+        if not noted:
+            connection = sqlite3.connect(shop.folder / "rehearsal" / "batchgen.db")
+            with connection:
+                connection.execute("UPDATE attempt SET settled_note = 'somebody' WHERE settled_note <> ''")
+            connection.close()
+    for name in ("evening", "later"):
+        assert "they agree" in shop.run("reconcile", name, "--rehearse").stdout
+
+
 def test_export_is_as_good_as_the_log(shop: Shop) -> None:
     with gateway(shop):
         shop.run("run", shop.manifest(PROMPTS), code=3)
@@ -140,6 +193,7 @@ def test_log_of_somebody_else_frees_nothing(shop: Shop) -> None:
         ((), {"APIYI_ACCESS_TOKEN": "sk-key"}, "access token, not a key"),
         (("--log", "none.csv"), {}, "none.csv"),
         (("--log", "bad.csv"), {}, "it has when, what, how much"),
+        (("--log", "bill.jsonl"), {}, "bill.jsonl is JSON, which is not taken; export the log as CSV"),
         (("--zone", "Berlin", "--log", "bad.csv"), {}, "+08:00"),
     ],
 )
@@ -147,6 +201,7 @@ def test_what_it_needs_is_said_in_one_sentence(
     shop: Shop, words: tuple[str, ...], environment: dict[str, str], sentence: str
 ) -> None:
     shop.write("bad.csv", "when,what,how much\n1,2,3\n")
+    shop.write("bill.jsonl", '{"time": 1, "route": "apiyi/gpt-image-2-vip"}\n')
     with gateway(shop):
         shop.run("run", shop.manifest('prompts: [{id: a, text: b}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n'))
         shop.environment |= environment
