@@ -22,6 +22,19 @@ setup: $(READY) ## make the virtual environment with the locked set
 test: $(READY) ## run all tests
 	$(BIN)/python -m pytest -q -n auto
 
+chaos: $(READY) ## kill, fill, freeze and lie to it, and print what was seen to hold: under two minutes
+	$(BIN)/python -m pytest -q -n auto tests/chaos
+
+soak: $(READY) ## the same at length: 2,000 kills in rounds of 50 over 500 tasks, every third system call
+	CHAOS=long CHAOS_KILLS=2000 $(BIN)/python -m pytest -q -n auto --timeout 7200 tests/chaos
+
+chaos-tools: ## install what some of it needs (strace), where this machine allows that
+	@command -v strace >/dev/null || apt-get install --yes --quiet strace || \
+		{ echo; echo "*** strace CANNOT BE INSTALLED here: the system call checks run with their stand-ins only ***"; }
+
+mutants: $(READY) ## break the build on purpose, one function at a time, and see that a check notices: under three minutes
+	$(BIN)/python -m tests.chaos.mutants
+
 demo: $(READY) ## rehearse the catalog job against the built-in simulator: 180 images, no key, no money
 	$(BIN)/batchgen run jobs/catalog.yaml --rehearse
 	$(BIN)/batchgen report jobs/catalog.yaml --rehearse
@@ -35,7 +48,16 @@ types: $(READY) ## mypy, strict on the package
 
 check: lint types ## lint and types
 
-ci: check test ## everything CI runs
+audit: $(READY) ## look every locked package up among the known holes, where that can be done from here
+	$(BIN)/python -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9" >$(VENV)/audit/log 2>&1 && \
+		$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+			-r requirements.lock >$(VENV)/audit/log 2>&1 && { tail -n 1 $(VENV)/audit/log; exit 0; }; \
+	if grep -q "^Found [0-9]* known vulnerabilit" $(VENV)/audit/log; then cat $(VENV)/audit/log; exit 1; fi; \
+	tail -n 2 $(VENV)/audit/log; echo; \
+	echo "*** NOTHING WAS AUDITED: pip-audit cannot be installed here, or does not see the advisories ***"
+
+ci: check audit test ## everything CI runs
 
 bench: $(READY) ## images per second, as a ratio to a naive client in the same run
 	$(BIN)/python benchmarks/throughput.py
@@ -47,4 +69,4 @@ lock: $(READY) ## renew requirements.lock from pyproject.toml
 clean: ## remove the environment and what rehearsals left
 	rm -rf $(VENV) rehearsal dist build
 
-.PHONY: help setup test demo lint types check ci bench lock clean
+.PHONY: help setup audit test chaos soak chaos-tools mutants demo lint types check ci bench lock clean

@@ -403,8 +403,8 @@ def test_tests_that_are_named_exist() -> None:
 
 
 def test_every_promise_of_the_readme_has_its_place_and_its_tests() -> None:
-    promised = re.findall(r"^(\d)\. ", under(text_of("README.md"), "## Promises"), re.MULTILINE)
+    promised = re.findall(r"^(\d+)\. ", under(text_of("README.md"), "## Promises"), re.MULTILINE)
     kept = re.findall(
-        r"^\| (\d) ", under(text_of("docs/architecture.md"), "## Where each promise is kept"), re.MULTILINE
+        r"^\| (\d+) ", under(text_of("docs/architecture.md"), "## Where each promise is kept"), re.MULTILINE
     )
     assert promised == kept

@@ -16,7 +16,7 @@ from batchgen.domain.size import parse_size
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Problem
 from batchgen.policy.classify import LOST_KINDS
-from batchgen.report.reconcile import SLACK, Booked
+from batchgen.report.booked import SLACK, Booked, noted_row, reach
 
 _LONGEST_CALL = 3600.0  # seconds; an earlier call of another job may have ended within this job's time
 _TIMEOUT = 600.0  # of a route that is not known here
@@ -28,8 +28,10 @@ class Account:
 
     Attributes:
         contract: of one of the job's routes there, preferably one that names a log.
-        calls: by attempt, those of all jobs; `booked` are the same for matching.
+        calls: by attempt, those of all jobs; `booked` are those for matching, as far as they take part.
         models: that the job asked.
+        first: of the time in which the job's own rows may be, which ends with `last`.
+        since: of the time whose rows must be matched together, which ends with `until`: other jobs' calls reach in.
     """
 
     contract: Contract
@@ -38,6 +40,8 @@ class Account:
     models: set[str] = field(default_factory=set)
     first: float = 0.0
     last: float = 0.0
+    since: float = 0.0
+    until: float = 0.0
 
 
 def contracts_of(row: JobRow) -> dict[str, Contract]:
@@ -94,6 +98,10 @@ def _fill(account: Account, row: JobRow, calls: Iterable[Problem], contracts: _C
     mine = [each for each in account.booked if each.job == row.id]
     account.first = min(each.begun for each in mine) - SLACK
     account.last = max(max(each.ended, each.latest) for each in mine) + SLACK
+    account.since, account.until = reach(account.booked, (account.first, account.last))
+    account.booked = [
+        each for each in account.booked if each.wide[1] >= account.since and each.wide[0] <= account.until
+    ]
 
 
 class _Contracts:
@@ -143,6 +151,8 @@ def _booked(attempt: AttemptRow, timeout: float) -> Booked:
         ended=ended,
         latest=max(ended, deadline) if lost else ended,
         key=attempt.key_fingerprint,
+        lost=lost,
+        noted=noted_row(attempt.settled_note),
     )
 
 

@@ -9,7 +9,7 @@ import click
 from batchgen.cli.asked import Asked
 from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Difference, JobSpec
-from batchgen.domain.money import format_usd
+from batchgen.domain.money import about_usd
 from batchgen.report.forecast import Forecast
 
 ASK_ABOVE = 5_000_000  # micro-dollars a run without a budget may cost before somebody is asked
@@ -33,7 +33,7 @@ def approve_cost(asked: Asked, spec: JobSpec, difference: Difference, outlook: F
         _ask(f"{gone} are no longer in it", asked)
     worst = outlook.worst_of(images)
     if outlook.calls and (worst is None or worst > ASK_ABOVE) and spec.limits.budget is None and not asked.rehearse:
-        cost = "an unknown amount" if worst is None else f"up to {format_usd(worst)}"
+        cost = "an unknown amount" if worst is None else f"up to {about_usd(worst)}"
         _ask(f"this may cost {cost} and there is no `limits.budget`", asked)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgen.cli.common import (
+    check_only,
+    counted,
     db_option,
     job_name,
     json_option,
@@ -20,7 +22,7 @@ from batchgen.cli.common import (
     say,
 )
 from batchgen.domain.lifecycle import TaskState
-from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.money import about_usd, usd_text
 
 if TYPE_CHECKING:
     from batchgen.ledger.records import JobRow, TaskRow
@@ -57,6 +59,7 @@ def retry(
     path, keys = ledger_path(db, rehearse=rehearse), frozenset(only) or None
     with Reader(path) as reader:
         row = reader.job(job_name(job))
+        check_only(reader, row, only)
         worst = _worst_cost(row, list(reader.tasks(row.id, states=states, keys=keys)))
     with Ledger.open(path, SystemClock()) as ledger:
         count = sum(ledger.requeue(row.id, states, keys).values())
@@ -65,8 +68,9 @@ def retry(
     elif not count:
         click.echo(f"{row.name}: nothing to retry")
     else:
-        cost = "an unknown amount" if worst is None else f"up to {format_usd(worst)}"
-        click.echo(f"{row.name}: {count} tasks are available again; buying them may cost {cost}")
+        cost = "an unknown amount" if worst is None else f"up to {about_usd(worst)}"
+        again, them = ("1 task is", "it") if count == 1 else (f"{count} tasks are", "them")
+        click.echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
         say("next: " + next_command(f"run {row.manifest}"))
 
 
@@ -103,10 +107,11 @@ def cancel(job: str, db: Path | None, rehearse: bool, as_json: bool, only: tuple
     path = ledger_path(db, rehearse=rehearse)
     with Reader(path) as reader:
         row = reader.job(job_name(job))
+        check_only(reader, row, only)
     with Ledger.open(path, SystemClock()) as ledger:
         count = ledger.cancel(row.id, frozenset(only) or None)
     if as_json:
         print_json({"job": row.name, "cancelled": count})
     else:
         again = next_command(f"retry {row.name} --cancelled")
-        click.echo(f"{row.name}: {count} tasks cancelled; to want them again: {again}")
+        click.echo(f"{row.name}: {counted(count, 'task')} cancelled; to want them again: {again}")

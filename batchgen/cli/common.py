@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,8 @@ from batchgen.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.contracts.catalog import Catalog
+    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.records import JobRow
 
 REHEARSAL = Path("rehearsal")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -93,6 +95,18 @@ def job_name(job: str) -> str:
     from batchgen.manifest.load import load_manifest
 
     return load_manifest(path, known_routes()).job.name
+
+
+def check_only(reader: Reader, job: JobRow, only: Iterable[str]) -> None:
+    """Make sure that a job has every prompt that somebody asks for by name.
+
+    Raises:
+        UsageError: it has not.
+    """
+    wanted = frozenset(only)
+    found = {task.key for task in reader.tasks(job.id, keys=wanted)} if wanted else set()
+    if missing := sorted(wanted - found):
+        raise UsageError(f"{job.name} has no prompt {missing[0]}; `{next_command(f'tasks {job.name}')}` lists them")
 
 
 def print_json(document: object) -> None:

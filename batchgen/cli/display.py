@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from batchgen.cli.common import counted
 from batchgen.cli.progress import Progress
 from batchgen.domain.clock import Clock, stamp
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
@@ -47,6 +48,7 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
         from rich.live import Live
 
         self._progress = progress
+        self._over = False
         self._live = Live(
             console=Console(stderr=True), auto_refresh=False, get_renderable=self._draw, vertical_overflow="visible"
         )
@@ -72,6 +74,7 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over = True
         self._live.refresh()
         self._live.__exit__(kind, error, trace)
 
@@ -97,18 +100,14 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
                 f"[red]{row.failed}[/]" if row.failed else "0",
                 f"[yellow]{row.parked}[/]" if row.parked else "0",
             )
-        lines: list[RenderableType] = [
-            Text(progress.job, style="bold"),
-            table,
-            Text(_pace_line(progress)),
-            Text(_money_line(progress)),
-        ]
-        if notice := progress.current_notice():
-            lines.append(Text(notice, style="yellow", overflow="ellipsis", no_wrap=True))
+        lines: list[RenderableType] = [Text(progress.job, style="bold"), table]
+        lines += [Text(_pace_line(progress)), Text(_money_line(progress))]
+        if not self._over and (pause := progress.current_pause()):
+            lines.append(Text(pause, style="yellow", overflow="ellipsis", no_wrap=True))
         if progress.last_problem:
             lines.append(Text(f"last problem: {progress.last_problem}", overflow="ellipsis", no_wrap=True))
-        if progress.stopping:
-            lines.append(Text(f"stopping: {progress.stopping}; waiting for {progress.total().running} in flight"))
+        if progress.stopping and not self._over and (running := progress.total().running):
+            lines.append(Text(f"stopping: waiting for {running} in flight"))
         return Group(*lines)
 
 
@@ -178,13 +177,8 @@ def write_json_line(fields: dict[str, object]) -> None:
 def _event_fields(event: RunEvent) -> dict[str, object]:
     match event:
         case CallStarted(claim, attempt):
-            return {
-                "event": "call",
-                "attempt": attempt,
-                "id": claim.key,
-                "size": str(claim.size),
-                "sample": claim.sample,
-            }
+            size = str(claim.size)
+            return {"event": "call", "attempt": attempt, "id": claim.key, "size": size, "sample": claim.sample}
         case CallEnded(claim, attempt, outcome):
             return {
                 "event": "answer",
@@ -232,7 +226,7 @@ def _pace_line(progress: Progress) -> str:
 def _money_line(progress: Progress) -> str:
     maybe = f" + maybe {format_usd(progress.maybe)}" if progress.maybe else ""
     budget = f" of {format_usd(progress.budget)}" if progress.budget is not None else ""
-    return f"spent {format_usd(progress.billed)}{maybe}{budget} · {progress.calls} calls in this run"
+    return f"spent {format_usd(progress.billed)}{maybe}{budget} · {counted(progress.calls, 'call')} in this run"
 
 
 def _one_line(progress: Progress) -> str:

@@ -35,6 +35,7 @@ async def look_at_inputs(
     """
     uses = list(plan.references())
     if not uses:
+        plan.take({}, {})
         return
     done, told = 0, time.monotonic()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from batchgen.domain.errors import UsageError
@@ -30,6 +30,18 @@ class Keys:
     def __repr__(self) -> str:
         return "Keys(…)"
 
+    def check(self, names: Iterable[str]) -> None:
+        """Make sure that these keys are there.
+
+        Raises:
+            UsageError: names all that are not set, or the first that cannot be a header value.
+        """
+        wanted = [name for name in dict.fromkeys(names) if name]
+        if missing := [name for name in wanted if not self.has(name)]:
+            raise UsageError(_missing(missing))
+        for name in wanted:
+            self.get(name)
+
     def get(self, name: str) -> str:
         """The key in one variable.
 
@@ -38,7 +50,7 @@ class Keys:
         """
         value = self._values.get(name, "").strip()
         if not value:
-            raise UsageError(f"the key is missing: set {name} in the environment or in a file .env beside the manifest")
+            raise UsageError(_missing([name]))
         if not value.isascii() or not value.isprintable() or " " in value:
             raise UsageError(f"{name} does not look like a key: it has spaces or characters that no header can carry")
         return value
@@ -50,3 +62,9 @@ class Keys:
     def fingerprint(self, name: str) -> str:
         """Eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""
         return "" if not name else hashlib.sha256(self.get(name).encode()).hexdigest()[:8]
+
+
+def _missing(names: Sequence[str]) -> str:
+    which = "the key is missing" if len(names) == 1 else f"{len(names)} keys are missing"
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{which}: set {listed} in the environment or in a file .env beside the manifest"

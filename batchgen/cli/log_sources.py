@@ -25,15 +25,17 @@ class Log:
     Attributes:
         source: in words, for notes in the books.
         covers: the time in which it has every charge.
+        read_at: seconds since the epoch.
     """
 
     rows: list[LogRow]
     source: str
     covers: Coverage
+    read_at: float
 
 
 def log_of_file(path: Path, zone: timezone) -> Log:
-    """An exported log. It covers the time between its first and its last row.
+    """An exported log. It covers the time between its first and its last row, as far as that has passed.
 
     Raises:
         ManifestError: the file cannot be opened.
@@ -41,7 +43,8 @@ def log_of_file(path: Path, zone: timezone) -> Log:
     """
     rows = read_log_file(path, zone)
     times = [row.time for row in rows]
-    return Log(rows, path.name, Coverage(min(times), max(times)) if times else Coverage(inf, -inf))
+    now = SystemClock().now()
+    return Log(rows, path.name, Coverage(min(times), min(max(times), now)) if times else Coverage(inf, -inf), now)
 
 
 async def log_of_gateway(account: Account, row: JobRow) -> Log:
@@ -59,12 +62,11 @@ async def log_of_gateway(account: Account, row: JobRow) -> Log:
             f"{name} is not set: put the access token of your account at {contract.provider} there (it is no key of "
             "the calls), or give an export of its log with --log FILE"
         )
-    now = clock.now()
-    return await _fetched(account, contract.base_url, keys.get(name), clock, Coverage(account.first, now))
+    return await _fetched(account, contract.base_url, keys.get(name), clock)
 
 
 async def log_of_simulator(account: Account) -> Log:
-    """What the simulated gateway has charged in rehearsals. It is closed between them, so that nothing comes later.
+    """What the simulated gateway has charged in rehearsals. It ends with each, so that nothing comes later.
 
     Raises:
         UsageError: the real gateway gives no log, so neither does the simulated one.
@@ -73,16 +75,17 @@ async def log_of_simulator(account: Account) -> Log:
 
     _check_path(account.contract)
     async with simulated([account.contract.route], 1000.0, ()) as addresses:
-        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), Coverage(account.first))
+        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), closed=True)
 
 
-async def _fetched(account: Account, base_url: str, token: str, clock: Clock, covers: Coverage) -> Log:
+async def _fetched(account: Account, base_url: str, token: str, clock: Clock, *, closed: bool = False) -> Log:
     from batchgen.gateway.logs import LogQuery, LogReader, log_address
 
-    address = log_address(base_url, account.contract.log.path)
-    query = LogQuery(address, token, tuple(sorted(account.models)), account.first, min(account.last, clock.now()))
+    address, now = log_address(base_url, account.contract.log.path), clock.now()
+    query = LogQuery(address, token, tuple(sorted(account.models)), account.since, min(account.until, now))
+    covers = Coverage(account.since, now, closed=closed)
     async with LogReader(clock) as reader:
-        return Log(await reader.rows(query), f"log of {account.contract.provider}", covers)
+        return Log(await reader.rows(query), f"log of {account.contract.provider}", covers, now)
 
 
 def _check_path(contract: Contract) -> None:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import counted, db_option, job_name, json_option, ledger_path, print_json, rehearse_option
+from batchgen.cli.common import (
+    check_only,
+    counted,
+    db_option,
+    job_name,
+    json_option,
+    ledger_path,
+    print_json,
+    rehearse_option,
+)
 from batchgen.domain.clock import stamp
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
@@ -64,6 +73,7 @@ def tasks(
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
         row = reader.job(job_name(job))
+        check_only(reader, row, only)
         found = reader.tasks(
             row.id, states={TaskState(state) for state in states} or None, keys=frozenset(only) or None, limit=limit
         )
@@ -93,20 +103,18 @@ def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: b
     if as_json:
         print_json(
             [
-                {**task_fields(each), "text": each.text, "attempts": [_attempt_fields(a) for a in calls]}
+                {
+                    **task_fields(each),
+                    "text": each.text,
+                    **_input_fields(each),
+                    "attempts": [_attempt_fields(a) for a in calls],
+                }
                 for each, calls in rows
             ]
         )
         return
     for each, calls in rows:
-        click.echo(f"{_task_line(each)}\n  job {each.job_name}, task {each.id}, revision {each.revision}")
-        click.echo(f"  text: {one_line(each.text)}")
-        if each.reason:
-            click.echo(f"  reason: {each.reason}")
-        if each.image:
-            click.echo(f"  image: {each.image.path} {each.image.width}x{each.image.height} sha256 {each.image.sha256}")
-        for call in calls:
-            click.echo(_attempt_text(call))
+        click.echo("\n".join([*_task_text(each), *map(_attempt_text, calls)]))
 
 
 def states_text(row: JobRow) -> str:
@@ -118,11 +126,20 @@ def states_text(row: JobRow) -> str:
 
 def money_text(row: JobRow) -> str:
     """What a job has cost so far."""
-    maybe = f" + maybe {format_usd(row.unknown)}" if row.unknown else ""
-    held = f" + {format_usd(row.reserved)} under way" if row.reserved else ""
     budget = f" of {format_usd(row.limits.budget)}" if row.limits.budget is not None else ""
+    return f"spent {spent_text(row)}{budget}"
+
+
+def spent_text(row: JobRow) -> str:
+    """The same without the budget: what is known, what may have been charged, what is under way."""
     nameless = f" + {counted(row.unpriced, 'call')} of unknown price" if row.unpriced else ""
-    return f"spent {format_usd(row.billed)}{maybe}{nameless}{held}{budget}"
+    return f"{amounts_text(row.billed, row.unknown, row.reserved)}{nameless}"
+
+
+def amounts_text(billed: int, maybe: int, held: int) -> str:
+    """Micro-dollars that are billed, that may have been charged, and that are set aside for what is under way."""
+    doubtful = f" + maybe {format_usd(maybe)}" if maybe else ""
+    return f"{format_usd(billed)}{doubtful}" + (f" + {format_usd(held)} under way" if held else "")
 
 
 def job_fields(row: JobRow) -> dict[str, object]:
@@ -143,6 +160,12 @@ def job_fields(row: JobRow) -> dict[str, object]:
     }
 
 
+def _input_fields(task: TaskRow) -> dict[str, list[str] | str | None]:
+    """The input images of a task as its manifest names them."""
+    mask = task.inputs.mask
+    return {"references": [each.place for each in task.inputs.references], "mask": mask.place if mask else None}
+
+
 def _task_line(task: TaskRow) -> str:
     what = task.image.path if task.image and task.state is TaskState.COMPLETED else task.reason[:100]
     flags = f" [{', '.join(task.image.flags)}]" if task.image and task.image.flags else ""
@@ -152,17 +175,35 @@ def _task_line(task: TaskRow) -> str:
     )
 
 
+def _task_text(task: TaskRow) -> list[str]:
+    """A task as `show` says it, without its attempts."""
+    lines = [_task_line(task), f"  job {task.job_name}, task {task.id}, revision {task.revision}"]
+    lines.append(f"  text: {one_line(task.text)}")
+    if task.inputs.references:
+        lines.append("  references: " + ", ".join(one_line(each.place) for each in task.inputs.references))
+    if task.inputs.mask:
+        lines.append(f"  mask: {one_line(task.inputs.mask.place)}")
+    if task.reason:
+        lines.append(f"  reason: {task.reason}")
+    if task.image:
+        size = f"{task.image.width}x{task.image.height}"
+        lines.append(f"  image: {task.image.path} {size} sha256 {task.image.sha256}")
+    return lines
+
+
 def _attempt_text(call: AttemptRow) -> str:
     money = {"billed": format_usd(call.billed), "void": "free", "unknown": f"maybe {format_usd(call.at_most)}"}
     head = (
         f"  attempt {call.id} ({call.revision}.{call.number}) {stamp(call.reserved_at)}  "
         f"{call.outcome or 'under way'}  {money.get(str(call.charge), 'reserved')}  {call.total:.1f} s"
     )
-    lines = [head, f"    {call.route}, asked {call.size_asked}" + _sent(call)]
+    lines = [head, f"    {call.route}, {call.endpoint}, asked {call.size_asked}" + _sent(call)]
     if call.request_ids:
         lines.append("    " + ", ".join(f"{name}: {value}" for name, value in call.request_ids))
     if call.detail:
         lines.append(f"    {call.detail}")
+    if call.settled_note:
+        lines.append(f"    settled by {one_line(call.settled_note)}")
     return "\n".join(lines)
 
 

@@ -21,13 +21,12 @@ from batchgen.cli.common import db_option, json_option, known_routes, ledger_pat
 def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: bool) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
     from batchgen.cli.inputs import look_where_changed
-    from batchgen.cli.plan_text import plan_fields, plan_lines
+    from batchgen.cli.plan_text import forecast_of, plan_fields, plan_lines
     from batchgen.cli.planned import LazyPlan
     from batchgen.cli.rehearsal import output_folder
-    from batchgen.cli.session import spent_so_far
+    from batchgen.cli.session import recorded
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
-    from batchgen.report.forecast import forecast
     from batchgen.store.inputs import InputStore
 
     loaded = load_manifest(manifest, known_routes())
@@ -41,16 +40,10 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     difference = compare(path, wanted, rebuy=rebuy)
     for warning in wanted.warnings:
         say(f"{warning} (warning)")
-    outlook = forecast(
-        difference.buy,
-        loaded.contract,
-        spec.limits,
-        spec.parameters.format,
-        [other.contract for other in loaded.onward],
-    )
-    spent = spent_so_far(path, spec.name)
+    outlook = forecast_of(loaded, spec, difference)
+    before = recorded(path, spec.name)
     if as_json:
-        print_json(plan_fields(spec, difference, outlook, spent))
+        print_json(plan_fields(spec, difference, outlook, before))
         return
-    for line in plan_lines(spec, difference, outlook, spent):
+    for line in plan_lines(loaded, spec, difference, outlook, before):
         click.echo(line)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from batchgen.cli.common import byte_size, counted, duration, next_command
+from batchgen.cli.look import spent_text
 from batchgen.domain.job import Ask, Difference, JobSpec
-from batchgen.domain.money import format_usd, usd_text
-from batchgen.report.forecast import Forecast
+from batchgen.domain.money import about_usd, format_usd, usd_text
+from batchgen.ledger.records import JobRow
+from batchgen.manifest.entries import Manifest
+from batchgen.report.forecast import Forecast, forecast
 
 
-def plan_lines(spec: JobSpec, difference: Difference, forecast: Forecast, spent: int) -> list[str]:
-    """The plan of a run, a line each. `spent` is what the job has cost so far, in micro-dollars."""
+def forecast_of(manifest: Manifest, spec: JobSpec, difference: Difference) -> Forecast:
+    """What a run would cost and take that buys what is missing now, over all routes of the manifest."""
+    others = [other.contract for other in manifest.onward if not other.rescue]
+    rescue = next((other.contract for other in manifest.onward if other.rescue), None)
+    return forecast(difference.buy, manifest.contract, spec.limits, spec.parameters.format, others, rescue)
+
+
+def plan_lines(
+    manifest: Manifest, spec: JobSpec, difference: Difference, outlook: Forecast, before: JobRow | None
+) -> list[str]:
+    """The plan of a run, a line each. `before` is the job as it is recorded, None for a new one."""
     lines = [
         f"{spec.name}: {difference.new} new, {difference.changed} changed, {difference.unchanged} unchanged, "
         f"{difference.removed} removed"
@@ -21,18 +33,21 @@ def plan_lines(spec: JobSpec, difference: Difference, forecast: Forecast, spent:
             "--rebuy buys them again"
         )
     if difference.waiting:
-        lines.append(f"  {difference.waiting} failed or parked tasks wait for: {next_command(f'retry {spec.name}')}")
-    lines.append(_buy_line(spec, forecast))
+        lines.append(f"  {difference.waiting} failed or parked, waiting for: {next_command(f'retry {spec.name}')}")
+    lines += _stands(manifest, difference, before)
+    lines.append(_buy_line(spec, outlook))
     lines += [f"  {count} × {_ask_text(ask)}" for ask, count in sorted(difference.buy.items())]
-    if forecast.calls:
-        lines.append(_money_line(spec, forecast, spent))
-        lines.append(f"{_time_text(spec, forecast)} · {byte_size(forecast.disk)}")
+    if outlook.calls:
+        lines += _onward(manifest)
+        lines.append(_money_line(spec, outlook, before))
+        lines.append(f"{_time_text(spec, outlook)} · {byte_size(outlook.disk)}")
         lines.append(f"into {spec.output}")
     return lines
 
 
-def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, spent: int) -> dict[str, object]:
+def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, before: JobRow | None) -> dict[str, object]:
     """The same for machines; money in dollars as decimal strings, null without a price."""
+    spent = (before.billed, before.unknown, before.reserved) if before else (0, 0, 0)
     return {
         "job": spec.name,
         "route": spec.route,
@@ -43,6 +58,7 @@ def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, spent
         "rebuy": difference.rebuy,
         "waiting": difference.waiting,
         "delivered": difference.delivered,
+        "under_way": difference.under_way,
         "calls": forecast.calls,
         "buy": [
             {"size": str(ask.size), "quality": ask.quality or None, "images": ask.images, "calls": count}
@@ -53,7 +69,9 @@ def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, spent
         "most_usd": _usd(forecast.most),
         "worst_usd": _usd(forecast.worst),
         "budget_usd": _usd(spec.limits.budget),
-        "spent_usd": usd_text(spent),
+        "spent_usd": usd_text(spent[0]),
+        "maybe_usd": usd_text(spent[1]),
+        "reserved_usd": usd_text(spent[2]),
         "expected_seconds": None if forecast.seconds is None else round(forecast.seconds),
         "disk_bytes": round(forecast.disk),
         "output": str(spec.output),
@@ -67,26 +85,49 @@ def _named(difference: Difference) -> list[tuple[str, list[str]]]:
     return [(kind, difference.examples[kind]) for kind in kinds if difference.examples.get(kind)]
 
 
+def _stands(manifest: Manifest, difference: Difference, before: JobRow | None) -> list[str]:
+    """What is there already and what is under way, so that nobody takes the rest for all."""
+    parts = [f"{difference.delivered} delivered"] if difference.delivered else []
+    if difference.under_way:
+        batch = manifest.contract.endpoint == "batch"
+        parts.append(f"{difference.under_way} under way, {'to be collected' if batch else 'to be settled first'}")
+    if difference.calls and parts:
+        parts.append(f"{difference.calls} still to buy")
+    if before and not difference.calls and before.reserved:
+        parts.append(f"spent so far {spent_text(before)}")
+    return [f"  {', '.join(parts)}"] if parts else []
+
+
+def _onward(manifest: Manifest) -> list[str]:
+    """Over which routes a task may go on: each of them counts into the worst case."""
+    names = [other.contract.route for other in manifest.onward if not other.rescue]
+    rescue = [other.contract.route for other in manifest.onward if other.rescue]
+    parts = [f"what fails goes on over {', then '.join(names)}"] if names else []
+    parts += [f"4K that fails is rescued over {name}" for name in rescue]
+    return [f"  {'; '.join(parts)} (each counts into the worst case)"] if parts else []
+
+
 def _buy_line(spec: JobSpec, forecast: Forecast) -> str:
     if not forecast.calls:
         return "nothing to buy: 0 calls"
     return f"to buy: {counted(forecast.calls, 'image')} from {spec.route}"
 
 
-def _money_line(spec: JobSpec, forecast: Forecast, spent: int) -> str:
+def _money_line(spec: JobSpec, forecast: Forecast, before: JobRow | None) -> str:
     if forecast.expected is None and forecast.worst is None:
         cost = "cost unknown: this route has no price"
     elif forecast.expected is None:
-        cost = f"cost at most {format_usd(forecast.worst or 0)} (it cannot be told beforehand)"
+        cost = f"cost at most {about_usd(forecast.worst or 0)} (it cannot be told beforehand)"
     else:
-        worst = f", at worst {format_usd(forecast.worst)}" if forecast.worst is not None else ""
-        cost = f"expected {format_usd(forecast.expected)}{_range(forecast)}{worst}"
-    before = f" · spent so far {format_usd(spent)}" if spent else ""
-    return f"{cost}{before} · {budget_text(spec.limits.budget, forecast, spent)}"
+        worst = f", at worst {about_usd(forecast.worst)}" if forecast.worst is not None else ""
+        cost = f"expected {about_usd(forecast.expected)}{_range(forecast)}{worst}"
+    spent = before.billed + before.unknown + before.reserved if before else 0
+    told = f" · spent so far {spent_text(before)}" if before and (spent or before.unpriced) else ""
+    return f"{cost}{told} · {_budget_text(spec.limits.budget, forecast, spent)}"
 
 
-def budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
-    """What the budget means for this run."""
+def _budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
+    """What the budget means for this run; `spent` is all that counts against it."""
     if budget is None:
         return "no budget"
     left = max(0, budget - spent)
@@ -111,7 +152,7 @@ def _range(forecast: Forecast) -> str:
     """Between what the cost lies where the gateway chooses; "" where it does not."""
     if forecast.least is None or forecast.most is None or forecast.least == forecast.expected:
         return ""
-    return f" (between {format_usd(forecast.least)} and {format_usd(forecast.most)}, the gateway chooses)"
+    return f" (between {about_usd(forecast.least)} and {about_usd(forecast.most)}, the gateway chooses)"
 
 
 def _usd(micros: int | None) -> str | None:

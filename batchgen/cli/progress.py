@@ -10,7 +10,6 @@ from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LaneP
 from batchgen.domain.lifecycle import TaskState
 
 _WINDOW = 600.0
-_NOTICE_STAYS = 5.0  # seconds after a pause
 _STATES = {
     TaskState.COMPLETED: "done",
     TaskState.RUNNING: "running",
@@ -51,10 +50,10 @@ class Progress:
     calls: int = 0
     delivered: int = 0
     last_problem: str = ""
-    notice: str = ""
+    pause: str = ""
     stopping: str = ""
     started: float = 0.0
-    _notice_until: float = 0.0
+    _pause_until: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
 
     def on_event(self, event: RunEvent) -> None:
@@ -70,17 +69,16 @@ class Progress:
                 self.delivered += 1
                 self._recent.append(self.clock.monotonic())
             case LanePaused(_, seconds, reason):
-                self._notice_until = self.clock.monotonic() + seconds + _NOTICE_STAYS
-                self.notice = f"the gateway asks for a pause of {seconds:.0f} s ({reason[:120]})"
-            case Notice(text):
-                self._notice_until = float("inf")
-                self.notice = text
+                self._pause_until = self.clock.monotonic() + seconds
+                self.pause = f"the gateway asks for a pause of {seconds:.0f} s ({reason[:120]})"
+            case Notice():
+                pass  # said once, when it comes
             case RunStopped(reason):
                 self.stopping = reason
 
-    def current_notice(self) -> str:
-        """What is to be said now; a pause that is over is not."""
-        return self.notice if self.clock.monotonic() < self._notice_until else ""
+    def current_pause(self) -> str:
+        """The pause that a lane makes now; "" when none does."""
+        return self.pause if self.clock.monotonic() < self._pause_until else ""
 
     def per_minute(self) -> float:
         """Images per minute over the last ten minutes."""
@@ -96,7 +94,9 @@ class Progress:
         return Row(**{name: sum(getattr(row, name) for row in self.rows.values()) for name in names})
 
     def finish(self) -> float | None:
-        """When it will be done at this pace, seconds since the epoch; None while there is no pace."""
+        """When it will be done at this pace, seconds since the epoch; None while there is no pace, or no way on."""
+        if self.stopping:
+            return None
         pace, total = self.per_minute(), self.total()
         left = total.running + total.waiting
         return self.clock.now() + 60.0 * left / pace if pace and left else None

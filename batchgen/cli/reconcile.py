@@ -75,14 +75,16 @@ def reconcile(
 
 
 def _compared(row: JobRow, account: Account, log: Log) -> Compared:
+    """What the log says of the job's calls; the rows of other jobs' calls that reach into its time are matched too."""
     from batchgen.cli.reconcile_text import Compared
     from batchgen.report.reconcile import match
     from batchgen.report.verdicts import compare
 
-    within = [each for each in log.rows if account.first <= each.time <= account.last and each.model in account.models]
-    return Compared(
-        account, log, len(within), compare(row.id, account.booked, match(account.booked, within), log.covers)
-    )
+    rows = [each for each in log.rows if account.since <= each.time <= account.until and each.model in account.models]
+    matching = match(account.booked, rows)
+    matching.strangers = [each for each in matching.strangers if account.first <= each.time <= account.last]
+    within = sum(account.first <= each.time <= account.last for each in rows)
+    return Compared(account, log, within, compare(row.id, account.booked, matching, log.covers))
 
 
 def _played(reader: Reader, row: JobRow) -> dict[str, Contract]:

@@ -14,8 +14,8 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.ledger.records import JobRow
+from batchgen.report.booked import SLACK, Booked, row_note
 from batchgen.report.claims import Claim
-from batchgen.report.reconcile import SLACK
 from batchgen.report.summary import task_name
 from batchgen.report.verdicts import SETTLED, Comparison, Found, Verdict
 
@@ -51,8 +51,14 @@ class Compared:
     def note(self, found: Found) -> str:
         """For the books: who says what an unknown charge was."""
         if found.row is None:
-            return f"reconcile: no charge in the {self.log.source} up to {stamp(found.call.latest + SLACK)}"
-        return f"reconcile: row {found.row.name} of {stamp(found.row.time)} in the {self.log.source}"
+            until = min(found.call.latest + SLACK, self.log.covers.last)
+            return f"reconcile: no charge in the {self.log.source} up to {stamp(until)}"
+        return row_note(found.row, self.log.source)
+
+    @property
+    def last(self) -> float:
+        """The end of the time that was compared: the calls', as far as that has passed."""
+        return min(self.account.last, self.log.read_at)
 
 
 @dataclass(slots=True)
@@ -113,7 +119,7 @@ def _verdict(outcome: Outcome) -> str:
 
 def _part_lines(part: Compared, *, dry_run: bool) -> list[str]:
     result, account = part.comparison, part.account
-    span = f"{stamp(account.first)} to {stamp(account.last)}"
+    span = f"{stamp(account.first)} to {stamp(part.last)}"
     lines = [
         f"{account.contract.provider}, {span}, by the {part.log.source}:",
         f"  {counted(len(result.found), 'call')}, {counted(part.rows, 'row')}; {len(result.of(Verdict.AGREES))} agree",
@@ -133,7 +139,9 @@ def _doubts(part: Compared) -> list[str]:
     result, lines = part.comparison, []
     if result.under_way:
         lines.append(f"  {counted(result.under_way, 'call')} still under way in the books; run the job again first")
-    still = [found.call.latest + SLACK for found in result.of(Verdict.OPEN)]
+    rivals = [f"attempt {each.call.attempt}: {_rival(part, each.rival)}" for each in result.found if each.rival]
+    lines += _group("open, as a row that may be theirs went to another job's call; reconcile that job first", rivals)
+    still = [found.call.latest + SLACK for found in result.of(Verdict.OPEN) if found.rival is None]
     if still and not result.trusted:
         lines.append(
             "  the log has less than half of what is booked as charged, so what it lacks is not taken for free: "
@@ -142,6 +150,12 @@ def _doubts(part: Compared) -> list[str]:
     elif still:
         lines.append(f"  ask again after {stamp(max(still))}, or with a log that goes on to then")
     return lines
+
+
+def _rival(part: Compared, rival: Booked) -> str:
+    """The other job's call, as `show` takes it."""
+    problem = part.account.calls[rival.attempt]
+    return f"or attempt {rival.attempt}, {task_name(problem.key, str(problem.size), problem.sample)}"
 
 
 def _group(title: str, said: list[str]) -> list[str]:
@@ -176,7 +190,7 @@ def _part_fields(part: Compared) -> dict[str, object]:
         "provider": part.account.contract.provider,
         "source": part.log.source,
         "first": stamp(part.account.first),
-        "last": stamp(part.account.last),
+        "last": stamp(part.last),
         "calls": len(result.found),
         "rows": part.rows,
         "trusted": result.trusted,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchgen.cli.common import next_command
-from batchgen.cli.look import job_fields, money_text, states_text
+from batchgen.cli.look import amounts_text, job_fields, money_text, states_text
 from batchgen.cli.rehearsal import BILL
 from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.ledger.reading import Reader
-from batchgen.report.summary import Group, Summary
+from batchgen.report.summary import Fate, Group, Summary
 
 
 def report_lines(summary: Summary) -> list[str]:
@@ -23,7 +24,7 @@ def report_lines(summary: Summary) -> list[str]:
         ("of other dimensions than asked; kept and paid", summary.mismatched),
         ("delivered over another route than the job's own", summary.rerouted),
         ("content refused", summary.refused),
-        ("answers lost; each may have been charged, ask the gateway", summary.lost),
+        (_lost_title(summary), summary.lost),
         ("billed without an image; claim these", summary.wasted),
     ):
         lines += _group(title, group)
@@ -55,6 +56,7 @@ def report_fields(summary: Summary) -> dict[str, object]:
         "rerouted": _group_fields(summary.rerouted),
         "refused": _group_fields(summary.refused),
         "lost": _group_fields(summary.lost),
+        "lost_fates": {str(fate): summary.fates[fate] for fate in Fate},
         "billed_without_image": _group_fields(summary.wasted),
         "stuck": [
             {"state": state, "reason": reason, **_group_fields(group)}
@@ -70,13 +72,15 @@ def same_as_bill(ledger: Path) -> str:
     with Reader(ledger) as reader:
         rows = list(reader.jobs())
     booked, maybe = sum(row.billed for row in rows), sum(row.unknown for row in rows)
+    held = sum(row.reserved for row in rows)
     charged = Bill.read(BILL).charged if BILL.exists() else 0
-    ours = format_usd(booked) + (f" + maybe {format_usd(maybe)}" if maybe else "")
+    ours = amounts_text(booked, maybe, held)
     both = f"all rehearsals: the ledger says {ours}, the simulated gateway's bill says {format_usd(charged)}"
     if booked == charged:
         return f"{both}: equal"
-    if booked < charged <= booked + maybe:
-        return f"{both}: within what lost answers may have cost"
+    if booked < charged <= booked + maybe + held:
+        names = [name for name, money in (("maybe charged", maybe), ("under way", held)) if money]
+        return f"{both}: within what is {' or '.join(names)}"
     return f"{both}: THEY DIFFER"
 
 
@@ -111,6 +115,22 @@ def _group(title: str, group: Group) -> list[str]:
     return ["", f"{group.count} {title}{money}", f"  {', '.join(group.examples)}{more}"]
 
 
+def _lost_title(summary: Summary) -> str:
+    fates = summary.fates
+    if set(fates) <= {Fate.OPEN}:
+        return "answers lost; each may have been charged, ask the gateway"
+    by_log = _listed((fates[Fate.CHARGED], "charged"), (fates[Fate.FREE], "free"))
+    by_contract = _listed((fates[Fate.BILLED], "charged"), (fates[Fate.VOID], "free"))
+    known = [f"{by_log} by the gateway's log"] if by_log else []
+    known += [f"{by_contract} by the contract"] if by_contract else []
+    still = f"; {fates[Fate.OPEN]} may have been charged, ask the gateway" if fates[Fate.OPEN] else ""
+    return f"answers lost: {'; '.join(known)}{still}"
+
+
+def _listed(*counts: tuple[int, str]) -> str:
+    return ", ".join(f"{count} {word}" for count, word in counts if count)
+
+
 def _group_fields(group: Group) -> dict[str, object]:
     return {
         "count": group.count,
@@ -129,5 +149,15 @@ def _next_steps(summary: Summary) -> list[str]:
     if summary.count(TaskState.PARKED):
         steps.append(next_command(f"retry {name} --parked"))
     if summary.count(TaskState.AVAILABLE, TaskState.RETRYABLE, TaskState.RUNNING):
-        steps.append(next_command(f"run {summary.job.manifest}"))
+        first = "raise `limits.budget` in the manifest, then " if _is_used_up(summary) else ""
+        steps.append(first + next_command(f"run {summary.job.manifest}"))
     return ["", "next: " + " · ".join(steps)] if steps else []
+
+
+def _is_used_up(summary: Summary) -> bool:
+    """Whether the budget leaves no room for one more image, by what delivered ones have cost."""
+    job = summary.job
+    if job.limits.budget is None:
+        return False
+    costs = [row.billed // row.calls for row in summary.spending if row.outcome is Kind.DELIVERED and row.calls]
+    return job.limits.budget - job.billed - job.unknown - job.reserved < max(1, min(costs, default=1))

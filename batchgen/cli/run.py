@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import db_option, known_routes, ledger_path, rehearse_option, say
+from batchgen.cli.common import counted, db_option, known_routes, ledger_path, rehearse_option, say
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -97,9 +97,11 @@ async def _run(asked: Asked) -> Exit:
     spec = replace(manifest.job, output=output_folder(manifest.job.name)) if asked.rehearse else manifest.job
     selection = Selection(only=asked.only, images=asked.limit)
     async with AsyncExitStack() as stack:
+        gateway = _Gateway(asked, manifest, stack)
+        if not asked.ledger.exists():  # nothing is there yet, so there is something to buy: leave nothing behind
+            gateway.check_key()
         session = await stack.enter_async_context(Session(asked.ledger, spec, selection))
         _tell(session.notes())
-        gateway = _Gateway(asked, manifest, stack)
         if await session.interrupted():
             legs, _ = await session.connect(*await gateway.reach(), buying=False)
             await _recover(session, legs)
@@ -107,7 +109,7 @@ async def _run(asked: Asked) -> Exit:
             await session.tidy()
         difference = await _record(asked, manifest, session, gateway)
         session.check_selection()
-        if not difference.calls:
+        if not (difference.calls or difference.under_way):
             return conclude(session, None, asked)
         routes, keys = await gateway.reach()
         legs, tally = await session.connect(routes, keys, buying=True)
@@ -144,8 +146,7 @@ class _Gateway:
         """
         if not self._asked.rehearse:
             routes, keys = self._real()
-            for route in routes:
-                keys.fingerprint(route.contract.key_env)
+            keys.check(route.contract.key_env for route in routes)
 
     def _real(self) -> tuple[list[Reachable], Keys]:
         from batchgen.cli.keys import Keys
@@ -175,8 +176,8 @@ async def _recover(session: Session, legs: Legs) -> None:
     found = await session.recover(legs)
     if found is not None and found.total:
         say(
-            f"{found.total} tasks were interrupted: {found.placed} finished from the spool, {found.fetched} downloaded "
-            f"again, {found.lost} without an answer (they may have been charged)"
+            f"{counted(found.total, 'task')} interrupted: {found.placed} finished from the spool, {found.fetched} "
+            f"downloaded again, {found.lost} without an answer (they may have been charged)"
             + (f", {found.gone} paid whose answer is gone" if found.gone else "")
             + (
                 f", {found.unfetched} paid that cannot be fetched now; the next run tries again"
@@ -196,22 +197,20 @@ async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
     from batchgen.cli.approval import approve_cost
     from batchgen.cli.inputs import look_where_changed
-    from batchgen.cli.plan_text import plan_lines
+    from batchgen.cli.plan_text import forecast_of, plan_lines
     from batchgen.cli.planned import LazyPlan
-    from batchgen.report.forecast import forecast
 
-    spec, contract = session.spec, manifest.contract
+    spec = session.spec
 
     def approve(difference: Difference) -> None:
-        others = [other.contract for other in manifest.onward]
-        outlook = forecast(difference.buy, contract, spec.limits, spec.parameters.format, others)
-        for line in plan_lines(spec, difference, outlook, session.spent()):
+        outlook = forecast_of(manifest, spec, difference)
+        for line in plan_lines(manifest, spec, difference, outlook, session.before()):
             say(line)
-        if difference.calls:
+        if difference.calls or difference.under_way:
             gateway.check_key()
         approve_cost(asked, spec, difference, outlook, images=_most_images(asked, manifest))
 
-    plan, takes = LazyPlan(manifest, spec), contract.references
+    plan, takes = LazyPlan(manifest, spec), manifest.contract.references
     await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=asked.rebuy)
     return session.ledger.record(plan, rebuy=asked.rebuy, approve=approve)
 

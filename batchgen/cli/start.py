@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import shutil
 import sqlite3
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from batchgen.cli.common import byte_size, json_option, known_routes, print_json, say
+from batchgen.cli.common import byte_size, counted, json_option, known_routes, print_json, say
 from batchgen.domain.errors import BatchgenError, Exit, ManifestError, UsageError
 
 _FILES = {"manifest.yaml": "first.yaml", "products.csv": "products.csv", "env.example": ".env.example"}
@@ -56,7 +57,7 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
     for path in manifests:
         try:
             manifest = load_manifest(path, catalog)
-            plan = expand(manifest)
+            plan = expand(manifest, wait=True)
             with closing(InputStore.of(manifest.job)) as store:
                 asyncio.run(look_at_inputs(plan, store, [], None))
         except ManifestError as error:
@@ -71,7 +72,7 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
             say(f"{warning} (warning)")
         if not as_json:
             totals, route = plan.totals, manifest.contract.route
-            click.echo(f"{path}: ok, {totals.prompts} prompts, {totals.tasks} images, {route}")
+            click.echo(f"{path}: ok, {counted(totals.prompts, 'prompt')}, {counted(totals.tasks, 'image')}, {route}")
     if as_json:
         print_json(rows)
     if bad:
@@ -126,7 +127,8 @@ def _safely(check_one: Callable[[], _Finding]) -> _Finding:
 def _python() -> _Finding:
     fixed = sys.version_info >= (3, 12, 4) or (3, 11, 10) <= sys.version_info < (3, 12)
     advice = "" if fixed else "3.11.10 and 3.12.4 have complete tables of private addresses; batchgen uses its own"
-    return _Finding("Python", platform.python_version(), sys.version_info >= (3, 11), advice)
+    found = platform.python_version()
+    return _Finding("Python", f"{found}, at least 3.11", sys.version_info >= (3, 11), advice)
 
 
 def _sqlite() -> _Finding:
@@ -136,24 +138,30 @@ def _sqlite() -> _Finding:
             "before 3.51.3 two connections that write one WAL database at the same moment could corrupt it; "
             "batchgen writes through one connection only, so keep other programs from writing the ledger"
         )
-    return _Finding("SQLite", sqlite3.sqlite_version, sqlite3.sqlite_version_info >= (3, 35), advice)
+    found = sqlite3.sqlite_version
+    return _Finding("SQLite", f"{found}, at least 3.35", sqlite3.sqlite_version_info >= (3, 35), advice)
 
 
 def _aiohttp() -> _Finding:
-    from importlib.metadata import version
-
-    found = version("aiohttp")
-    ok = tuple(int(part) for part in found.split(".")[:3]) >= (3, 14, 4)
-    return _Finding("aiohttp", found, ok, "" if ok else "update: before 3.14.4 a hostile answer could stall the run")
+    return _library("aiohttp", (3, 14, 4), "update: before 3.14.4 a hostile answer could stall the run")
 
 
 def _pillow() -> _Finding:
-    from importlib.metadata import version
-
     from PIL import features
 
-    missing = [name for name in ("jpg", "webp", "zlib") if not features.check(name)]
-    return _Finding("Pillow", version("pillow"), not missing, f"cannot decode: {', '.join(missing)}" if missing else "")
+    if missing := [name for name in ("jpg", "webp", "zlib") if not features.check(name)]:
+        return _Finding("Pillow", "not whole", ok=False, advice=f"cannot decode: {', '.join(missing)}")
+    return _library("Pillow", (12, 1), "update: older ones have known holes, and images come from strangers")
+
+
+def _library(name: str, floor: tuple[int, ...], advice: str) -> _Finding:
+    """One library against the oldest version that is safe."""
+    from importlib.metadata import version
+
+    found = version(name)
+    numbers = tuple(int(part) for part in re.findall(r"\d+", found.partition("+")[0])[:3])  # of 3.15.0rc1 too
+    ok = numbers >= floor
+    return _Finding(name, f"{found}, at least {'.'.join(map(str, floor))}", ok, "" if ok else advice)
 
 
 def _disk() -> _Finding:

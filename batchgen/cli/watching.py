@@ -70,10 +70,14 @@ class _Interrupt:
         if self._runner.in_flight:
             self._display.on_event(
                 Notice(
-                    f"{self._runner.in_flight} calls in flight are paid anyway and awaited; "
+                    f"{_paid_anyway(self._runner.in_flight)}; "
                     "Ctrl-C again leaves at once and counts them as maybe charged"
                 )
             )
+
+
+def _paid_anyway(calls: int) -> str:
+    return f"{calls} calls in flight are paid anyway and awaited" if calls > 1 else "1 call in flight is paid anyway"
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from batchgen.manifest.terms import Terms
 
 MAX_ID = 200  # characters
 
-_NO_ID = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NO_ID = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")  # those that turn a line, too
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 Draft = tuple[int, int, str, str, str, Places]  # line, column, id, text, path, references and mask

@@ -13,6 +13,7 @@ from batchgen.manifest.tree import Mapping, Node, Scalar, Sequence
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 20
+MAX_KEY = 200
 MAX_VALUES = 250_000  # 5 MB of `[]` would be a gigabyte of objects
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -130,6 +131,9 @@ class _Builder:
         self._keys.append(None)
 
     def _key(self, mapping: Mapping, key: str, line: int, column: int) -> None:
+        if len(key) > MAX_KEY or not key.isprintable():
+            words = f"a key is up to {MAX_KEY} printable characters, and this one begins with {key[:40]!a}"
+            self._refuse(line, column, words)
         self._keys[-1] = key
         if key in mapping.keys:
             words = f"stands here a second time (first in line {mapping.keys[key][0]}); keep one"

@@ -57,7 +57,7 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         raise reading.problems.error()
     check_timeout(reading, catalog, sources.asked)
     four_k = read_four_k(reading, contract, [variant.size for variant in variants])
-    onward = read_onward(reading, contract, catalog, sources.asked, four_k)
+    onward = read_onward(reading, contract, catalog, sources.asked, four_k, [entry.inputs for entry in entries])
     terms = read_terms(reading)
     if len(reading.problems):
         raise reading.problems.error()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
+from batchgen.contracts.serving import input_objection
 from batchgen.domain.errors import ContractError
 from batchgen.domain.job import FourK, Parameters
 from batchgen.domain.size import Size, downgraded
+from batchgen.manifest.places import InputTemplates, is_address
 from batchgen.manifest.reading import Loc, Reading
 from batchgen.manifest.route import check_budget, check_use
 
@@ -52,9 +54,14 @@ def read_four_k(reading: Reading, contract: Contract | None, sizes: Iterable[Siz
 
 
 def read_onward(
-    reading: Reading, contract: Contract, catalog: Catalog, asked: Iterable[tuple[Size, str | None]], four_k: FourK
+    reading: Reading,
+    contract: Contract,
+    catalog: Catalog,
+    asked: Iterable[tuple[Size, str | None]],
+    four_k: FourK,
+    inputs: Sequence[InputTemplates | None],
 ) -> tuple[OtherRoute, ...]:
-    """The routes after the job's own, in order; every problem of them is noted."""
+    """The routes after the job's own, in order; every problem of them is noted. `inputs` are those of each entry."""
     keys, found = reading.checked.keys, []
     routes, asked = [contract], list(asked)
     for number, written in enumerate(keys.fallback):
@@ -66,12 +73,14 @@ def read_onward(
             continue
         check_use(reading, loc, other)
         _check(reading, loc, other, routes, asked)
+        _check_inputs(reading, loc, other, inputs)
         routes.append(other)
         found.append(OtherRoute(other, written))
     if four_k is FourK.RESCUE and contract.rescue:
         rescue = catalog.find(contract.rescue)
         if all(each.route != rescue.route for each in routes):
             _check_key(reading, ("if_4k_fails",), rescue, routes)
+            _check_inputs(reading, ("if_4k_fails",), rescue, inputs)
             found.append(OtherRoute(rescue, contract.rescue, rescue=True))
     _check_all(reading, contract, found)
     return tuple(found)
@@ -115,6 +124,24 @@ def _check(
             reading.doubt(loc, f"{other.route} knows no `{name}`; what it takes over is bought without it")
         else:
             reading.wrong(loc, sentence)
+
+
+def _check_inputs(reading: Reading, loc: Loc, other: Contract, inputs: Sequence[InputTemplates | None]) -> None:
+    """Whether a route takes the input images; addresses that stand in rows are not known here."""
+    found = [words for each in inputs if each is not None and (words := _objection(other, each)) is not None]
+    if found and len(found) == len(inputs):
+        reading.wrong(loc, f"cannot take over anything: {found[0]}")
+    elif found:
+        reading.doubt(loc, f"{found[0]}; prompts of that kind do not go on there")
+
+
+def _objection(contract: Contract, inputs: InputTemplates) -> str | None:
+    addresses = any(
+        not template.uses_row and not template.names and is_address(template.render({}).strip().lower())
+        for template in inputs.templates.values()
+    )
+    mask = "mask" in inputs.templates
+    return input_objection(contract, len(inputs.templates) - mask, mask=mask, addresses=addresses)
 
 
 def _check_key(reading: Reading, loc: Loc, other: Contract, routes: list[Contract]) -> None:

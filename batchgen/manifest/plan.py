@@ -25,7 +25,16 @@ class ExpandedPlan:
         warnings: what only the rows could show to be doubtful, besides those of the manifest.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, *, wait: bool = False) -> None:
+        """Read all rows once.
+
+        Args:
+            manifest: to expand.
+            wait: whether what is wrong in them is only said by `take`, with what is wrong with the files.
+
+        Raises:
+            ManifestError: something is wrong in a row.
+        """
         self.job = manifest.job
         self.variants = manifest.variants
         self.variant_sets = manifest.variant_sets
@@ -33,7 +42,9 @@ class ExpandedPlan:
         problems = Problems()
         lint = Lint(manifest.contract, self.variants, manifest.risky_terms)
         found = survey(self._entries, self.variants, self.variant_sets, problems, lint)
-        problems.raise_if_any()
+        if not wait:
+            problems.raise_if_any()
+        self._problems = problems
         self.totals: Totals = found.totals
         self.warnings = found.warnings
         self._uses = found.uses
@@ -55,9 +66,8 @@ class ExpandedPlan:
             ManifestError: names every file that cannot be used, with the first prompt that does; and every mask that
                 does not fit.
         """
-        problems = Problems()
-        self._uses.check(looked, wrong, problems)
-        problems.raise_if_any()
+        self._uses.check(looked, wrong, self._problems)
+        self._problems.raise_if_any()
         self._looked = looked
         self._images = {
             place: InputImage(place, file.sha256, file.width, file.height) for place, file in looked.items()
@@ -105,16 +115,17 @@ class ExpandedPlan:
         return InputImage(place) if is_address(place) else self._images[place]
 
 
-def expand(manifest: Manifest) -> ExpandedPlan:
+def expand(manifest: Manifest, *, wait: bool = False) -> ExpandedPlan:
     """Reads all rows of a manifest once; nothing of them is kept but the places of references.
 
-    `manifest.source_hash` tells beforehand whether this is needed at all.
+    `manifest.source_hash` tells beforehand whether this is needed at all. With `wait` what is wrong is said once the
+    files were looked at, together with what is wrong with them.
 
     Raises:
         ManifestError: with every problem of every row, such as missing variables, equal ids, or two images of
             one path.
     """
-    return ExpandedPlan(manifest)
+    return ExpandedPlan(manifest, wait=wait)
 
 
 def unchanged(folder: Path, files: Iterable[InputFile]) -> bool:

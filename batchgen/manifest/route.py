@@ -138,8 +138,10 @@ def read_limits(reading: Reading, contract: Contract | None) -> Limits:
 def check_budget(reading: Reading, contract: Contract) -> None:
     """A budget needs routes of which it can be said what a call costs at most."""
     if not _bounded(contract):
-        key = "main_price" if contract.endpoint == "responses" and contract.main_price is None else "price"
-        words = f"{contract.route} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
+        key, whose = "price", contract.route
+        if contract.endpoint == "responses" and contract.main_price is None:
+            key, whose = "main_price", f"the mainline model of {contract.route}"
+        words = f"{whose} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
         reading.wrong(("limits", "budget"), words)
 
 

@@ -159,8 +159,8 @@ class LimitKeys(_Keys):
     rate: Annotated[
         float, BeforeValidator(_rate), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ ?/ ?(s|min|h)$"})
     ] = Field(default=0.0, description="Calls per second, minute or hour: 2/s, 120/min, 1000/h.", examples=["120/min"])
-    attempts: int = Field(default=3, ge=1, le=20, description="Paid calls per image at most, by itself.")
-    unknown: int = Field(default=1, ge=0, le=20, description="Further calls per image after a lost answer.")
+    attempts: int = Field(default=3, ge=1, le=100, description="Paid calls per image at most, by itself.")
+    unknown: int = Field(default=1, ge=0, le=100, description="Further calls per image after a lost answer.")
     unknown_total: int = Field(
         default=0, ge=1, description="Lost answers that stop the run. Default: 10, or 5 % of its calls if that is more."
     )

@@ -18,6 +18,7 @@ class _Use:
     shares: set[int] = field(default_factory=set)
     exact: bool = False
     mask: bool = False
+    gone: bool = False  # a problem, and said
 
 
 class Uses:
@@ -32,7 +33,8 @@ class Uses:
 
     def __iter__(self) -> Iterator[InputUse]:
         for place, use in self._uses.items():
-            yield InputUse(place, frozenset(use.shares), use.exact, use.mask)
+            if not use.gone:
+                yield InputUse(place, frozenset(use.shares), use.exact, use.mask)
 
     def add(self, entry: Entry, at: tuple[int, int], places: Places, problems: Problems) -> None:
         """Notes the files of one prompt; a file that is not there is a problem of the first prompt that names it.
@@ -76,6 +78,7 @@ class Uses:
                 entry.inputs.root.state(place)
         except ValueError as error:
             self._refuse(use.where, place, str(error), problems)
+            use.gone = True
         return use
 
     @staticmethod

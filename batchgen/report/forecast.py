@@ -47,7 +47,12 @@ class Forecast:
 
 
 def forecast(
-    buy: Mapping[Ask, int], contract: Contract, limits: Limits, image_format: str, others: Sequence[Contract] = ()
+    buy: Mapping[Ask, int],
+    contract: Contract,
+    limits: Limits,
+    image_format: str,
+    others: Sequence[Contract] = (),
+    rescue: Contract | None = None,
 ) -> Forecast:
     """Add up what is to be bought.
 
@@ -57,6 +62,7 @@ def forecast(
         limits: of the job.
         image_format: that is asked for.
         others: routes that a task may go on with; at worst it pays on each.
+        rescue: a route that only takes over 4K sizes.
     """
     plain: int | None = 0
     least: int | None = 0
@@ -69,7 +75,8 @@ def forecast(
         plain = _plus(plain, count, cost.micros)
         least = _plus(least, count, cost.lower)
         dearest_calls = _plus(dearest_calls, count, cost.upper)
-        each = _worst(ask, (contract, *others), limits)
+        rescues = [rescue] if rescue is not None and size.tier == "4K" else []
+        each = _worst(ask, (contract, *others, *rescues), limits)
         worst = _plus(worst, count, each)
         dearest = max(dearest, each or 0)
         low, high = contract.latency[size.tier]

@@ -41,6 +41,7 @@ _CALLS = frozenset({"", "2", "consume", "usage", "消费"})
 _JOINTS = re.compile(r"[\s_\-()（）$.:/]+")
 _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?\Z")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?\Z")
+_BEGINNING = 1 << 10  # bytes in which something other than blanks comes
 _MILLISECONDS = 1e11  # above this a number of seconds would be in the year 5138
 
 
@@ -71,6 +72,10 @@ def read_log_file(path: Path, zone: timezone) -> list[LogRow]:
         UsageError: it cannot be read as such a table; the message names the columns or the line.
     """
     with open_file(path, str(path)) as file:
+        if file.read(_BEGINNING).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
+            raise UsageError(
+                f"{path} is JSON, which is not taken; export the log as CSV, or leave out --log to ask for it"
+            )
         try:
             delimiter = sniff(file)
             columns = header(file, delimiter)

@@ -1,7 +1,7 @@
 """The ledger's calls and the rows of a gateway's log, each row matched with one call at most. Pure.
 
-A log names a call by its request id where it does. Where it does not (LaoZhang leaves ids out; a lost answer brought
-none), what is left is the model, the end of the call and the amount.
+A log names a call by its request id where it does, and the books name the row that settled a call. Where neither does
+(LaoZhang leaves ids out; a lost answer brought none), what is left is the model, the end of the call and the amount.
 """
 
 from __future__ import annotations
@@ -10,57 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from math import inf
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.report.booked import UNDECIDED, Booked, Window
 
 ROUNDING = 2  # micro-dollars: a quota unit, in which logs count, is as much
-SLACK = 120.0  # seconds that a gateway's clock may be off, and that it may take to write a row
-_NEAR = 3.0  # seconds within which the end of a call and its row lie as a rule, whole seconds included
 
-Window = tuple[float, float]
 Place = tuple[str, str, int]  # model, fingerprint of the key, amount
-
-
-@dataclass(frozen=True, slots=True)
-class Booked:
-    """One call as the ledger has it. Times are seconds since the epoch, amounts micro-dollars.
-
-    Attributes:
-        billed: for an unknown charge the best guess; `most` is what it may have cost, 0 when nobody knows.
-        ids: every request id that came with the answer.
-        begun: when it was sent; `heard` when its answer began, `ended` when that was whole.
-        latest: when the gateway was done with it at the latest: `ended`, or the call's deadline for a lost answer.
-        key: fingerprint of the key.
-    """
-
-    attempt: int
-    job: int
-    model: str
-    charge: Charge
-    billed: int
-    most: int
-    ids: tuple[str, ...]
-    begun: float
-    heard: float
-    ended: float
-    latest: float
-    key: str = ""
-
-    @property
-    def near(self) -> Window:
-        """Where its row is as a rule."""
-        return self.heard - _NEAR, self.ended + _NEAR
-
-    @property
-    def wide(self) -> Window:
-        """Where its row may be."""
-        return self.begun - SLACK, self.latest + SLACK
-
-    @property
-    def until_deadline(self) -> Window:
-        """The same for a call that is still unknown: its row is not from before it."""
-        return self.begun - _NEAR, self.latest + SLACK
 
 
 @dataclass(slots=True)
@@ -71,27 +29,40 @@ class Matching:
         rows: the row of a call, by its attempt.
         strangers: rows that no call of the ledger accounts for.
         tokens: by fingerprint of a key, the names of its tokens in the log, as sure matches tell them.
+        sure: attempts whose row is named by a request id or by the books.
     """
 
     rows: dict[int, LogRow] = field(default_factory=dict)
     strangers: list[LogRow] = field(default_factory=list)
     tokens: dict[str, set[str]] = field(default_factory=dict)
+    sure: set[int] = field(default_factory=set)
 
     def is_foreign(self, row: LogRow) -> bool:
         """Whether a row is known to be of a key that the ledger's calls did not use."""
         known = set().union(*self.tokens.values())
         return bool(known and all(self.tokens.values()) and row.token and row.token not in known)
 
+    def may_be_of(self, call: Booked, row: LogRow) -> bool:
+        """Whether a row may be that of a call whose charge is unknown, were it not another's."""
+        first, last = call.until_deadline
+        affordable = not call.most or call.most + ROUNDING >= row.amount > 0
+        same = row.model == call.model and _may_be_of(row, self.tokens.get(call.key, set()))
+        return same and affordable and first <= row.time <= last
+
 
 def match(calls: Sequence[Booked], rows: Iterable[LogRow]) -> Matching:
-    """Match one to one: by request id; then what was booked to the cent; then the rest, the surest first."""
+    """Match one to one: by id; as the books note it; then what was booked to the cent; then the rest, surest first."""
     found = Matching(tokens={call.key: set() for call in calls})
     waiting = _Waiting(found, list(calls), sorted(rows, key=lambda row: row.time))
     _by_id(waiting)
+    _by_note(waiting)
+    found.sure = set(found.rows)
     _by_amount(waiting)
     _learn_tokens(found, calls)
     waiting.settle(waiting.pairs(_Rule(_BILLED, lambda call: call.near, _nothing, _of_any_amount)))
-    waiting.settle(waiting.pairs(_Rule(_OPEN, lambda call: call.until_deadline, lambda call: call.most, _affordable)))
+    waiting.settle(
+        waiting.pairs(_Rule(UNDECIDED, lambda call: call.until_deadline, lambda call: call.most, _affordable))
+    )
     waiting.settle(waiting.pairs(_Rule(_BILLED, lambda call: call.wide, _nothing, _of_any_amount)))
     waiting.settle(waiting.pairs(_Rule(_FREE, lambda call: call.near, lambda call: call.most, _affordable)))
     found.strangers = [row for row in waiting.rows if row.amount]
@@ -99,8 +70,8 @@ def match(calls: Sequence[Booked], rows: Iterable[LogRow]) -> Matching:
 
 
 _BILLED = frozenset({Charge.BILLED})
-_OPEN = frozenset({Charge.UNKNOWN, Charge.RESERVED})
 _FREE = frozenset({Charge.VOID})
+_NEVER = inf, -inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +123,23 @@ def _by_id(waiting: _Waiting) -> None:
         if call is not None:
             pairs.setdefault(call.attempt, (call, row))
     waiting.settle(list(pairs.values()))
+
+
+def _by_note(waiting: _Waiting) -> None:
+    """What an earlier comparison settled keeps its row: by name and second, else (another log) by second and amount."""
+    places: dict[tuple[str, int], LogRow] = {(row.name, int(row.time)): row for row in waiting.rows if row.amount}
+    pairs: dict[int, tuple[Booked, LogRow]] = {}
+    for call in waiting.calls:
+        if call.noted is not None and call.charge is Charge.BILLED:
+            row = places.get((call.noted.name, int(call.noted.time)))
+            if row is not None and row.model == call.model and abs(row.amount - call.billed) <= ROUNDING:
+                pairs.setdefault(id(row), (call, row))
+    waiting.settle(list(pairs.values()))
+    waiting.settle(waiting.pairs(_Rule(_BILLED, _where_noted, lambda call: call.billed, _exactly)))
+
+
+def _where_noted(call: Booked) -> Window:
+    return call.near if call.noted is not None else _NEVER
 
 
 def _by_amount(waiting: _Waiting) -> None:

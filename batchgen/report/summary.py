@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Kind
 from batchgen.ledger.reading import Reader
-from batchgen.ledger.records import JobRow, Problem, Spending, TaskRow
+from batchgen.ledger.records import AttemptRow, JobRow, Problem, Spending, TaskRow
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import REFUSALS
 
 # How many of each are named; the exports have all of them.
 EXAMPLES = 10
+
+
+class Fate(StrEnum):
+    """What is known of the money of a lost answer."""
+
+    CHARGED = "charged"  # by the gateway's log, as `free`
+    FREE = "free"
+    BILLED = "billed"  # by the contract, as `void`
+    VOID = "void"
+    OPEN = "open"
 
 
 @dataclass(slots=True)
@@ -55,7 +67,8 @@ class Summary:
         mismatched: images of other dimensions than asked.
         rerouted: images that came over another route than the job's own.
         refused: calls whose content was refused, with what they cost.
-        lost: calls whose answer nobody saw, with what they may have cost.
+        lost: calls whose answer nobody saw, with what they cost and may have cost.
+        fates: of these, how many are known to be charged or free, from which source, and how many are not.
         wasted: calls that were billed and brought no image.
     """
 
@@ -68,6 +81,7 @@ class Summary:
     rerouted: Group = field(default_factory=Group)
     refused: Group = field(default_factory=Group)
     lost: Group = field(default_factory=Group)
+    fates: Counter[Fate] = field(default_factory=Counter)
     wasted: Group = field(default_factory=Group)
 
     def count(self, *states: TaskState) -> int:
@@ -125,9 +139,20 @@ def _problem(summary: Summary, problem: Problem) -> None:
     if attempt.outcome in REFUSALS:
         summary.refused.add(name, attempt.billed, maybe)
     elif attempt.outcome in LOST_KINDS:
+        summary.fates[_fate(attempt)] += 1
         summary.lost.add(name, attempt.billed if not maybe else 0, maybe)
     if attempt.charge is Charge.BILLED and attempt.outcome is not Kind.DELIVERED:
         summary.wasted.add(name, attempt.billed)
+
+
+def _fate(attempt: AttemptRow) -> Fate:
+    match attempt.charge:
+        case Charge.BILLED:
+            return Fate.CHARGED if attempt.settled_note else Fate.BILLED
+        case Charge.VOID:
+            return Fate.FREE if attempt.settled_note else Fate.VOID
+        case _:
+            return Fate.OPEN
 
 
 def _short(reason: str) -> str:

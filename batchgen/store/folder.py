@@ -73,13 +73,15 @@ class Folder:
     Attributes:
         path: where it was opened, for messages and for systems without folder descriptors.
         fd: its descriptor; None where the system has none.
+        known: paths below it that whoever uses it has made durable.
     """
 
-    __slots__ = ("_asked", "_counting", "_kept", "_syncing", "fd", "path")
+    __slots__ = ("_asked", "_counting", "_kept", "_syncing", "fd", "known", "path")
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
         self.fd = fd
+        self.known: set[str] = set()
         self._counting = Lock()
         self._syncing = Lock()
         self._asked = 0

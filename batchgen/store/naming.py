@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from batchgen.domain.names import safe_segment
+from batchgen.domain.names import fold, safe_segment
+from batchgen.store.sidecar import NAME
 
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
@@ -15,8 +16,13 @@ def safe_path(path: str) -> tuple[str, ...]:
 
     >>> safe_path("mugs/MUG%2F01-2048x2048-1"), safe_path("../etc/con.d")
     (('mugs', 'MUG%2F01-2048x2048-1'), ('%2E%2E', 'etc', '%63on.d'))
+    >>> safe_path("images.jsonl/2048x2048-1")
+    ('%69mages.jsonl', '2048x2048-1')
     """
-    return tuple(map(_safe, filter(None, path.split("/")))) or ("%",)
+    first, *others = map(_safe, filter(None, path.split("/"))) if path.strip("/") else ("%",)
+    if others and fold(first) == NAME:  # the index has this name; a folder may not
+        first = f"%{ord(first[0]):02X}{first[1:]}"
+    return (first, *others)
 
 
 def output_name(path: str, kind: str, revision: int, suffix: str = "") -> str:

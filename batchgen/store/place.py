@@ -18,6 +18,7 @@ from threading import Lock
 
 from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Damaged, Image
+from batchgen.store.descent import Descent
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.image import BadImage, Decoder, ImageFacts, examine
 from batchgen.store.layout import QUARANTINE
@@ -82,7 +83,7 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
     except OSError as error:
         raise trouble(error, "read", source.path) from error
     *parents, name = safe_path(spot.path)
-    way = _Descent(root, parents)
+    way = Descent(root, parents)
     try:
         final = _give_name(source, way.last, name, facts, spot)
         way.make_durable()
@@ -203,49 +204,3 @@ def _closing(fd: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-class _Descent:
-    """The folders from the output folder down to an image's own, opened step by step and never through a link."""
-
-    def __init__(self, root: Folder, parents: list[str]) -> None:
-        self._root = root
-        self._opened: list[Folder] = []
-        self._grown: list[Folder] = []  # those in which a folder was made
-        try:
-            for name in parents:
-                self._step(name)
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def last(self) -> Folder:
-        """The image's own folder."""
-        return self._opened[-1] if self._opened else self._root
-
-    def make_durable(self) -> None:
-        """The image's name, and every folder on the way to it that is new."""
-        self.last.sync()
-        for folder in reversed(self._grown):
-            folder.sync()
-
-    def close(self) -> None:
-        """Let go of all but the output folder."""
-        for folder in self._opened:
-            folder.close()
-        self._opened.clear()
-
-    def _step(self, name: str) -> None:
-        above = self.last
-        try:
-            if above.make(name):
-                self._grown.append(above)
-            self._opened.append(above.child(name))
-        except OSError as error:
-            where = above.where(name)
-            if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-                raise StoreError(
-                    f"{where} is not a folder of its own but a file or a link; move it away, then run again"
-                ) from error
-            raise trouble(error, "make the folder", where) from error

@@ -13,7 +13,7 @@ import pytest
 from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Damaged, Image
 from batchgen.store.folder import Folder
-from batchgen.store.place import place
+from batchgen.store.place import Spooled, Spot, place, place_within
 from tests.store_help import PillowHere, encoded, png
 
 
@@ -263,7 +263,7 @@ def test_place_does_not_take_the_claim_of_another_thread_for_one_of_the_dead(
     assert output.files == {"mug.png": one, "mug-a2.png": two}
 
 
-def test_place_makes_names_durable_from_the_image_up_to_the_first_old_folder(
+def test_place_makes_every_name_on_the_way_durable_also_when_a_dead_process_made_the_folder(
     output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
@@ -273,17 +273,22 @@ def test_place_makes_names_durable_from_the_image_up_to_the_first_old_folder(
         synced.append(str(Path(f"/proc/self/fd/{fd}").readlink().relative_to(output.folder)))
         fsync(fd)
 
+    def placed(path: str) -> list[str]:
+        for part in output.spool.iterdir():  # a new file, not new bytes in the last image
+            part.unlink()
+        file = output.spooled(png()).name
+        synced.clear()
+        place_within(Spooled(spool, file), root, Spot(path, 1, 57), PillowHere())
+        return synced
+
     monkeypatch.setattr(os, "fsync", record)
     (output.folder / "old").mkdir()
-    output.place(png(), "old/new/newer/mug")
-    assert synced == ["old/new/newer", "old/new", "old"]
-    synced.clear()
-    output.place(png(), "old/new/newer/mug2")
-    assert synced == ["old/new/newer"]
-    synced.clear()
-    monkeypatch.setattr(os, "link", no_links)
-    output.place(png(), "old/mug")
-    assert synced == ["old/.batchgen-57.part", "old"]
+    with Folder.open(output.spool) as spool, Folder.open(output.folder) as root:
+        assert placed("old/new/newer/mug") == ["old/new/newer", "old/new", "old", "."]
+        assert placed("old/new/newer/mug2") == ["old/new/newer"]
+        assert placed("old/mug") == ["old"]
+        monkeypatch.setattr(os, "link", no_links)
+        assert placed("old/mug2") == ["old/.batchgen-57.part", "old"]
 
 
 def test_place_says_which_folder_when_it_cannot_be_written(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,6 +236,14 @@ def test_budget_is_refused_when_the_route_has_no_price(tmp_path: Path) -> None:
     )
 
 
+def test_budget_names_the_mainline_model_whose_price_is_missing(tmp_path: Path) -> None:
+    route = "{use: openai/gpt-image-2, endpoint: responses, main_model: gpt-5.5}"
+    text = f"version: 1\nname: test\nroute: {route}\nsizes: ['1:1@1K']\nprompts: [{{id: a, text: x}}]\n"
+    found = problem(tmp_path, text + "limits: {budget: 1}\n")
+    assert "the mainline model of openai/gpt-image-2 has no price" in found
+    assert "main_price:" in found
+
+
 def test_prompt_leaves_room_for_the_phrase_when_the_size_is_said_in_words(tmp_path: Path) -> None:
     text = f"version: 1\nname: test\nroute: own/worded\nsizes: ['1:1@1K']\nprompts: [{{id: a, text: {'x' * 85}}}]\n"
     assert "the prompt has 85 characters, the route takes 84" in problem(tmp_path, text)

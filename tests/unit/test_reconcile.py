@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
-from batchgen.report.reconcile import ROUNDING, SLACK, Booked, Matching, match
+from batchgen.report.booked import SLACK, Booked, Noted, noted_row, reach, row_note
+from batchgen.report.reconcile import ROUNDING, Matching, match
 from batchgen.report.verdicts import Comparison, Coverage, Verdict, compare
 
 T = 1_800_000_000.0
@@ -185,6 +186,110 @@ def test_every_call_finds_its_row_in_a_log_that_is_a_second_off(
     assert judged(calls, rows).agrees
 
 
+# --- other jobs -----------------------------------------------------------------------------------------------------
+
+
+def lost(attempt: int, **more: object) -> Booked:
+    """An answer dropped at once, whose row may be from any time until the deadline."""
+    at = more.pop("at", 0.0)
+    assert isinstance(at, float | int)
+    return call(attempt, at=at, took=0.0, **({"lost": True, "latest": T + at + 300} | more))  # type: ignore[arg-type]
+
+
+def two_jobs(gap: float, **evening: object) -> list[Booked]:
+    """An evening's lost answer and its repetition, and the same in a later job, a gap apart."""
+    return [
+        lost(1, job=2, at=0, **evening),
+        call(2, job=2, at=2, took=1, ids=("e",)),
+        lost(3, at=gap, charge=Charge.UNKNOWN),
+        call(4, at=gap + 2, took=1, ids=("l",)),
+    ]
+
+
+def log_of_two(gap: float) -> list[LogRow]:
+    return [
+        row("1", 0),
+        row("2", 3, request_id="e"),
+        row("3", gap),
+        row("4", gap + 3, request_id="l"),
+    ]
+
+
+@pytest.mark.parametrize("gap", [1, 50, 119, 121, 130, 300, 419, 421, 1000])
+@pytest.mark.parametrize("settled", [{"noted": Noted("1", T)}, {"noted": Noted("of another log", T)}, {}])
+def test_lost_answer_of_an_earlier_job_does_not_take_a_later_jobs_row(gap: float, settled: dict[str, object]) -> None:
+    calls, rows = two_jobs(gap, **settled), log_of_two(gap)
+    since, until = reach(calls, (calls[2].begun - SLACK, calls[2].latest + SLACK))
+    kept = [each for each in rows if since <= each.time <= until]
+    booked = [each for each in calls if each.wide[1] >= since and each.wide[0] <= until]
+    found = judged(booked, kept)
+    assert verdicts(found) == {3: Verdict.CHARGED, 4: Verdict.AGREES}
+    assert found.agrees
+
+
+@pytest.mark.parametrize("gap", [121, 300, 419])
+def test_settled_answer_keeps_off_though_its_own_row_is_left_out(gap: float) -> None:
+    found = judged(two_jobs(gap, noted=Noted("1", T)), log_of_two(gap)[2:])
+    assert verdicts(found) == {3: Verdict.CHARGED, 4: Verdict.AGREES}
+
+
+@pytest.mark.parametrize("charge", [Charge.BILLED, Charge.UNKNOWN, Charge.RESERVED])
+def test_nothing_is_free_while_a_row_in_its_time_went_to_a_lost_answer_of_another_job(charge: Charge) -> None:
+    calls = two_jobs(130, charge=charge)
+    found = judged(calls, log_of_two(130)[1:])
+    assert verdicts(found) == {3: Verdict.OPEN, 4: Verdict.AGREES}
+    assert [each.rival.attempt for each in found.found if each.rival] == [1]
+    assert found.found[0].amount == CENTS
+    assert not found.agrees
+
+
+def test_row_that_another_job_is_known_to_have_is_no_doubt() -> None:
+    named = two_jobs(130, noted=Noted("3", T + 130))
+    assert verdicts(judged(named, log_of_two(130)[1:])) == {3: Verdict.FREE, 4: Verdict.AGREES}
+    dearer = [dataclasses.replace(each, most=CENTS // 2) if each.attempt == 3 else each for each in two_jobs(130)]
+    assert verdicts(judged(dearer, log_of_two(130)[1:]))[3] is Verdict.FREE  # it cannot have cost that much
+
+
+def test_answered_call_of_another_job_whose_own_row_may_be_out_of_the_log_makes_a_doubt() -> None:
+    calls = [call(1, job=2, at=0, took=60), lost(2, at=100, charge=Charge.UNKNOWN), call(3, at=102, ids=("a",))]
+    rows = [row("1", 101), row("2", 162, request_id="a")]
+    assert verdicts(judged(calls, rows, Coverage(T + 50, T + 1000)))[2] is Verdict.OPEN
+    assert verdicts(judged(calls, rows, Coverage(T - 500, T + 1000)))[2] is Verdict.FREE
+
+
+def test_settled_call_finds_its_own_row_among_equals() -> None:
+    calls = [lost(number, noted=Noted(str(number), T + 10 * (5 - number))) for number in range(5)]
+    rows = [row(str(number), 10 * (5 - number)) for number in range(5)]
+    assert pairs(match(calls, rows)) == {number: str(number) for number in range(5)}
+    assert match(calls, rows).sure == set(range(5))
+
+
+def test_note_of_a_row_is_read_back() -> None:
+    for name in ("17", "line 3", "x of 2026-01-01T00:00:00Z in the y", "gpt 4\n"):
+        noted = noted_row(row_note(LogRow(name, T + 0.7, "m", 1), "log of apiyi"))
+        assert noted == Noted(name, T)
+    assert noted_row("") is None
+    assert noted_row("reconcile: no charge in the log of apiyi up to 2026-01-01T00:00:00Z") is None
+    assert noted_row("reconcile: row 1 of 2026-13-77T00:00:00Z in the log") is None
+
+
+WINDOWS = st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 600)), max_size=30)
+
+
+@given(WINDOWS, st.integers(0, 20_000), st.integers(1, 2000))
+def test_reach_is_crossed_by_no_window_and_is_no_wider_than_it_must_be(
+    asked: list[tuple[int, int]], at: int, length: int
+) -> None:
+    calls = [call(number, at=at, took=took) for number, (at, took) in enumerate(asked)]
+    core = T + at, T + at + length
+    first, last = reach(calls, core)
+    assert first <= core[0]
+    assert last >= core[1]
+    inside = [each for each in calls if each.wide[1] >= first and each.wide[0] <= last]
+    assert all(first <= each.wide[0] and each.wide[1] <= last for each in inside)
+    assert {first, last} <= {*core, *(end for each in inside for end in each.wide)}
+
+
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +355,13 @@ def test_lost_answer_is_free_only_when_all_its_time_is_covered(last: float) -> N
     calls = [call(1), call(2, charge=Charge.UNKNOWN)]
     found = judged(calls, [row("a", 60)], Coverage(T - 3, T + last))
     assert verdicts(found)[2] is (Verdict.FREE if last >= 300 + SLACK else Verdict.OPEN)
+
+
+def test_log_says_nothing_of_what_is_yet_to_come_unless_it_is_closed() -> None:
+    calls, rows = [call(1), call(2, charge=Charge.UNKNOWN)], [row("a", 60)]
+    assert verdicts(judged(calls, rows, Coverage(T - 3, T + 70)))[2] is Verdict.OPEN
+    assert verdicts(judged(calls, rows, Coverage(T - 3, T + 70, closed=True)))[2] is Verdict.FREE
+    assert verdicts(judged(calls, rows, Coverage(T - 2, T + 70, closed=True)))[2] is Verdict.OPEN
 
 
 def test_a_night_of_calls_is_matched_in_no_time() -> None:

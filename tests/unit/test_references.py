@@ -12,8 +12,8 @@ from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, Inp
 from batchgen.manifest import below
 from batchgen.manifest.entries import own_hash
 from batchgen.manifest.places import read_place
-from batchgen.manifest.plan import ExpandedPlan, unchanged
-from tests.manifest_help import HEAD, planned, problem, problems
+from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
+from tests.manifest_help import HEAD, load, planned, problem, problems
 
 WRITTEN = HEAD.replace("own/wide", "openai/gpt-image-2") + "prompts: [{{id: a, text: x, {}}}]\n"
 CATALOG = (
@@ -155,6 +155,18 @@ def test_wrong_rows_and_missing_files_are_reported_together(tmp_path: Path) -> N
     assert [line.split(":")[2].strip() for line in found] == ["prompts.0.references.0", "prompts.0.text"]
 
 
+def test_missing_and_damaged_files_are_reported_together(tmp_path: Path) -> None:
+    files(tmp_path, "photos/A.jpg")
+    plan = expand(load(tmp_path, catalog(), p_csv="sku\nA\nB\n"), wait=True)
+    assert [use.place for use in plan.references()] == ["photos/A.jpg"]
+    with pytest.raises(ManifestError) as caught:
+        plan.take({}, {"photos/A.jpg": "is damaged"})
+    assert [problem.message for problem in caught.value.problems] == [
+        "photos/A.jpg: is damaged",
+        "photos/B.jpg: there is no such file",
+    ]
+
+
 def test_one_file_is_looked_for_once_however_many_rows_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files(tmp_path, "photos/logo.jpg")
     text = HEAD + 'prompts: [{from: p.csv, id: "{{ sku }}", text: "x{{ sku }}", references: ["photos/logo.jpg"]}]\n'
@@ -277,6 +289,17 @@ def test_addresses_need_a_way_to_carry_them(tmp_path: Path, route: str, why: str
 
 
 # --- identity
+
+
+def test_fallback_route_must_take_the_input_images(tmp_path: Path) -> None:
+    text = HEAD.replace("own/wide", "openai/gpt-image-2") + "fallback: [laozhang/gpt-image-2-vip]\nprompts:\n"
+    address = f"  - {{id: a, text: x, references: ['{URL}']}}\n"
+    (all_of_them, *_) = problems(tmp_path, text + address)
+    assert all_of_them.startswith("job.yaml:5:12: fallback.0: cannot take over anything: laozhang/gpt-image-2-vip")
+    some = [str(each) for each in load(tmp_path, text + address + "  - {id: b, text: y}\n").warnings]
+    assert any("fallback.0" in each and "takes no https addresses" in each for each in some)
+    none = load(tmp_path, text + "  - {id: b, text: y}\n").warnings
+    assert not any("addresses" in str(each) for each in none)
 
 
 def owns(folder: Path, rows: str, **content: str) -> dict[str, int]:

@@ -1,0 +1,63 @@
+"""`doctor` holds what is here against what is safe."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sqlite3
+
+import pytest
+from click.testing import CliRunner
+
+from batchgen.cli.start import doctor
+
+
+def diagnosed(code: int) -> dict[str, dict[str, object]]:
+    done = CliRunner().invoke(doctor, ["--json"])
+    assert done.exit_code == code, done.output
+    return {each["what"]: each for each in json.loads(done.output)}
+
+
+def test_everything_is_looked_at_and_versions_stand_beside_their_floors() -> None:
+    found = diagnosed(0)
+    assert list(found) == ["Python", "SQLite", "aiohttp", "Pillow", "disk", "open files", "clock", "keys"]
+    for name, floor in (("Python", "3.11"), ("SQLite", "3.35"), ("aiohttp", "3.14.4"), ("Pillow", "12.1")):
+        assert str(found[name]["value"]).endswith(f", at least {floor}")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("aiohttp", "3.14.3", "3.14.4"), ("aiohttp", "3.9.5", "3.15.0rc1"), ("Pillow", "12.0.9", "12.1.0+local.9")],
+)
+def test_old_library_is_told(name: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+    for version, code in ((old, 3), (new, 0)):
+        monkeypatch.setattr(importlib.metadata, "version", lambda asked, v=version: v if asked == name else real(asked))
+        found = diagnosed(code)[name]
+        assert found["ok"] is (code == 0)
+        assert bool(found["advice"]) is (code == 3)
+
+
+def test_shared_write_ahead_log_is_warned_of_before_sqlite_has_it_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
+    assert "WAL" in str(diagnosed(0)["SQLite"]["advice"])
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
+    assert diagnosed(0)["SQLite"]["advice"] == ""
+
+
+def test_missing_library_or_wrong_clock_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", gone)
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000.0)
+    found = diagnosed(3)
+    assert [name for name, each in found.items() if not each["ok"]] == ["aiohttp", "pillow", "clock"]
+    assert "set it first" in str(found["clock"]["advice"])
+
+
+def test_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APIYI_API_KEY", "sk-canary-5f2d8c")
+    found = diagnosed(0)
+    assert "APIYI_API_KEY" in str(found["keys"]["value"])
+    assert "canary" not in str(found)

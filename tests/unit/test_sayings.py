@@ -1,0 +1,98 @@
+"""What the command says of money, keys and the way on: the same words everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from batchgen.cli import report_text
+from batchgen.cli.keys import Keys
+from batchgen.cli.look import amounts_text
+from batchgen.cli.plan_text import forecast_of, plan_lines
+from batchgen.cli.progress import Progress, Row
+from batchgen.domain.clock import SystemClock
+from batchgen.domain.errors import UsageError
+from batchgen.domain.events import RunStopped
+from batchgen.domain.job import Ask, Difference
+from batchgen.domain.size import parse_size
+from batchgen.engine.entries import words
+from batchgen.policy.decide import Retry
+from tests.manifest_help import HEAD, load
+
+
+def test_amounts_name_what_is_open() -> None:
+    assert amounts_text(1_320_000, 0, 0) == "$1.32"
+    assert amounts_text(1_320_000, 120_000, 30_000) == "$1.32 + maybe $0.12 + $0.03 under way"
+
+
+@pytest.mark.parametrize(
+    ("billed", "maybe", "held", "charged", "end"),
+    [
+        (100, 0, 0, 100, "equal"),
+        (100, 60, 40, 100, "equal"),
+        (100, 0, 40, 130, "within what is under way"),
+        (100, 60, 0, 130, "within what is maybe charged"),
+        (100, 60, 40, 200, "within what is maybe charged or under way"),
+        (100, 60, 40, 201, "THEY DIFFER"),
+        (100, 60, 40, 99, "THEY DIFFER"),
+    ],
+)
+def test_bill_differs_only_beyond_what_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, billed: int, maybe: int, held: int, charged: int, end: str
+) -> None:
+    class Books:
+        def __enter__(self) -> Books:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def jobs(self) -> list[SimpleNamespace]:
+            return [SimpleNamespace(billed=billed, unknown=maybe, reserved=held)]
+
+    bill = tmp_path / "bill.jsonl"
+    bill.touch()
+    monkeypatch.setattr(report_text, "Reader", lambda _: Books())
+    monkeypatch.setattr(report_text, "BILL", bill)
+    monkeypatch.setattr("batchgen.simulator.bill.Bill.read", lambda _: SimpleNamespace(charged=charged))
+    assert report_text.same_as_bill(tmp_path).endswith(f": {end}")
+
+
+def test_every_missing_key_is_named_at_once() -> None:
+    keys = Keys({"HERE": "sk-1234"})
+    keys.check(["HERE", ""])
+    with pytest.raises(UsageError, match="2 keys are missing: set ONE and TWO in the environment"):
+        keys.check(["ONE", "HERE", "TWO", "ONE"])
+    with pytest.raises(UsageError, match="the key is missing: set ONE in"):
+        keys.check(["ONE"])
+
+
+def test_plan_says_what_stands_and_where_a_task_may_go_on(tmp_path: Path) -> None:
+    manifest = load(
+        tmp_path,
+        HEAD.replace("own/wide", "apiyi/gpt-image-2-vip").replace("1:1@1K", "16:9@4K")
+        + "prompts: [{id: a, text: x}]\nfallback: [laozhang/gpt-image-2-vip]\nif_4k_fails: rescue\n",
+    )
+    four, two = (Ask(parse_size(size)) for size in ("16:9@4K", "16:9@2K"))
+    plain, large = (forecast_of(manifest, manifest.job, Difference(buy={ask: 1})).worst or 0 for ask in (two, four))
+    assert plain == 30_000 * 4 < large  # two paid calls on each of two routes; a rescue only takes 4K
+    difference = Difference(unchanged=3, delivered=1, under_way=1, buy={four: 1})
+    said = plan_lines(manifest, manifest.job, difference, forecast_of(manifest, manifest.job, difference), None)
+    assert "  1 delivered, 1 under way, to be settled first, 1 still to buy" in said
+    (onward,) = [line for line in said if "goes on over" in line]
+    assert "goes on over laozhang/gpt-image-2-vip; 4K that fails is rescued over apiyi/" in onward
+
+
+def test_nothing_is_promised_once_a_run_stops() -> None:
+    progress = Progress(SystemClock(), "job", None, rows={"auto": Row(waiting=3)})
+    progress._recent.append(progress.clock.monotonic())
+    assert progress.finish() is not None
+    progress.on_event(RunStopped("interrupted"))
+    assert progress.finish() is None
+
+
+def test_no_wait_is_at_once() -> None:
+    assert words(Retry(0.0, "x")) == "again at once"
+    assert words(Retry(2.4, "x")) == "again in 2 s"
