@@ -45,7 +45,7 @@ class Matching:
     def may_be_of(self, call: Booked, row: LogRow) -> bool:
         """Whether a row may be that of a call whose charge is unknown, were it not another's."""
         first, last = call.until_deadline
-        affordable = not call.most or call.most + ROUNDING >= row.amount > 0
+        affordable = row.amount > 0 and (not call.most or call.most + ROUNDING >= row.amount)
         same = row.model == call.model and _may_be_of(row, self.tokens.get(call.key, set()))
         return same and affordable and first <= row.time <= last
 

@@ -1,0 +1,116 @@
+"""The ledger as a few lines of plain Python: the states, sums, counters and claims it should have after any verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.model import Settlement
+from tests.ledger_help import PRICE
+
+S = TaskState
+
+
+@dataclass
+class Task:
+    """One wanted image."""
+
+    key: str
+    text: str
+    state: TaskState = S.AVAILABLE
+    wanted: bool = True
+    revision: int = 1
+    attempts: int = 0
+    unknowns: int = 0
+    calls: int = 0
+    route: str = ""
+    due: float | None = None
+    holder: int | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """As the table has it."""
+        counts = (self.revision, self.attempts, self.unknowns, self.calls)
+        return (self.state.value, int(self.wanted), *counts, self.route, self.due)
+
+
+@dataclass
+class Paid:
+    """One attempt."""
+
+    job: str
+    key: str
+    task: int
+    charge: Charge = Charge.RESERVED
+    amount: int = PRICE
+    by_a_person: bool = False
+
+    @property
+    def at_most(self) -> int:
+        """What a budget counts."""
+        return max(PRICE, self.amount) if self.charge in {Charge.UNKNOWN, Charge.RESERVED} else self.amount
+
+
+@dataclass
+class Model:
+    """Every job's tasks in the order in which their keys first came, and every attempt."""
+
+    tasks: dict[str, dict[str, Task]] = field(default_factory=dict)
+    paid: dict[int, Paid] = field(default_factory=dict)
+
+    def spent(self, job: str) -> int:
+        """What counts against a job's budget."""
+        return sum(each.at_most for each in self.paid.values() if each.job == job)
+
+    def sums(self, job: str) -> tuple[int, int, int]:
+        """Billed, unknown, reserved."""
+        found = dict.fromkeys(Charge, 0)
+        for each in self.paid.values():
+            found[each.charge] += each.at_most if each.job == job else 0
+        return found[Charge.BILLED], found[Charge.UNKNOWN], found[Charge.RESERVED]
+
+    def held(self, job: str) -> dict[int, str]:
+        """What is running, by the attempts that hold it."""
+        return {task.holder: task.key for task in self.tasks[job].values() if task.holder is not None}
+
+    def claimable(self, job: str, now: float, routes: frozenset[str] | None) -> list[str]:
+        """Keys of what may run, in order."""
+        mine = [each for each in self.tasks[job].values() if each.wanted and (routes is None or each.route in routes)]
+        due = [task for task in mine if task.state is S.RETRYABLE and (task.due or 0.0) <= now]
+        return [task.key for task in due] + [task.key for task in mine if task.state is S.AVAILABLE]
+
+    def reserve(self, job: str, key: str, number: int, attempt: int) -> None:
+        """An attempt begins."""
+        task = self.tasks[job][key]
+        task.state, task.holder, task.due, task.calls = S.RUNNING, attempt, None, task.calls + 1
+        self.paid[attempt] = Paid(job, key, number)
+
+    def settle(self, task: Task, done: Settlement) -> None:
+        """An attempt lets go of its task."""
+        task.state, task.holder = TRANSITIONS[done.event][1], None
+        task.due = done.scheduled_at if done.event is Event.RETRY else None
+        task.unknowns += done.lost
+        if done.send_route is None:
+            task.attempts += done.counts and done.event is not Event.RELEASE
+        else:
+            task.attempts, task.route = 0, done.send_route
+
+    def move(self, job: str, event: Event, only: frozenset[str] | None) -> int:
+        """A person decides; how many tasks that moves."""
+        sources, target = TRANSITIONS[event]
+        mine = [each for each in self.tasks[job].values() if each.wanted and (only is None or each.key in only)]
+        chosen = [task for task in mine if task.state in sources]
+        for task in chosen:
+            task.state, task.due = target, None
+            if event is Event.REQUEUE:
+                task.attempts, task.unknowns, task.route = 0, 0, ""
+        return len(chosen)
+
+    def record(self, job: str, texts: dict[str, str]) -> None:
+        """A manifest is run again, perhaps changed."""
+        known = self.tasks.setdefault(job, {})
+        for key, task in known.items():
+            task.wanted = key in texts
+            if key in texts and task.text != texts[key]:
+                known[key] = Task(key, texts[key], revision=task.revision + 1)
+        for key, text in texts.items():
+            known.setdefault(key, Task(key, text))

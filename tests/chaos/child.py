@@ -1,0 +1,35 @@
+"""Becomes a command, after giving up something first: `child.py fsize=300000 powers -- COMMAND…`.
+
+`fsize=N` lets no file grow beyond N bytes, told by an error instead of a signal; `powers` drops what lets the
+superuser write where permissions forbid it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_DROP_BOUND, _SET_SECURE_BITS, _NO_ROOT = 24, 28, 0b11
+
+
+def give_up(what: str) -> None:
+    name, _, value = what.partition("=")
+    if name == "fsize":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))
+    elif name == "powers":
+        if os.getuid() == 0:
+            prctl = ctypes.CDLL(None, use_errno=True).prctl
+            assert prctl(_SET_SECURE_BITS, _NO_ROOT, 0, 0, 0) == 0, "the superuser's powers cannot be dropped"
+    else:
+        raise SystemExit(f"give up what? {what}")
+
+
+if __name__ == "__main__":
+    cut = sys.argv.index("--")
+    for one in sys.argv[1:cut]:
+        give_up(one)
+    os.execv(sys.argv[cut + 1], sys.argv[cut + 1 :])

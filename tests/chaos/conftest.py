@@ -1,0 +1,33 @@
+"""Prints what this folder has shown, promise by promise; also when several processes ran it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.promises import RECORD, lines
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that prints makes the file; those that only run tests inherit its name."""
+    if hasattr(config, "workerinput"):
+        return
+    descriptor, path = tempfile.mkstemp(prefix="promises-", suffix=".jsonl")
+    os.close(descriptor)
+    os.environ[RECORD] = path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    path = Path(os.environ[RECORD])
+    if path.stat().st_size:
+        terminalreporter.section("promises")
+        for line in lines(path):
+            terminalreporter.write_line(line)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        Path(os.environ.pop(RECORD)).unlink(missing_ok=True)

@@ -1,0 +1,24 @@
+"""The spool forgets an answer before the books know its image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchgen.engine.hand import Hand
+
+CHECKS = ("tests/chaos/test_simulation.py",)
+FIRST_SEED = 20
+
+_real = Hand.place
+
+
+async def _place(self: Hand, attempt: int, *given: Any) -> Any:
+    placed = await _real(self, attempt, *given)
+    self._spool.clear(attempt)
+    self._spool._remove_cleared()
+    return placed
+
+
+def apply() -> None:
+    """Break the build."""
+    Hand.place = _place  # type: ignore[assignment,method-assign]

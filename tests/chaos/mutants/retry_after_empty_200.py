@@ -1,0 +1,23 @@
+"""A paid answer without an image is asked for again, and paid again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchgen.domain.model import Kind, Outcome
+from batchgen.policy import decide as policy
+
+CHECKS = ("tests/chaos/test_simulation.py", "tests/unit/test_decide.py")
+
+_real = policy.decide
+
+
+def _decide(outcome: Outcome, *given: Any) -> policy.Decision:
+    if outcome.kind in {Kind.EMPTY, Kind.DAMAGED}:
+        return policy.Retry(1.0, outcome.detail)
+    return _real(outcome, *given)
+
+
+def apply() -> None:
+    """Break the build."""
+    policy.decide = _decide  # type: ignore[assignment]

@@ -1,0 +1,25 @@
+"""A lost answer leaves no trace in the task's allowance for lost answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from batchgen.domain.model import Settlement
+from batchgen.engine import entries
+
+CHECKS = (
+    "tests/chaos/test_simulation.py",
+    "tests/integration/test_engine.py::test_lost_answer_is_asked_for_once_more_and_then_parked",
+)
+
+_real = entries.settlement
+
+
+def _settlement(*given: Any) -> Settlement:
+    return replace(_real(*given), lost=False)
+
+
+def apply() -> None:
+    """Break the build."""
+    entries.settlement = _settlement  # type: ignore[assignment]

@@ -1,0 +1,227 @@
+"""One life of the program: the whole engine put together as `batchgen run` does, until its end or its fate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, cast
+from unittest import mock
+
+from batchgen.domain.errors import BatchgenError
+from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, RunEvent
+from batchgen.domain.job import FourK
+from batchgen.domain.model import Claim
+from batchgen.engine.attempt import Executor
+from batchgen.engine.bookkeeper import Bookkeeper, Tally
+from batchgen.engine.delivery import Delivery, Means
+from batchgen.engine.entries import Account
+from batchgen.engine.hand import Hand
+from batchgen.engine.lane import Crowd, Lane
+from batchgen.engine.leg import Leg, Legs
+from batchgen.engine.recovery import recover
+from batchgen.engine.runner import Runner, Selection
+from batchgen.ledger.ledger import _NUMBER, Ledger
+from batchgen.policy.decide import Onward, Rules
+from batchgen.store.folder import Folder
+from batchgen.store.sidecar import Index
+from batchgen.store.spool import Spool
+from tests.chaos.simulation.loop import Crash, SimClock, VirtualLoop
+from tests.chaos.simulation.parts import SimDatabase, SimHops
+from tests.chaos.simulation.world import HOME, Violation, World, contracts
+
+
+class Life:
+    """One process. How it ended is a word: `ended`, a reason to have stopped, `error: …`, or `crashed`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.loop = VirtualLoop(world.elapsed)
+        self.clock = SimClock(self.loop, world.jumped)
+        self._databases: list[SimDatabase] = []
+        self._closing = ExitStack()
+
+    def live(self) -> str:
+        """From the start of the process to its end, whatever that is."""
+        world, fate = self.world, self.world.fate
+        world.disk.dead = False
+        world.begin(self.loop.time)
+        if fate.kind == "crash at":
+            self.loop.call_at(fate.at, self._crash)
+        with self._patched():
+            try:
+                end = self.loop.run_until_complete(self._run())
+                if self.loop.complaints:
+                    raise Violation(f"nobody looked at: {self.loop.complaints}")
+            except Violation:
+                raise
+            except Crash:
+                end = "crashed"
+            finally:
+                self._die()
+        if end == "crashed" and fate.power:
+            world.disk.lose(world.dice)
+        world.say(f"life {end}")
+        return end
+
+    async def _run(self) -> str:
+        try:
+            with self._closing:
+                runner = await self._begin()
+                async with _Fated(self, runner):
+                    await runner.run()
+                return runner.stopped or "ended"
+        except BatchgenError as error:
+            return f"error: {type(error).__name__}"
+
+    async def _begin(self) -> Runner:
+        world, opened = self.world, self._closing
+        ledger = opened.enter_context(Ledger.open(world.database, self.clock))
+        spool = Spool.open(
+            world.output, ledger.path, ledger.name, clock=self.clock, ballast=1 << 20, decoder=cast("Any", object())
+        )
+        opened.callback(spool.close)
+        index = Index.open(world.output)
+        opened.callback(index.close)
+        legs, tally, runners = self._legs(ledger, spool, index)
+        spec = world.plan.job
+        known = ledger._database.call(_NUMBER, spec.name)
+        if known is not None:
+            found = await recover(known, [], ledger, spool, legs)
+            world.say(f"{found}")
+        if known is None or not await ledger.interrupted(known):
+            ledger.record(world.plan)  # type: ignore[arg-type]
+        runner = Runner(
+            job=ledger.job(spec.name),
+            limits=world.limits,
+            selection=Selection(),
+            ledger=ledger,
+            legs=legs,
+            tally=tally,
+            clock=self.clock,
+            listener=self._hear,
+        )
+        runners.append(runner)
+        return runner
+
+    def _legs(self, ledger: Ledger, spool: Spool, index: Index) -> tuple[Legs, Tally, list[Runner]]:
+        world, made, runners = self.world, list[Legs](), list[Runner]()
+        tally, crowd = Tally(), Crowd(world.limits.concurrency)
+        legs = []
+        for contract in contracts()[: world.routes]:
+            four_k = world.four_k if contract.downgrade else FourK.RETRY
+            lane = Lane(
+                contract.route,
+                world.limits.concurrency,
+                world.limits.rate,
+                clock=self.clock,
+                uniform=world.dice.uniform,
+                crowd=crowd,
+            )
+            books = Bookkeeper(
+                contract=contract,
+                account=Account("0badcafe", world.limits.budget),
+                ledger=ledger,
+                clock=self.clock,
+                listener=self._hear,
+                tally=tally,
+                home=HOME,
+            )
+            hand = Hand(
+                client=cast("Any", world.gateway),
+                downloader=cast("Any", world.gateway),
+                spool=spool,
+                inputs=cast("Any", None),
+                loopback_base="",
+            )
+            leg: list[Leg] = []
+            means = Means(
+                contract=contract,
+                rules=Rules(world.limits, four_k, on_refusal=world.on_refusal),
+                books=books,
+                hand=hand,
+                clock=self.clock,
+                uniform=world.dice.uniform,
+                emit=self._hear,
+                stop=partial(_stop, runners),
+                onward=partial(_onward, made, leg),
+            )
+            leg.append(Leg(contract, Executor(means, Delivery(means, index), lane), lane))
+            legs.append(leg[0])
+        made.append(Legs(legs))
+        return made[0], tally, runners
+
+    def _hear(self, event: RunEvent) -> None:
+        if isinstance(event, CallStarted | CallEnded | ImageDelivered):
+            self.world.say(f"{type(event).__name__} task {event.claim.task} attempt {event.attempt}")
+        else:
+            self.world.say(str(event))
+
+    def _crash(self) -> None:
+        self.world.disk.dead = True
+        raise Crash
+
+    def _die(self) -> None:
+        """End without a trace: nothing is cleaned up that the disk could see."""
+        self.world.disk.dead = True
+        for database in self._databases:
+            database.abandon()
+        self.loop.abandon()
+        self._closing.close()
+        self.world.rest(self.loop.time())
+
+    @contextmanager
+    def _patched(self) -> Iterator[None]:
+        def database(*given: Any) -> SimDatabase:
+            self._databases.append(SimDatabase(self.world, *given))
+            return self._databases[-1]
+
+        def hops(_executor: object) -> SimHops:
+            return SimHops(self.world)
+
+        def free(folder: Folder, real: Any = Folder.free) -> int:
+            fate = self.world.fate
+            return 0 if fate.kind == "full" and self.loop.time() >= fate.at else int(real(folder))
+
+        with (
+            self.world.disk.mounted(),
+            mock.patch("batchgen.ledger.ledger.Database", database),
+            mock.patch("batchgen.store.spool.Hops", hops),
+            mock.patch("batchgen.store.sink.PIECE", self.world.spill),
+            mock.patch.object(Folder, "free", free),
+        ):
+            yield
+
+
+class _Fated:
+    """Stops a run, or has it left, at the moment its fate says."""
+
+    def __init__(self, life: Life, runner: Runner) -> None:
+        self._life, self._runner = life, runner
+        self._waiting: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        if self._life.world.fate.kind in {"stop", "leave"}:
+            self._waiting = asyncio.create_task(self._wait())
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.cancel()
+
+    async def _wait(self) -> None:
+        fate = self._life.world.fate
+        await asyncio.sleep(max(0.0, fate.at - self._life.loop.time()))
+        if fate.kind == "stop":
+            self._runner.stop("interrupted")
+        else:
+            await self._runner.leave()
+
+
+def _onward(made: list[Legs], leg: list[Leg], claim: Claim) -> Onward:
+    return made[0].onward(leg[0], claim)
+
+
+def _stop(runners: list[Runner], why: str) -> None:
+    for runner in runners:
+        runner.stop(why)

@@ -1,0 +1,38 @@
+"""A bundle that was handed in by a process which died before it could write that down is known again by its token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchgen.domain.clock import SystemClock
+from batchgen.domain.job import Limits
+from batchgen.domain.lifecycle import BatchState
+from batchgen.engine.bundle import Bundler, Desk
+from batchgen.engine.entries import Account
+from batchgen.gateway.batches import BatchApi
+from tests.rig import rig, simulator, small_plan
+
+ROUTE = "openai/gpt-image-2"
+
+
+async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["a mug", "a cup"], ["1:1@1K"], Limits())
+    async with (
+        simulator(tmp_path, "batch_seconds=80000", route=ROUTE) as contract,
+        rig(tmp_path, contract, plan) as run,
+        BatchApi(
+            base_url=contract.base_url, key=lambda: "sk-rig-0123456789", clock=SystemClock(), loopback=True
+        ) as api,
+    ):
+        desk = Desk(run.job, run.ledger, api, run.executor, run.executor.means, Account("0badcafe", None), tmp_path)
+        bundler = Bundler(desk, run.events.append)
+        assert await bundler.open(await run.ledger.claim(run.job, 9, 0.0))
+        (written,) = await run.ledger.open_batches(run.job)
+        assert written.state is BatchState.WRITTEN
+        await bundler.advance(written)
+        (first,) = await run.ledger.open_batches(run.job)
+        await bundler.advance(written)  # as the process does that starts with the row as it was
+        (again,) = await run.ledger.open_batches(run.job)
+        assert (first.state, again.remote) == (BatchState.SUBMITTED, first.remote)
+        listed = await api._get("/batches?limit=100")
+        assert [each["id"] for each in listed["data"]] == [first.remote]

@@ -1,0 +1,70 @@
+"""Seeded worlds: the whole engine on virtual time, with a gateway, a disk and a fate drawn from one number each.
+
+`CHAOS_SEEDS` says how many (40; a soak plays 20,000), `CHAOS_SEED` where they begin. A seed that fails is kept in
+`failing_seeds.txt`, and those play first from then on; `python -m tests.chaos.simulation SEED 1` shows its trace.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.promises import promise
+from tests.chaos.simulation.play import Played, play
+
+KEPT = Path(__file__).with_name("failing_seeds.txt")
+FIRST = int(os.environ.get("CHAOS_SEED", "1"))
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "20000" if os.environ.get("CHAOS") == "long" else "40"))
+MUTANT = "CHAOS_MUTANT" in os.environ  # a build that is broken on purpose: the first violation is enough
+
+
+def kept() -> list[int]:
+    """Seeds that failed once."""
+    lines = KEPT.read_text().splitlines() if KEPT.exists() else []
+    return [int(line.split()[0]) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def keep(failed: list[Played]) -> None:
+    """Have them play first next time; a build that is broken on purpose has no say in that."""
+    if failed and not MUTANT:
+        known = set(kept())
+        with KEPT.open("a") as file:
+            file.writelines(f"{each.seed}\n" for each in failed if each.seed not in known)
+
+
+def test_seeds_that_failed_once_hold() -> None:
+    assert [(seed, wrong) for seed in kept() if (wrong := play(seed).wrong)] == []
+
+
+@pytest.mark.timeout(60 + SEEDS)
+def test_every_seed_holds_and_is_the_same_world_in_another_process() -> None:
+    command = [sys.executable, "-m", "tests.chaos.simulation", str(FIRST), str(0 if MUTANT else SEEDS)]
+    again = {**os.environ, "PYTHONHASHSEED": "12345"}
+    notes, failed, ends, calls, crashes, seconds = [], list[Played](), Counter[str](), 0, 0, 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=again) as other:
+        try:
+            for seed in range(FIRST, FIRST + SEEDS):
+                played = play(seed)
+                notes.append(f"{seed} {played.note}")
+                ends, calls, crashes = ends + played.ends, calls + played.calls, crashes + played.crashes
+                seconds += played.seconds
+                if played.wrong:
+                    failed.append(played)
+                    if MUTANT:
+                        break
+        finally:
+            keep(failed)
+            if failed:
+                other.terminate()
+        assert [(each.seed, each.wrong) for each in failed] == []
+        output, _ = other.communicate()
+    assert MUTANT or [" ".join(line.split()[:2]) for line in output.splitlines()] == notes
+    print(f"\n{SEEDS} seeds, {calls} calls, {crashes} crashes, {seconds / 3600:.0f} virtual hours: {dict(ends)}")
+    shown = f"{SEEDS} simulated seeds twice, {calls} calls, {crashes} crashes"
+    for number in (1, 2, 3, 4, 5, 6, 7, 9, 12):
+        promise(number, f"{shown}, 0 violations")
