@@ -22,7 +22,7 @@ setup: $(READY) ## make the virtual environment with the locked set
 test: $(READY) ## run all tests
 	$(BIN)/python -m pytest -q -n auto
 
-chaos: $(READY) ## kill, fill, freeze and lie to it, and print what was seen to hold: under two minutes
+chaos: $(READY) ## kill, fill, freeze and lie to it, and print what was seen to hold
 	$(BIN)/python -m pytest -q -n auto tests/chaos
 
 soak: $(READY) ## the same at length: 2,000 kills in rounds of 50 over 500 tasks, every third system call
