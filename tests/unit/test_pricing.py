@@ -122,6 +122,18 @@ def test_output_tokens_of_older_families_come_from_the_fixed_table(
     assert output_tokens(table(family), Size(2048, 2048), quality) is None
 
 
+@pytest.mark.parametrize(
+    ("quality", "dollars"),
+    [("low", (0.009, 0.013, 0.013)), ("medium", (0.034, 0.05, 0.05)), ("high", (0.133, 0.2, 0.2))],
+)
+def test_price_of_an_image_of_1_5_is_the_published_one(quality: str, dollars: tuple[float, ...]) -> None:
+    """Of the output alone, as the image guide rounds it. Its figures for 1-mini lie $0.0027 above that throughout."""
+    price = table("gpt-image-1.5")
+    sizes = (Size(1024, 1024), Size(1024, 1536), Size(1536, 1024))
+    found = [(output_tokens(price, size, quality) or 0) * price.image_out / 1e12 for size in sizes]
+    assert found == pytest.approx(dollars, abs=0.0015)
+
+
 def test_output_tokens_round_u_to_even_when_it_is_a_tie() -> None:
     # 16 / (1024 / 672) = 10.5 exactly: to even is 10, not 11.
     assert output_tokens(table("gpt-image-2"), Size(1024, 672), "low") == -(
