@@ -20,10 +20,10 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY) ## make the virtual environment with the locked set
 
 test: $(READY) ## run all tests
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 chaos: $(READY) ## kill, fill, freeze and lie to it, and print what was seen to hold
-	$(BIN)/python -m pytest -q -n auto tests/chaos
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/chaos
 
 soak: $(READY) ## the same at length: 2,000 kills in rounds of 50 over 500 tasks, every third system call
 	CHAOS=long CHAOS_KILLS=2000 $(BIN)/python -m pytest -q -n auto --timeout 7200 tests/chaos
