@@ -424,7 +424,7 @@ _MEASURE = """
 import asyncio, re, sys
 from pathlib import Path
 from batchgen.contracts.contract import References
-from batchgen.domain.job import InputUse
+from batchgen.domain.inputs import InputUse
 from batchgen.store.inputs import InputStore
 import batchgen.cli.session
 
