@@ -18,7 +18,8 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Answer
 from batchgen.engine.batch import BatchRunner
-from batchgen.engine.bundle import Bundler, Desk
+from batchgen.engine.bundle import Bundler
+from batchgen.engine.intake import Desk
 from batchgen.engine.runner import Selection
 from batchgen.gateway.batches import BatchApi, RemoteBatch
 from tests.rig import Rig, rig, small_plan

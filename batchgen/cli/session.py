@@ -18,7 +18,8 @@ from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import TaskState
 from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.bundle import Bundler, Desk
+from batchgen.engine.bundle import Bundler
+from batchgen.engine.intake import Desk
 from batchgen.engine.leg import Legs
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.runner import Runner, Selection

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import aiofiles
@@ -13,52 +12,22 @@ import aiofiles
 from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import GatewayError, StoreError
 from batchgen.domain.events import Listener, Notice
-from batchgen.domain.lifecycle import BatchState, Charge
-from batchgen.domain.model import Claim, Kind, Reservation
-from batchgen.domain.wire import Answer, ApiError, Call, Ending, FilePiece
-from batchgen.engine.attempt import Executor
-from batchgen.engine.delivery import Ended, Means
-from batchgen.engine.entries import Account, reservation
-from batchgen.engine.hand import Hand
-from batchgen.gateway.batch_lines import BatchLines, Line
-from batchgen.gateway.batches import TERMINAL, BatchApi, RemoteBatch
+from batchgen.domain.lifecycle import BatchState
+from batchgen.domain.model import Claim, Reservation
+from batchgen.domain.wire import Call, FilePiece
+from batchgen.engine.entries import reservation
+from batchgen.engine.intake import Desk, Intake, custom_id_of, held_calls
+from batchgen.gateway.batches import TERMINAL, RemoteBatch
 from batchgen.gateway.request import batch_body, batch_line, body_hash
 from batchgen.gateway.sending import stream
 from batchgen.ledger.batches import BatchRow, NewBatch
-from batchgen.ledger.ledger import Ledger
-from batchgen.policy.classify import LOST_KINDS, classify
-from batchgen.store.sink import SpoolSink
 
 _MOST_CALLS = 500  # the API takes 50,000; smaller ones come back sooner and lose less
 _MOST_BYTES = 180_000_000  # the API takes 200 MB
-_AT_ONCE = 8  # images that are checked and placed at the same time
-_UNTOUCHED = frozenset({"expired", "cancelled"})
 _CREATING = "creating"  # the status of a bundle from just before it is handed in until the gateway's id is known
 _SETTLES = 120.0  # seconds within which the gateway lists a batch whose creation nobody saw the answer of
 _SETTLES_HERE = 2.0  # the same of a gateway on this machine
 _REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; asking again would not help
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What handing in and taking in need.
-
-    Attributes:
-        folder: where the file of calls is written while it is handed in.
-    """
-
-    job: int
-    ledger: Ledger
-    api: BatchApi
-    executor: Executor
-    means: Means
-    account: Account
-    folder: Path
-
-    @property
-    def hand(self) -> Hand:
-        """The spool's and the output folder's side."""
-        return self.means.hand
 
 
 class Bundler:
@@ -68,6 +37,7 @@ class Bundler:
 
     def __init__(self, desk: Desk, listener: Listener) -> None:
         self._desk = desk
+        self._intake = Intake(desk)
         self._emit = listener
         self._told: dict[int, tuple[str, int]] = {}
 
@@ -108,7 +78,8 @@ class Bundler:
             return True
         if row.state is BatchState.SUBMITTED:
             return await self._look(row)
-        await self._take_in(row)
+        await self._intake.take_in(row)
+        await self._move(row, state=BatchState.CLOSED)
         return True
 
     @property
@@ -128,18 +99,9 @@ class Bundler:
         length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in pieces)
         return address, replace(entry, request_hash=body_hash(address, pieces)), length + 200
 
-    async def _held(self, row: BatchRow) -> dict[int, Claim]:
-        """The calls of a bundle whose charge is still open, by their numbers."""
-        found = await self._desk.ledger.interrupted(self._desk.job)
-        return {
-            each.attempt.id: each.claim
-            for each in found
-            if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED
-        }
-
     async def _hand_in(self, row: BatchRow) -> None:
         """Hand a bundle in, unless the gateway has it already from a process that died before it could say so."""
-        api, held = self._desk.api, await self._held(row)
+        api, held = self._desk.api, await held_calls(self._desk, row)
         if not held:
             await self._move(row, state=BatchState.CLOSED)
             return
@@ -184,7 +146,7 @@ class Bundler:
             for attempt, claim in held.items():
                 inputs = await means.hand.prepare(claim.inputs, means.contract.references)
                 endpoint = batch_body(claim, means.contract, inputs)[0]
-                async for data in stream(batch_line(_custom_id(row, attempt), claim, means.contract, inputs)):
+                async for data in stream(batch_line(custom_id_of(row, attempt), claim, means.contract, inputs)):
                     await out.write(data)
         return endpoint
 
@@ -208,97 +170,5 @@ class Bundler:
             self._emit(Notice(f"batch {remote.id}: {remote.status}, {done} of {remote.total}"))
         return False
 
-    async def _take_in(self, row: BatchRow) -> None:
-        """Take in every answer of a bundle that has ended, and decide about calls that have none."""
-        for file in filter(None, (row.output_file, row.error_file)):
-            await self._read(row, file, await self._held(row))
-        for attempt, claim in (await self._held(row)).items():
-            await self._without_answer(row, attempt, claim)
-        await self._move(row, state=BatchState.CLOSED)
-
-    async def _read(self, row: BatchRow, file: str, held: dict[int, Claim]) -> None:
-        numbers = {_custom_id(row, attempt): attempt for attempt in held}
-        hand, sinks = self._desk.hand, list[SpoolSink]()
-
-        def sink(custom_id: str, index: int) -> SpoolSink | None:
-            attempt = numbers.get(custom_id)
-            if attempt is None:
-                return None
-            sinks.append(hand.sink(attempt, index))
-            return sinks[-1]
-
-        lines, placing = BatchLines(sink), set[asyncio.Task[None]]()
-        taken, seen = 0, 0
-        try:
-            async for data in self._desk.api.content(file):
-                taken += len(data)
-                for line in await lines.feed(data):
-                    seen += 1
-                    await self._line(row, line, sinks, (numbers, held), placing)
-            if (last := await lines.finish()) is not None:
-                if last.answer.ending is Ending.CUT:  # the rest can be had for nothing
-                    raise GatewayError("the batch's answers broke off within a line", passing=True)
-                await self._line(row, last, sinks, (numbers, held), placing)
-            elif taken and not seen:
-                raise GatewayError("what came in place of the batch's answers is no such file", passing=True)
-            await asyncio.gather(*placing)
-        finally:
-            await asyncio.gather(*placing, return_exceptions=True)  # the file may be read again: nothing twice
-            hand.discard(sinks)
-
-    async def _line(
-        self,
-        row: BatchRow,
-        line: Line,
-        sinks: list[SpoolSink],
-        known: tuple[dict[str, int], dict[int, Claim]],
-        placing: set[asyncio.Task[None]],
-    ) -> None:
-        """Make one answer durable, then book and place it beside the reading of the next."""
-        numbers, held = known
-        attempt = numbers.pop(line.custom_id, None)
-        if attempt is None:
-            return
-        mine = [sink for sink in sinks if sink.attempt == attempt]
-        sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
-        took = max(0.0, self._desk.means.clock.now() - row.created_at)
-        ids = (("batch", row.remote), *line.answer.request_ids)
-        answer = replace(line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids)
-        answer = self._desk.api.clean(answer)
-        await self._desk.hand.receive(answer, mine)
-        while len(placing) >= _AT_ONCE:
-            done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
-            placing -= done
-            for each in done:
-                each.result()
-        placing.add(asyncio.create_task(self._settle(held[attempt], answer)))
-
-    async def _settle(self, claim: Claim, answer: Answer) -> None:
-        kind = classify(answer, self._desk.means.contract).kind
-        self._desk.means.books.tally.lost += kind in LOST_KINDS
-        if kind in {Kind.NOT_SENT, Kind.THROTTLED}:  # nobody waits for a lane here, so it counts as an attempt
-            await self._desk.executor.untouched(claim, answer)
-            self._desk.hand.clear(answer.attempt)
-        elif await self._desk.executor.resume(claim, answer) is Ended.LEFT_FOR_RECOVERY:
-            raise StoreError("an answer of the batch could not be placed; the next run places it without a call")
-
-    async def _without_answer(self, row: BatchRow, attempt: int, claim: Claim) -> None:
-        """A call of which the files say nothing."""
-        said = row.detail or f"the batch {row.remote} is {row.status}"
-        if row.status in _UNTOUCHED:
-            answer = Answer(attempt, Ending.NOT_SENT, detail=f"not worked on: {said}")
-        elif row.status == "failed":
-            error = ApiError(message=said, code="batch_failed")
-            answer = Answer(attempt, Ending.COMPLETE, status=400, is_json=True, error=error)
-        else:
-            self._desk.means.books.tally.lost += 1
-            await self._desk.executor.forget(claim, attempt, f"the batch {row.remote} ended without an answer to it")
-            return
-        await self._settle(claim, answer)
-
     async def _move(self, row: BatchRow, **known: object) -> None:
         await self._desk.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
-
-
-def _custom_id(row: BatchRow, attempt: int) -> str:
-    return f"{row.token}-{attempt}"

@@ -7,8 +7,9 @@ from pathlib import Path
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import BatchState
-from batchgen.engine.bundle import Bundler, Desk
+from batchgen.engine.bundle import Bundler
 from batchgen.engine.entries import Account
+from batchgen.engine.intake import Desk
 from batchgen.gateway.batches import BatchApi
 from tests.rig import rig, simulator, small_plan
 

@@ -1,0 +1,161 @@
+"""What a Batch API answers, taken in: each answer made durable, booked and placed; a file may be read again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batchgen.domain.errors import GatewayError, StoreError
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Claim, Kind
+from batchgen.domain.wire import Answer, ApiError, Ending
+from batchgen.engine.attempt import Executor
+from batchgen.engine.delivery import Ended, Means
+from batchgen.engine.entries import Account
+from batchgen.engine.hand import Hand
+from batchgen.gateway.batch_lines import BatchLines, Line
+from batchgen.gateway.batches import BatchApi
+from batchgen.ledger.batches import BatchRow
+from batchgen.ledger.ledger import Ledger
+from batchgen.policy.classify import LOST_KINDS, classify
+from batchgen.store.sink import SpoolSink
+
+_AT_ONCE = 8  # images that are checked and placed at the same time
+_UNTOUCHED = frozenset({"expired", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What handing in and taking in need.
+
+    Attributes:
+        folder: where the file of calls is written while it is handed in.
+    """
+
+    job: int
+    ledger: Ledger
+    api: BatchApi
+    executor: Executor
+    means: Means
+    account: Account
+    folder: Path
+
+    @property
+    def hand(self) -> Hand:
+        """The spool's and the output folder's side."""
+        return self.means.hand
+
+
+async def held_calls(desk: Desk, row: BatchRow) -> dict[int, Claim]:
+    """The calls of a bundle whose charge is still open, by their numbers."""
+    found = await desk.ledger.interrupted(desk.job)
+    return {
+        each.attempt.id: each.claim
+        for each in found
+        if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED
+    }
+
+
+def custom_id_of(row: BatchRow, attempt: int) -> str:
+    """The name of one call in the files of a bundle."""
+    return f"{row.token}-{attempt}"
+
+
+class Intake:
+    """Takes the answers of one job's bundles in. Each step may be repeated after a crash."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def take_in(self, row: BatchRow) -> None:
+        """Take in every answer of a bundle that has ended, and decide about calls that have none.
+
+        Raises:
+            GatewayError: a file of answers cannot be read; what was taken in of it stays so.
+            StoreError: an answer cannot be kept or placed.
+        """
+        for file in filter(None, (row.output_file, row.error_file)):
+            await self._read(row, file, await held_calls(self._desk, row))
+        for attempt, claim in (await held_calls(self._desk, row)).items():
+            await self._without_answer(row, attempt, claim)
+
+    async def _read(self, row: BatchRow, file: str, held: dict[int, Claim]) -> None:
+        numbers = {custom_id_of(row, attempt): attempt for attempt in held}
+        hand, sinks = self._desk.hand, list[SpoolSink]()
+
+        def sink(custom_id: str, index: int) -> SpoolSink | None:
+            attempt = numbers.get(custom_id)
+            if attempt is None:
+                return None
+            sinks.append(hand.sink(attempt, index))
+            return sinks[-1]
+
+        lines, placing = BatchLines(sink), set[asyncio.Task[None]]()
+        taken, seen = 0, 0
+        try:
+            async for data in self._desk.api.content(file):
+                taken += len(data)
+                for line in await lines.feed(data):
+                    seen += 1
+                    await self._line(row, line, sinks, (numbers, held), placing)
+            if (last := await lines.finish()) is not None:
+                if last.answer.ending is Ending.CUT:  # the rest can be had for nothing
+                    raise GatewayError("the batch's answers broke off within a line", passing=True)
+                await self._line(row, last, sinks, (numbers, held), placing)
+            elif taken and not seen:
+                raise GatewayError("what came in place of the batch's answers is no such file", passing=True)
+            await asyncio.gather(*placing)
+        finally:
+            await asyncio.gather(*placing, return_exceptions=True)  # the file may be read again: nothing twice
+            hand.discard(sinks)
+
+    async def _line(
+        self,
+        row: BatchRow,
+        line: Line,
+        sinks: list[SpoolSink],
+        known: tuple[dict[str, int], dict[int, Claim]],
+        placing: set[asyncio.Task[None]],
+    ) -> None:
+        """Make one answer durable, then book and place it beside the reading of the next."""
+        numbers, held = known
+        attempt = numbers.pop(line.custom_id, None)
+        if attempt is None:
+            return
+        mine = [sink for sink in sinks if sink.attempt == attempt]
+        sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
+        took = max(0.0, self._desk.means.clock.now() - row.created_at)
+        ids = (("batch", row.remote), *line.answer.request_ids)
+        answer = replace(line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids)
+        answer = self._desk.api.clean(answer)
+        await self._desk.hand.receive(answer, mine)
+        while len(placing) >= _AT_ONCE:
+            done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
+            placing -= done
+            for each in done:
+                each.result()
+        placing.add(asyncio.create_task(self._settle(held[attempt], answer)))
+
+    async def _settle(self, claim: Claim, answer: Answer) -> None:
+        kind = classify(answer, self._desk.means.contract).kind
+        self._desk.means.books.tally.lost += kind in LOST_KINDS
+        if kind in {Kind.NOT_SENT, Kind.THROTTLED}:  # nobody waits for a lane here, so it counts as an attempt
+            await self._desk.executor.untouched(claim, answer)
+            self._desk.hand.clear(answer.attempt)
+        elif await self._desk.executor.resume(claim, answer) is Ended.LEFT_FOR_RECOVERY:
+            raise StoreError("an answer of the batch could not be placed; the next run places it without a call")
+
+    async def _without_answer(self, row: BatchRow, attempt: int, claim: Claim) -> None:
+        """A call of which the files say nothing."""
+        said = row.detail or f"the batch {row.remote} is {row.status}"
+        if row.status in _UNTOUCHED:
+            answer = Answer(attempt, Ending.NOT_SENT, detail=f"not worked on: {said}")
+        elif row.status == "failed":
+            error = ApiError(message=said, code="batch_failed")
+            answer = Answer(attempt, Ending.COMPLETE, status=400, is_json=True, error=error)
+        else:
+            self._desk.means.books.tally.lost += 1
+            await self._desk.executor.forget(claim, attempt, f"the batch {row.remote} ended without an answer to it")
+            return
+        await self._settle(claim, answer)
