@@ -25,8 +25,8 @@ test: $(READY) ## run all tests
 chaos: $(READY) ## kill, fill, freeze and lie to it, and print what was seen to hold
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/chaos
 
-soak: $(READY) ## the same at length: 2,000 kills in rounds of 50 over 500 tasks, every third system call
-	CHAOS=long CHAOS_KILLS=2000 $(BIN)/python -m pytest -q -n auto --timeout 7200 tests/chaos
+soak: $(READY) ## the same at length: 2,000 kills, 20,000 seeds, every third system call, an hour of mixed faults
+	CHAOS=long CHAOS_KILLS=2000 $(BIN)/python -m pytest -q -n 4 --dist worksteal --timeout 7200 tests/chaos
 
 chaos-tools: ## install what some of it needs (strace), where this machine allows that
 	@command -v strace >/dev/null || apt-get install --yes --quiet strace || \

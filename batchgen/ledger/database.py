@@ -1,8 +1,10 @@
 """The one thread that writes, and how many verbs share one commit.
 
 The thread takes one verb, drains what else waits, runs all of them in one `BEGIN IMMEDIATE` and commits once. When
-that fails it rolls back and runs them one by one, so that only the faulty verb gets its error. A verb that is under way
-cannot be cancelled: who stops waiting loses the answer, never the write.
+that fails it rolls back and runs them one by one, so that only the faulty verb gets its error. When the file itself is
+the trouble (a disk that reports errors or is full, a lock), all of them are told so: what failed once to reach the disk
+is not tried again behind a caller's back. A verb that is under way cannot be cancelled: who stops waiting loses the
+answer, never the write.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
@@ -136,14 +138,12 @@ class Database:
 
     def _write(self, orders: list[_Order]) -> None:
         try:
-            transaction = self._connection.begin()
-        except DBAPIError as error:  # another program holds the file: the answer is the same for all
+            with self._connection.begin():
+                self._run(orders)
+        except OperationalError as error:  # of the file, not of a verb: the answer is the same for all
+            self._rolled_back()
             for order in orders:
                 order.answer = explain(self._path, error)
-            return
-        try:
-            with transaction:
-                self._run(orders)
         except BaseException as error:  # noqa: BLE001  whatever it is belongs to a caller, not to this thread
             self._rolled_back()
             if len(orders) == 1:

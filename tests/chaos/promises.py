@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 RECORD = "CHAOS_RECORD"
@@ -32,29 +32,33 @@ PROMISES = {
 }
 
 
-def promise(number: int, text: str) -> None:
+def promise(number: int, text: str, **figures: int) -> None:
     """Record that a promise of reliability was seen to hold, and by which figure.
 
     Args:
         number: 1 to 15.
-        text: the figure, such as `50 kills, 0 bought twice`.
+        text: what was seen, such as `50 kills, 0 bought twice`.
+        figures: those that stand in the text in braces; of tests that say the same they are added up.
     """
     assert number in PROMISES
-    _record(number, text)
+    assert not figures or text.format(**figures)
+    _record(number, text, figures)
 
 
 def cannot(text: str) -> None:
     """Say aloud what this machine does not let us try, and what stood in for it."""
-    _record(CANNOT, text)
+    _record(CANNOT, text, {})
 
 
 def lines(path: Path) -> list[str]:
     """What was recorded, as a person reads it: a line for each promise, then what could not be tried."""
-    shown: dict[int, list[str]] = defaultdict(list)
+    sums: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     for line in path.read_text(encoding="utf-8").splitlines():
-        number, text = json.loads(line)
-        if text not in shown[number]:
-            shown[number].append(text)
+        number, text, figures = json.loads(line)
+        sums[number, text].update(figures)
+    shown: dict[int, list[str]] = defaultdict(list)
+    for (number, text), figures in sums.items():
+        shown[number].append(text.format(**figures) if figures else text)
     out = [f"P{number:<3}{PROMISES[number]}: {'; '.join(shown[number])}" for number in PROMISES if number in shown]
     missing = [f"P{number}" for number in PROMISES if number not in shown]
     if missing:
@@ -62,12 +66,12 @@ def lines(path: Path) -> list[str]:
     return out + [f"COULD NOT BE TRIED HERE: {text}" for text in sorted(shown[CANNOT])]
 
 
-def _record(number: int, text: str) -> None:
+def _record(number: int, text: str, figures: dict[str, int]) -> None:
     path = os.environ.get(RECORD)
     if path is None:
         return
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, (json.dumps([number, text]) + "\n").encode())
+        os.write(descriptor, (json.dumps([number, text, figures]) + "\n").encode())
     finally:
         os.close(descriptor)

@@ -67,14 +67,29 @@ def test_kill_at_random_points_under_load(tmp_path: Path, round_: int) -> None:
     assert loaded >= PER_ROUND // 2, "the kills hit hardly any call"
     assert books.calls - TASKS <= in_flight
     assert books.unknowns <= in_flight
-    figures = f"{KILLS} kills over {TASKS} tasks with 20 workers"
-    promise(1, f"{figures}: {TASKS} images")
-    promise(2, f"{figures}: {books.calls} calls at the gateway, all in the ledger ({books.attempts} attempts)")
-    links = site.query("SELECT count(*) FROM attempt WHERE url <> ''")[0][0]
-    promise(4, f"{figures}: {links} of the answers were links, each fetched without a further call")
-    promise(5, f"{figures}: {books.calls - TASKS} extra calls, {in_flight} in flight without a receipt")
-    promise(6, f"{figures}: billed {books.billed} <= charged {books.charged} <= {books.billed + books.unknown}")
-    promise(15, f"verify is clean after {KILLS} kills")
+    tried = "{kills} kills -9 over {tasks} tasks with 20 workers"
+    seen = {
+        "kills": kills,
+        "tasks": TASKS,
+        "calls": books.calls,
+        "attempts": books.attempts,
+        "links": site.query("SELECT count(*) FROM attempt WHERE url <> ''")[0][0],
+        "extra": books.calls - TASKS,
+        "in_flight": in_flight,
+        "billed": books.billed,
+        "charged": books.charged,
+        "most": books.billed + books.unknown,
+    }
+    shown = {
+        1: "{tasks} images",
+        2: "{calls} calls at the gateway, all in the ledger ({attempts} attempts)",
+        4: "{links} of the answers were links, each fetched without a further call",
+        5: "{extra} extra calls, {in_flight} in flight without a receipt",
+        6: "billed {billed} <= charged {charged} <= {most} micro-dollars",
+        15: "verify is clean",
+    }
+    for number, text in shown.items():
+        promise(number, f"{tried}: {text}", **seen)
 
 
 @pytest.mark.timeout(300)

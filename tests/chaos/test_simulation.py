@@ -1,7 +1,8 @@
 """Seeded worlds: the whole engine on virtual time, with a gateway, a disk and a fate drawn from one number each.
 
-`CHAOS_SEEDS` says how many (40; a soak plays 20,000), `CHAOS_SEED` where they begin. A seed that fails is kept in
-`failing_seeds.txt`, and those play first from then on; `python -m tests.chaos.simulation SEED 1` shows its trace.
+`CHAOS_SEEDS` says how many (40; a soak plays 20,000, a tenth of them twice), `CHAOS_SEED` where they begin. A seed that
+fails is kept in `failing_seeds.txt`, and those play first from then on; `python -m tests.chaos.simulation SEED 1` shows
+its trace.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from tests.chaos.simulation.play import Played, play
 
 KEPT = Path(__file__).with_name("failing_seeds.txt")
 FIRST = int(os.environ.get("CHAOS_SEED", "1"))
-SEEDS = int(os.environ.get("CHAOS_SEEDS", "20000" if os.environ.get("CHAOS") == "long" else "40"))
+LONG = os.environ.get("CHAOS") == "long"
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "20000" if LONG else "40"))
+SHARD = 500  # of a soak: several processes share the seeds
+TWICE_OF = 1 if SEEDS <= SHARD else 10  # of as many seeds, one is played again by another process
 MUTANT = "CHAOS_MUTANT" in os.environ  # a build that is broken on purpose: the first violation is enough
 
 
@@ -41,18 +45,21 @@ def test_seeds_that_failed_once_hold() -> None:
     assert [(seed, wrong) for seed in kept() if (wrong := play(seed).wrong)] == []
 
 
-@pytest.mark.timeout(60 + SEEDS)
-def test_every_seed_holds_and_is_the_same_world_in_another_process() -> None:
-    command = [sys.executable, "-m", "tests.chaos.simulation", str(FIRST), str(0 if MUTANT else SEEDS)]
+@pytest.mark.timeout(60 + 2 * SHARD)
+@pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, SHARD))
+def test_every_seed_holds_and_is_the_same_world_in_another_process(first: int) -> None:
+    count = min(SHARD, FIRST + SEEDS - first)
+    twice = 0 if MUTANT else -(-count // TWICE_OF)
+    command = [sys.executable, "-m", "tests.chaos.simulation", str(first), str(twice)]
     again = {**os.environ, "PYTHONHASHSEED": "12345"}
-    notes, failed, ends, calls, crashes, seconds = [], list[Played](), Counter[str](), 0, 0, 0.0
+    notes, failed, ends, seen = [], list[Played](), Counter[str](), Counter[str](seeds=count, twice=twice)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=again) as other:
         try:
-            for seed in range(FIRST, FIRST + SEEDS):
+            for seed in range(first, first + count):
                 played = play(seed)
                 notes.append(f"{seed} {played.note}")
-                ends, calls, crashes = ends + played.ends, calls + played.calls, crashes + played.crashes
-                seconds += played.seconds
+                ends += played.ends
+                seen.update(calls=played.calls, crashes=played.crashes, hours=int(played.seconds / 3600))
                 if played.wrong:
                     failed.append(played)
                     if MUTANT:
@@ -63,8 +70,7 @@ def test_every_seed_holds_and_is_the_same_world_in_another_process() -> None:
                 other.terminate()
         assert [(each.seed, each.wrong) for each in failed] == []
         output, _ = other.communicate()
-    assert MUTANT or [" ".join(line.split()[:2]) for line in output.splitlines()] == notes
-    print(f"\n{SEEDS} seeds, {calls} calls, {crashes} crashes, {seconds / 3600:.0f} virtual hours: {dict(ends)}")
-    shown = f"{SEEDS} simulated seeds twice, {calls} calls, {crashes} crashes"
+    assert [" ".join(line.split()[:2]) for line in output.splitlines()] == notes[:twice]
+    print(f"\n{dict(seen)}: {dict(ends)}")
     for number in (1, 2, 3, 4, 5, 6, 7, 9, 12):
-        promise(number, f"{shown}, 0 violations")
+        promise(number, "{seeds} simulated seeds ({twice} of them twice), {calls} calls, {crashes} crashes", **seen)
