@@ -21,6 +21,7 @@ from batchgen.cli.common import (
     rehearse_option,
     say,
 )
+from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.money import about_usd, usd_text
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--parked", is_flag=True, help="What was parked: lost answers, expired addresses.")
 @click.option("--cancelled", is_flag=True, help="What was cancelled.")
 @click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+@click.option("--batch", metavar="ID", help="What is in this batch, which is waited for no longer.")
 def retry(
     job: str,
     db: Path | None,
@@ -46,15 +48,22 @@ def retry(
     parked: bool,
     cancelled: bool,
     only: tuple[str, ...],
+    batch: str | None,
 ) -> None:
     """Make tasks of JOB available again, with fresh allowances, and say what that may cost. `run` then buys them.
 
-    Without --failed, --parked or --cancelled: what failed and what is parked.
+    Without --failed, --parked or --cancelled: what failed and what is parked. A batch that is given up may be paid
+    already, and is booked so.
     """
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.ledger import Ledger
     from batchgen.ledger.reading import Reader
 
+    if batch is not None:
+        if failed or parked or cancelled or only:
+            raise UsageError("--batch stands for all that is in it; give it alone")
+        _give_up(job, ledger_path(db, rehearse=rehearse), batch, as_json=as_json)
+        return
     states = _states(failed=failed, parked=parked, cancelled=cancelled)
     path, keys = ledger_path(db, rehearse=rehearse), frozenset(only) or None
     with Reader(path) as reader:
@@ -72,6 +81,29 @@ def retry(
         again, them = ("1 task is", "it") if count == 1 else (f"{count} tasks are", "them")
         click.echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
         say("next: " + next_command(f"run {row.manifest}"))
+
+
+def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:
+    """Wait for a batch no longer."""
+    from batchgen.domain.clock import SystemClock
+    from batchgen.ledger.ledger import Ledger
+    from batchgen.ledger.reading import Reader
+    from batchgen.store.leftovers import answered
+
+    with Reader(path) as reader:
+        row = reader.job(job_name(job))
+    with Ledger.open(path, SystemClock()) as ledger:
+        done = ledger.write_off(row.id, batch, answered(row.output))
+    if as_json:
+        found = {"available_again": done.calls, "unknown_usd": usd_text(done.unknown), "kept": done.kept}
+        print_json({"job": row.name, "batch": batch, **found})
+        return
+    paid = f"maybe paid, {about_usd(done.unknown)} at most" if done.unknown else "free"
+    click.echo(f"{row.name}: batch {batch} is given up; {counted(done.calls, 'call')}: {paid}")
+    if done.kept:
+        click.echo(f"{counted(done.kept, 'answer')} of it are on disk, and are not bought again")
+    again = "image is" if done.calls == 1 else "images are"
+    say(f"the {again} bought again by: " + next_command(f"run {row.manifest}"))
 
 
 def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:

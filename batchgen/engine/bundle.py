@@ -16,15 +16,14 @@ from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim, Reservation
 from batchgen.domain.wire import Call, FilePiece
 from batchgen.engine.entries import reservation
-from batchgen.engine.intake import Desk, Intake, custom_id_of, held_calls
+from batchgen.engine.intake import Desk, Intake, custom_id_of, held_attempts
 from batchgen.gateway.batches import TERMINAL, RemoteBatch
 from batchgen.gateway.request import batch_body, batch_line, body_hash
 from batchgen.gateway.sending import stream
-from batchgen.ledger.batches import BatchRow, NewBatch
+from batchgen.ledger.batches import CREATING, BatchRow, NewBatch
 
 _MOST_CALLS = 500  # the API takes 50,000; smaller ones come back sooner and lose less
 _MOST_BYTES = 180_000_000  # the API takes 200 MB
-_CREATING = "creating"  # the status of a bundle from just before it is handed in until the gateway's id is known
 _SETTLES = 120.0  # seconds within which the gateway lists a batch whose creation nobody saw the answer of
 _SETTLES_HERE = 2.0  # the same of a gateway on this machine
 _REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; asking again would not help
@@ -78,7 +77,10 @@ class Bundler:
             return True
         if row.state is BatchState.SUBMITTED:
             return await self._look(row)
-        await self._intake.take_in(row)
+        try:
+            await self._intake.take_in(row)
+        except GatewayError as error:
+            raise self._unknown(row, error) from error
         await self._move(row, state=BatchState.CLOSED)
         return True
 
@@ -101,17 +103,18 @@ class Bundler:
 
     async def _hand_in(self, row: BatchRow) -> None:
         """Hand a bundle in, unless the gateway has it already from a process that died before it could say so."""
-        api, held = self._desk.api, await held_calls(self._desk, row)
-        if not held:
+        api, attempts = self._desk.api, await held_attempts(self._desk, row)
+        if not attempts:
             await self._move(row, state=BatchState.CLOSED)
             return
+        held = {each.attempt.id: each.claim for each in attempts}
         file = self._desk.folder / f"batch-{row.token}.jsonl"
-        remote = await self._find(row)
+        remote = await self._find(row, {each.attempt.key_fingerprint for each in attempts})
         try:
             if remote is None:
                 endpoint = await self._write(file, row, held)
                 upload = await api.upload(file, file.stat().st_size)
-                await self._move(row, status=_CREATING)
+                await self._move(row, status=CREATING)
                 remote = await api.create(upload, endpoint, row.token)
                 self._emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
         except OSError as error:
@@ -127,17 +130,41 @@ class Bundler:
         finally:
             file.unlink(missing_ok=True)
 
-    async def _find(self, row: BatchRow) -> RemoteBatch | None:
+    async def _find(self, row: BatchRow, keys: set[str]) -> RemoteBatch | None:
         """The gateway's batch of a bundle; None when it has none and will not list one soon.
 
+        Args:
+            row: the bundle.
+            keys: the fingerprints of those it may have been handed in with.
+
         Raises:
-            GatewayError: nobody can tell yet.
+            GatewayError: nobody can tell yet, or not with this key.
         """
         remote = await self._desk.api.find(row.token, row.created_at)
+        if remote is not None or row.status != CREATING:
+            return remote
+        if keys != {self._desk.account.key_fingerprint}:
+            raise GatewayError(
+                f"a batch of {row.calls} images may have been handed in with another key, and this one does not "
+                f"see it; {self._way_out(row)}"
+            )
         settles = _SETTLES_HERE if self._desk.means.contract.loopback else _SETTLES
-        if remote is None and row.status == _CREATING and self._desk.means.clock.now() < row.updated_at + settles:
+        if self._desk.means.clock.now() < row.updated_at + settles:
             raise GatewayError("a batch may have been handed in, and is looked for before it is again", passing=True)
-        return remote
+        return None
+
+    def _unknown(self, row: BatchRow, error: GatewayError) -> GatewayError:
+        """What to say of a batch, or of its files, that the gateway does not know; any other error stays as it is."""
+        if error.status != 404:
+            return error
+        lost = f"{error}. It was handed in with another account's key, or is deleted; {self._way_out(row)}"
+        return GatewayError(lost, status=error.status)
+
+    def _way_out(self, row: BatchRow) -> str:
+        name = row.remote or row.token
+        return (
+            f"run with that key, or give the batch up with `retry JOB --batch {name}`: its images may be paid already"
+        )
 
     async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
         """The file of calls; gives the endpoint they are for."""
@@ -152,7 +179,10 @@ class Bundler:
 
     async def _look(self, row: BatchRow) -> bool:
         """Ask how far the gateway is."""
-        remote = await self._desk.api.get(row.remote)
+        try:
+            remote = await self._desk.api.get(row.remote)
+        except GatewayError as error:
+            raise self._unknown(row, error) from error
         if remote.status in TERMINAL:
             await self._move(
                 row,

@@ -18,6 +18,7 @@ from batchgen.gateway.batch_lines import BatchLines, Line
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.records import Interrupted
 from batchgen.policy.classify import LOST_KINDS, classify
 from batchgen.store.sink import SpoolSink
 
@@ -47,14 +48,10 @@ class Desk:
         return self.means.hand
 
 
-async def held_calls(desk: Desk, row: BatchRow) -> dict[int, Claim]:
-    """The calls of a bundle whose charge is still open, by their numbers."""
+async def held_attempts(desk: Desk, row: BatchRow) -> list[Interrupted]:
+    """The calls of a bundle whose charge is still open."""
     found = await desk.ledger.interrupted(desk.job)
-    return {
-        each.attempt.id: each.claim
-        for each in found
-        if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED
-    }
+    return [each for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
 
 
 def custom_id_of(row: BatchRow, attempt: int) -> str:
@@ -76,9 +73,10 @@ class Intake:
             StoreError: an answer cannot be kept or placed.
         """
         for file in filter(None, (row.output_file, row.error_file)):
-            await self._read(row, file, await held_calls(self._desk, row))
-        for attempt, claim in (await held_calls(self._desk, row)).items():
-            await self._without_answer(row, attempt, claim)
+            held = {each.attempt.id: each.claim for each in await held_attempts(self._desk, row)}
+            await self._read(row, file, held)
+        for each in await held_attempts(self._desk, row):
+            await self._without_answer(row, each.attempt.id, each.claim)
 
     async def _read(self, row: BatchRow, file: str, held: dict[int, Claim]) -> None:
         numbers = {custom_id_of(row, attempt): attempt for attempt in held}

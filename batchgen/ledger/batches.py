@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.errors import LedgerError
-from batchgen.domain.lifecycle import BatchState
-from batchgen.domain.model import Reservation
+from batchgen.domain.errors import LedgerError, NotInLedger
+from batchgen.domain.lifecycle import BatchState, Charge, Event
+from batchgen.domain.model import Booking, Kind, Reservation, Settlement
 from batchgen.ledger import verbs
+from batchgen.ledger.claims import interrupted
 from batchgen.ledger.rows import dump
 from batchgen.ledger.schema import OPEN_BATCH, batch
 
+CREATING = "creating"  # the status of a bundle from just before it is handed in until the gateway's id is known
 _BIND = text("UPDATE attempt SET batch_id = :batch WHERE id IN (SELECT value FROM json_each(:attempts))")
 
 
@@ -63,10 +65,53 @@ class BatchRow:
     created_at: float
     updated_at: float
 
+    @property
+    def never_handed_in(self) -> bool:
+        """Whether it is certain that the gateway was not asked to work on it."""
+        return self.state is BatchState.WRITTEN and self.status != CREATING
+
 
 def open_batch(connection: Connection, wanted: Sequence[NewBatch], now: float) -> list[OpenedBatch]:
     """Reserve every call of a bundle that the budget allows, and write the bundle down, in one transaction."""
     return [_open(connection, each, now) for each in wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOff:
+    """A bundle that nobody waits for any longer.
+
+    Attributes:
+        name: the gateway's id of it, or our token.
+        keep: attempts whose answers are on disk; recovery books these.
+    """
+
+    job: int
+    name: str
+    keep: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenOff:
+    """What became of its calls.
+
+    Attributes:
+        calls: whose tasks are available again.
+        unknown: micro-dollars that they may have cost at most; 0 for a bundle that was never handed in.
+        kept: calls that recovery books.
+    """
+
+    calls: int
+    unknown: int
+    kept: int
+
+
+def write_off(connection: Connection, wanted: Sequence[WriteOff], now: float) -> list[WrittenOff]:
+    """Close bundles without their answers: calls that may be paid are booked as unknown, and their tasks go on.
+
+    Raises:
+        NotInLedger: the job has no such bundle that is open.
+    """
+    return [_write_off(connection, each, now) for each in wanted]
 
 
 def move_batch(connection: Connection, moved: Sequence[BatchRow], now: float) -> list[None]:
@@ -119,3 +164,24 @@ def _open_of(connection: Connection, job: int) -> list[BatchRow]:
     names = ["job" if column.name == "job_id" else column.name for column in batch.c]
     found = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
     return [BatchRow(**row | {"state": BatchState(row["state"])}) for row in found]
+
+
+def _write_off(connection: Connection, wanted: WriteOff, now: float) -> WrittenOff:
+    bundles = _open_of(connection, wanted.job)
+    row = next((row for row in bundles if wanted.name in {row.remote, row.token}), None)
+    if row is None:
+        names = ", ".join(row.remote or row.token for row in bundles) or "none"
+        raise NotInLedger(f"the job has no open batch {wanted.name!r}; open are: {names}")
+    (found,) = interrupted(connection, [wanted.job], now)
+    ours = [each.attempt for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
+    given_up = [attempt for attempt in ours if attempt.id not in wanted.keep]
+    charge, kind = (Charge.VOID, Kind.NOT_SENT) if row.never_handed_in else (Charge.UNKNOWN, Kind.LOST)
+    detail = f"the batch {wanted.name} was given up by hand"
+    verbs.book(connection, [Booking(each.id, charge, 0, kind, detail, finished_at=now) for each in given_up], now)
+    again = [
+        Settlement(each.task, each.id, Event.RETRY, reason=detail, counts=False, scheduled_at=now) for each in given_up
+    ]
+    verbs.settle(connection, again, now)
+    move_batch(connection, [replace(row, state=BatchState.CLOSED, detail=detail)], now)
+    unknown = sum(each.at_most for each in given_up) if charge is Charge.UNKNOWN else 0
+    return WrittenOff(len(given_up), unknown, len(ours) - len(given_up))

@@ -15,7 +15,7 @@ from batchgen.domain.job import Difference, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.ledger import batches, claims, decisions, recording, verbs
-from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch
+from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database, Verb
 from batchgen.ledger.decisions import Amounts, Choice, Decision, choose
@@ -37,6 +37,7 @@ _INTERRUPTED: Verb[int, list[Interrupted]] = Verb(6, claims.interrupted)
 _OPEN_BATCH: Verb[NewBatch, OpenedBatch] = Verb(10, batches.open_batch)
 _MOVE_BATCH: Verb[BatchRow, None] = Verb(13, batches.move_batch)
 _OPEN_BATCHES: Verb[int, list[BatchRow]] = Verb(14, batches.open_batches)
+_WRITE_OFF: Verb[WriteOff, WrittenOff] = Verb(15, batches.write_off)
 _SETTLE_UNKNOWN: Verb[Decision, None] = Verb(7, decisions.settle_unknown)
 _REQUEUE: Verb[Choice, Amounts] = Verb(8, decisions.requeue)
 _CANCEL: Verb[Choice, int] = Verb(9, decisions.cancel)
@@ -236,6 +237,19 @@ class Ledger:
     def cancel(self, job: int, only: Iterable[str] | None = None) -> int:
         """Want the rest of a job no more; how many tasks. Blocks."""
         return self._database.call(_CANCEL, choose(job, Event.CANCEL, None, only))
+
+    def write_off(self, job: int, batch: str, keep: frozenset[int]) -> WrittenOff:
+        """Close a bundle without its answers, and make its tasks available again. Blocks.
+
+        Args:
+            job: its number.
+            batch: the gateway's id of the bundle, or our token.
+            keep: attempts whose answers are on disk; the next run books these.
+
+        Raises:
+            NotInLedger: the job has no such bundle that is open.
+        """
+        return self._database.call(_WRITE_OFF, WriteOff(job, batch, keep))
 
     def settle_unknown(self, attempt: int, charge: Charge, billed: int, note: str) -> None:
         """Decide what a lost answer cost, once: `billed` micro-dollars, or `void`. Blocks."""

@@ -74,23 +74,22 @@ class BatchCalls:
             "output_expires_after": body.get("output_expires_after"),
             **_EMPTY,
         }
-        key = fingerprint(request.headers.get("authorization", ""))
-        stored = self._worker.shelf.new(facts, self._route.contract.route, key, request.host)
+        stored = self._worker.shelf.new(facts, self._route.contract.route, _key(request), request.host)
         self._worker.start(stored)
         return answered(voice, _shown(stored))
 
     async def retrieve(self, request: web.Request, voice: Voice) -> web.Response:
         """How a batch stands."""
-        return answered(voice, _shown(self._find(request.match_info["id"])))
+        return answered(voice, _shown(self._find(request, request.match_info["id"])))
 
     async def listing(self, request: web.Request, voice: Voice) -> web.Response:
         """The account's batches, newest first, page by page."""
         limit, after = request.query.get("limit", "20"), request.query.get("after", "")
         if not limit.isdigit() or not 1 <= int(limit) <= 100:
             raise rejected(voice.invalid("Invalid 'limit': expected a value from 1 to 100.", "limit", "invalid_value"))
-        mine = [stored for stored in self._worker.shelf.newest_first() if self._is_mine(stored)]
+        mine = [stored for stored in self._worker.shelf.newest_first() if self._is_theirs(request, stored)]
         if after:
-            last = self._find(after)
+            last = self._find(request, after)
             mine = [stored for stored in mine if stored.number < last.number]
         page = mine[: int(limit)]
         return answered(
@@ -106,7 +105,7 @@ class BatchCalls:
 
     async def cancel(self, request: web.Request, voice: Voice) -> web.Response:
         """Stop a batch; what is done stays done and is paid."""
-        stored = self._find(request.match_info["id"])
+        stored = self._find(request, request.match_info["id"])
         status = stored.facts["status"]
         if status in {"validating", "in_progress"}:
             self._worker.cancel(stored)
@@ -135,15 +134,20 @@ class BatchCalls:
                     voice, "output_expires_after", f"Seconds from {_SHORTEST} to {_LONGEST} after created_at."
                 )
 
-    def _find(self, batch_id: str) -> Stored:
+    def _find(self, request: web.Request, batch_id: str) -> Stored:
         stored = self._worker.shelf.find(batch_id)
-        if stored is None or not self._is_mine(stored):
+        if stored is None or not self._is_theirs(request, stored):
             message = f"No batch found with id '{batch_id[:100]}'."
             raise rejected(bodies.error(404, message, "invalid_request_error"))
         return stored
 
-    def _is_mine(self, stored: Stored) -> bool:
-        return stored.route.partition("/")[0] == self._route.contract.provider
+    def _is_theirs(self, request: web.Request, stored: Stored) -> bool:
+        """Each key is an account of its own; a batch of another is as if it were not there."""
+        return stored.route.partition("/")[0] == self._route.contract.provider and stored.key == _key(request)
+
+
+def _key(request: web.Request) -> str:
+    return fingerprint(request.headers.get("authorization", ""))
 
 
 def _serves(route: Route, path: str) -> bool:

@@ -6,10 +6,11 @@ Bytes that may be paid and are nowhere else are never removed; they go to quaran
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 from batchgen.domain.wire import Answer, Picture
 from batchgen.store.folder import Folder
-from batchgen.store.layout import PART, RECEIPT, attempt_of, mark_of, removal_order
+from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
 from batchgen.store.place import set_aside
 from batchgen.store.receipt import read_receipt
 
@@ -88,3 +89,9 @@ def _only_here(spool: Folder, name: str) -> bool:
     """Whether a file has bytes and no second name in the output folder."""
     found = spool.stat(name)
     return found is not None and found.st_size > 0 and found.st_nlink < 2
+
+
+def answered(output: Path) -> frozenset[int]:
+    """The attempts whose answers lie whole in the spool of an output folder, where nobody has it open."""
+    receipts = (output / SPOOL).glob(f"*{RECEIPT}")
+    return frozenset(attempt for path in receipts if (attempt := attempt_of(path.name)) is not None)

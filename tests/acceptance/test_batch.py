@@ -101,6 +101,53 @@ def test_handed_in_batch_is_found_by_its_token(shop: Shop) -> None:
         assert batches(shop) == [("closed", remote)]
 
 
+def test_batch_of_another_key_stops_the_run_until_it_is_given_up(shop: Shop) -> None:
+    """The run says what to type; the calls stay in the books as maybe paid, and the images are bought anew."""
+    with gateway(shop, "batch_seconds=100", route=ROUTE):
+        job = batch_job(shop)
+        process = shop.start("run", job)
+        kill_when(shop, process, lambda: [state for state, _ in batches(shop)] == ["submitted"])
+        ((_, remote),) = batches(shop)
+        with_first, shop.environment = shop.environment, {"SHOP_KEY": "sk-of-another-project"}
+        for _ in range(2):
+            done = shop.run("run", job, code=4)
+            assert f"retry JOB --batch {remote}" in done.stderr
+            assert shop.states() == {"running": TASKS}
+        assert "open are: " + remote in shop.run("retry", "job", "--batch", "batch_typo", code=2).stderr
+        assert "alone" in shop.run("retry", "job", "--batch", remote, "--failed", code=2).stderr
+        (reserved,) = shop.query("SELECT reserved FROM job")[0]
+        given_up = shop.json("retry", "job", "--batch", remote)
+        assert given_up["available_again"] == TASKS
+        assert shop.query("SELECT billed, unknown, reserved FROM job") == [(0, reserved, 0)]
+        shop.run("retry", "job", "--batch", remote, code=2)
+        shop.run("run", job)
+        assert shop.states() == {"completed": TASKS}
+        charged = sum(line.charged for line in shop.bill())
+        assert len(shop.bill()) == 2 * TASKS
+        ((billed, unknown),) = shop.query("SELECT billed, unknown FROM job")
+        assert billed == charged // 2
+        assert billed <= charged <= billed + unknown
+        shop.environment = with_first
+        shop.run("verify")
+
+
+def test_batch_that_may_be_of_another_key_is_not_handed_in_again(shop: Shop) -> None:
+    with gateway(shop, "batch_seconds=100", route=ROUTE):
+        job = batch_job(shop)
+        process = shop.start("run", job)
+        kill_when(shop, process, lambda: [state for state, _ in batches(shop)] == ["submitted"])
+        with sqlite3.connect(shop.folder / "batchgen.db") as books:  # as if it had died before the id was known
+            books.execute("UPDATE batch SET state = 'written', remote = '', status = 'creating', updated_at = 1")
+        shop.environment = {"SHOP_KEY": "sk-of-another-project"}
+        said = shop.run("run", job, code=4).stderr
+        assert "handed in with another key" in said
+        ((token,),) = shop.query("SELECT token FROM batch")
+        assert f"retry JOB --batch {token}" in said
+        shop.environment = {}
+        shop.run("run", job)
+        check_books(shop)
+
+
 def test_kill_while_answers_are_taken_in_takes_in_the_rest(shop: Shop) -> None:
     with gateway(shop, "batch_seconds=100", route=ROUTE):
         job = batch_job(shop)
