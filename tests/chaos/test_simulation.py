@@ -17,10 +17,10 @@ import pytest
 
 from tests.chaos.promises import promise
 from tests.chaos.simulation.play import Played, play
+from tests.chaos.site import LONG
 
 KEPT = Path(__file__).with_name("failing_seeds.txt")
 FIRST = int(os.environ.get("CHAOS_SEED", "1"))
-LONG = os.environ.get("CHAOS") == "long"
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "20000" if LONG else "40"))
 SHARD = 500  # of a soak: several processes share the seeds
 TWICE_OF = 1 if SEEDS <= SHARD else 10  # of as many seeds, one is played again by another process

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -23,6 +22,7 @@ from batchgen.ledger.audit import check
 from batchgen.ledger.batches import NewBatch
 from batchgen.ledger.ledger import Ledger
 from tests.chaos.books_model import Model
+from tests.chaos.site import LONG
 from tests.conftest import ManualClock
 from tests.ledger_help import PRICE, SmallPlan, booking, query, reservation
 
@@ -30,7 +30,6 @@ T = TypeVar("T")
 BUDGET = 7 * PRICE
 JOBS = ("autumn", "spring")
 ROUTES = ("", "a/b", "c/d")
-LONG = os.environ.get("CHAOS") == "long"
 
 _TASKS = (
     "SELECT p.key, state, t.wanted, revision, attempts, unknowns, calls, send_route, scheduled_at "

@@ -86,7 +86,8 @@ def test_second_runner_is_refused_and_told_who_has_it(path: Path) -> None:
         here.send("done")
         process.join()
         process.close()
-    Ledger.open(path, ManualClock()).close()
+    with Ledger.open(path, ManualClock()) as ledger:
+        assert ledger.name
     assert not path.with_name("ledger.db.holder").exists()
 
 
@@ -99,7 +100,8 @@ def test_killed_owner_leaves_no_lock_behind(path: Path) -> None:
     process.kill()
     process.join()
     process.close()
-    Ledger.open(path, ManualClock()).close()
+    with Ledger.open(path, ManualClock()) as ledger:
+        assert ledger.name
 
 
 def test_open_refuses_what_is_no_ledger_and_leaves_it_as_it_is(tmp_path: Path) -> None:

@@ -327,4 +327,4 @@ def test_any_manifest_is_read_or_refused(tmp_path_factory: pytest.TempPathFactor
         "prompts": [{"id": "a", "text": "x"}],
     }
     with suppress(ManifestError):
-        expand(load(folder, json.dumps(good | changes)))
+        assert expand(load(folder, json.dumps(good | changes))).job.name

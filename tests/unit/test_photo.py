@@ -164,7 +164,8 @@ def test_photo_is_turned_upright(turned: int) -> None:
 def test_head_is_read_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile.ImageFile, "load", None)
     for kind in ("JPEG", "PNG"):
-        open_photo(encoded(Image.new("RGB", (64, 64)), kind))
+        photo = open_photo(encoded(Image.new("RGB", (64, 48)), kind))
+        assert (photo.width, photo.height) == (64, 48)
 
 
 @pytest.mark.parametrize(

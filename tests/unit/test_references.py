@@ -223,7 +223,8 @@ def test_link_out_of_the_folder_is_refused_and_one_within_is_not(tmp_path: Path,
 def test_manifest_in_a_linked_folder_is_no_way_out(tmp_path: Path) -> None:
     files(tmp_path, "real/photos/A.jpg")
     (tmp_path / "alias").symlink_to("real")
-    planned(tmp_path / "alias", catalog(), p_csv="sku\nA\n")
+    (use,) = planned(tmp_path / "alias", catalog(), p_csv="sku\nA\n").references()
+    assert use.place.endswith("photos/A.jpg")
 
 
 # --- keys and routes
