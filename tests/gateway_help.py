@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from aiohttp import web
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
@@ -25,6 +21,7 @@ from batchgen.gateway.echoes import NOTHING, Sent, results
 from batchgen.gateway.patterns import pattern_for
 from batchgen.gateway.reply import Reply, Shape, parse, read_reply
 from batchgen.gateway.scan import Scanner
+from tests.sockets import MemorySink
 
 NO_INPUTS = PreparedInputs()
 SQUARE = Size(2048, 2048)
@@ -116,38 +113,6 @@ def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: Sent = N
     )
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class MemorySink:
-    """A sink that keeps what it gets."""
-
-    def __init__(self, index: int) -> None:
-        self.name = f"picture-{index}"
-        self.data = bytearray()
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    async def write(self, data: bytes | memoryview) -> None:
-        self.data += data
-
-
-@contextlib.asynccontextmanager
-async def served(handler: Handler) -> AsyncIterator[str]:
-    """A well-behaved server that takes large bodies."""
-    app = web.Application(client_max_size=1 << 30)
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
-
-
 def a_call(base: str, *pieces: bytes | FilePiece, endpoint: str = "chat", timeout: float = 10.0) -> Call:
     return Call(7, endpoint, f"{base}/x", pieces, "application/json", "", timeout, loopback=True)
 
@@ -162,36 +127,3 @@ async def ask(call: Call, made: dict[int, MemorySink] | None = None) -> Answer:
     made = {} if made is None else made
     async with Client(clock=SystemClock(), key=lambda _name: "") as client:
         return await client.send(call, lambda index: made.setdefault(index, MemorySink(index)))
-
-
-RawServe = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@contextlib.asynccontextmanager
-async def raw_server(serve: RawServe) -> AsyncIterator[str]:
-    """A server that writes and reads bytes; gives its base URL and leaves no connection open."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left, or the test is over
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            tasks.discard(task)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tests.sockets import connections
+
 # Stands for the gateway's own port in what it sends; as long as the real one, so that lengths stay right.
 PORT = b"00000"
 FOREVER = 1 << 40
@@ -162,30 +164,7 @@ def _listener(receive_buffer: int) -> socket.socket:
 @contextlib.asynccontextmanager
 async def listening(gateway: RawGateway) -> AsyncIterator[RawGateway]:
     """The gateway on a port of its own; leaves no connection open."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await gateway.serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left, or the test is over
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            tasks.discard(task)
-
     bound = _listener(gateway.receive_buffer)
     gateway.port = bound.getsockname()[1]
-    server = await asyncio.start_server(handle, sock=bound, limit=1 << 16)
-    try:
+    async with connections(gateway.serve, sock=bound, limit=1 << 16):
         yield gateway
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()

@@ -33,29 +33,13 @@ from batchgen.gateway import scan
 from batchgen.gateway.client import Client
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import AddrInfo, open_socket
+from tests.sockets import MemorySink, RawServe, connections
 
 KEY = "sk-canary-0123456789"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 BASE64 = base64.b64encode(PICTURE).decode()
 WHOLE = json.dumps({"created": 1, "data": [{"b64_json": BASE64}], "usage": {"total_tokens": 7}}).encode()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req-1\r\n"
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class MemorySink:
-    """A sink that keeps what it gets."""
-
-    def __init__(self, index: int) -> None:
-        self.name = f"picture-{index}"
-        self.data = bytearray()
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    async def write(self, data: bytes | memoryview) -> None:
-        self.data += data
 
 
 class Sinks:
@@ -75,35 +59,16 @@ class Sinks:
 
 
 @contextlib.asynccontextmanager
-async def gateway(serve: Serve, *, read: bool = True, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def gateway(serve: RawServe, *, read: bool = True, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """A raw server; `serve` is called when a whole request was read. Gives its base URL."""
-    tasks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            if read:
-                await request_of(reader)
-            await serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
-            pass  # the client left, or the test is over
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            tasks.discard(task)
+        if read:
+            await request_of(reader)
+        await serve(reader, writer)
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls, backlog=1000)
-    try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with connections(handle, ssl=tls, backlog=1000) as port:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}/v1"
 
 
 async def request_of(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
@@ -132,7 +97,7 @@ async def ask(base: str, sinks: Sinks | None = None, **changes: float | bytes | 
         return await client.send(a_call(base, **changes), sinks if sinks is not None else Sinks())  # type: ignore[arg-type]
 
 
-def sending(*pieces: bytes) -> Serve:
+def sending(*pieces: bytes) -> RawServe:
     """Write these pieces and close."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -144,7 +109,7 @@ def sending(*pieces: bytes) -> Serve:
     return serve
 
 
-def then_hang(*pieces: bytes) -> Serve:
+def then_hang(*pieces: bytes) -> RawServe:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await sending(*pieces)(reader, writer)
         await reader.read()
@@ -152,7 +117,7 @@ def then_hang(*pieces: bytes) -> Serve:
     return serve
 
 
-def then_reset(*pieces: bytes) -> Serve:
+def then_reset(*pieces: bytes) -> RawServe:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await sending(*pieces)(reader, writer)
         connection = writer.get_extra_info("socket")
@@ -177,7 +142,7 @@ def status(code: int, body: bytes, kind: bytes = b"application/json") -> bytes:
 HALF = WHOLE[: len(WHOLE) // 2]
 
 # what the server does, then the ending and status it must be given
-ENDINGS: dict[str, tuple[Serve, Ending, int]] = {
+ENDINGS: dict[str, tuple[RawServe, Ending, int]] = {
     "whole with length": (sending(framed(WHOLE)), Ending.COMPLETE, 200),
     "whole chunked": (sending(chunked(WHOLE[:50], WHOLE[50:])), Ending.COMPLETE, 200),
     "whole without length": (sending(HEAD + b"\r\n", WHOLE), Ending.COMPLETE, 200),
@@ -319,7 +284,7 @@ async def test_client_delivers_the_picture_when_its_bytes_came(case: str) -> Non
     assert answer.usage == Usage(total_tokens=7)
 
 
-TIMEOUTS: dict[str, tuple[Serve, int]] = {
+TIMEOUTS: dict[str, tuple[RawServe, int]] = {
     "silence": (then_hang(), 0),
     "only interim responses": (then_hang(b"HTTP/1.1 102 Processing\r\n\r\n"), 0),
     "silence after the head": (then_hang(HEAD + b"Content-Length: 100\r\n\r\n"), 200),

@@ -16,7 +16,8 @@ from aiohttp.http_writer import StreamWriter
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import FilePiece
 from batchgen.gateway import sending
-from tests.gateway_help import a_call, a_piece, ask, raw_server
+from tests.gateway_help import a_call, a_piece, ask
+from tests.sockets import raw_server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 

@@ -22,7 +22,6 @@ from batchgen.gateway import sending
 from batchgen.gateway.client import Client
 from batchgen.gateway.request import build_call
 from tests.gateway_help import (
-    MemorySink,
     a_call,
     a_claim,
     a_file,
@@ -30,10 +29,9 @@ from tests.gateway_help import (
     ask,
     contract,
     inputs,
-    raw_server,
-    served,
     whole,
 )
+from tests.sockets import MemorySink, raw_server, served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 BASE64 = base64.b64encode(PNG).decode()

@@ -16,57 +16,23 @@ from batchgen.domain.wire import Download, Fetch
 from batchgen.gateway import download as download_module
 from batchgen.gateway import transport
 from batchgen.gateway.download import Downloader
+from tests.sockets import MemorySink, raw_server
 
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1000
 
 Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
-class MemorySink:
-    """A sink that keeps what it gets."""
-
-    name = "5-1000.part"
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    async def write(self, data: bytes | memoryview) -> None:
-        self.data += data
-
-
 @contextlib.asynccontextmanager
 async def server(serve: Serve) -> AsyncIterator[str]:
     """A raw server; `serve` gets the request's head. Gives the base URL of the gateway it stands for."""
-    tasks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(await reader.readuntil(b"\r\n\r\n"), writer)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left, or the test is over
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            tasks.discard(task)
+        await serve(await reader.readuntil(b"\r\n\r\n"), writer)
+        await writer.drain()
 
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    finally:
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listening.wait_closed()
+    async with raw_server(handle) as base:
+        yield base
 
 
 def sending(*pieces: bytes, hang: bool = False) -> Serve:
@@ -94,11 +60,11 @@ async def fetch(
     url: str, sink: MemorySink | None = None, *, base: str = "", total: float = 5.0, idle: float = 5.0
 ) -> Download:
     async with Downloader(total=total, idle=idle) as downloader:
-        return await downloader.fetch(url, sink if sink is not None else MemorySink(), loopback_base=base)
+        return await downloader.fetch(url, sink if sink is not None else MemorySink(1000), loopback_base=base)
 
 
 async def test_download_streams_the_image_into_the_sink() -> None:
-    sink = MemorySink()
+    sink = MemorySink(1000)
     async with server(sending(framed(IMAGE))) as base:
         done = await fetch(f"{base}/files/a.png?sig=a%2Bb", sink, base=base)
     assert done.fetch is Fetch.DONE
@@ -151,7 +117,7 @@ FETCHES: dict[str, tuple[Serve, Fetch]] = {
 @pytest.mark.parametrize("case", FETCHES)
 async def test_download_names_how_it_ended(case: str) -> None:
     serve, ending = FETCHES[case]
-    sink = MemorySink()
+    sink = MemorySink(1000)
     async with server(serve) as base:
         done = await fetch(f"{base}/a.png", sink, base=base)
     assert done.fetch is ending, done
@@ -213,7 +179,7 @@ async def test_download_stops_when_the_file_is_too_large(encoding: bytes, monkey
     monkeypatch.setattr(download_module, "MAX_PICTURE", 200_000)
     body = gzip.compress(bytes(10_000_000)) if encoding else bytes(10_000_000)
     more = b"Content-Encoding: gzip\r\n" if encoding else b""
-    sink = MemorySink()
+    sink = MemorySink(1000)
     async with server(sending(framed(body, more=more))) as base:
         done = await fetch(f"{base}/a.png", sink, base=base)
     assert done.fetch is Fetch.REFUSED
@@ -248,7 +214,7 @@ async def test_download_lets_a_sinks_error_through() -> None:
 
     async with server(sending(framed(IMAGE))) as base:
         with pytest.raises(OSError, match="No space"):
-            await fetch(f"{base}/a.png", Full(), base=base)
+            await fetch(f"{base}/a.png", Full(1000), base=base)
 
 
 REFUSED = [
@@ -350,7 +316,7 @@ async def test_download_connects_to_exactly_the_address_it_checked(monkeypatch: 
     monkeypatch.setattr("asyncio.selector_events.BaseSelectorEventLoop.sock_connect", sock_connect)
     resolving(monkeypatch, ["1.1.1.1"], ["127.0.0.1"])
     async with Downloader() as downloader:
-        fetches = [(await downloader.fetch("https://cdn.example.com/a.png", MemorySink())).fetch for _ in range(3)]
+        fetches = [(await downloader.fetch("https://cdn.example.com/a.png", MemorySink(1000))).fetch for _ in range(3)]
     assert fetches == [Fetch.AGAIN, Fetch.REFUSED, Fetch.REFUSED]
     assert connected == ["1.1.1.1"]
 
