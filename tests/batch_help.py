@@ -20,7 +20,7 @@ from batchgen.domain.wire import Answer
 from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bundle import Bundler
 from batchgen.engine.intake import Desk
-from batchgen.engine.runner import Selection
+from batchgen.engine.pool import Order, Selection
 from batchgen.gateway.batches import BatchApi, RemoteBatch
 from tests.rig import Rig, rig, small_plan
 
@@ -118,14 +118,7 @@ async def batch_rig(folder: Path, api: Api, tasks: int) -> AsyncIterator[BatchRi
         spool = plan.job.output / ".batchgen"
         desk = Desk(run.job, run.ledger, cast(BatchApi, api), run.executor, means, means.books.account, spool)
         bundler = Bundler(desk, run.events.append)
-        runner = BatchRunner(
-            job=run.job,
-            limits=limits,
-            selection=Selection(),
-            ledger=run.ledger,
-            bundler=bundler,
-            tally=means.books.tally,
-            clock=SystemClock(),
-            listener=run.events.append,
-        )
+        tally, clock = means.books.tally, SystemClock()
+        order = Order(run.job, limits, Selection(), run.ledger, tally, clock, run.events.append)
+        runner = BatchRunner(order, bundler)
         yield BatchRig(run, runner, bundler)

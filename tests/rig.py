@@ -23,8 +23,9 @@ from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Lane
 from batchgen.engine.leg import Leg, Legs
+from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import Recovered, recover
-from batchgen.engine.runner import Runner, Selection
+from batchgen.engine.runner import Runner
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
@@ -194,16 +195,8 @@ async def rig(
             )
             executor = Executor(means, Delivery(means, index), lane)
             legs = Legs([Leg(contract, executor, lane)])
-            runner = Runner(
-                job=ledger.job(plan.job.name),
-                limits=limits,
-                selection=selection or Selection(),
-                ledger=ledger,
-                legs=legs,
-                tally=books.tally,
-                clock=clock,
-                listener=emit,
-            )
+            number = ledger.job(plan.job.name)
+            runner = Runner(Order(number, limits, selection or Selection(), ledger, books.tally, clock, emit), legs)
             runners.append(runner)
             yield Rig(folder, contract, plan, ledger, spool, executor, runner, lane, legs, events)
     finally:

@@ -13,13 +13,12 @@ from batchgen.cli.watching import INTERRUPTED
 from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.money import format_usd, usd_text
-from batchgen.engine.batch import AnyRunner
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.runner import BUDGET_REACHED
+from batchgen.engine.pool import BUDGET_REACHED, Pool
 from batchgen.ledger.records import JobRow
 
 
-def conclude(session: Session, runner: AnyRunner | None, asked: Asked) -> Exit:
+def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
     """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
     job, tally = session.job_row(), runner.tally if runner else Tally()
     stopped = runner.stopped if runner else None
@@ -52,7 +51,7 @@ def conclude(session: Session, runner: AnyRunner | None, asked: Asked) -> Exit:
     return code
 
 
-def exit_code(runner: AnyRunner | None, job: JobRow) -> Exit:
+def exit_code(runner: Pool | None, job: JobRow) -> Exit:
     """What the run came to, in the order of what a person must know first."""
     if runner is not None and runner.stopped is not None:
         if runner.left:

@@ -25,7 +25,8 @@ from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
-from batchgen.engine.runner import Runner, Selection
+from batchgen.engine.pool import Selection
+from batchgen.engine.runner import Runner
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import AttemptRow, TaskRow
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from batchgen.cli.session import Session
     from batchgen.cli.wiring import Reachable
     from batchgen.domain.job import Difference
-    from batchgen.engine.batch import AnyRunner
     from batchgen.engine.leg import Legs
+    from batchgen.engine.pool import Pool
     from batchgen.manifest.entries import Manifest
 
 
@@ -88,7 +88,7 @@ async def _run(asked: Asked) -> Exit:
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import Session
     from batchgen.cli.watching import watch
-    from batchgen.engine.runner import Selection
+    from batchgen.engine.pool import Selection
     from batchgen.manifest.load import load_manifest
 
     manifest = load_manifest(asked.manifest, known_routes())
@@ -113,7 +113,7 @@ async def _run(asked: Asked) -> Exit:
             return conclude(session, None, asked)
         routes, keys = await gateway.reach()
         legs, tally = await session.connect(routes, keys, buying=True)
-        runner: AnyRunner
+        runner: Pool
         if manifest.contract.endpoint == "batch":
             runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
         else:

@@ -21,8 +21,9 @@ from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
 from batchgen.engine.intake import Desk
 from batchgen.engine.leg import Legs
+from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import Recovered, recover
-from batchgen.engine.runner import Runner, Selection
+from batchgen.engine.runner import Runner
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
@@ -131,35 +132,22 @@ class Session:
 
     def runner(self, legs: Legs, tally: Tally) -> Runner:
         """The runner of the recorded job; there is one per session."""
-        runner = self._runner = Runner(
-            job=self.ledger.job(self.spec.name),
-            limits=self.spec.limits,
-            selection=self._selection,
-            ledger=self.ledger,
-            legs=legs,
-            tally=tally,
-            clock=self.clock,
-            listener=self._emit,
-        )
+        runner = self._runner = Runner(self._order(tally), legs)
         return runner
 
     def batch_runner(self, legs: Legs, tally: Tally, api: BatchApi) -> BatchRunner:
         """The runner of a job that is bought by batches."""
-        executor, job = legs.all[0].executor, self.ledger.job(self.spec.name)
+        order, executor = self._order(tally), legs.all[0].executor
         means = executor.means
         folder = self.spec.output / SPOOL
-        desk = Desk(job, self.ledger, api, executor, means, means.books.account, folder)
-        runner = self._runner = BatchRunner(
-            job=job,
-            limits=self.spec.limits,
-            selection=self._selection,
-            ledger=self.ledger,
-            bundler=Bundler(desk, self._emit),
-            tally=tally,
-            clock=self.clock,
-            listener=self._emit,
-        )
+        desk = Desk(order.job, self.ledger, api, executor, means, means.books.account, folder)
+        runner = self._runner = BatchRunner(order, Bundler(desk, self._emit))
         return runner
+
+    def _order(self, tally: Tally) -> Order:
+        spec = self.spec
+        number = self.ledger.job(spec.name)
+        return Order(number, spec.limits, self._selection, self.ledger, tally, self.clock, self._emit)
 
     async def batch_api(self, contract: Contract, keys: Keys) -> BatchApi:
         """What talks to the route's Batch API, closed with the session."""

@@ -14,14 +14,14 @@ from batchgen.cli.progress import Progress, Row
 from batchgen.cli.session import Session
 from batchgen.domain.events import Listener, Notice, RunEvent
 from batchgen.domain.lifecycle import TaskState
-from batchgen.engine.batch import AnyRunner
+from batchgen.engine.pool import Pool
 from batchgen.store.cores import share_one
 
 INTERRUPTED = "interrupted"
 
 
 async def watch(
-    session: Session, runner: AnyRunner, *, as_json: bool, until: float | None, also: Listener | None = None
+    session: Session, runner: Pool, *, as_json: bool, until: float | None, also: Listener | None = None
 ) -> None:
     """Run to the end, shown as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
 
@@ -53,7 +53,7 @@ async def watch(
 class _Interrupt:
     """The first signal stops new calls, also where the run is ending by itself; the second leaves."""
 
-    def __init__(self, runner: AnyRunner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
+    def __init__(self, runner: Pool, display: Display, leaving: list[asyncio.Task[None]]) -> None:
         self._runner = runner
         self._display = display
         self._leaving = leaving

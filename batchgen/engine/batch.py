@@ -9,14 +9,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from batchgen.domain.clock import Clock
 from batchgen.domain.errors import BatchgenError, GatewayError
-from batchgen.domain.events import Listener, Notice, RunStopped
-from batchgen.domain.job import Limits
-from batchgen.engine.bookkeeper import Tally
+from batchgen.domain.events import Notice
 from batchgen.engine.bundle import Bundler
-from batchgen.engine.runner import BUDGET_REACHED, Runner, Selection, too_many_lost
-from batchgen.ledger.ledger import Ledger
+from batchgen.engine.pool import BUDGET_REACHED, Order, Pool
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds between two looks at what the gateway is working on
 _MOST_OPEN = 8  # bundles at once
@@ -24,32 +20,14 @@ _TOGETHER = 60.0  # seconds: retries that are due so soon go with the same bundl
 _LEAVE_WITHIN = 1.5
 
 
-class BatchRunner:
-    """Runs one job until nothing is left to buy, or until it is told to stop. Looks to others like a `Runner`."""
+class BatchRunner(Pool):
+    """Runs one job by batches. What the gateway works on when it is stopped or left is collected by a later run."""
 
-    def __init__(
-        self,
-        *,
-        job: int,
-        limits: Limits,
-        selection: Selection,
-        ledger: Ledger,
-        bundler: Bundler,
-        tally: Tally,
-        clock: Clock,
-        listener: Listener,
-    ) -> None:
-        self.stopped: str | None = None
-        self.left = False
-        self.tally = tally
-        self.explained: list[str] = []
-        self._job = job
-        self._limits = limits
-        self._selection = selection
-        self._ledger = ledger
+    def __init__(self, order: Order, bundler: Bundler) -> None:
+        super().__init__(order)
+        self._job = order.job
+        self._ledger = order.ledger
         self._bundler = bundler
-        self._clock = clock
-        self._emit = listener
         self._stopping = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
         self._trouble = ""
@@ -60,14 +38,6 @@ class BatchRunner:
         return 0
 
     async def run(self, until: float | None = None) -> None:
-        """Hand in what is available, and take in what comes back.
-
-        Args:
-            until: seconds since the epoch after which this process waits no longer; None for no limit.
-
-        Raises:
-            BatchgenError: the books or the disk failed in a way that nothing may go on.
-        """
         self._work = asyncio.create_task(self._until_done())
         alarm = asyncio.create_task(self._alarm(until)) if until is not None else None
         try:
@@ -79,32 +49,20 @@ class BatchRunner:
             if alarm is not None:
                 alarm.cancel()
 
-    def stop(self, reason: str) -> None:
-        """Hand nothing more in and wait no longer; what the gateway works on is collected by a later run."""
-        if self.stopped is None:
-            self.stopped = reason
-            self._stopping.set()
-            self._emit(RunStopped(reason))
+    def _halt(self) -> None:
+        self._stopping.set()
 
-    async def leave(self) -> None:
-        """Break off at once; whatever step that interrupts is taken up by the next run."""
-        self.left = True
-        self.stop("left at once")
+    async def _break_off(self) -> None:
         if self._work is not None:
             self._work.cancel()
             with suppress(asyncio.CancelledError, BatchgenError):
                 await asyncio.wait({self._work}, timeout=_LEAVE_WITHIN)
 
-    def explain(self, text: str) -> None:
-        """Something a person must know now, and again when the run has ended."""
-        self.explained.append(text)
-        self._emit(Notice(text))
-
     async def _until_done(self) -> None:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             moved = await self._advance()
-            why = self._bundler.stopped or too_many_lost(self.tally, self._limits)
+            why = self._bundler.stopped or self._too_many_lost()
             if why is not None:
                 self.stop(why)
             if self._stopping.is_set():
@@ -173,12 +131,3 @@ class BatchRunner:
         finally:
             sleeping.cancel()
             stopping.cancel()
-
-    async def _alarm(self, until: float) -> None:
-        while (left := until - self._clock.now()) > 0:
-            await self._clock.sleep(min(left, 30.0))
-        self.stop("`limits.until` is reached")
-
-
-AnyRunner = Runner | BatchRunner
-"""What can be watched, stopped and left."""

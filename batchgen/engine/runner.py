@@ -1,99 +1,42 @@
-"""The pool: takes tasks from the ledger, lets lanes admit them, and knows when to stop."""
+"""The pool of a job that is bought call by call: takes tasks, lets lanes admit them, and knows when to stop."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
-from batchgen.domain.clock import Clock
 from batchgen.domain.errors import BatchgenError, StoreError
-from batchgen.domain.events import Listener, Notice, RunStopped
-from batchgen.domain.job import Limits
 from batchgen.domain.model import Claim
-from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.delivery import Ended
 from batchgen.engine.leg import Leg, Legs
+from batchgen.engine.pool import BUDGET_REACHED, Order, Pool
 from batchgen.engine.queues import Queues
-from batchgen.ledger.ledger import Ledger
 
-BUDGET_REACHED = "the budget is reached"
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
 _LEAVE_WITHIN = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What part of a job this run is about.
-
-    Attributes:
-        only: prompt keys; None for all.
-        images: how many images to buy at most; None for no limit.
-    """
-
-    only: frozenset[str] | None = None
-    images: int | None = None
-
-
-def too_many_lost(tally: Tally, limits: Limits) -> str | None:
-    """Why a run must not go on that loses so many answers; None while it may."""
-    total = limits.unknown_total
-    if tally.lost <= (total if total is not None else max(10, tally.calls // 20)):
-        return None
-    return (
-        f"{tally.lost} of {max(tally.calls, tally.lost)} answers were lost in this run; "
-        "look at the connection and at `batchgen report`, then run again"
-    )
-
-
-class Runner:
-    """Runs one job until nothing is left to buy, or until it is told to stop.
+class Runner(Pool):
+    """Runs one job with calls of its own, over one route or several.
 
     Stopping means no new calls: those in flight are awaited. Leaving means now: calls in flight are given up and
     booked as unknown.
     """
 
-    def __init__(
-        self,
-        *,
-        job: int,
-        limits: Limits,
-        selection: Selection,
-        ledger: Ledger,
-        legs: Legs,
-        tally: Tally,
-        clock: Clock,
-        listener: Listener,
-    ) -> None:
-        self.stopped: str | None = None
-        self.left = False
-        self.tally = tally
-        self.explained: list[str] = []
-        self._limits = limits
-        self._selection = selection
+    def __init__(self, order: Order, legs: Legs) -> None:
+        super().__init__(order)
         self._legs = legs
-        self._clock = clock
-        self._emit = listener
         self._flights: dict[asyncio.Task[Ended], tuple[Claim, int]] = {}  # with what had been freed at their start
         self._gone = asyncio.Event()
         self._dispatchers: list[asyncio.Task[None]] = []
         self._error: BaseException | None = None
         self._budget_full_at: int | None = None
-        self._queues = Queues(job, selection.only, ledger, legs, clock)
+        self._queues = Queues(order.job, order.selection.only, order.ledger, legs, order.clock)
 
     @property
     def in_flight(self) -> int:
-        """Tasks between their reservation and their settlement."""
         return len(self._flights)
 
     async def run(self, until: float | None = None) -> None:
-        """Buy what is available, and wait for all that is in flight.
-
-        Args:
-            until: seconds since the epoch at which no new call is made; None for no limit.
-
-        Raises:
-            BatchgenError: the books or the disk failed in a way that nothing may go on.
-        """
         await self._queues.adopt()
         if self.stopped is None:  # before it began
             self._dispatchers = [asyncio.create_task(self._dispatch(leg)) for leg in self._legs.all]
@@ -114,30 +57,18 @@ class Runner:
         if self._error is not None:
             raise self._error
 
-    def stop(self, reason: str) -> None:
-        """Make no new calls; those in flight go on to their end."""
-        if self.stopped is None:
-            self.stopped = reason
-            for leg in self._legs.all:
-                leg.executor.stop()
-            for dispatcher in self._dispatchers:
-                dispatcher.cancel()
-            self._emit(RunStopped(reason))
+    def _halt(self) -> None:
+        for leg in self._legs.all:
+            leg.executor.stop()
+        for dispatcher in self._dispatchers:
+            dispatcher.cancel()
 
-    async def leave(self) -> None:
-        """Give up what is in flight. Its calls are booked as unknown before this returns."""
-        self.left = True
-        self.stop("left at once")
+    async def _break_off(self) -> None:
         for leg in self._legs.all:
             leg.executor.leave()
         if self._flights:
             await asyncio.wait(self._flights, timeout=_LEAVE_WITHIN)
         self._gone.set()
-
-    def explain(self, text: str) -> None:
-        """Something a person must know now, and again when the run has ended."""
-        self.explained.append(text)
-        self._emit(Notice(text))
 
     async def _dispatched(self) -> None:
         """Wait until no dispatcher begins anything any more; the first error stops them all."""
@@ -161,7 +92,7 @@ class Runner:
                     leg.buffer.appendleft(claim)
                     self._queues.wake()
                     continue
-                if (lost := too_many_lost(self.tally, self._limits)) is not None:
+                if (lost := self._too_many_lost()) is not None:
                     leg.lane.leave(ticket)
                     self.stop(lost)
                     return
@@ -245,8 +176,3 @@ class Runner:
         if self._error is None:
             self._error = error
         self.stop(str(error) if isinstance(error, BatchgenError) else f"internal error: {error!r}")
-
-    async def _alarm(self, until: float) -> None:
-        while (left := until - self._clock.now()) > 0:
-            await self._clock.sleep(min(left, 30.0))
-        self.stop("`limits.until` is reached")

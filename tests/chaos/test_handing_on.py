@@ -15,7 +15,8 @@ from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.delivery import Ended
 from batchgen.engine.lane import Lane, Ticket
 from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.runner import Runner, Selection
+from batchgen.engine.pool import Order, Selection
+from batchgen.engine.runner import Runner
 from tests.conftest import ManualClock
 
 FIRST, SECOND = "apiyi/gpt-image-2-vip", "laozhang/gpt-image-2-vip"
@@ -74,16 +75,8 @@ def pool() -> tuple[Runner, tuple[Buys, Buys]]:
             for route, executor, lane in zip((FIRST, SECOND), executors, lanes, strict=True)
         ]
     )
-    runner = Runner(
-        job=1,
-        limits=Limits(),
-        selection=Selection(),
-        ledger=cast("Any", SlowBooks(legs, runners)),
-        legs=legs,
-        tally=Tally(),
-        clock=clock,
-        listener=lambda event: None,
-    )
+    books = cast("Any", SlowBooks(legs, runners))
+    runner = Runner(Order(1, Limits(), Selection(), books, Tally(), clock, lambda event: None), legs)
     runners.append(runner)
     return runner, executors
 

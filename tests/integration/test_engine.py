@@ -13,7 +13,7 @@ from PIL import Image
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
-from batchgen.engine.runner import Selection
+from batchgen.engine.pool import Selection
 from tests.rig import rig, simulator, small_plan
 
 PRICE = 30_000

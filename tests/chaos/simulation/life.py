@@ -20,8 +20,9 @@ from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Crowd, Lane
 from batchgen.engine.leg import Leg, Legs
+from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import recover
-from batchgen.engine.runner import Runner, Selection
+from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
 from batchgen.policy.decide import Onward, Rules
 from batchgen.store.folder import Folder
@@ -96,16 +97,8 @@ class Life:
             world.say(f"{found}")
         if known is None or not await ledger.interrupted(known):
             ledger.record(world.plan)  # type: ignore[arg-type]
-        runner = Runner(
-            job=ledger.job(spec.name),
-            limits=world.limits,
-            selection=Selection(),
-            ledger=ledger,
-            legs=legs,
-            tally=tally,
-            clock=self.clock,
-            listener=self._hear,
-        )
+        order = Order(ledger.job(spec.name), world.limits, Selection(), ledger, tally, self.clock, self._hear)
+        runner = Runner(order, legs)
         runners.append(runner)
         return runner
 
