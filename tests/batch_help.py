@@ -100,9 +100,9 @@ class BatchRig:
     runner: BatchRunner
     bundler: Bundler
 
-    async def open(self) -> None:
-        """Write a bundle of all that waits down, without handing it in."""
-        claims = await self.rig.ledger.claim(self.rig.job, 100, SystemClock().now(), (), None)
+    async def open(self, most: int = 100) -> None:
+        """Write a bundle of what waits down, without handing it in."""
+        claims = await self.rig.ledger.claim(self.rig.job, most, SystemClock().now(), (), None)
         assert await self.bundler.open(claims)
 
 

@@ -230,6 +230,7 @@ def _until(session: Session) -> float | None:
     minutes = session.spec.limits.until
     if minutes is None:
         return None
-    now = datetime.fromtimestamp(session.clock.now()).astimezone()
+    # Without an offset: in the night when the clocks change, the end has another one than now.
+    now = datetime.fromtimestamp(session.clock.now()).astimezone().replace(tzinfo=None)
     end = now.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
     return (end if end > now else end + timedelta(days=1)).timestamp()

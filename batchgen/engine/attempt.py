@@ -53,7 +53,7 @@ class Executor:
         """
         try:
             call, cost = await self._prepare(claim)
-            self.means.hand.check_room(self._lane.in_flight)
+            self.means.hand.check_room(self._lane.crowd.in_flight)
             attempt = await self.means.books.reserve(claim, call, cost)
             if attempt is None:
                 return Ended.NO_BUDGET
@@ -101,7 +101,7 @@ class Executor:
         attempt = call.attempt
         self.means.books.started(claim, attempt)
         if not await self._lane.turn(ticket):
-            await self._withdraw(claim, attempt)
+            await self.withdraw(claim, attempt, "the run was stopped before it was sent")
             return None
         self.tally.calls += 1
         try:
@@ -116,9 +116,9 @@ class Executor:
             await self.forget(claim, attempt, f"the answer could not be written to the spool: {error}")
         return None
 
-    async def _withdraw(self, claim: Claim, attempt: int) -> None:
-        """Take back a reservation whose call was never sent; its task is as it was."""
-        answer = Answer(attempt, Ending.NOT_SENT, detail="the run was stopped before it was sent")
+    async def withdraw(self, claim: Claim, attempt: int, detail: str) -> None:
+        """Take back a reservation whose call was never made; its task is as it was."""
+        answer = Answer(attempt, Ending.NOT_SENT, detail=detail)
         outcome = classify(answer, self.means.contract)
         await self.means.books.conclude(claim, answer, outcome, Release(None, outcome.detail), self._cost(claim))
 

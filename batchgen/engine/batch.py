@@ -50,6 +50,7 @@ class BatchRunner(Pool):
                 alarm.cancel()
 
     def _halt(self) -> None:
+        self._bundler.gate.close()
         self._stopping.set()
 
     async def _break_off(self) -> None:
@@ -62,9 +63,6 @@ class BatchRunner(Pool):
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             moved = await self._advance()
-            why = self._bundler.stopped or self._too_many_lost()
-            if why is not None:
-                self.stop(why)
             if self._stopping.is_set():
                 break
             due = await self._hand_in() if not self._trouble else None
@@ -90,6 +88,8 @@ class BatchRunner(Pool):
             try:
                 moved |= await self._bundler.advance(row)
                 self._trouble = ""
+                if (why := self._bundler.gate.stopped or self._too_many_lost()) is not None:
+                    self.stop(why)
             except GatewayError as error:
                 if not error.passing:
                     self.stop(str(error))
@@ -111,6 +111,8 @@ class BatchRunner(Pool):
             return max(due - now, 0.05)
         if not claims:
             return None
+        if pause := self._bundler.gate.pause:
+            return pause
         made = await self._bundler.open(claims)
         if made:
             return 0.0

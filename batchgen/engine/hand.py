@@ -7,6 +7,7 @@ process.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from batchgen.contracts.parts import References
 from batchgen.domain.errors import StoreError
@@ -129,10 +130,11 @@ class Hand:
         if trouble is not None:
             self._spool.discard(sinks)
             raise NotKept(str(trouble), answer) from trouble
-        try:
-            await self._land(answer, sinks)
-        except StoreError as error:
-            raise NotKept(str(error), answer) from error
+        with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
+            try:
+                await self._land(answer, sinks)
+            except StoreError as error:
+                raise NotKept(str(error), answer) from error
         return answer
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
@@ -152,12 +154,13 @@ class Hand:
         await self._land(answer, sinks)
 
     async def _land(self, answer: Answer, sinks: list[SpoolSink]) -> None:
-        """Make the answer durable. The call may be given up, what came of it may not."""
+        """Make the answer durable, also when this is cancelled meanwhile."""
         finishing = asyncio.ensure_future(self._spool.finish(answer, sinks))
         try:
             await asyncio.shield(finishing)
         except asyncio.CancelledError:
             await finishing
+            raise
 
     async def download(self, attempt: int, url: str) -> Download:
         """Fetch a paid address into the spool; one try.

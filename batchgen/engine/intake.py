@@ -24,6 +24,7 @@ from batchgen.store.sink import SpoolSink
 
 _AT_ONCE = 8  # images that are checked and placed at the same time
 _UNTOUCHED = frozenset({"expired", "cancelled"})
+TURNED_AWAY = "turned away"  # the status of a bundle that the gateway had no room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class Desk:
     def hand(self) -> Hand:
         """The spool's and the output folder's side."""
         return self.means.hand
+
+    async def move(self, row: BatchRow, **known: object) -> None:
+        """Write down what is known of a bundle now."""
+        await self.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
 
 
 async def held_attempts(desk: Desk, row: BatchRow) -> list[Interrupted]:
@@ -147,6 +152,9 @@ class Intake:
     async def _without_answer(self, row: BatchRow, attempt: int, claim: Claim) -> None:
         """A call of which the files say nothing."""
         said = row.detail or f"the batch {row.remote} is {row.status}"
+        if row.status == TURNED_AWAY:
+            await self._desk.executor.withdraw(claim, attempt, f"never worked on: {said}")
+            return
         if row.status in _UNTOUCHED:
             answer = Answer(attempt, Ending.NOT_SENT, detail=f"not worked on: {said}")
         elif row.status == "failed":

@@ -43,9 +43,14 @@ class Crowd:
         self.lanes: list[Lane] = []
 
     @property
+    def in_flight(self) -> int:
+        """Calls over every lane."""
+        return sum(lane.in_flight for lane in self.lanes)
+
+    @property
     def full(self) -> bool:
         """Whether there is no place for one more."""
-        return sum(lane.in_flight for lane in self.lanes) >= self.most
+        return self.in_flight >= self.most
 
     def left(self) -> None:
         """Somebody has left: whoever waits in any lane may look again."""
@@ -83,8 +88,8 @@ class Lane:
         self._refused_since = clock.monotonic()
         self._changed = asyncio.Event()
         self._closed = asyncio.Event()
-        self._crowd = crowd or Crowd(ceiling)
-        self._crowd.lanes.append(self)
+        self.crowd = crowd or Crowd(ceiling)
+        self.crowd.lanes.append(self)
         self._answers: deque[bool] = deque(maxlen=_WINDOW)  # whether each of the last ones asked for a pause
 
     async def admit(self) -> Ticket | None:
@@ -96,7 +101,7 @@ class Lane:
             elif self.in_flight >= self.limit:
                 self._saturated = True
                 await self._change()
-            elif self._crowd.full:
+            elif self.crowd.full:
                 await self._change()
             else:
                 break
@@ -129,7 +134,7 @@ class Lane:
         """Give the place back."""
         self.in_flight -= 1
         ticket.passed.set()
-        self._crowd.left()
+        self.crowd.left()
 
     def close(self) -> None:
         """Let no call go that has not gone yet; those in flight are awaited."""
@@ -193,7 +198,8 @@ class Lane:
     async def _sleep_or_change(self, seconds: float) -> None:
         """Sleep, but not past a stop."""
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        changing = asyncio.ensure_future(self._change())
+        self._changed.clear()  # now, not when the task begins: a stop may come in between
+        changing = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait({sleeping, changing}, return_when=asyncio.FIRST_COMPLETED)
         finally:

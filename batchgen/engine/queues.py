@@ -11,6 +11,8 @@ from batchgen.engine.leg import Leg, Legs, can_take
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import LONGEST_DELAY
 
+_MOST_AT_ONCE = 5_000  # tasks, where those that nothing serves must be passed over again and again
+
 
 class Queues:
     """The waiting tasks of one job, route by route. The books have them all; only a few at a time are held here."""
@@ -33,7 +35,7 @@ class Queues:
         held = {claim.task for claim in flying} | self.unserved
         held |= {claim.task for each in self._legs.all for claim in each.buffer}
         held |= {each.admitting.task for each in self._legs.all if each.admitting is not None}
-        few, mine = 2 * leg.lane.limit, self._mine(leg)
+        few, mine = max(2 * leg.lane.limit, min(len(self.unserved) // 4, _MOST_AT_ONCE)), self._mine(leg)
         claims = await self._ledger.claim(self._job, few, now, held, self._only, mine)
         if not claims:
             due = await self.due(leg, now)

@@ -33,7 +33,8 @@ _PAGES = 20
 _EARLIER = 3600.0  # seconds: a batch is not older than its row, but clocks differ
 _LONGEST_REPLY = 4 << 20
 _QUESTION = 60.0  # seconds for a short answer
-_TRANSFER = 3600.0  # seconds for a file
+_TRANSFER = 3600.0  # seconds for handing a file in
+_SILENCE = 60.0  # seconds without a byte of a file that is fetched; it may take as long as it likes
 _BOUNDARY = "batchgen-6f1c0a52e84d4c0b9a37"
 
 
@@ -44,6 +45,7 @@ class RemoteBatch:
     Attributes:
         output_file, error_file: ids, "" while or where there is none.
         detail: what was wrong with the whole of it, "" for nothing.
+        code: the gateway's word for that, "" for none.
     """
 
     id: str
@@ -54,6 +56,16 @@ class RemoteBatch:
     failed: int
     total: int
     detail: str
+    code: str = ""
+
+    @property
+    def queue_is_full(self) -> bool:
+        """Whether it was turned away only because too much is being worked on; nothing of it was.
+
+        Source: openai-python issue 2084 ("Enqueued token limit reached … try again once some in_progress batches have
+        been completed").
+        """
+        return self.status == "failed" and self.code == "token_limit_exceeded"
 
 
 class BatchApi:
@@ -115,7 +127,7 @@ class BatchApi:
 
     async def content(self, file: str) -> AsyncIterator[bytes]:
         """The bytes of a file, as they come."""
-        async with self._request("GET", f"/files/{file}/content", _TRANSFER) as response:
+        async with self._request("GET", f"/files/{file}/content", None) as response:
             try:
                 async for data in _plain(response):
                     yield data
@@ -143,9 +155,9 @@ class BatchApi:
 
     @asynccontextmanager
     async def _request(
-        self, method: str, path: str, seconds: float, body: RequestBody | None = None
+        self, method: str, path: str, seconds: float | None, body: RequestBody | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response with a good status."""
+        """A response with a good status; without `seconds` it may take any time in which bytes come."""
         secret = self._key()
         if not self._loopback and not self._base_url.startswith("https://"):
             raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
@@ -159,7 +171,7 @@ class BatchApi:
                 data=body,
                 headers={"Authorization": f"Bearer {secret}"},
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=seconds),
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_SILENCE, sock_read=seconds or _SILENCE),
             ) as response:
                 if response.status >= 300:
                     raise _refused(response.status, await _text(response), path, secret)
@@ -249,4 +261,5 @@ def _batch(found: dict[str, Any]) -> RemoteBatch:
         failed=count("failed"),
         total=count("total"),
         detail=detail,
+        code=one_line(str(said[0].get("code") or ""), 60) if said else "",
     )

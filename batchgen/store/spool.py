@@ -33,6 +33,7 @@ from batchgen.store.stream import PIECE
 __all__ = ["BALLAST", "SPOOL", "Spool", "SpoolSink"]
 
 _CLEAR_AT_ONCE = 64
+_NEXT_TRY = 10_000  # above every index
 
 
 class Spool:
@@ -56,6 +57,7 @@ class Spool:
         self._decoder = decoder
         self._files: dict[int, tuple[str, ...]] = {}  # of complete answers, in the order in which they may go
         self._cleared: deque[int] = deque()
+        self._discarded: dict[int, int] = {}  # how many sinks of an attempt were given up
 
     @classmethod
     def open(
@@ -103,8 +105,12 @@ class Spool:
         self._room.check(promised)
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
-        """Where the bytes of one picture of an attempt go. A download takes an index no inline picture has."""
-        return SpoolSink(self._folder, self._hops.executor, attempt, f"{attempt}-{index}{PART}")
+        """Where the bytes of one picture of an attempt go. A download takes an index no inline picture has.
+
+        Each further try has a file of its own: that of an earlier one is removed by a thread, whenever it comes to it.
+        """
+        number = index + _NEXT_TRY * self._discarded.get(attempt, 0)
+        return SpoolSink(self._folder, self._hops.executor, attempt, f"{attempt}-{number}{PART}")
 
     async def finish(self, answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
         """Make an answer complete: its pictures and then its receipt, durable. Sinks it does not name are discarded.
@@ -165,6 +171,7 @@ class Spool:
         """Give up what came so far, but not of a finished answer; files go when no thread writes to them any more."""
         for sink in sinks:
             if not sink.taken:
+                self._discarded[sink.attempt] = self._discarded.get(sink.attempt, 0) + 1
                 sink.when_quiet(partial(self._hops.start, self._remove_part, sink))
 
     def read_receipt(self, attempt: int) -> Answer | None:
@@ -196,6 +203,7 @@ class Spool:
     def clear(self, attempt: int) -> None:
         """Forget the answer of a settled attempt. Files go a little later, many at once; `sweep` finds what is left."""
         self._cleared.append(attempt)
+        self._discarded.pop(attempt, None)
         if len(self._cleared) == _CLEAR_AT_ONCE:
             self._hops.start(self._remove_cleared)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ from aiohttp import web
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError
+from batchgen.domain.wire import Answer
 from batchgen.engine.bundle import Bundler
+from batchgen.gateway import batches
 from batchgen.gateway.batches import BatchApi, RemoteBatch
+from batchgen.store.sink import SpoolSink
 from tests.batch_help import USAGE, Api, batch_rig, good, line
+from tests.sockets import served
 
 
 class Slow(Api):
@@ -143,6 +149,160 @@ async def test_bill_above_its_reservation_stops_the_batches(tmp_path: Path, monk
         await run.runner.run()
         assert len(api.made) == 1
         assert run.runner.stopped
+
+
+async def test_bill_above_its_reservation_holds_back_what_is_written_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several bundles are open at once: the answers of the first say what is wrong before the next is handed in."""
+    monkeypatch.setattr(Bundler, "most_calls", 2)
+    api = Dear()
+    async with batch_rig(tmp_path, api, 6) as run:
+        await run.open(2)
+        for _ in ("handed in", "looked at"):
+            (first,) = await run.rig.ledger.open_batches(run.rig.job)
+            await run.bundler.advance(first)
+        await run.open(2)
+        await run.runner.run()
+        assert len(api.made) == 1
+        assert run.runner.stopped
+        assert run.rig.states() == {"completed": 2, "running": 2, "available": 2}
+
+
+class Uploading(Api):
+    """Says when a file is on its way, and takes it in only then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uploading, self.go = asyncio.Event(), asyncio.Event()
+
+    async def upload(self, file: Path, size: int) -> str:
+        self.uploading.set()
+        await self.go.wait()
+        return await super().upload(file, size)
+
+
+async def test_what_is_uploaded_when_the_run_is_stopped_is_not_handed_in(tmp_path: Path) -> None:
+    api = Uploading()
+    async with batch_rig(tmp_path, api, 4) as run:
+        running = asyncio.create_task(run.runner.run())
+        await api.uploading.wait()
+        run.runner.stop("interrupted")
+        api.go.set()
+        await running
+        assert api.made == []
+        assert run.rig.charges() == {"reserved": 4}
+        assert "not handed in yet" in run.runner.explained[-1]
+
+
+class Full(Api):
+    """Has no room in its queue for the second batch, until the first is done."""
+
+    turned_away = 0
+
+    def _remote(self, number: int) -> RemoteBatch:
+        done = super()._remote(number)
+        if number == 1:
+            self.turned_away += 1
+            why = "Enqueued token limit reached. Please try again once some in_progress batches have been completed."
+            return replace(done, status="failed", output_file="", detail=why, code="token_limit_exceeded")
+        return done
+
+
+async def test_full_queue_is_waited_for_and_counts_as_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bundler, "most_calls", 2)
+    monkeypatch.setattr("batchgen.engine.batch._MOST_OPEN", 1)
+    monkeypatch.setattr("batchgen.engine.submission._QUEUE_PAUSE", 0.2)
+    api = Full()
+    async with batch_rig(tmp_path, api, 4) as run:
+        await asyncio.wait_for(run.runner.run(), 20)
+        assert api.turned_away
+        assert run.rig.states() == {"completed": 4}
+        assert run.rig.charges() == {"billed": 4, "void": 2}
+        assert run.rig.query("SELECT DISTINCT attempts FROM task") == [(1,)]
+
+
+class Failing(Api):
+    """Fails every batch as a whole."""
+
+    def _remote(self, number: int) -> RemoteBatch:
+        return replace(super()._remote(number), status="failed", output_file="", detail="line 1: no such model")
+
+
+async def test_batches_that_fail_as_a_whole_stop_the_run_after_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bundler, "most_calls", 2)
+    monkeypatch.setattr("batchgen.engine.batch._MOST_OPEN", 1)
+    api = Failing()
+    async with batch_rig(tmp_path, api, 10) as run:
+        await asyncio.wait_for(run.runner.run(), 20)
+        assert len(api.made) == 2
+        assert "2 batches in a row failed" in (run.runner.stopped or "")
+        assert run.rig.states()["available"] == 6
+
+
+class Pausing(Api):
+    """Sends a few answers, and the rest when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting, self.go = asyncio.Event(), asyncio.Event()
+
+    async def content(self, file: str) -> AsyncIterator[bytes]:
+        first, *rest = self.made[0][1]
+        yield good(first)
+        self.waiting.set()
+        for custom_id in rest:
+            yield good(custom_id)
+            await asyncio.sleep(0)
+
+
+async def test_leaving_while_an_answer_is_made_durable_reads_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, landing, go = Pausing(), asyncio.Event(), asyncio.Event()
+    async with batch_rig(tmp_path, api, 30) as run:
+        real = run.rig.spool.finish
+
+        async def slow(answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
+            landing.set()
+            await go.wait()
+            await real(answer, sinks)
+
+        monkeypatch.setattr(run.rig.spool, "finish", slow)
+        running = asyncio.create_task(run.runner.run())
+        await landing.wait()
+        leaving = asyncio.create_task(run.runner.leave())
+        await asyncio.sleep(0)
+        go.set()
+        await leaving
+        await running
+        assert run.rig.states() == {"running": 30}
+        await run.rig.recover()
+        assert run.rig.states() == {"completed": 1, "running": 29}
+
+
+async def test_file_of_answers_may_take_longer_than_a_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read as long as bytes come: what would be read again from its beginning would never end."""
+    monkeypatch.setattr(batches, "_QUESTION", 0.05)
+    monkeypatch.setattr(batches, "_TRANSFER", 0.05)
+
+    async def content(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(4):
+            await response.write(b"x" * 100)
+            await asyncio.sleep(0.03)
+        return response
+
+    async with (
+        served(content) as base,
+        BatchApi(base_url=base, key=lambda: "k", clock=SystemClock(), loopback=True) as api,
+    ):
+        assert b"".join([data async for data in api.content("f")]) == b"x" * 400
 
 
 async def test_answers_that_come_compressed_although_nobody_asked_are_read() -> None:

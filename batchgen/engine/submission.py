@@ -1,0 +1,167 @@
+"""How a bundle of calls is handed in to a Batch API: once, whatever becomes of the process or of the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiofiles
+
+from batchgen.domain.errors import GatewayError, StoreError
+from batchgen.domain.events import Listener, Notice
+from batchgen.domain.lifecycle import BatchState
+from batchgen.domain.model import Claim
+from batchgen.engine.intake import Desk, custom_id_of, held_attempts
+from batchgen.gateway.batches import RemoteBatch
+from batchgen.gateway.request import batch_body, batch_line
+from batchgen.gateway.sending import stream
+from batchgen.ledger.batches import CREATING, BatchRow
+
+_SETTLES = 120.0  # seconds within which the gateway lists a batch whose creation nobody saw the answer of
+_SETTLES_HERE = 2.0  # the same of a gateway on this machine
+_MOST_FAILED = 2  # batches in a row that failed as a whole: what is wrong is not in one of them
+_QUEUE_PAUSE = 300.0  # seconds before a further batch where the gateway had no room for the last
+_REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; asking again would not help
+
+
+class Gate:
+    """Whether a further bundle may be handed in."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._closed = False
+        self._failed_in_row = 0
+        self._turned_away = float("-inf")
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no call of the route can succeed now; None when nothing is known against it."""
+        if self._failed_in_row >= _MOST_FAILED:
+            return f"{self._failed_in_row} batches in a row failed as a whole; see `batchgen report`, then run again"
+        return self._desk.executor.stopped
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the gateway may have room for a further batch; 0.0 where nothing is known against it."""
+        return max(0.0, self._turned_away + _QUEUE_PAUSE - self._desk.means.clock.monotonic())
+
+    def open(self) -> bool:
+        """Whether one may be handed in now."""
+        return not self._closed and self.stopped is None and not self.pause
+
+    def close(self) -> None:
+        """Hand nothing more in, not even what is being made ready for it."""
+        self._closed = True
+
+    def failed(self) -> None:
+        """A bundle was not taken at all."""
+        self._failed_in_row += 1
+
+    def ended(self, remote: RemoteBatch) -> None:
+        """A bundle has ended; where it was turned away, the next waits until another one ends, or for some minutes."""
+        self._turned_away = self._desk.means.clock.monotonic() if remote.queue_is_full else float("-inf")
+        if remote.status == "failed" and not remote.queue_is_full:
+            self.failed()
+        else:
+            self._failed_in_row = 0
+
+
+class Submission:
+    """Hands bundles in. May be repeated after a crash at any moment."""
+
+    def __init__(self, desk: Desk, gate: Gate, listener: Listener) -> None:
+        self._desk = desk
+        self._gate = gate
+        self._emit = listener
+
+    async def hand_in(self, row: BatchRow) -> bool:
+        """Hand a bundle in, unless the gateway has it already from a process that died before it could say so.
+
+        Gives whether anything became of it; what was not to begin any more stays as it is.
+        """
+        attempts = await held_attempts(self._desk, row)
+        if not attempts:
+            await self._desk.move(row, state=BatchState.CLOSED)
+            return True
+        remote = await self._find(row, {each.attempt.key_fingerprint for each in attempts})
+        if remote is None:
+            try:
+                remote = await self._submit(row, {each.attempt.id: each.claim for each in attempts})
+            except GatewayError as error:
+                await self._not_handed_in(row, error)
+                return True
+        if remote is None:
+            return False
+        await self._desk.move(row, state=BatchState.SUBMITTED, remote=remote.id, status=remote.status)
+        return True
+
+    async def _submit(self, row: BatchRow, held: dict[int, Claim]) -> RemoteBatch | None:
+        """Have the gateway work on a bundle; None where nothing is to begin any more."""
+        api, file = self._desk.api, self._desk.folder / f"batch-{row.token}.jsonl"
+        try:
+            if not self._gate.open():
+                return None
+            endpoint = await self._write(file, row, held)
+            upload = await api.upload(file, file.stat().st_size)
+            if not self._gate.open():  # uploading may take minutes, and is free
+                return None
+            await self._desk.move(row, status=CREATING)
+            remote = await api.create(upload, endpoint, row.token)
+        except OSError as error:
+            raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
+        finally:
+            file.unlink(missing_ok=True)
+        self._emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
+        return remote
+
+    async def _not_handed_in(self, row: BatchRow, error: GatewayError) -> None:
+        """Close a bundle whose file is not taken; any other refusal leaves it as it is.
+
+        Raises:
+            GatewayError: the same.
+        """
+        if error.status not in _REFUSED:
+            if 400 <= error.status < 500 and error.status != 408:  # it was not handed in
+                await self._desk.move(row, status="")
+            raise error
+        self._gate.failed()
+        await self._desk.move(row, state=BatchState.ENDED, status="failed", detail=str(error))
+
+    async def _find(self, row: BatchRow, keys: set[str]) -> RemoteBatch | None:
+        """The gateway's batch of a bundle; None when it has none and will not list one soon.
+
+        Args:
+            row: the bundle.
+            keys: the fingerprints of those it may have been handed in with.
+
+        Raises:
+            GatewayError: nobody can tell yet, or not with this key.
+        """
+        remote = await self._desk.api.find(row.token, row.created_at)
+        if remote is not None or row.status != CREATING:
+            return remote
+        if keys != {self._desk.account.key_fingerprint}:
+            raise GatewayError(
+                f"a batch of {row.calls} images may have been handed in with another key, and this one does not "
+                f"see it; {way_out(row)}"
+            )
+        settles = _SETTLES_HERE if self._desk.means.contract.loopback else _SETTLES
+        if self._desk.means.clock.now() < row.updated_at + settles:
+            raise GatewayError("a batch may have been handed in, and is looked for before it is again", passing=True)
+        return None
+
+    async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
+        """The file of calls; gives the endpoint they are for."""
+        means, endpoint = self._desk.means, ""
+        async with aiofiles.open(file, "wb") as out:
+            for attempt, claim in held.items():
+                inputs = await means.hand.prepare(claim.inputs, means.contract.references)
+                endpoint = batch_body(claim, means.contract, inputs)[0]
+                async for data in stream(batch_line(custom_id_of(row, attempt), claim, means.contract, inputs)):
+                    await out.write(data)
+        return endpoint
+
+
+def way_out(row: BatchRow) -> str:
+    """What a person can do about a batch that the gateway does not show."""
+    name = row.remote or row.token
+    return f"run with that key, or give the batch up with `retry JOB --batch {name}`: its images may be paid already"
