@@ -12,6 +12,7 @@ import click
 
 from batchgen.cli.asked import Asked
 from batchgen.cli.common import counted, db_option, known_routes, ledger_path, rehearse_option, say
+from batchgen.domain.clock import next_time_of_day
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -102,9 +103,10 @@ async def _run(asked: Asked) -> Exit:
             gateway.check_key()
         session = await stack.enter_async_context(Session(asked.ledger, spec, selection))
         _tell(session.notes())
+        unfetched = 0
         if await session.interrupted():
             legs, _ = await session.connect(*await gateway.reach(), buying=False)
-            await _recover(session, legs)
+            unfetched = await _recover(session, legs)
         else:
             await session.tidy()
         difference = await _record(asked, manifest, session, gateway)
@@ -113,6 +115,7 @@ async def _run(asked: Asked) -> Exit:
             return conclude(session, None, asked)
         routes, keys = await gateway.reach()
         legs, tally = await session.connect(routes, keys, buying=True)
+        tally.unfetched = unfetched
         runner: Pool
         if manifest.contract.endpoint == "batch":
             runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
@@ -171,7 +174,8 @@ class _Gateway:
         return played, Keys({KEY_ENV: "rehearsal"})
 
 
-async def _recover(session: Session, legs: Legs) -> None:
+async def _recover(session: Session, legs: Legs) -> int:
+    """Finish what can be finished without a call; how many paid addresses cannot be fetched now."""
     say("finishing what an earlier run left under way")
     found = await session.recover(legs)
     if found is not None and found.total:
@@ -186,6 +190,7 @@ async def _recover(session: Session, legs: Legs) -> None:
             )
         )
     _tell(session.notes())
+    return found.unfetched if found is not None else 0
 
 
 def _tell(notes: list[str]) -> None:
@@ -224,13 +229,6 @@ def _most_images(asked: Asked, manifest: Manifest) -> int | None:
 
 
 def _until(session: Session) -> float | None:
-    """The next moment at which the local clock shows `limits.until`, seconds since the epoch."""
-    from datetime import datetime, timedelta
-
+    """When `limits.until` is next, seconds since the epoch."""
     minutes = session.spec.limits.until
-    if minutes is None:
-        return None
-    # Without an offset: in the night when the clocks change, the end has another one than now.
-    now = datetime.fromtimestamp(session.clock.now()).astimezone().replace(tzinfo=None)
-    end = now.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
-    return (end if end > now else end + timedelta(days=1)).timestamp()
+    return None if minutes is None else next_time_of_day(session.clock.now(), minutes)

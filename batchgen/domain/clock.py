@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -47,3 +47,16 @@ def stamp(seconds: float) -> str:
     '1970-01-01T00:00:00Z'
     """
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def next_time_of_day(now: float, minutes: int) -> float:
+    """The next moment at which the local clock shows a time of day, seconds since the epoch.
+
+    Args:
+        now: seconds since the epoch.
+        minutes: after midnight.
+    """
+    # Without an offset: in the night when the clocks change, the end has another one than now.
+    here = datetime.fromtimestamp(now, UTC).astimezone().replace(tzinfo=None)
+    end = here.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
+    return (end if end > here else end + timedelta(days=1)).timestamp()

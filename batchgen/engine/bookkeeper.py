@@ -21,6 +21,8 @@ class Tally:
 
     Attributes:
         freed: what was reserved and then not charged, and may be spent again.
+        slow: paid addresses that could not be fetched a few times, and are tried on.
+        unfetched: paid addresses that are given up, for this run or for good.
     """
 
     calls: int = 0
@@ -29,6 +31,8 @@ class Tally:
     billed: int = 0
     maybe: int = 0
     freed: int = 0
+    slow: int = 0
+    unfetched: int = 0
 
 
 class Bookkeeper:

@@ -24,6 +24,14 @@ from batchgen.store.sidecar import Index, Line
 
 T = TypeVar("T")
 
+_PATIENCE = 1800.0  # seconds for a paid address; then the run goes on, and the next one tries again
+_GONE_AFTER = 30.0  # seconds: a storage that has the file only now, or a check for robots, is no end of an address
+_SLOW = 3  # failures in a row
+
+
+class _NotNow(Exception):
+    """A paid address is left to the next run."""
+
 
 class Ended(Enum):
     """What became of one claim, as far as the runner cares."""
@@ -95,11 +103,16 @@ class Delivery:
     """Brings what is paid into the output folder and settles its task."""
 
     def __init__(self, means: Means, index: Index) -> None:
-        self.patience = float("inf")  # seconds for one address; shorter while a start waits for it
+        self.patience = _PATIENCE  # seconds for one address; none once the run is to end
+        self.deadline = float("inf")  # of all addresses, on the monotonic clock; nearer while a start waits for them
         self.wire = Wire()
         self._means = means
         self._index = index
         self._backoff = Backoff(base=1.0, cap=15.0)
+
+    def monotonic(self) -> float:
+        """Now, as `deadline` counts."""
+        return self._means.clock.monotonic()
 
     async def fetch(self, claim: Claim, paid: Paid, url: str, expires: float) -> Ended:
         """Go on with a paid address: download, check, place, settle. Makes no call."""
@@ -108,10 +121,15 @@ class Delivery:
             picture = await self.wire.wait(self._download(claim, attempt, url, expires))
         except asyncio.CancelledError:
             return Ended.LEFT_FOR_RECOVERY
+        except _NotNow as error:
+            self._means.books.tally.unfetched += 1
+            self._means.emit(Notice(f"{claim.key}: {error}; the next run tries again, without a call"))
+            return Ended.LEFT_FOR_RECOVERY
         except StoreError as error:
             self._means.stop(f"{error}. The address is in the books; the next run fetches it without a call")
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(picture, str):
+            self._means.books.tally.unfetched += 1
             await self._means.books.settle(claim, attempt, expired(picture), Park(picture))
             self._means.hand.clear(attempt)
             return Ended.SETTLED
@@ -165,23 +183,31 @@ class Delivery:
         """The picture, or why it can never be had. Retries are downloads, never calls.
 
         Raises:
-            StoreError: the bytes could not be written, or this start has waited long enough for them.
+            _NotNow: this run has waited long enough for it.
+            StoreError: the bytes could not be written.
         """
-        failures, begun = 0, self._means.clock.monotonic()
-        while True:
-            download = await self._means.hand.download(attempt, url)
-            if download.picture is not None:
-                return download.picture
-            if download.fetch is not Fetch.AGAIN:
-                return f"paid, but its address cannot be fetched: {download.detail}"
-            failures += 1
-            delay = self._backoff.delay(failures, self._means.uniform)
-            if self._means.clock.now() + delay >= expires:
-                return f"paid, but its address expired before it could be fetched: {download.detail}"
-            if self._means.clock.monotonic() + delay > begun + self.patience:
-                raise StoreError(f"the paid image of {claim.key} cannot be fetched now: {download.detail}")
-            if failures == 3:
-                self._means.emit(
-                    Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on")
-                )
-            await self._means.clock.sleep(delay)
+        clock, tally = self._means.clock, self._means.books.tally
+        failures, begun = 0, clock.monotonic()
+        try:
+            while clock.monotonic() < self.deadline:
+                download = await self._means.hand.download(attempt, url)
+                if download.picture is not None:
+                    return download.picture
+                failures += 1
+                delay = self._backoff.delay(failures, self._means.uniform)
+                waited = clock.monotonic() + delay - begun
+                if download.fetch is Fetch.REFUSED or (download.fetch is Fetch.GONE and waited > _GONE_AFTER):
+                    return f"paid, but its address cannot be fetched: {download.detail}"
+                if clock.now() + delay >= expires:
+                    return f"paid, but its address expired before it could be fetched: {download.detail}"
+                if waited > self.patience:
+                    raise _NotNow(f"a paid image cannot be fetched now ({download.detail})")
+                if failures == _SLOW:
+                    tally.slow += 1
+                    self._means.emit(
+                        Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on")
+                    )
+                await clock.sleep(min(delay, max(0.0, self.deadline - clock.monotonic())))
+            raise _NotNow("there was no time left to fetch a paid image")
+        finally:
+            tally.slow -= failures >= _SLOW

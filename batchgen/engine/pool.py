@@ -108,14 +108,28 @@ class Pool(ABC):
         self._emit(Notice(text))
 
     def _too_many_lost(self) -> str | None:
-        """Why a run must not go on that loses so many answers; None while it may."""
-        tally, total = self.tally, self._limits.unknown_total
-        if tally.lost <= (total if total is not None else max(10, tally.calls // 20)):
-            return None
-        return (
-            f"{tally.lost} of {max(tally.calls, tally.lost)} answers were lost in this run; "
-            "look at the connection and at `batchgen report`, then run again"
-        )
+        """Why a run must not go on that loses so many answers, or paid images; None while it may."""
+        tally = self.tally
+        if tally.lost > self._most_lost:
+            return (
+                f"{tally.lost} of {max(tally.calls, tally.lost)} answers were lost in this run; "
+                "look at the connection and at `batchgen report`, then run again"
+            )
+        if tally.unfetched > self._most_lost:
+            return (
+                f"{tally.unfetched} paid images could not be fetched from their addresses; "
+                "look at the connection and at `batchgen report`, then run again"
+            )
+        return None
+
+    def _waits_for_addresses(self) -> bool:
+        """Whether so many paid addresses cannot be fetched that nothing more is bought before they can."""
+        return self.tally.slow + self.tally.unfetched > self._most_lost
+
+    @property
+    def _most_lost(self) -> int:
+        total = self._limits.unknown_total
+        return total if total is not None else max(10, self.tally.calls // 20)
 
     async def _alarm(self, until: float) -> None:
         while (left := until - self._clock.now()) > 0:

@@ -17,7 +17,7 @@ from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
 
 _AT_ONCE = 16
-_PATIENCE = 60.0  # seconds for a paid address, before new calls are made; the next start tries again
+_PATIENCE = 60.0  # seconds for all paid addresses, before new calls are made; the next start tries again
 
 
 @dataclass(slots=True)
@@ -61,9 +61,9 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
         StoreError: the spool cannot be read.
     """
     found = Recovered()
-    usual = {leg.executor: leg.executor.delivery.patience for leg in legs.all}
-    for executor in usual:
-        executor.delivery.patience = _PATIENCE
+    deliveries = [leg.executor.delivery for leg in legs.all]
+    for delivery in deliveries:
+        delivery.deadline = delivery.monotonic() + _PATIENCE
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
@@ -78,8 +78,8 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
     left = await ledger.interrupted(job)
     if left:
         await asyncio.gather(*(one(interrupted) for interrupted in left))
-    for executor, patience in usual.items():
-        executor.delivery.patience = patience
+    for delivery in deliveries:
+        delivery.deadline = float("inf")
     live: set[int] = set()
     for each in (job, *others):
         live |= {interrupted.attempt.id for interrupted in await ledger.interrupted(each)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from batchgen.domain.errors import BatchgenError, StoreError
+from batchgen.domain.events import Notice
 from batchgen.domain.model import Claim
 from batchgen.engine.delivery import Ended
 from batchgen.engine.leg import Leg, Legs
@@ -30,6 +31,7 @@ class Runner(Pool):
         self._dispatchers: list[asyncio.Task[None]] = []
         self._error: BaseException | None = None
         self._budget_full_at: int | None = None
+        self._said_held = False
         self._queues = Queues(order.job, order.selection.only, order.ledger, legs, order.clock)
 
     @property
@@ -54,6 +56,9 @@ class Runner(Pool):
         if waiting := len(self._queues.unserved):
             these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
             self.explain(f"{these}: no route that is left takes what is asked")
+        if unfetched := self.tally.unfetched:
+            these = "1 paid image" if unfetched == 1 else f"{unfetched} paid images"
+            self.explain(f"{these} could not be fetched; the next run tries those whose addresses still live")
         if self._error is not None:
             raise self._error
 
@@ -117,7 +122,7 @@ class Runner(Pool):
             elif leg.buffer or await self._refill(leg, now):
                 leg.dry = False
                 full = self._full()
-                if full is None and (claim := self._queues.take(leg)) is not None:
+                if full is None and not self._held() and (claim := self._queues.take(leg)) is not None:
                     return claim
                 if full is not None and idle:
                     self.stop(full)
@@ -147,6 +152,18 @@ class Runner(Pool):
                 self.stop(leg.lane.stopped or "")
             return True
         return not self._flights
+
+    def _held(self) -> bool:
+        """Whether nothing is begun before what is in flight has landed."""
+        if not self._waits_for_addresses():
+            self._said_held = False
+            return False
+        if (lost := self._too_many_lost()) is not None:
+            self.stop(lost)
+        elif not self._said_held:
+            self._said_held = True
+            self._emit(Notice("too many paid images cannot be fetched now; no new call is made until they can"))
+        return True
 
     def _full(self) -> str | None:
         """Why no further task may be begun for the moment; what is in flight may yet change that."""

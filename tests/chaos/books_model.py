@@ -73,9 +73,10 @@ class Model:
         return {task.holder: task.key for task in self.tasks[job].values() if task.holder is not None}
 
     def claimable(self, job: str, now: float, routes: frozenset[str] | None) -> list[str]:
-        """Keys of what may run, in order."""
+        """Keys of what may run, in order: retries as they fall due, then what was never tried."""
         mine = [each for each in self.tasks[job].values() if each.wanted and (routes is None or each.route in routes)]
         due = [task for task in mine if task.state is S.RETRYABLE and (task.due or 0.0) <= now]
+        due.sort(key=lambda task: task.due or 0.0)
         return [task.key for task in due] + [task.key for task in mine if task.state is S.AVAILABLE]
 
     def reserve(self, job: str, key: str, number: int, attempt: int) -> None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
-from batchgen.engine.pool import Selection
+from batchgen.domain.size import parse_size
+from batchgen.engine.bookkeeper import Tally
+from batchgen.engine.lane import Lane
+from batchgen.engine.leg import Leg, Legs
+from batchgen.engine.pool import Order, Selection
+from batchgen.engine.runner import Runner
+from batchgen.ledger.ledger import Ledger
 from tests.rig import rig, simulator, small_plan
 
 PRICE = 30_000
@@ -300,3 +308,29 @@ async def test_run_does_not_end_when_a_task_comes_back_while_the_books_are_asked
         run.ledger.claim = slow  # type: ignore[method-assign]
         await asyncio.wait_for(run.runner.run(), 10)
         assert run.states() == {"completed": 1}
+
+
+async def test_tasks_that_no_route_takes_are_passed_over_in_a_few_looks_at_the_books(tmp_path: Path) -> None:
+    """Each look reads past all of them, so their number must not grow with that of the tasks."""
+    catalog, clock, tasks = load_catalog(), SystemClock(), 4_000
+    plan = small_plan(tmp_path, texts(tasks), ["16:9@4K"], Limits())
+    first = catalog.find("apiyi/gpt-image-2-vip")
+    second = next(each for each in map(catalog.find, catalog.routes()) if each.check_size(parse_size("16:9@4K")))
+    executors = [SimpleNamespace(stop=lambda: None), SimpleNamespace(stop=lambda: None)]
+    with Ledger.open(tmp_path / "batchgen.db", clock) as ledger:
+        ledger.record(plan)
+        lanes = [Lane(each.route, 32, None, clock=clock, uniform=lambda _, high: high) for each in (first, second)]
+        legs = Legs([Leg(*each) for each in zip((first, second), executors, lanes, strict=True)])  # type: ignore[arg-type]
+        runner = Runner(Order(ledger.job("job"), Limits(), Selection(), ledger, Tally(), clock, lambda _: None), legs)
+        looks, real = 0, ledger.claim
+
+        async def counted(*given: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return await real(*given)
+
+        ledger.claim = counted  # type: ignore[method-assign]
+        lanes[0].stop("no quota")
+        await runner.run()
+    assert runner.explained[-1].startswith(f"{tasks} tasks wait")
+    assert looks < 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchgen.engine.lane import PATIENCE, START, Lane, Ticket
+from batchgen.engine.lane import PATIENCE, START, Crowd, Lane, Ticket
 from batchgen.engine.pace import Pace
 
 if TYPE_CHECKING:
@@ -210,3 +210,25 @@ async def test_lane_stops_at_once_when_the_pause_asked_for_is_longer_than_a_run_
     one.throttled(ticket, 2 * PATIENCE)
     assert one.stopped is not None
     assert "a pause of 120 minutes" in one.stopped
+
+
+async def test_stop_is_heard_by_who_just_began_to_wait_for_a_cooldown(clock: ManualClock) -> None:
+    """An answer that pauses the lane and one that stops it may come in the same moment."""
+    one = lane(clock)
+    ticket = await one.admit()
+    assert ticket is not None
+    one.throttled(ticket, 1000.0)
+    waiting = asyncio.create_task(one.admit())
+    await asyncio.sleep(0)  # it has begun, and what it began has not
+    one.stop("no quota")
+    assert await asyncio.wait_for(waiting, 5) is None
+    assert clock.monotonic() < 1000.0
+
+
+async def test_crowd_counts_the_calls_of_every_lane(clock: ManualClock) -> None:
+    """What must find room on the disk are the answers of all of them."""
+    crowd = Crowd(8)
+    first, second = (Lane(name, 8, None, clock=clock, uniform=lambda low, _: low, crowd=crowd) for name in "ab")
+    await fill(first)
+    await second.admit()
+    assert second.crowd.in_flight == first.crowd.in_flight == START + 1

@@ -1,0 +1,165 @@
+"""Paid addresses that cannot be fetched: nothing more is bought meanwhile, and nothing of it is bought again."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from batchgen.domain.events import Notice
+from batchgen.domain.job import Limits
+from batchgen.domain.wire import Download, Fetch, Picture
+from batchgen.engine import delivery as delivery_module
+from batchgen.engine import recovery as recovery_module
+from batchgen.policy.backoff import Backoff
+from batchgen.store.sink import SpoolSink
+from tests.rig import Rig, rig, simulator, small_plan
+
+AWAY = Download(Fetch.AGAIN, detail="connection refused")
+MISSING = Download(Fetch.GONE, detail="status 404")
+IN_FLIGHT = 4
+MOST_LOST = 10
+
+
+class Storage:
+    """The host of the addresses. What `fails` gives for the n-th try, if anything, comes instead of the file."""
+
+    def __init__(self, run: Rig, fails: Callable[[int], Download | None]) -> None:
+        self.tries = 0
+        self._fails = fails
+        self._real = run.executor.means.hand._downloader.fetch
+        run.executor.means.hand._downloader.fetch = self.fetch  # type: ignore[method-assign, assignment]
+        run.executor.delivery._backoff = Backoff(base=0.01, cap=0.02)
+
+    async def fetch(self, url: str, sink: SpoolSink, *, loopback_base: str = "") -> Download:
+        self.tries += 1
+        return self._fails(self.tries) or await self._real(url, sink, loopback_base=loopback_base)
+
+
+@asynccontextmanager
+async def linked(
+    folder: Path, tasks: int, fails: Callable[[int], Download | None]
+) -> AsyncIterator[tuple[Rig, Storage]]:
+    """A job all of whose answers are addresses."""
+    plan = small_plan(folder, [f"x [[sim:url]] {n}" for n in range(tasks)], ["1:1@1K"], Limits(concurrency=IN_FLIGHT))
+    async with simulator(folder) as contract, rig(folder, contract, plan) as run:
+        yield run, Storage(run, fails)
+
+
+def notices(run: Rig, words: str) -> int:
+    return sum(isinstance(event, Notice) and words in event.text for event in run.events)
+
+
+async def test_run_buys_no_more_while_paid_addresses_cannot_be_fetched(tmp_path: Path) -> None:
+    """And goes on as soon as they can."""
+    healthy = asyncio.Event()
+    async with linked(tmp_path, 60, lambda _: None if healthy.is_set() else AWAY) as (run, storage):
+        running = asyncio.create_task(run.runner.run())
+        while not notices(run, "no new call is made"):
+            await asyncio.sleep(0.01)
+        bought, tried = run.runner.tally.calls, storage.tries
+        while storage.tries < tried + 200:
+            await asyncio.sleep(0.01)
+        assert run.runner.tally.calls - bought <= IN_FLIGHT
+        assert bought < 60
+        healthy.set()
+        await running
+        assert run.states() == {"completed": 60}
+        assert len(run.bill()) == 60
+        assert notices(run, "no new call is made") == 1
+
+
+async def test_run_stops_when_too_many_addresses_cannot_be_fetched_at_all(tmp_path: Path) -> None:
+    """The addresses stay in the books: the next run fetches them without a call."""
+    async with linked(tmp_path, 60, lambda _: AWAY) as (run, _):
+        run.executor.delivery.patience = 0.3
+        await run.runner.run()
+        assert "could not be fetched" in (run.runner.stopped or "")
+        bought = run.runner.tally.calls
+        assert MOST_LOST < bought < 60
+        assert run.states() == {"running": bought, "available": 60 - bought}
+        assert "the next run tries" in run.runner.explained[-1]
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, run.plan, record=False) as again:
+        await again.recover()
+        assert again.states() == {"completed": bought, "available": 60 - bought}
+
+
+async def test_one_address_that_cannot_be_fetched_holds_nothing_up(tmp_path: Path) -> None:
+    dead: list[int] = []
+    async with linked(tmp_path, 8, lambda _: None) as (run, storage):
+        real = storage._real
+
+        async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "") -> Download:
+            dead.append(sink.attempt)
+            return AWAY if sink.attempt == dead[0] else await real(url, sink, loopback_base=loopback_base)
+
+        run.executor.means.hand._downloader.fetch = fetch  # type: ignore[method-assign, assignment]
+        run.executor.delivery.patience = 0.2
+        await run.runner.run()
+        assert run.runner.stopped is None
+        assert run.states() == {"completed": 7, "running": 1}
+
+
+async def test_address_that_is_not_there_yet_is_tried_again(tmp_path: Path) -> None:
+    """A storage may have the file a moment later; only what stays away is given up."""
+    async with linked(tmp_path, 1, lambda number: MISSING if number < 3 else None) as (run, storage):
+        await run.runner.run()
+        assert (storage.tries, run.states()) == (3, {"completed": 1})
+
+
+async def test_address_that_stays_away_is_parked_as_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_module, "_GONE_AFTER", 0.1)
+    async with linked(tmp_path, 1, lambda _: MISSING) as (run, storage):
+        await run.runner.run()
+        assert storage.tries > 3
+        assert (run.states(), run.charges()) == ({"parked": 1}, {"billed": 1})
+
+
+async def test_start_waits_for_all_addresses_together_no_longer_than_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with linked(tmp_path, 40, lambda _: AWAY) as (run, _):
+        run.executor.delivery.patience = 0.0
+        run.runner.tally.unfetched = -100
+        await run.runner.run()
+        assert run.states() == {"running": 40}
+    monkeypatch.setattr(recovery_module, "_PATIENCE", 0.0)
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, run.plan, record=False) as again:
+        storage = Storage(again, lambda _: AWAY)
+        found = await again.recover()
+        assert (found.unfetched, storage.tries) == (40, 0)
+
+        assert again.states() == {"running": 40}
+
+
+async def test_next_try_is_not_tidied_away_with_the_one_before(tmp_path: Path) -> None:
+    """What a broken try left is removed by a thread that may come to it late."""
+    out = io.BytesIO()
+    Image.frombytes("RGB", (600, 600), os.urandom(600 * 600 * 3)).save(out, "PNG", compress_level=0)
+    data, late, tries = out.getvalue(), threading.Event(), 0
+    async with linked(tmp_path, 1, lambda _: None) as (run, _):
+        hand = run.executor.means.hand
+
+        async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "") -> Download:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                await sink.write(data[:400_000])
+                for _ in range(4):  # every thread that could remove it is at work
+                    hand._spool._hops.start(late.wait, 10.0)
+                return AWAY
+            for at in range(0, len(data), 100_000):
+                await sink.write(data[at : at + 100_000])
+            asyncio.get_running_loop().call_later(0.1, late.set)
+            return Download(Fetch.DONE, Picture(sink.name, len(data)))
+
+        hand._downloader.fetch = fetch  # type: ignore[method-assign, assignment]
+        await run.runner.run()
+        assert (tries, run.states()) == (2, {"completed": 1})
