@@ -110,6 +110,12 @@ class BatchUnderWay(LedgerError):
     exit_code = Exit.STOPPED
 
 
+class PaidUnderWay(LedgerError):
+    """An image that is paid and still to be fetched would be changed; what it is of cannot change now."""
+
+    exit_code = Exit.STOPPED
+
+
 class LedgerFull(LedgerError):
     """The disk has no room for the books, so nothing may be bought."""
 

@@ -15,14 +15,14 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.errors import BatchUnderWay, LedgerError
+from batchgen.domain.errors import BatchUnderWay, PaidUnderWay
 from batchgen.domain.job import Difference, FourK, JobSpec, Plan
 from batchgen.domain.lifecycle import TRANSITIONS, Event
 from batchgen.ledger import statements as sql
 from batchgen.ledger.batches import open_batches
 from batchgen.ledger.diff import as_recorded, difference, is_recorded, known
 from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import input_file, job, variant
+from batchgen.ledger.schema import RUNNING, input_file, job, variant
 from batchgen.ledger.staging import PIECE, first_free, stage, unstage
 
 _NEW_PROMPTS = text(
@@ -74,6 +74,11 @@ _MISSING_TASKS = text(
         "AND t.variant_id = m.variant_id)"
     )
 )
+_RUNNING_AS_PLANNED = text(
+    f"SELECT count(*) FROM task JOIN plan p JOIN member m ON m.variant_set = p.variant_set WHERE task.job_id = :job "
+    f"AND {RUNNING} AND task.prompt_id = p.prompt_id AND task.variant_id = m.variant_id AND task.own = p.own "
+    "AND task.shared = p.shared"
+)
 _COUNTERS = text("UPDATE job SET prompts = (SELECT count(*) FROM plan), tasks = :tasks, rebuy = :rebuy WHERE id = :job")
 
 
@@ -101,7 +106,8 @@ def propose(connection: Connection, wanted: Sequence[tuple[Plan, bool]], _now: f
     """Compare plans with the ledger and write nothing; the last one stays staged.
 
     Raises:
-        LedgerError: tasks of the job are still running; their run must be recovered first.
+        BatchUnderWay: a batch of the job is under way.
+        PaidUnderWay: a paid image that is still to be fetched would be changed.
     """
     return [_propose(connection, plan, rebuy) for plan, rebuy in wanted]
 
@@ -132,14 +138,19 @@ def _propose(connection: Connection, plan: Plan, rebuy: bool) -> Proposal:
     key = None if found is None else int(found.id)
     if found is not None and is_recorded(connection, found, plan, rebuy=rebuy):
         return Proposal(plan, rebuy, key, staged=False, difference=as_recorded(connection, found, plan))
-    if running := len(connection.execute(sql.IN_FLIGHT, {"job": key}).all()):
-        if open_batches(connection, [key or 0], 0.0)[0]:
-            raise BatchUnderWay(
-                f"{running} images of {plan.job.name} are in a batch that is under way; run the manifest as it was to "
-                "collect them, then change it"
-            )
-        raise LedgerError(f"{running} tasks of {plan.job.name} are still under way; recover them before recording")
+    running = len(connection.execute(sql.IN_FLIGHT, {"job": key}).all())
+    if running and open_batches(connection, [key or 0], 0.0)[0]:
+        raise BatchUnderWay(
+            f"{running} images of {plan.job.name} are in a batch that is under way; run the manifest as it was to "
+            "collect them, then change it"
+        )
     stage(connection, key or 0, plan)
+    if running and (touched := running - connection.execute(_RUNNING_AS_PLANNED, {"job": key}).scalar_one()):
+        unstage(connection)
+        raise PaidUnderWay(
+            f"{touched} of the paid images of {plan.job.name} that could not be fetched yet are changed or left out by "
+            "the manifest; run it as it was until they are there, or leave their rows as they were"
+        )
     before = 0 if found is None else found.prompts
     changes = difference(connection, key or 0, plan, rebuy=rebuy, before=before)
     return Proposal(plan, rebuy, key, staged=True, difference=changes)

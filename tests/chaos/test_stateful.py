@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from batchgen.domain.errors import BatchUnderWay, LedgerError, StaleClaim
+from batchgen.domain.errors import BatchUnderWay, LedgerError, PaidUnderWay, StaleClaim
 from batchgen.domain.lifecycle import TRANSITIONS, BatchState, Charge, Event, TaskState
 from batchgen.domain.model import Claim, Settlement
 from batchgen.domain.wire import Image
@@ -186,8 +186,10 @@ class Books(RuleBasedStateMachine):
         changed = {**self.texts[job], key: f"{key} {self.versions}"}
         if gone:
             del changed[key]
-        if self.model.held(job) and changed != self.texts[job]:
-            with pytest.raises(BatchUnderWay if job in self.under_way.values() else LedgerError):
+        held, in_bundles = self.model.held(job), job in self.under_way.values()
+        touched = any(changed.get(each) != self.texts[job].get(each) for each in held.values())
+        if held and changed != self.texts[job] and (in_bundles or touched):
+            with pytest.raises(BatchUnderWay if in_bundles else PaidUnderWay):
                 self.ledger.record(SmallPlan(changed, name=job))  # type: ignore[arg-type]
         else:
             self.texts[job] = changed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.domain.errors import LedgerError
+from batchgen.domain.errors import LedgerError, PaidUnderWay
 from batchgen.domain.job import Ask, Difference, Limits, Parameters
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.ledger.audit import check
@@ -187,7 +187,7 @@ async def test_changed_row_leaves_every_state_but_running(ledger: Ledger) -> Non
     assert {claim.send_size for claim in await ledger.claim(1, 9, 0.0)} == {SMALL}
 
 
-async def test_interrupted_tasks_are_compared_but_not_recorded_over(ledger: Ledger) -> None:
+async def test_interrupted_tasks_stay_as_they_are_and_hold_up_nothing_else(ledger: Ledger) -> None:
     ledger.record(plan("a", "b"))
     a, _ = await ledger.claim(1, 9, 0.0)
     await ledger.reserve(reservation(a))
@@ -195,9 +195,14 @@ async def test_interrupted_tasks_are_compared_but_not_recorded_over(ledger: Ledg
     assert (again.calls, again.under_way) == (1, 1)
     more = compare(ledger.path, plan("a", "b", "c"))
     assert (more.calls, more.under_way) == (2, 1)
-    with pytest.raises(LedgerError, match="1 tasks of spring are still under way"):
-        ledger.record(plan("a", "b", "c"))
+    for changed in (plan("b", "c"), SmallPlan({"a": "another photo", "b": "a photo of b"})):
+        with pytest.raises(PaidUnderWay, match="1 of the paid images of spring"):
+            ledger.record(changed)
     assert len(tasks(ledger)) == 2
+    assert ledger.record(plan("a", "b", "c")).new == 1
+    assert sorted(state for state, *_ in tasks(ledger).values()) == ["available", "available", "running"]
+    (left,) = await ledger.interrupted(1)
+    assert left.claim.key == a.key
 
 
 def test_same_source_is_not_read_again_but_limits_and_output_follow_the_manifest(ledger: Ledger) -> None:
