@@ -59,7 +59,7 @@ def _nothing_in_hand_was_lost(world: World) -> None:
     """An answer whose receipt was durable has become an image; an address only unless it died first."""
     placed = {attempt for (attempt,) in world.ask("SELECT attempt_id FROM image")}
     for line in world.gateway.bill:
-        dead = bool(line.url) and (world.jumped or world.elapsed + START >= line.expires)
+        dead = bool(line.url) and (world.ever_jumped or world.elapsed + START >= line.expires)
         if line.attempt in world.durable and line.digest and line.attempt not in placed and not dead:
             raise Violation(f"the answer of {line} was on disk, and is no image now")
 

@@ -81,4 +81,5 @@ def _wait(world: World, dice: random.Random) -> None:
     """Time passes until somebody starts it again; the wall clock may be set meanwhile."""
     world.rest(world.elapsed + dice.choice((1.0, 60.0, dice.uniform(0.0, 5_000.0))))
     if dice.random() < 0.15:
+        world.ever_jumped = True
         world.jumped += dice.choice((-172_800.0, 172_800.0, 3_600.0))

@@ -66,6 +66,7 @@ class World:
     seed: int
     folder: Path
     jumped: float = 0.0
+    ever_jumped: bool = False
     steps: int = 0
     fate: Fate = field(default_factory=Fate)
     durable: set[int] = field(default_factory=set)
