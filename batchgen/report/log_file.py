@@ -41,6 +41,7 @@ _CALLS = frozenset({"", "2", "consume", "usage", "消费"})
 _JOINTS = re.compile(r"[\s_\-()（）$.:/]+")
 _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?\Z")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?\Z")
+_WHOLE = re.compile(r"\d+\Z|\d{1,3}(,\d{3})+\Z")
 _BEGINNING = 1 << 10  # bytes in which something other than blanks comes
 _MILLISECONDS = 1e11  # above this a number of seconds would be in the year 5138
 
@@ -96,6 +97,8 @@ def _places(path: Path, columns: Sequence[str]) -> dict[str, int]:
         for what, names in _NAMES.items()
         if any(name in plain for name in names)
     }
+    if "units" in found and "$" in columns[found["units"]]:
+        found.setdefault("dollars", found.pop("units"))  # `Quota ($)` counts dollars, whatever it is called
     missing = [what for what in ("time", "model") if what not in found]
     if not {"units", "dollars"} & set(found):
         missing.append("quota (500,000 a dollar) or cost (in dollars)")
@@ -143,16 +146,19 @@ def _amount(values: dict[str, str]) -> int:
     """Micro-dollars, rounded to the nearest.
 
     Raises:
-        ValueError: no amount, one below zero, or one in another currency.
+        ValueError: no amount, one below zero, one in another currency, or a part of a quota unit.
     """
-    text, per = (
-        (values["units"], _MICROS_PER_UNIT) if values.get("units") else (values.get("dollars", ""), MICROS_PER_USD)
-    )
+    units, text = bool(values.get("units")), values.get("units") or values.get("dollars", "")
+    # Consoles that are told to show money put dollars into the column of units. Dollars taken for units are nothing,
+    # and a call that was charged nothing is settled as free for good: what may be either is refused.
+    in_dollars = not units or text.startswith("$")
     try:
         plain = text.removeprefix("$").strip()
         amount = Decimal(plain.replace(",", "") if _THOUSANDS.match(plain) else plain)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount in {'quota units' if per == 2 else 'dollars'}") from None
+        raise ValueError(f"{text!r} is not an amount in {'dollars' if in_dollars else 'quota units'}") from None
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{text} is no charge; export the rows of calls only")
-    return int((amount * per).to_integral_value())
+    if not in_dollars and not _WHOLE.match(plain):
+        raise ValueError(f"{text!r} is no whole number of quota units; if it is dollars, name the column cost")
+    return int((amount * (MICROS_PER_USD if in_dollars else _MICROS_PER_UNIT)).to_integral_value())

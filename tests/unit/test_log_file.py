@@ -30,6 +30,10 @@ def read(folder: Path, text: str, zone: timezone = UTC) -> list[LogRow]:
         "timestamp,model,price (USD)\n1800000000000,m,0.03\n",
         "date,model,cost\n2027-01-15T09:30:00+01:30,m,0.03\n",
         "id,type,time,model,quota\n,2,1800000000,m,15000\n,1,1800000000,topup,9\n",
+        'time,model,quota\n1800000000,m,"15,000"\n',
+        "时间,模型,额度\n1800000000,m,$0.030000\n",
+        "time,model,quota,cost\n1800000000,m,$0.03,9\n",
+        "time,model,Quota ($)\n1800000000,m,0.03\n",
     ],
 )
 def test_every_usual_form_is_read(tmp_path: Path, text: str) -> None:
@@ -49,6 +53,11 @@ def test_amount_is_rounded_to_the_micro_dollar(tmp_path: Path, text: str, micros
     assert read(tmp_path, f'time,model,cost\n1800000000,m,"{text}"\n')[0].amount == micros
 
 
+def test_whole_dollars_are_no_units(tmp_path: Path) -> None:
+    text = 'time,model,quota\n1800000000,m,$1\n1800000000,m,"$1,200"\n'
+    assert [row.amount for row in read(tmp_path, text)] == [1_000_000, 1_200_000_000]
+
+
 def test_time_without_a_zone_is_in_the_zone_that_is_given(tmp_path: Path) -> None:
     text = "time,model,cost\n2027-01-15 16:00:00,m,1\n"
     assert read(tmp_path, text, read_zone("+08:00"))[0].time == T
@@ -65,6 +74,13 @@ def test_time_without_a_zone_is_in_the_zone_that_is_given(tmp_path: Path) -> Non
         ("time,model,cost\n1800000000,m,-1\n", "no charge"),
         ("time,model,cost\n1800000000,m,\n", "not an amount"),
         ("time,model,quota\n1800000000,m,NaN\n", "no charge"),
+        ("time,model,quota\n1800000000,m,0.030000\n", "log.csv:2: '0.030000' is no whole number of quota units"),
+        ("time,model,quota\n1800000000,m,15000\n1800000000,m,1.0\n", "log.csv:3: '1.0' is no whole number"),
+        ("time,model,quota\n1800000000,m,3e-2\n", "name the column cost"),
+        ('time,model,额度\n1800000000,m,"1,234.5"\n', "no whole number"),
+        ("time,model,额度\n1800000000,m,¥0.2\n", "log.csv:2: '¥0.2' is not an amount in quota units"),
+        ("time,model,额度\n1800000000,m,€2\n", "not an amount"),
+        ("time,model,额度\n1800000000,m,$cheap\n", "not an amount in dollars"),
         ('time,model,cost\n1800000000,m,"1\n', "quotes"),
         ("", "is empty"),
     ],
