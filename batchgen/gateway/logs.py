@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -35,6 +36,8 @@ _WITHIN = 60.0  # seconds for one page
 _PAUSE = 0.25  # seconds between two pages, so that reading a night's log is no attack
 _TRIES = 5
 _LONGEST_PAUSE = 60.0
+_FIRST = (None, "", 0, 1, "1")  # the newest row's id in a log whose ids only count the rows of an answer
+_Identity = tuple[str, float, int, str]  # model, time, amount, what tells it from others of these
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 
 
@@ -90,21 +93,29 @@ class LogReader:
         near = is_loopback(urlsplit(query.address).hostname or "")
         if not near and not query.address.startswith("https://"):
             raise UsageError(f"{query.address} is not https, so no token is sent there; give an export with --log FILE")
-        found: dict[str, LogRow] = {}
+        found: dict[_Identity, LogRow] = {}
         for model in query.models:
-            for page in range(1, MOST_PAGES + 1):
-                items, total = await self._page(query, model, page)
-                named = enumerate(items, (page - 1) * _PAGE + 1)
-                rows = [row for number, item in named if (row := _row(item, f"{model} {number}")) is not None]
-                found.update((row.name, row) for row in rows)  # rows move on to the next page while new ones come
-                if not items or page * _PAGE >= total:
-                    break
-                if not near:
-                    await self._clock.sleep(_PAUSE)
-            else:
-                most = f"{MOST_PAGES * _PAGE:,} rows of {model}"
-                raise LogUnavailable(f"the log has more than {most} in this time; give an export with --log FILE")
+            counted = False
+            async for items, before, total in self._pages(query, model, 0.0 if near else _PAUSE):
+                for place, item in enumerate(items, before + 1):
+                    row = _row(item, f"{model} {place}")
+                    if place == 1:
+                        counted = item.get("id") in _FIRST
+                    if row is not None:
+                        found[_identity(row, total + 1 - place if counted else item.get("id"))] = row
         return list(found.values())
+
+    async def _pages(self, query: LogQuery, model: str, pause: float) -> AsyncIterator[tuple[list[Any], int, int]]:
+        """Every page's rows, how many are on those before it, and how many there are in all by then."""
+        for page in range(1, MOST_PAGES + 1):
+            items, total = await self._page(query, model, page)
+            yield items, (page - 1) * _PAGE, total
+            if not items or page * _PAGE >= total:
+                return
+            if pause:
+                await self._clock.sleep(pause)
+        most = f"{MOST_PAGES * _PAGE:,} rows of {model}"
+        raise LogUnavailable(f"the log has more than {most} in this time; give an export with --log FILE")
 
     async def _page(self, query: LogQuery, model: str, page: int) -> tuple[list[Any], int]:
         """The rows of one page, and how many there are in all."""
@@ -214,6 +225,16 @@ def _row(item: object, place: str) -> LogRow | None:
         request_id=one_line(str(item.get("request_id") or ""), 200),
         token=one_line(str(item.get("token_name") or ""), 200),
     )
+
+
+def _identity(row: LogRow, number: object) -> _Identity:
+    """What a row has again when it comes again: rows move on to the next page while new ones come.
+
+    An id may be no more than the row's place in one answer (new-api numbers what it found for each query): then the
+    rows of two models share ids, and a row that moved on has another. What it keeps is its place from the oldest.
+    Time and amount are part of it in any case, so that two charges for one request are two.
+    """
+    return row.model, row.time, row.amount, row.request_id or str(number or row.name)
 
 
 def _count(value: object) -> int | None:

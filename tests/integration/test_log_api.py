@@ -129,6 +129,36 @@ async def test_every_model_is_asked_for() -> None:
     assert [request.query["model_name"] for request in server.asked] == ["a", "b"]
 
 
+async def test_rows_of_models_whose_ids_are_numbers_of_one_query_are_all_kept() -> None:
+    a = [item(number, model_name="a", quota=1000 * number) for number in (1, 2)]
+    b = [item(number, model_name="b", quota=3000 * number) for number in (1, 2)]
+    async with serving(page(a, 2), page(b, 2)) as server:
+        rows = await read(server, models=("a", "b"))
+    assert sorted((row.model, row.amount) for row in rows) == [("a", 2000), ("a", 4000), ("b", 6000), ("b", 12000)]
+
+
+def numbered(rows: list[dict[str, object]], number: int) -> Handler:
+    """A page of a log that counts its rows anew for each answer, the newest first."""
+    first = (number - 1) * 10
+    return page([{**row, "id": at} for at, row in enumerate(rows[first : first + 10], first + 1)], len(rows))
+
+
+@pytest.mark.parametrize("ids", [True, False])
+async def test_row_that_moved_on_counts_once_also_where_its_number_is_its_place(ids: bool) -> None:
+    alike = [item(0, request_id=f"r{n}") if ids else item(0) for n in range(19)]
+    newer = [item(0, request_id="new") if ids else item(0), *alike]
+    async with serving(numbered(alike, 1), numbered(newer, 2)) as server:
+        rows = await read(server)
+    assert len(rows) == 19
+    assert len({row.request_id for row in rows}) == (19 if ids else 1)
+
+
+async def test_two_charges_for_one_request_are_two() -> None:
+    twice = [item(9, request_id="r"), item(8, request_id="r", created_at=1_800_000_001), item(9, request_id="r")]
+    async with serving(page(twice, 3)) as server:
+        assert len(await read(server)) == 2
+
+
 async def test_busy_gateway_is_asked_again_after_the_time_that_it_names() -> None:
     clock = Patient()
     async with serving(status(500), status(429, **{"Retry-After": "7"}), status(503), page([item(1)], 1)) as server:
