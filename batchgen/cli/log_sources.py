@@ -91,6 +91,6 @@ async def _fetched(account: Account, base_url: str, token: str, clock: Clock, *,
 def _check_path(contract: Contract) -> None:
     if not contract.log.path:
         raise UsageError(
-            f"{contract.route} has no log that can be asked; export the usage of {contract.provider} as CSV and give "
-            "it with --log FILE"
+            f"{contract.route} has no log that can be asked at {contract.base_url}; export the usage there as CSV and "
+            "give it with --log FILE"
         )

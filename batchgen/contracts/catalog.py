@@ -11,17 +11,14 @@ from pathlib import Path
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.files import read_yaml
 from batchgen.contracts.keys import Keys
+from batchgen.contracts.merging import Raw, changed, merged, moved
 from batchgen.contracts.reading import KEYS, read_contract
 from batchgen.contracts.reading_prices import read_token_tables
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.errors import ContractError
 from batchgen.domain.size import TIERS, Size
 
-Raw = dict[str, object]
-
 DATA = Path(__file__).parent / "data"
-_JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references", "log"})
-_ADDED = frozenset({"refusals", "quota_codes", "quota_marks", "request_id_headers"})
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w.-]*)?\Z", re.ASCII)
 _OF_A_FILE = frozenset({"provider", "contracts"})
 _OF_A_CONTRACT = frozenset({"extends", "aliases"})
@@ -112,8 +109,7 @@ class Catalog:
         written = self._written(route)
         if not changes or written is None:
             return before
-        merged = _changed(self._keys(written), changes)
-        after = self._contract(written, merged, "route")
+        after = self._contract(written, changed(self._keys(written), changes), "route")
         if isinstance(after.price, PerCall) and "price" in changes:
             after = replace(after, price=replace(after.price, dated="manifest"))
         return replace(after, overridden=tuple(sorted(changes)), warnings=tuple(_doubts(before, after)))
@@ -129,7 +125,7 @@ class Catalog:
         base = written.own.get("extends")
         if base is None:
             self._load_common()
-            return _merged(_merged(self._defaults, written.file.shared), own)
+            return merged(merged(self._defaults, written.file.shared), own)
         at = Keys(written.own, written.file.place(written.name))
         name = at.text("extends", r".+", "a route")
         base_route = name if "/" in name else f"{written.file.provider}/{name}"
@@ -139,7 +135,7 @@ class Catalog:
             reason = "leads back to itself" if there else self._no_route(base_route)
             raise at.fail("extends", reason)
         inherited = self._keys(below, (*seen, written))
-        return _merged(inherited if below.file is written.file else _merged(inherited, written.file.shared), own)
+        return moved(inherited, own if below.file is written.file else merged(written.file.shared, own))
 
     def _written(self, route: str, besides: tuple[_Written, ...] = ()) -> _Written | None:
         """Where a route, or another name of it, is written. A contract may extend the built-in one of its own name."""
@@ -196,32 +192,6 @@ def _file(path: Path) -> _File:
         shared={key: value for key, value in keys.data.items() if key not in _OF_A_FILE},
         contracts={name: contracts.part(name).data for name in contracts.data},
     )
-
-
-def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
-    """`above` laid over `below`: mappings key by key, lists of marks and codes added in front, all else replaced."""
-    result = dict(below)
-    for key, value in above.items():
-        under = result.get(key)
-        if key in _JOINED and isinstance(under, Mapping) and isinstance(value, Mapping):
-            result[key] = {**under, **value}
-        elif key in _ADDED and isinstance(under, list) and isinstance(value, list):
-            result[key] = list(dict.fromkeys([*value, *under]))
-        else:
-            result[key] = value
-    return result
-
-
-def _changed(keys: Raw, changes: Raw) -> Raw:
-    """A contract's keys with a manifest's changes."""
-    result = _merged(keys, {key: value for key, value in changes.items() if key != "timeout"})
-    if "timeout" in changes:
-        result |= {"timeouts": dict.fromkeys(TIERS, changes["timeout"]), "quality_timeouts": {}}
-    if "price" in changes and "multiplier" not in changes:
-        result["multiplier"] = 1
-    if "main_model" in changes and "main_price" not in changes and changes["main_model"] != keys.get("main_model"):
-        result["main_price"] = {}
-    return result
 
 
 def _doubts(before: Contract, after: Contract) -> Iterator[str]:

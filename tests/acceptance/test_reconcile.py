@@ -215,3 +215,19 @@ def test_route_without_a_log_asks_for_an_export(shop: Shop) -> None:
         text = "prompts: [{id: a, text: b}]\nsizes: [1024x1024]\nquality: low\nlimits: {budget: 1.00}\n"
         shop.run("run", shop.manifest(text, route=route(shop, "openai/gpt-image-2")))
         assert "--log FILE" in shop.run("reconcile", "job", code=2).stderr
+
+
+def test_token_of_the_vendor_goes_to_no_other_host(shop: Shop) -> None:
+    with gateway(shop):
+        job = shop.manifest('prompts: [{id: a, text: b}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n')
+        shop.run("run", job)
+    elsewhere = "https://gateway.invalid/v1"  # resolves nowhere, so that asking it would be said as such
+    path = shop.folder / job
+    path.write_text(path.read_text().replace(shop.base_url, elsewhere))
+    connection = sqlite3.connect(shop.folder / "batchgen.db")
+    with connection:
+        connection.execute("UPDATE attempt SET base_url = ?", (elsewhere,))
+    connection.close()
+    said = shop.run("reconcile", "job", code=2).stderr
+    assert f"has no log that can be asked at {elsewhere}" in said
+    assert "--log FILE" in said

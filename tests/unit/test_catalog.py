@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.parts import LogApi
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import ContractError, Exit
 from batchgen.domain.lifecycle import Charge
@@ -142,6 +143,24 @@ def test_resolve_warns_when_a_key_goes_to_another_host() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "url", ["https://vip.apiyi.com/v1", "https://api.apiyi.com:8443/v1", "https://127.0.0.1.example"]
+)
+def test_resolve_leaves_the_log_and_its_token_behind_at_another_host(url: str) -> None:
+    assert CATALOG.find(VIP).log == LogApi("/api/log/self", "APIYI_ACCESS_TOKEN")
+    assert CATALOG.resolve({"use": VIP, "base_url": url}).log == LogApi()
+    named = {"path": "/log", "token_env": "SHOP_TOKEN"}
+    assert CATALOG.resolve({"use": VIP, "base_url": url, "log": named}).log == LogApi("/log", "SHOP_TOKEN")
+    assert "log: token_env: must be" in refusal({"use": VIP, "base_url": url, "log": {"path": "/log"}})
+
+
+@pytest.mark.parametrize("url", ["https://API.apiyi.com:443/v2", "http://127.0.0.1:8080/v1", "http://localhost/v1"])
+def test_resolve_keeps_the_log_at_the_same_host_and_on_this_machine(url: str) -> None:
+    assert CATALOG.resolve({"use": VIP, "base_url": url}).log == CATALOG.find(VIP).log
+    joined = CATALOG.resolve({"use": VIP, "base_url": url, "log": {"path": "/log"}}).log
+    assert joined == LogApi("/log", "APIYI_ACCESS_TOKEN")
+
+
 def test_resolve_changes_single_charges_and_parameters() -> None:
     after = CATALOG.resolve({"use": VIP, "charges": {"empty": "void"}, "parameters": {"quality": "takes"}})
     assert after.charges[Kind.EMPTY] == Charge.VOID
@@ -238,6 +257,15 @@ def test_a_contract_of_ten_lines_extends_a_built_in_one(tmp_path: Path) -> None:
     assert contract.checked == "2026-11-20"
     assert contract.price == PerCall(25_000, "2026-11-20")
     assert (contract.sizes, contract.charges, contract.downgrade) == (built_in.sizes, built_in.charges, True)
+
+
+def test_a_contract_that_extends_one_of_another_host_has_no_log_but_its_own(tmp_path: Path) -> None:
+    assert load_catalog(own(tmp_path, MINE)).find("mygate/gpt-image-2-vip").log == LogApi()
+    shared = MINE.replace("contracts:", "log: {path: /log, token_env: MYGATE_TOKEN}\ncontracts:")
+    contract = load_catalog(own(tmp_path, shared)).find("mygate/gpt-image-2-vip")
+    assert contract.log == LogApi("/log", "MYGATE_TOKEN")
+    near = MINE.replace("https://gate.example/v1/", "https://api.apiyi.com/v1")
+    assert load_catalog(own(tmp_path, near)).find("mygate/gpt-image-2-vip").log == CATALOG.find(VIP).log
 
 
 def test_a_bare_contract_has_cautious_defaults(tmp_path: Path) -> None:
