@@ -74,7 +74,17 @@ def claims_of(found: Iterable[Found], calls: Mapping[int, Problem]) -> list[Clai
 
 
 def _claim(each: Found, problem: Problem) -> tuple[int, str]:
+    """What of one call can be asked back, and why; nothing where the log covers it and has no charge.
+
+    Where the log does not cover it, nothing speaks against the books, so what they say stays a claim, and is told from
+    those that the gateway's own log bears out.
+    """
     outcome, charge = problem.attempt.outcome, each.call.charge
+    if each.verdict is Verdict.MISSING:
+        return 0, ""
+    if each.verdict is Verdict.OUTSIDE and outcome is not Kind.DELIVERED:
+        reason = _REASONS.get(outcome or Kind.LOST, "charged, and no image came")
+        return each.amount, f"{reason}; by the books alone, as the log does not cover it"
     charged = charge is Charge.BILLED or each.verdict is Verdict.CHARGED
     if charge is Charge.VOID and each.verdict is Verdict.DIFFERS:
         return each.amount, _REASONS.get(outcome or Kind.LOST, "charged, though such a call is free by the contract")

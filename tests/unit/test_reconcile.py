@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import permutations
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,10 @@ from hypothesis import strategies as st
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Kind
+from batchgen.ledger.records import Problem
 from batchgen.report.booked import SLACK, Booked, Noted, noted_row, reach, row_note
+from batchgen.report.claims import claims_of
 from batchgen.report.reconcile import ROUNDING, Matching, match
 from batchgen.report.verdicts import Comparison, Coverage, Verdict, compare
 
@@ -325,6 +330,19 @@ def test_every_verdict() -> None:
     assert not found.agrees
     assert found.booked == 30_000 + 20_000 + 30_000 + 30_000 + 30_000
     assert found.logged == 4 * 30_000 + 99
+
+
+def test_only_what_the_log_does_not_deny_is_claimed() -> None:
+    calls = [call(1), call(2, at=1000), call(3, at=2000), call(4, at=9000), call(5, at=9500)]
+    kinds = {1: Kind.EMPTY, 2: Kind.DAMAGED, 3: Kind.DELIVERED, 4: Kind.CUT, 5: Kind.DELIVERED}
+    found = judged(calls, [row("1", 60)], Coverage(T - 1000, T + 8200))
+    assert [each.verdict for each in found.found[1:]] == [Verdict.MISSING] * 2 + [Verdict.OUTSIDE] * 2
+    problems = {each: SimpleNamespace(attempt=SimpleNamespace(outcome=kind)) for each, kind in kinds.items()}
+    claims = claims_of(found.found, cast(dict[int, Problem], problems))
+    assert [(each.found.call.attempt, each.amount, each.reason) for each in claims] == [
+        (1, CENTS, "charged, and the answer holds no image"),
+        (4, CENTS, "charged, and the answer ended early; by the books alone, as the log does not cover it"),
+    ]
 
 
 def test_row_of_nothing_frees_a_lost_answer() -> None:
