@@ -33,7 +33,12 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
         row = reader.job(job_name(job))
         if formats is not None:
-            _export(reader, row, formats.split(","), to or row.output)
+            tables = _export(reader, row, formats.split(","), to or row.output)
+            if as_json:
+                print_json({"job": row.name, "tables": tables})
+            else:
+                for table in tables:
+                    click.echo(f"{table['file']}: {table['tasks']} tasks")
             return
         summary = summarise(reader, row)
     if as_json:
@@ -45,16 +50,18 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
         click.echo(same_as_bill(ledger_path(db, rehearse=rehearse)))
 
 
-def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> None:
+def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> list[dict[str, object]]:
+    """Write the tables; gives which they are."""
     from batchgen.report.exports import FORMATS, write_export
 
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"--format takes {' and '.join(FORMATS)}, not {unknown[0]}")
+    tables: list[dict[str, object]] = []
     for name in formats:
         path = folder / f"{row.name}.{name}"
-        count = write_export(name, reader.tasks(row.id), path)
-        click.echo(f"{path}: {count} tasks")
+        tables.append({"format": name, "file": str(path), "tasks": write_export(name, reader.tasks(row.id), path)})
+    return tables
 
 
 @click.command()

@@ -201,6 +201,10 @@ def test_exports_have_a_row_per_task_and_no_formulas(shop: Shop) -> None:
     assert text.count("\n") == 5
     assert '"\'=1+1"' in text
     assert len((shop.folder / "out/job/job.jsonl").read_text().splitlines()) == 4
+    said = shop.json("report", "job", "--format", "csv", "--to", "tables")
+    assert said["job"] == "job"
+    assert [(each["format"], each["tasks"]) for each in said["tables"]] == [("csv", 4)]
+    assert (shop.folder / said["tables"][0]["file"]).read_text() == text
 
 
 def test_calls_of_a_route_without_a_price_are_never_shown_as_free(shop: Shop) -> None:
