@@ -78,7 +78,7 @@ def _next(job: JobRow, asked: Asked, stopped: str | None) -> list[str]:
         first = "raise `limits.budget` in the manifest, then " if stopped == BUDGET_REACHED else ""
         lines.append(f"to go on: {first}{next_command(f'run {asked.manifest}')}")
     if asked.rehearse:
-        from batchgen.cli.report_text import same_as_bill
+        from batchgen.cli.bill_text import same_as_bill
 
         lines.append(same_as_bill(asked.ledger))
     return lines

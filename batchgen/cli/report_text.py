@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from batchgen.cli.common import next_command
-from batchgen.cli.look import amounts_text, job_fields, money_text, states_text
-from batchgen.cli.rehearsal import BILL
+from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd, usd_text
-from batchgen.ledger.reading import Reader
 from batchgen.report.summary import Fate, Group, Summary
 
 
@@ -63,25 +59,6 @@ def report_fields(summary: Summary) -> dict[str, object]:
             for (state, reason), group in summary.stuck.items()
         ],
     }
-
-
-def same_as_bill(ledger: Path) -> str:
-    """Whether the rehearsal's ledger and the simulated gateway's own bill come to the same sum."""
-    from batchgen.simulator.bill import Bill
-
-    with Reader(ledger) as reader:
-        rows = list(reader.jobs())
-    booked, maybe = sum(row.billed for row in rows), sum(row.unknown for row in rows)
-    held = sum(row.reserved for row in rows)
-    charged = Bill.read(BILL).charged if BILL.exists() else 0
-    ours = amounts_text(booked, maybe, held)
-    both = f"all rehearsals: the ledger says {ours}, the simulated gateway's bill says {format_usd(charged)}"
-    if booked == charged:
-        return f"{both}: equal"
-    if booked < charged <= booked + maybe + held:
-        names = [name for name, money in (("maybe charged", maybe), ("under way", held)) if money]
-        return f"{both}: within what is {' or '.join(names)}"
-    return f"{both}: THEY DIFFER"
 
 
 def _size_table(summary: Summary) -> list[str]:

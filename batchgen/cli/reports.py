@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: str | None, to: Path | None) -> None:
     """Say what JOB delivered, what it cost by route, size and outcome, and what needs a person."""
-    from batchgen.cli.report_text import report_fields, report_lines, same_as_bill
+    from batchgen.cli.report_text import report_fields, report_lines
     from batchgen.ledger.reading import Reader
     from batchgen.report.summary import summarise
 
@@ -47,6 +47,8 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
     for line in report_lines(summary):
         click.echo(line)
     if rehearse:
+        from batchgen.cli.bill_text import same_as_bill
+
         click.echo(same_as_bill(ledger_path(db, rehearse=rehearse)))
 
 

@@ -216,6 +216,23 @@ def test_calls_of_a_route_without_a_price_are_never_shown_as_free(shop: Shop) ->
     assert shop.json("status", "job")["unpriced_calls"] == 1
 
 
+def test_rehearsal_without_a_price_is_no_difference_and_hides_none(shop: Shop) -> None:
+    text = 'prompts: [{id: a, text: a mug}, {id: b, text: "a cup [[sim:drop,ok]]"}]\nsizes: [1024x1024]\nquality: low\n'
+    tool = "{use: openai/gpt-image-2, endpoint: responses, main_model: gpt-5.5}"
+    said = shop.run("run", shop.manifest(text, route=tool), "--rehearse", "--yes").stdout
+    assert "+ 3 calls of unknown price" in said
+    assert said.rstrip().endswith("within what is of unknown price")
+    small = 'prompts: [{id: a, text: a jug}]\nsizes: ["1:1@1K"]\n'
+    other = shop.manifest(small, name="other.yaml", route="apiyi/gpt-image-2-vip")
+    (shop.folder / other).write_text((shop.folder / other).read_text().replace("name: job", "name: other"))
+    assert "THEY DIFFER" not in shop.run("run", other, "--rehearse", "--yes").stdout
+    bill = shop.folder / "rehearsal" / "bill.jsonl"
+    line = [line for line in bill.read_text().splitlines() if '"apiyi/gpt-image-2-vip"' in line][-1]
+    with bill.open("a") as file:
+        file.write(line + "\n")
+    assert "THEY DIFFER" in shop.run("report", "other", "--rehearse").stdout
+
+
 def test_next_command_of_a_rehearsal_is_a_rehearsal(shop: Shop) -> None:
     prompts = 'prompts: [{id: bad, text: a forbidden thing}]\nsizes: ["1:1@1K"]\nlimits: {budget: 1.00}\n'
     job = shop.manifest(prompts, route="apiyi/gpt-image-2-vip")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchgen.cli import report_text
+from batchgen.cli import bill_text
 from batchgen.cli.keys import Keys
 from batchgen.cli.look import amounts_text
 from batchgen.cli.plan_text import forecast_of, plan_lines
@@ -16,6 +16,7 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.events import RunStopped
 from batchgen.domain.job import Ask, Difference
+from batchgen.domain.lifecycle import Charge
 from batchgen.domain.size import parse_size
 from batchgen.engine.entries import words
 from batchgen.policy.decide import Retry
@@ -42,6 +43,20 @@ def test_amounts_name_what_is_open() -> None:
 def test_bill_differs_only_beyond_what_is_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, billed: int, maybe: int, held: int, charged: int, end: str
 ) -> None:
+    assert compared(tmp_path, monkeypatch, (billed, maybe, held), [], {"": charged}).endswith(f": {end}")
+
+
+def compared(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    amounts: tuple[int, int, int],
+    calls: list[SimpleNamespace],
+    charges: dict[str, int],
+) -> str:
+    """What is said of a ledger with these amounts and calls, and of a bill with these charges by request id."""
+    billed, maybe, held = amounts
+    unpriced = sum(each.attempt.charge is Charge.UNKNOWN for each in calls)
+
     class Books:
         def __enter__(self) -> Books:
             return self
@@ -50,14 +65,44 @@ def test_bill_differs_only_beyond_what_is_open(
             return None
 
         def jobs(self) -> list[SimpleNamespace]:
-            return [SimpleNamespace(billed=billed, unknown=maybe, reserved=held)]
+            return [SimpleNamespace(billed=billed, unknown=maybe, reserved=held, unpriced=unpriced)]
 
-    bill = tmp_path / "bill.jsonl"
+        def calls(self, _first: float, _last: float) -> list[SimpleNamespace]:
+            return calls
+
+    bill = folder / "bill.jsonl"
     bill.touch()
-    monkeypatch.setattr(report_text, "Reader", lambda _: Books())
-    monkeypatch.setattr(report_text, "BILL", bill)
-    monkeypatch.setattr("batchgen.simulator.bill.Bill.read", lambda _: SimpleNamespace(charged=charged))
-    assert report_text.same_as_bill(tmp_path).endswith(f": {end}")
+    lines = [SimpleNamespace(route="r", request_id=each, charged=charge) for each, charge in charges.items()]
+    monkeypatch.setattr(bill_text, "Reader", lambda _: Books())
+    monkeypatch.setattr(bill_text, "BILL", bill)
+    monkeypatch.setattr("batchgen.simulator.bill.Bill.lines", lambda _: iter(lines))
+    return bill_text.same_as_bill(folder)
+
+
+def unpriced(*ids: str, charge: Charge = Charge.UNKNOWN, route: str = "r") -> SimpleNamespace:
+    named = tuple(("x-request-id", each) for each in ids)
+    return SimpleNamespace(attempt=SimpleNamespace(route=route, charge=charge, billed=0, reserved=0, request_ids=named))
+
+
+@pytest.mark.parametrize(
+    ("calls", "charges", "end"),
+    [
+        ([unpriced("a")], {"a": 70, "b": 100}, "equal"),
+        ([unpriced("a", charge=Charge.RESERVED)], {"a": 70, "b": 100}, "equal"),
+        ([unpriced("a")], {"a": 70, "b": 100, "c": 1}, "THEY DIFFER"),
+        ([unpriced("a")], {"a": 70, "b": 30}, "THEY DIFFER"),
+        ([unpriced("a")], {"a": 70, "b": 130}, "THEY DIFFER"),
+        ([unpriced("a"), unpriced()], {"a": 70, "b": 100, "lost": 60}, "within what is of unknown price"),
+        ([unpriced("a"), unpriced()], {"a": 70, "b": 100, "lost": 60, "c": 60}, "THEY DIFFER"),
+        ([unpriced(route="other")], {"b": 100, "lost": 60}, "THEY DIFFER"),
+        ([unpriced("b", charge=Charge.VOID)], {"b": 100, "c": 60}, "THEY DIFFER"),
+    ],
+)
+def test_bill_agrees_beside_what_it_has_for_calls_of_unknown_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[SimpleNamespace], charges: dict[str, int], end: str
+) -> None:
+    said = compared(tmp_path, monkeypatch, (100, 0, 0), calls, charges)
+    assert said.endswith(f": {end}")
 
 
 def test_every_missing_key_is_named_at_once() -> None:

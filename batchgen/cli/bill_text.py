@@ -1,0 +1,84 @@
+"""How the ledger of rehearsals and the simulated gateway's own bill compare, as a person reads it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchgen.cli.common import counted
+from batchgen.cli.look import amounts_text
+from batchgen.cli.rehearsal import BILL
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.money import format_usd
+from batchgen.ledger.reading import Reader
+
+if TYPE_CHECKING:
+    from batchgen.simulator.bill import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Calls whose price nobody can name, so that the books have no amount of them, and what the bill has.
+
+    Attributes:
+        charged: micro-dollars of those whose request ids are on the bill.
+        at_most: micro-dollars that those without an id may have cost beside that.
+    """
+
+    calls: int = 0
+    charged: int = 0
+    at_most: int = 0
+
+
+def same_as_bill(ledger: Path) -> str:
+    """Whether the rehearsals' ledger and the simulated gateway's own bill come to the same sum.
+
+    The bill's charges for calls of unknown price are set apart, call by call, so that all others have to agree.
+    """
+    from batchgen.simulator.bill import Bill
+
+    lines = list(Bill.lines(BILL)) if BILL.exists() else []
+    charged = sum(line.charged for line in lines)
+    with Reader(ledger) as reader:
+        rows = reader.jobs()
+        booked, maybe = sum(row.billed for row in rows), sum(row.unknown for row in rows)
+        held = sum(row.reserved for row in rows)
+        odd = any(row.unpriced for row in rows) or not booked <= charged <= booked + maybe + held
+        unpriced = _unpriced(reader, lines) if odd else Unpriced()
+    ours, theirs = amounts_text(booked, maybe, held), format_usd(charged)
+    if unpriced.calls:
+        ours += f" + {counted(unpriced.calls, 'call')} of unknown price"
+        theirs += f", of which {format_usd(unpriced.charged)} for such calls" if unpriced.charged else ""
+    both = f"all rehearsals: the ledger says {ours}, the simulated gateway's bill says {theirs}"
+    rest = charged - unpriced.charged
+    if rest == booked:
+        return f"{both}: equal"
+    if booked < rest <= booked + maybe + held + unpriced.at_most:
+        open_ = (("maybe charged", maybe), ("under way", held), ("of unknown price", unpriced.at_most))
+        return f"{both}: within what is {' or '.join(name for name, money in open_ if money)}"
+    return f"{both}: THEY DIFFER"
+
+
+def _unpriced(reader: Reader, lines: list[Line]) -> Unpriced:
+    """What the bill has of calls without a price. One that brought no id is any of its route that no call names."""
+    named: set[str] = set()  # by calls of any price
+    ids: set[str] = set()
+    nameless: Counter[str] = Counter()
+    calls = 0
+    for problem in reader.calls(-inf, inf):
+        attempt = problem.attempt
+        own = {value for _, value in attempt.request_ids}
+        named |= own
+        if attempt.charge in {Charge.UNKNOWN, Charge.RESERVED} and attempt.billed == attempt.reserved == 0:
+            calls += 1
+            ids |= own
+            nameless[attempt.route] += not own
+    charged = sum(line.charged for line in lines if line.request_id in ids)
+    at_most = 0
+    for route, count in nameless.items():
+        rest = (line.charged for line in lines if line.route == route and line.request_id not in named)
+        at_most += sum(sorted(rest, reverse=True)[:count])
+    return Unpriced(calls, charged, at_most)
