@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -42,5 +45,20 @@ def _ask(question: str, asked: Asked) -> None:
         return
     if asked.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{question}; nobody is here to be asked; give --yes if that is right")
-    if not click.confirm(f"{question}. Go on?", err=True):
+    with _ctrl_c_ends_the_question():
+        agreed = click.confirm(f"{question}. Go on?", err=True)
+    if not agreed:
         raise UsageError("nothing was bought")
+
+
+@contextmanager
+def _ctrl_c_ends_the_question() -> Iterator[None]:
+    """Have Ctrl-C raise where it is pressed.
+
+    An event loop only marks its main task as cancelled, which shows at the next await: after the answer was recorded.
+    """
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
