@@ -35,6 +35,7 @@ class Fixed:
 
     uses_row = False
     names: tuple[str, ...] = ()
+    in_braces: tuple[str, ...] = ()
 
     def __init__(self, text: str) -> None:
         self._text = text

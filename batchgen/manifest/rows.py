@@ -62,6 +62,19 @@ class CatalogFile:
             except Broken as error:
                 problems.add(Problem(self.shown, error.line, 0, "", str(error)))
 
+    def spellings(self) -> dict[str, str]:
+        """How a template names each column, by the ways in which people write it; of JSONL by the first line.
+
+        Raises:
+            ManifestError: the file has changed since it was opened, or is gone.
+        """
+        _, names = next(self.rows(Problems(), whole=True), (0, {"row": {}}))
+        columns = tuple(names["row"])
+        found = {alias: alias for alias in _aliases(columns) if alias}
+        for column, alias in zip(columns, _aliases(columns), strict=True):
+            found[column] = alias or f"row[{json.dumps(column, ensure_ascii=False)}]"
+        return found
+
     def _records(self, file: BinaryIO, problems: Problems) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
         if not self.columns:
             yield from _objects(self.shown, file, problems)

@@ -77,6 +77,8 @@ class Sources:
         catalog = self._catalog(loc, prompt) if isinstance(prompt, CatalogPrompt) else None
         identity = self._template((*loc, "id"), prompt, prompt.id)
         text = self._template((*loc, "text"), prompt, prompt.text)
+        if text is not None and catalog is not None and text.in_braces:
+            self._doubt_braces((*loc, "text"), text, catalog)
         path = self._path(loc, prompt)
         inputs = read_inputs(self.reading, self.contract, self._root, loc, prompt, self._template)
         if identity is None or text is None or (isinstance(prompt, CatalogPrompt) and catalog is None):
@@ -140,6 +142,13 @@ class Sources:
             self.reading.wrong(loc, words)
             return None
         return Fixed(source)
+
+    def _doubt_braces(self, loc: Loc, text: Template, catalog: CatalogFile) -> None:
+        """Warns of columns in single braces, as other tools fill them in: here they would be drawn as they stand."""
+        spellings = catalog.spellings()
+        for name in text.in_braces:
+            if name in spellings:
+                self.reading.doubt(loc, f"`{{{name}}}` is not filled in; write `{{{{ {spellings[name]} }}}}`")
 
     def _path(self, loc: Loc, prompt: WrittenPrompt) -> PathTemplate:
         source = prompt.file or self.reading.checked.keys.output.file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,6 +13,8 @@ from batchgen.manifest.sandbox import MAX_CHARS, STEPS, Environment, check, envi
 
 SPECIAL = ("size", "sample", "ratio", "tier")
 
+_IN_BRACES = re.compile(r"\{\s*([^{}\s][^{}\n]*?)\s*\}")
+
 
 class Template(Protocol):
     """A text with variables.
@@ -19,10 +22,12 @@ class Template(Protocol):
     Attributes:
         uses_row: whether it reaches into `row`.
         names: what it fills in.
+        in_braces: what stands between single braces in its plain text, where nothing is filled in.
     """
 
     uses_row: bool
     names: tuple[str, ...]
+    in_braces: tuple[str, ...]
 
     def render(self, names: Mapping[str, Any]) -> str:
         """The text for one row.
@@ -77,9 +82,16 @@ class _Plain:
 
     uses_row = False
 
-    def __init__(self, pattern: str, names: tuple[str, ...], value: Callable[[str], str] | None) -> None:
+    def __init__(
+        self,
+        pattern: str,
+        names: tuple[str, ...],
+        in_braces: tuple[str, ...],
+        value: Callable[[str], str] | None,
+    ) -> None:
         self._pattern = pattern
         self.names = names
+        self.in_braces = in_braces
         self._value = value
 
     def render(self, names: Mapping[str, Any]) -> str:
@@ -101,6 +113,7 @@ class _Rendered:
     def __init__(self, environment: Environment, tree: nodes.Template) -> None:
         self.names = tuple(dict.fromkeys(name.name for name in tree.find_all(nodes.Name)))
         self.uses_row = "row" in self.names
+        self.in_braces = _in_braces(tree)
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, "steps", [], [], None, None, lineno=loop.lineno)  # counts them
         self._template = environment.from_string(tree)
@@ -148,7 +161,12 @@ def _plain(tree: nodes.Template, value: Callable[[str], str] | None) -> _Plain |
                 names.append(part.name)
             else:
                 return None
-    return _Plain(pattern, tuple(names), value)
+    return _Plain(pattern, tuple(names), _in_braces(tree), value)
+
+
+def _in_braces(tree: nodes.Template) -> tuple[str, ...]:
+    found = (name for text in tree.find_all(nodes.TemplateData) for name in _IN_BRACES.findall(text.data))
+    return tuple(dict.fromkeys(found))
 
 
 def _missing(name: str, names: Mapping[str, Any]) -> str:

@@ -136,6 +136,47 @@ def test_terms_that_cannot_be_read_are_a_problem_at_their_place(
     assert f"job.yaml:7:14: risky_terms: {sentence}" in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("p.csv", "sku,name,Made In,a-b,a b,other\nS,mug,Delft,1,2,3\n"),
+        ("p.jsonl", '{"sku": "S", "name": "mug", "Made In": "Delft", "a-b": 1, "a b": 2, "other": 3}\n'),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Photo of {name}", ["`{name}` is not filled in; write `{{ name }}`"]),
+        ("{{ other }}: { name } and {name}", ["`{name}` is not filled in; write `{{ name }}`"]),
+        ("{% if other %}{name}{% endif %}", ["`{name}` is not filled in; write `{{ name }}`"]),
+        ("{Made In}", ["`{Made In}` is not filled in; write `{{ Made_In }}`"]),
+        ("{Made_In}", ["`{Made_In}` is not filled in; write `{{ Made_In }}`"]),
+        ("{a-b}", ['`{a-b}` is not filled in; write `{{ row["a-b"] }}`']),
+        ("{name} {sku}", [f"`{{{each}}}` is not filled in; write `{{{{ {each} }}}}`" for each in ("name", "sku")]),
+        ("{{ name }}", []),
+        ("{{name}} {nothing} {} { }", []),
+        ("{{ '{name}' }} {# {name} #}", []),
+    ],
+)
+def test_column_in_single_braces_is_named_at_its_text(
+    tmp_path: Path, file: str, content: str, text: str, said: list[str]
+) -> None:
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        f"version: 1\nname: job\nroute: {VIP}\nsizes: ['1:1@1K']\nprompts:\n"
+        f'  - from: {file}\n    id: "{{{{ sku }}}}"\n    text: {json.dumps(text)}\n'
+    )
+    found = load_manifest(path, load_catalog()).warnings
+    assert [str(each).partition("job.yaml:")[2] for each in found] == [f"8:11: prompts.0.text: {each}" for each in said]
+
+
+def test_braces_in_a_cell_are_text(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("sku,name\nS,{sku}\n", encoding="utf-8")
+    rest = '  - {from: p.csv, id: "{{ sku }}", text: "{{ name }}"}\nsizes: ["1:1@1K"]\n'
+    assert warned(tmp_path, ["a {name} mug"], rest, sizes="") == []
+
+
 def test_rows_of_a_catalog_are_named_and_those_alike_are_counted(tmp_path: Path) -> None:
     rows = "".join(f"S{n},{'4K Disney' if n % 2 else 'plain'}\n" for n in range(60))
     (tmp_path / "p.csv").write_text("sku,name\n" + rows, encoding="utf-8")
