@@ -209,6 +209,9 @@ async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _
 
     def approve(difference: Difference) -> None:
         outlook = forecast_of(manifest, spec, difference)
+        if difference.calls or difference.new or difference.changed:
+            for warning in plan.warnings:
+                say(f"{warning} (warning)")
         for line in plan_lines(manifest, spec, difference, outlook, session.before()):
             say(line)
         if difference.calls or difference.under_way:

@@ -122,6 +122,19 @@ def test_run_asks_where_money_is_at_stake_and_nobody_is_there(shop: Shop) -> Non
     assert shop.query("SELECT count(*) FROM job") == [(0,)]
 
 
+def test_run_says_what_check_warns_of_before_it_buys_and_not_again(shop: Shop) -> None:
+    with gateway(shop):
+        shop.write("products.csv", "sku,name\nA,4K mug\nB,4K mug\n")
+        job = shop.manifest(CATALOG)
+        warnings = [line for line in shop.run("check", job).stderr.splitlines() if line.endswith("(warning)")]
+        assert len(warnings) == 3
+        said = shop.run("run", job).stderr
+        assert [line for line in said.splitlines() if line in warnings] == warnings
+        assert said.index(warnings[-1]) < said.index("job: 4 new")
+        shop.manifest(CATALOG + "# nothing has changed, although the rows are read again\n")
+        assert "(warning)" not in shop.run("run", job).stderr
+
+
 def test_more_than_half_of_the_rows_gone_asks(shop: Shop) -> None:
     with gateway(shop):
         shop.catalog(6)
