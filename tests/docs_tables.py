@@ -113,7 +113,7 @@ ROUTE_KEYS = {
     "latency": "usual seconds by tier, `{2K: [60, 180]}`; for `plan` and rehearsals",
     "sizes": "`none`, `{listed: [...]}`, limits such as `{max_edge: 3840}`, or `{wording: {...}}`",
     "parameters": "by name: `takes`, `rejects`, `unsure`, `{takes: [values]}`, `{unsure: [values]}`",
-    "response_format": "`b64_json`, `url`, or empty: not sent",
+    "response_format": '`b64_json`, `url`, or `""`: not sent',
     "formats": "what it can deliver: `[png, jpeg, webp]`",
     "transparent_formats": "those that keep a transparent background",
     "max_prompt": "characters of a prompt",

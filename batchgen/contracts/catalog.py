@@ -104,7 +104,7 @@ class Catalog:
         if not isinstance(route, str):
             raise ContractError("route: use: must name the route whose contract applies, such as apiyi/gpt-image-2-vip")
         before = self.find(route)
-        changes = {key: value for key, value in option.items() if key != "use" and value is not None}
+        changes = {key: value for key, value in option.items() if key != "use"}
         Keys(changes, "route").known(_CHANGEABLE | _OF_A_ROUTE)
         written = self._written(route)
         if not changes or written is None:
@@ -172,7 +172,10 @@ class Catalog:
 
 def _own_files(extra: Path) -> list[_File]:
     if extra.is_dir():
-        return [_file(path) for path in sorted((*extra.glob("*.yaml"), *extra.glob("*.yml")))]
+        paths = sorted((*extra.glob("*.yaml"), *extra.glob("*.yml")))
+        if not paths:
+            raise ContractError(f"{extra}: holds no contract file; put one there whose name ends in .yaml or .yml")
+        return [_file(path) for path in paths]
     return [_file(extra)]
 
 

@@ -26,14 +26,16 @@ class Keys:
         return ContractError(f"{self.place}: {key}: {message}" if key else f"{self.place}: {message}")
 
     def known(self, names: Collection[str]) -> None:
-        """Refuse keys that nobody reads."""
-        for key in self.data:
+        """Refuse keys that nobody reads, and those without a value: what was meant by them nobody knows."""
+        for key, value in self.data.items():
             if key not in names:
                 near = get_close_matches(key, list(names), 1)
                 hint = f"did you mean {near[0]}?" if near else f"it can be {', '.join(sorted(names))}"
                 raise self.fail(key, f"unknown key; {hint}")
 
     def part(self, key: str) -> Keys:
+            if value is None:
+                raise self.fail(key, "has no value; write one, or remove the key")
         """The mapping below a key; an empty one when the key is absent."""
         value = self.data.get(key, {})
         if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):

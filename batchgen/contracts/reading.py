@@ -35,6 +35,9 @@ LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurren
 ANSWER = ("charges", "downgrade", "rescue", "refusals", "quota_codes", "quota_marks", "request_id_headers")
 KEYS = frozenset((*TALK, *MONEY, *CALL, *LIMITS, *ANSWER))
 
+_PARAMETERS = ("quality", "background", "format", "n", "response_format", "moderation")
+_QUALITIES = ("auto", "low", "medium", "high", "xhigh", "max")
+_MOST_TIMES = 1_000  # far above what any vendor asks, and far below where an amount leaves the 64 bits of the books
 _FORMATS = ("png", "jpeg", "webp")
 _FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
 _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
@@ -135,9 +138,13 @@ def _limits(keys: Keys) -> dict[str, Any]:
 def _answers(keys: Keys) -> dict[str, Any]:
     charges, parameters = keys.part("charges"), keys.part("parameters")
     charges.known(tuple(Kind))
+    parameters.known(_PARAMETERS)
     known = ("billed", "void", "unknown")
+    rules = {name: _parameter(parameters, name) for name in parameters.data}
+    # Qualities of the usual names may be inherited from where they are taken; others are known where they are listed.
+    keys.part("quality_timeouts").known(dict.fromkeys((*_QUALITIES, *rules["quality"].values)))
     return {
-        "parameters": {name: _parameter(parameters, name) for name in parameters.data},
+        "parameters": rules,
         "charges": {kind: Charge(charges.choice(kind, known)) for kind in Kind},
         "refusals": tuple(mark.lower() for mark in keys.texts("refusals")),
         "quota_codes": keys.texts("quota_codes"),
