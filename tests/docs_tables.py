@@ -104,7 +104,7 @@ ROUTE_KEYS = {
     "key_env": "the variable that holds the key",
     "key_type": "`usage` or `any`; talk only",
     "price": "`{per_call: 0.03}`, a number of dollars, `{tokens: FAMILY}` or `unknown`",
-    "multiplier": "on every price; becomes 1 when `price` is given without it",
+    "multiplier": "on every price, up to 1,000; becomes 1 when `price` is given without it",
     "timeout": "one number of seconds for every size and quality",
     "timeouts": "seconds by tier: `{4K: 900}`",
     "quality_timeouts": "seconds by quality, where longer: `{high: 900}`",

@@ -10,8 +10,10 @@ from difflib import get_close_matches
 from typing import cast
 
 from batchgen.domain.errors import ContractError
-from batchgen.domain.money import parse_usd
+from batchgen.domain.money import MICROS_PER_USD, parse_usd
 from batchgen.domain.size import Size, parse_size
+
+_MOST_USD = 10_000  # no price is higher, and the books count micro-dollars in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,10 @@ class Keys:
                 near = get_close_matches(key, list(names), 1)
                 hint = f"did you mean {near[0]}?" if near else f"it can be {', '.join(sorted(names))}"
                 raise self.fail(key, f"unknown key; {hint}")
-
-    def part(self, key: str) -> Keys:
             if value is None:
                 raise self.fail(key, "has no value; write one, or remove the key")
+
+    def part(self, key: str) -> Keys:
         """The mapping below a key; an empty one when the key is absent."""
         value = self.data.get(key, {})
         if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
@@ -73,8 +75,8 @@ class Keys:
             raise self.fail(key, f"must be a whole number of at least {least}, not {value!r}")
         return value
 
-    def decimal(self, key: str) -> Decimal:
-        """A number above zero, digit by digit as it is written."""
+    def decimal(self, key: str, most: int | None = None) -> Decimal:
+        """A number above zero and up to `most`, digit by digit as it is written."""
         value = self.data.get(key)
         try:
             number = Decimal(repr(value) if isinstance(value, float) else str(value))
@@ -82,6 +84,8 @@ class Keys:
             number = Decimal(0)
         if isinstance(value, bool) or not number.is_finite() or number <= 0:
             raise self.fail(key, f"must be a number above 0, not {value!r}")
+        if most is not None and number > most:
+            raise self.fail(key, f"must be {most:,} at most, not {value}")
         return number
 
     def seconds(self, key: str) -> float:
@@ -94,9 +98,12 @@ class Keys:
         try:
             if isinstance(value, bool) or value is None:
                 raise ValueError("must be an amount in dollars, such as 0.03")
-            return parse_usd(repr(value) if isinstance(value, float) else str(value))
+            micros = parse_usd(repr(value) if isinstance(value, float) else str(value))
+            if micros > _MOST_USD * MICROS_PER_USD:
+                raise ValueError(f"must be {_MOST_USD:,} dollars at most, not {value}")
         except ValueError as error:
             raise self.fail(key, str(error)) from None
+        return micros
 
     def flag(self, key: str) -> bool:
         """Whether it is true; false when absent."""

@@ -92,8 +92,8 @@ def _origin(keys: Keys) -> dict[str, Any]:
         "key_note": keys.text("key_note"),
         "checked": keys.text("checked", r"\d{4}-\d\d-\d\d", "a date such as 2026-11-21"),
         "source": keys.text("source", r".+", "the name of a page"),
-        "multiplier": keys.decimal("multiplier"),
-        "batch_multiplier": keys.decimal("batch_multiplier"),
+        "multiplier": keys.decimal("multiplier", _MOST_TIMES),
+        "batch_multiplier": keys.decimal("batch_multiplier", _MOST_TIMES),
         "ends": keys.text("ends", r"(\d{4}-\d\d-\d\d)?", "a date such as 2026-12-01") if "ends" in keys.data else "",
         "log": _log(keys),
     }

@@ -10,8 +10,10 @@ import pytest
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.parts import LogApi
+from batchgen.contracts.pricing import expected
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import ContractError, Exit
+from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size
@@ -228,10 +230,34 @@ def test_resolve_reads_a_token_price_of_the_users_own() -> None:
         ({"latency": {"1K": [9, 3]}}, "in this order"),
         ({"timeouts": {"8K": 3}}, "unknown key"),
         ({"multiplier": "free"}, "route: multiplier: must be a number above 0"),
+        ({"multiplier": 10**17}, "route: multiplier: must be 1,000 at most, not 100000000000000000"),
+        ({"batch_multiplier": "1000.1"}, "route: batch_multiplier: must be 1,000 at most, not 1000.1"),
+        ({"price": 10**14}, "route: price: must be 10,000 dollars at most"),
+        ({"price": {"tokens": {"text_in": 10001}}}, "route: price: tokens: text_in: must be 10,000 dollars at most"),
+        ({"endpoint": None}, "route: endpoint: has no value; write one, or remove the key"),
+        ({"price": None}, "route: price: has no value"),
+        ({"endpont": None}, "route: endpont: unknown key; did you mean endpoint?"),
+        ({"parameters": {"qualty": "takes"}}, "route: parameters: qualty: unknown key; did you mean quality?"),
+        ({"parameters": {"seed": "takes"}}, "seed: unknown key; it can be background, format, moderation, n, quality,"),
+        ({"quality_timeouts": {"hihg": 900}}, "route: quality_timeouts: hihg: unknown key; did you mean high?"),
+        ({"quality_timeouts": {"7": 9}}, "7: unknown key; it can be auto, high, low, max, medium, xhigh"),
     ],
 )
 def test_resolve_names_the_key_when_a_change_cannot_be(change: dict[str, object], said: str) -> None:
     assert said in refusal({"use": VIP, **change})
+
+
+def test_amounts_at_their_bounds_can_be_booked() -> None:
+    dearest = {"use": "openai/gpt-image-2", "endpoint": "batch", "multiplier": 1000, "batch_multiplier": 1000}
+    cost = expected(CATALOG.resolve({**dearest, "price": 10_000}), Size(1024, 1024), Parameters(), "a mug")
+    assert cost.upper == 10**16
+
+
+def test_quality_of_a_routes_own_has_a_timeout_once_it_is_listed() -> None:
+    own_one = {"parameters": {"quality": {"takes": ["draft", "final"]}}, "quality_timeouts": {"final": 1200}}
+    assert CATALOG.resolve({"use": VIP, **own_one}).timeout_for(Size(1024, 1024), "final") == 1200
+    inherited = CATALOG.resolve({"use": "openai/gpt-image-2", "parameters": {"quality": "rejects"}})
+    assert inherited.quality_timeouts == {"high": 600}
 
 
 def test_resolve_says_what_is_missing_when_no_route_is_named() -> None:
@@ -323,6 +349,15 @@ def test_what_a_file_shares_does_not_undo_what_an_extended_neighbour_says(tmp_pa
         ("{per_call: 0.025}", "{per_call: [", "mine.yaml:"),
         ("{per_call: 0.025}", "!!python/object:os.system {}", "could not determine a constructor"),
         ("contracts:", "contracts: none\nothers:", "others: unknown key"),
+        ("{per_call: 0.025}", "", "contracts: gpt-image-2-vip: price: has no value"),
+        ("extends: apiyi/gpt-image-2-vip", "extends:", "contracts: gpt-image-2-vip: extends: has no value"),
+        (
+            "{per_call: 0.025}",
+            "0.025\n    parameters: {qualty: takes}",
+            "parameters: qualty: unknown key; did you mean",
+        ),
+        ("{per_call: 0.025}", "0.025\n    quality_timeouts: {hihg: 9}", "quality_timeouts: hihg: unknown key; did you"),
+        ("{per_call: 0.025}", "0.025\n    multiplier: 100000000000000000", "multiplier: must be 1,000 at most, not 1"),
     ],
 )
 def test_a_file_is_refused_with_its_name_and_key_when_it_is_wrong(
@@ -343,6 +378,13 @@ def test_a_file_is_refused_when_it_is_no_contract_file(tmp_path: Path, text: str
 def test_a_file_is_refused_when_it_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=r"absent\.yaml: cannot be read"):
         load_catalog(tmp_path / "absent.yaml")
+
+
+def test_a_folder_without_contract_files_is_refused(tmp_path: Path) -> None:
+    own(tmp_path, MINE, "mine.yaml.txt")
+    with pytest.raises(ContractError, match=r"holds no contract file; put one there") as caught:
+        load_catalog(tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_a_file_is_refused_when_it_is_huge(tmp_path: Path) -> None:
