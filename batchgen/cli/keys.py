@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 from batchgen.domain.errors import UsageError
@@ -18,13 +19,15 @@ class Keys:
 
     @classmethod
     def of(cls, *folders: Path) -> Keys:
-        """Those of the environment and of `.env` in these folders; the first that has a variable wins."""
-        from dotenv import dotenv_values
+        """Those of the environment and of `.env` in these folders; the first that has a variable wins.
 
+        Raises:
+            UsageError: a `.env` cannot be read as text.
+        """
         values: dict[str, str] = {}
         for folder in reversed(folders):
-            found = dotenv_values(folder / ".env") if (folder / ".env").is_file() else {}
-            values.update({name: value for name, value in found.items() if value})
+            if (folder / ".env").is_file():
+                values.update(_written(folder / ".env"))
         return cls(values | {name: value for name, value in os.environ.items() if value.strip()})
 
     def __repr__(self) -> str:
@@ -62,6 +65,21 @@ class Keys:
     def fingerprint(self, name: str) -> str:
         """Eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""
         return "" if not name else hashlib.sha256(self.get(name).encode()).hexdigest()[:8]
+
+
+def _written(path: Path) -> dict[str, str]:
+    """The variables of a `.env` that have a value. What it holds is never in an error: it may be half a key."""
+    from dotenv import dotenv_values
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
+    except UnicodeDecodeError:
+        text = "\0"
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}; make it readable for yourself") from None
+    if "\0" in text:  # UTF-16 without a mark can be read as UTF-8, too, with a NUL beside each letter
+        raise UsageError(f"{path}: not UTF-8 text; save the file as UTF-8")
+    return {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value}
 
 
 def _missing(names: Sequence[str]) -> str:

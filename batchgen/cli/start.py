@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import re
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -39,7 +40,8 @@ def init(folder: Path) -> None:
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder") from error
     manifest = folder / "first.yaml"
-    say(f"\nnext: batchgen check {manifest}\n      batchgen run {manifest} --rehearse    (costs nothing, needs no key)")
+    typed = shlex.quote(str(manifest))
+    say(f"\nnext: batchgen check {typed}\n      batchgen run {typed} --rehearse    (costs nothing, needs no key)")
 
 
 @click.command()
@@ -191,7 +193,11 @@ def _clock() -> _Finding:
 def _keys() -> list[_Finding]:
     from batchgen.cli.keys import Keys
 
-    catalog, keys = known_routes(), Keys.of(Path.cwd())
+    catalog = known_routes()
+    try:
+        keys = Keys.of(Path.cwd())
+    except UsageError as error:
+        return [_Finding("keys", str(error), ok=False)]
     names = sorted({catalog.find(route).key_env for route in catalog.routes()} - {""})
     set_here = [name for name in names if keys.has(name)]
     value = f"set: {', '.join(set_here)}" if set_here else "none is set (a rehearsal needs none)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -54,6 +55,14 @@ def test_missing_library_or_wrong_clock_is_a_sentence(monkeypatch: pytest.Monkey
     found = diagnosed(3)
     assert [name for name, each in found.items() if not each["ok"]] == ["aiohttp", "pillow", "clock"]
     assert "set it first" in str(found["clock"]["advice"])
+
+
+def test_env_file_that_is_no_text_is_told_beside_all_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("APIYI_API_KEY=sk-canary-5f2d8c", encoding="utf-16")
+    found = diagnosed(3)
+    assert [name for name, each in found.items() if not each["ok"]] == ["keys"]
+    assert "save the file as UTF-8" in str(found["keys"]["value"])
 
 
 def test_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
