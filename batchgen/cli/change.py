@@ -20,6 +20,7 @@ from batchgen.cli.common import (
     print_json,
     rehearse_option,
     say,
+    run_command,
 )
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
@@ -80,7 +81,7 @@ def retry(
         cost = "an unknown amount" if worst is None else f"up to {about_usd(worst)}"
         again, them = ("1 task is", "it") if count == 1 else (f"{count} tasks are", "them")
         click.echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
-        say("next: " + next_command(f"run {row.manifest}"))
+        say("next: " + run_command(row.manifest))
 
 
 def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:
@@ -103,7 +104,7 @@ def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:
     if done.kept:
         click.echo(f"{counted(done.kept, 'answer')} of it are on disk, and are not bought again")
     again = "image is" if done.calls == 1 else "images are"
-    say(f"the {again} bought again by: " + next_command(f"run {row.manifest}"))
+    say(f"the {again} bought again by: " + run_command(row.manifest))
 
 
 def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:

@@ -104,6 +104,11 @@ def check_only(reader: Reader, job: JobRow, only: Iterable[str]) -> None:
         UsageError: it has not.
     """
     wanted = frozenset(only)
+def run_command(manifest: Path) -> str:
+    """The command that runs a manifest, on the ledger of this one, to be pasted as it is."""
+    return next_command(f"run {shlex.quote(str(manifest))}")
+
+
     found = {task.key for task in reader.tasks(job.id, keys=wanted)} if wanted else set()
     if missing := sorted(wanted - found):
         raise UsageError(f"{job.name} has no prompt {missing[0]}; `{next_command(f'tasks {job.name}')}` lists them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import counted, next_command
+from batchgen.cli.common import counted, next_command, run_command
 from batchgen.cli.display import write_json_line
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.session import Session
@@ -76,7 +76,7 @@ def _next(job: JobRow, asked: Asked, stopped: str | None) -> list[str]:
     ]
     if any(job.states.get(state) for state in WAITING):
         first = "raise `limits.budget` in the manifest, then " if stopped == BUDGET_REACHED else ""
-        lines.append(f"to go on: {first}{next_command(f'run {asked.manifest}')}")
+        lines.append(f"to go on: {first}{run_command(asked.manifest)}")
     if asked.rehearse:
         from batchgen.cli.bill_text import same_as_bill
 
