@@ -17,10 +17,11 @@ from batchgen.cli.common import (
     known_routes,
     ledger_path,
     next_command,
+    only_option,
     print_json,
     rehearse_option,
-    say,
     run_command,
+    say,
 )
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--failed", is_flag=True, help="What failed.")
 @click.option("--parked", is_flag=True, help="What was parked: lost answers, expired addresses.")
 @click.option("--cancelled", is_flag=True, help="What was cancelled.")
-@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+@only_option
 @click.option("--batch", metavar="ID", help="What is in this batch, which is waited for no longer.")
 def retry(
     job: str,
@@ -130,7 +131,7 @@ def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
 @db_option
 @rehearse_option
 @json_option
-@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+@only_option
 def cancel(job: str, db: Path | None, rehearse: bool, as_json: bool, only: tuple[str, ...]) -> None:
     """Stop wanting what JOB has not delivered yet. Images, attempts and money stay as they are."""
     from batchgen.domain.clock import SystemClock

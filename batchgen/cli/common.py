@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,6 +47,26 @@ def json_option(command: _F) -> _F:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines.")(command)
 
 
+def only_option(command: _F) -> _F:
+    """`--only ID`, brought to the form that ids have in the ledger: macOS types and completes `ü` as two characters."""
+    return click.option(
+        "--only",
+        multiple=True,
+        metavar="ID",
+        callback=lambda _context, _parameter, ids: tuple(as_recorded(each) for each in ids),
+        help="Only this prompt; may be repeated.",
+    )(command)
+
+
+def as_recorded(typed: str) -> str:
+    """An id, or what begins with one, in the form that ids have in the ledger.
+
+    >>> as_recorded(" u\u0308 ") == "\u00fc"
+    True
+    """
+    return unicodedata.normalize("NFC", typed.strip())
+
+
 def ledger_path(db: Path | None, *, rehearse: bool) -> Path:
     """The ledger that the options mean.
 
@@ -83,6 +104,11 @@ def next_command(words: str) -> str:
     return f"batchgen {words} --db {shlex.quote(str(db))}" if db is not None else f"batchgen {words}"
 
 
+def run_command(manifest: Path) -> str:
+    """The command that runs a manifest, on the ledger of this one, to be pasted as it is."""
+    return next_command(f"run {shlex.quote(str(manifest))}")
+
+
 def job_name(job: str) -> str:
     """A job's name, given as itself or by its manifest.
 
@@ -104,11 +130,6 @@ def check_only(reader: Reader, job: JobRow, only: Iterable[str]) -> None:
         UsageError: it has not.
     """
     wanted = frozenset(only)
-def run_command(manifest: Path) -> str:
-    """The command that runs a manifest, on the ledger of this one, to be pasted as it is."""
-    return next_command(f"run {shlex.quote(str(manifest))}")
-
-
     found = {task.key for task in reader.tasks(job.id, keys=wanted)} if wanted else set()
     if missing := sorted(wanted - found):
         raise UsageError(f"{job.name} has no prompt {missing[0]}; `{next_command(f'tasks {job.name}')}` lists them")

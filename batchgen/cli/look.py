@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgen.cli.common import (
+    as_recorded,
     check_only,
     counted,
     db_option,
     job_name,
     json_option,
     ledger_path,
+    only_option,
     print_json,
     rehearse_option,
 )
@@ -56,7 +58,7 @@ def status(job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> N
 @rehearse_option
 @json_option
 @click.option("--state", "states", multiple=True, type=click.Choice([str(state) for state in TaskState]))
-@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+@only_option
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 def tasks(
     job: str,
@@ -96,7 +98,7 @@ def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: b
     from batchgen.report.exports import task_fields
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
-        found = reader.find(task, job_name(job) if job else None)
+        found = reader.find(as_recorded(task), job_name(job) if job else None)
         if not found:
             raise UsageError(f"no task {task}; `batchgen tasks JOB` lists them")
         rows = [(each, reader.attempts(each.id)) for each in found]

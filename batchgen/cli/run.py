@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import counted, db_option, known_routes, ledger_path, rehearse_option, say
+from batchgen.cli.common import counted, db_option, known_routes, ledger_path, only_option, rehearse_option, say
 from batchgen.domain.clock import next_time_of_day
 from batchgen.domain.errors import Exit, UsageError
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @rehearse_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Buy at most N images this time.")
-@click.option("--only", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
+@only_option
 @click.option("--rebuy", is_flag=True, help="Buy delivered images again that a job-wide key has changed.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every event, then the summary.")
 @click.option("--speed", type=click.FloatRange(min=1), default=1000.0, show_default=True, help="Of a rehearsal.")

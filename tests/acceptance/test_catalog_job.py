@@ -257,6 +257,33 @@ def test_next_command_of_a_rehearsal_is_a_rehearsal(shop: Shop) -> None:
     assert not (shop.folder / "batchgen.db").exists()
 
 
+def test_next_command_can_be_pasted_where_the_manifest_has_spaces(shop: Shop) -> None:
+    (shop.folder / "my shop").mkdir()
+    with gateway(shop):
+        shop.catalog(2, "my shop/products.csv")
+        job = shop.manifest(CATALOG, name="my shop/the job.yaml")
+        said = shop.run("run", job, "--limit", "1", code=4)
+        assert "batchgen run 'my shop/the job.yaml'" in said.stdout
+        shop.run("cancel", "job")
+        again = shop.run("retry", "job", "--cancelled").stderr
+        assert f"next: batchgen run '{shop.folder}/my shop/the job.yaml'" in again
+
+
+def test_only_knows_an_id_however_its_accents_are_composed(shop: Shop) -> None:
+    composed, decomposed = "\u00fcn\u00efcode", "u\u0308ni\u0308code"
+    with gateway(shop):
+        shop.write("products.csv", f"sku,name\n{decomposed},thing\nother,thing two\n")
+        job = shop.manifest(CATALOG)
+        for number, typed in enumerate((decomposed, composed)):
+            shop.run("run", job, "--only", typed, "--limit", "1", code=4)
+            assert len(shop.bill()) == number + 1
+        for words in (("tasks", "job", "--only", decomposed), ("show", f"{decomposed}/1:1@1K")):
+            assert composed in shop.run(*words).stdout
+        assert "2 tasks cancelled" in shop.run("cancel", "job", "--only", "other").stdout
+        shop.run("cancel", "job", "--only", decomposed)
+        shop.run("retry", "job", "--only", decomposed)
+
+
 def test_images_in_another_folder_than_before_are_not_lost_in_silence(shop: Shop) -> None:
     with gateway(shop):
         shop.catalog(1)
