@@ -122,14 +122,15 @@ def _per_call(contract: Contract, price: PerCall) -> Cost:
 
 def _output(contract: Contract, price: TokenPrice, size: Size, quality: str | None) -> _Output:
     over, under = contract.times.as_integer_ratio()
-    asked = None if quality == "auto" else quality
+    rule = contract.parameters.get("quality")
+    sent = rule is not None and rule.stance != "rejects"  # a route that is not told the quality chooses it itself
+    asked = quality if sent and quality != "auto" else None
     plain = lower = upper = output_tokens(price, size, asked)
     basis = "tokens"
     if plain is None:
         basis = "estimate"
         guess_size, guess_quality = price.guess
         plain = output_tokens(price, guess_size if size.is_auto else size, asked or guess_quality)
-        rule = contract.parameters.get("quality")
         qualities = (asked,) if asked else rule.values if rule else ()
         lower, upper = output_range(price, contract.sizes, size, qualities)
     amount = price.image_out * over

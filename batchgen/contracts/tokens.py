@@ -85,7 +85,9 @@ def output_range(
 
     The least is of the usual square, which no `auto` was seen to go below.
     """
-    wanted = [quality for quality in qualities if quality in price.qualities] or price.qualities
+    wanted = tuple(quality for quality in qualities if quality != "auto") or price.qualities
+    if not set(wanted) <= set(price.qualities):
+        return None, None  # one of them has no figure, and it may be the dearest
     if not size.is_auto:
         figures = [output_tokens(price, size, quality) for quality in wanted]
     elif price.table:

@@ -88,6 +88,12 @@ class ContractError(BatchgenError):
     exit_code = Exit.USAGE
 
 
+class PriceUnknown(BatchgenError):
+    """A call could cost more than the budget sets aside for it, so it is not made."""
+
+    exit_code = Exit.STOPPED
+
+
 class LedgerError(BatchgenError):
     """The ledger cannot be opened, read or written."""
 

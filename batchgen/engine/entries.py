@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import billed
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
 from batchgen.domain.size import Size
@@ -34,7 +35,17 @@ class Account:
 
 
 def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, account: Account, now: float) -> Reservation:
-    """The attempt that is about to be made."""
+    """The attempt that is about to be made.
+
+    Raises:
+        PriceUnknown: there is a budget, and nobody can say what the call costs at most: it could go over it unseen.
+    """
+    if account.budget is not None and cost.upper is None:
+        asked = f"{claim.send_size} in quality {claim.parameters.quality or 'auto'}"
+        raise PriceUnknown(
+            f"{claim.key}: nobody can say what {contract.route} takes at most for {asked}, so the budget cannot "
+            "hold and nothing was sent; remove limits.budget, or give the route a price: in the manifest"
+        )
     return Reservation(
         task=claim.task,
         job=claim.job,

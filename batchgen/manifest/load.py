@@ -49,7 +49,7 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
     said = _check_job(reading, contract, parameters)
     sources = Sources(reading, contract, parameters, said)
     sources.read_all()
-    limits = read_limits(reading, contract)
+    limits = read_limits(reading, contract, sources.asked)
     output = _output(reading)
     entries, variants, variant_sets = tuple(sources.entries), sources.variants, sources.variant_sets
     if contract is None or len(reading.problems):

@@ -82,16 +82,18 @@ def read_onward(
             _check_key(reading, ("if_4k_fails",), rescue, routes)
             _check_inputs(reading, ("if_4k_fails",), rescue, inputs)
             found.append(OtherRoute(rescue, contract.rescue, rescue=True))
-    _check_all(reading, contract, found)
+    _check_all(reading, contract, found, asked)
     return tuple(found)
 
 
-def _check_all(reading: Reading, contract: Contract, found: list[OtherRoute]) -> None:
+def _check_all(
+    reading: Reading, contract: Contract, found: list[OtherRoute], asked: list[tuple[Size, str | None]]
+) -> None:
     """What is wrong with the routes together."""
     keys = reading.checked.keys
     if keys.limits.budget:
         for each in found:
-            check_budget(reading, each.contract)
+            check_budget(reading, each.contract, [pair for pair in asked if pair[0].tier == "4K" or not each.rescue])
     if found and "batch" in {contract.endpoint, *(each.contract.endpoint for each in found)}:
         reading.wrong(("fallback",), "a batch is handed in as a whole, so nothing goes on elsewhere; remove it")
     if keys.fallback_on_refusal and not keys.fallback:

@@ -9,7 +9,10 @@ from dataclasses import replace
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import expected
+from batchgen.contracts.serving import objection
+from batchgen.contracts.tokens import TokenPrice
 from batchgen.domain.errors import ContractError
+from batchgen.domain.inputs import NO_INPUTS
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.manifest.reading import Loc, Reading
@@ -115,15 +118,15 @@ def check_parameters(
     return set(news)
 
 
-def read_limits(reading: Reading, contract: Contract | None) -> Limits:
-    """The limits of the run, with the route's where the manifest says nothing."""
+def read_limits(reading: Reading, contract: Contract | None, asked: Iterable[tuple[Size, str | None]]) -> Limits:
+    """The limits of the run, with the route's where the manifest says nothing; `asked` is what a budget must cover."""
     keys = reading.checked.keys.limits
     known = contract.concurrency if contract is not None else MOST_CONCURRENCY
     if keys.concurrency > known:
         words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
         reading.doubt(("limits", "concurrency"), words)
     if keys.budget and contract is not None:
-        check_budget(reading, contract)
+        check_budget(reading, contract, asked)
     return Limits(
         concurrency=keys.concurrency or min(known, MOST_CONCURRENCY),
         rate=keys.rate or None,
@@ -135,20 +138,31 @@ def read_limits(reading: Reading, contract: Contract | None) -> Limits:
     )
 
 
-def check_budget(reading: Reading, contract: Contract) -> None:
-    """A budget needs routes of which it can be said what a call costs at most."""
-    if not _bounded(contract):
-        key, whose = "price", contract.route
-        if contract.endpoint == "responses" and contract.main_price is None:
-            key, whose = "main_price", f"the mainline model of {contract.route}"
-        words = f"{whose} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
-        reading.wrong(("limits", "budget"), words)
+def check_budget(reading: Reading, contract: Contract, asked: Iterable[tuple[Size, str | None]]) -> None:
+    """A budget needs routes of which it can be said what each call costs at most, in every size and quality asked.
 
-
-def _bounded(contract: Contract) -> bool:
-    """Whether it can be said beforehand what a call costs at most."""
-    size = contract.sizes.nearest(Size(1024, 1024)) or AUTO
-    return expected(contract, size, Parameters(quality="low"), 1).upper is not None
+    What the route does not take is never asked of it; where that is a mistake, it has been said already.
+    """
+    kinds = [(size, Parameters(quality=quality, format=contract.formats[0])) for size, quality in asked]
+    endless = [
+        (size, parameters.quality)
+        for size, parameters in kinds
+        if objection(contract, size, parameters, NO_INPUTS) is None
+        and expected(contract, size, parameters, 1).upper is None
+    ]
+    if not endless:
+        return
+    size, quality = min(endless, key=lambda pair: (pair[0], pair[1] or ""))
+    if isinstance(contract.price, TokenPrice) and (contract.endpoint != "responses" or contract.main_price):
+        call = f"{size.name} in the quality {quality}" if quality else size.name
+        words = f"nobody can say what {contract.route} takes at most for {call}, so a budget cannot hold; leave it out,"
+        reading.wrong(("limits", "budget"), f"{words} ask for what has a listed price, or give the route a price:")
+        return
+    key, whose = "price", contract.route
+    if contract.endpoint == "responses" and contract.main_price is None:
+        key, whose = "main_price", f"the mainline model of {contract.route}"
+    words = f"{whose} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
+    reading.wrong(("limits", "budget"), words)
 
 
 def _has_odd(reading: Reading, loc: Loc, value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image
 
 from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.tokens import NoPrice
 from batchgen.domain.clock import SystemClock
+from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
 from batchgen.domain.size import parse_size
@@ -66,6 +69,18 @@ async def test_budget_is_a_wall_with_two_hundred_calls_in_flight(tmp_path: Path)
         assert run.runner.stopped == "the budget is reached"
         assert len(run.bill()) == 33
         assert run.states() == {"completed": 33, "available": 267}
+
+
+async def test_budget_sends_nothing_when_nobody_can_say_what_a_call_costs_at_most(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(3), SMALL, Limits(concurrency=4, budget=1_000_000))
+    async with simulator(tmp_path) as contract:
+        unpriced = replace(contract, price=NoPrice())
+        async with rig(tmp_path, unpriced, plan) as run:
+            with pytest.raises(PriceUnknown, match=r"takes at most for 1280x1280 in quality auto.*nothing was sent"):
+                await run.runner.run()
+            assert run.states() == {"available": 3}
+            assert run.query("SELECT count(*) FROM attempt") == [(0,)]
+            assert run.bill() == []
 
 
 async def test_money_that_turns_out_free_is_spent_on_other_tasks_before_the_budget_stops_the_run(

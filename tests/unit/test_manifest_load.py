@@ -236,6 +236,36 @@ def test_budget_is_refused_when_the_route_has_no_price(tmp_path: Path) -> None:
     )
 
 
+UNBOUNDED = {
+    "a size that the price has no figure for": ("{use: openai/gpt-image-2, price: {tokens: gpt-image-1.5}}", "2048x2048", "high", "openai/gpt-image-2 takes at most for 1:1@2K in the quality high"),
+    "auto without a largest size": ("{use: openai/gpt-image-2, sizes: {auto: true, multiple_of: 16}}", "auto", "", "openai/gpt-image-2 takes at most for auto,"),
+    "a quality that the price has no figure for": ("{use: openai/gpt-image-2.5-flare, price: {tokens: gpt-image-2}}", "1024x1024", "max", "openai/gpt-image-2.5-flare takes at most for 1024x1024 in the quality max"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("route", "size", "quality", "words"), UNBOUNDED.values(), ids=UNBOUNDED)
+def test_budget_is_refused_when_one_kind_of_call_has_no_upper_bound(
+    tmp_path: Path, route: str, size: str, quality: str, words: str
+) -> None:
+    asked = f"sizes: [1024x1536, {size}]\nprompts: [{{id: a, text: x{f', quality: {quality}' * bool(quality)}}}]\n"
+    text = f"version: 1\nname: test\nroute: {route}\n{asked}"
+    found = problem(tmp_path, text + "limits: {budget: 0.05}\n")
+    assert found.startswith("job.yaml:6:18: limits.budget: nobody can say")
+    assert words in found
+    load(tmp_path, text)
+
+
+def test_budget_asks_other_routes_only_for_what_can_come_to_them(tmp_path: Path) -> None:
+    bounded = HEAD.replace("wide", "narrow").replace('"1:1@1K"', '"1:1@1K", "1:1@4K"') + "prompts: [{id: a, text: x}]\n"
+    other = "fallback: [{use: openai/gpt-image-2, key_env: X, price: {tokens: gpt-image-1.5}, sizes: {listed: [%s]}}]\n"
+    budget = "limits: {budget: 1}\n"
+    found = problem(tmp_path, bounded + other % "1280x1280" + budget)
+    assert "limits.budget: nobody can say what openai/gpt-image-2 takes at most for 1:1@1K, so" in found
+    with pytest.raises(ManifestError, match="takes at most for 1:1@4K"):
+        load(tmp_path, bounded + other % "2880x2880" + budget)
+    load(tmp_path, bounded + "fallback: [{use: own/worded}]\n" + budget)
+
+
 def test_budget_names_the_mainline_model_whose_price_is_missing(tmp_path: Path) -> None:
     route = "{use: openai/gpt-image-2, endpoint: responses, main_model: gpt-5.5}"
     text = f"version: 1\nname: test\nroute: {route}\nsizes: ['1:1@1K']\nprompts: [{{id: a, text: x}}]\n"

@@ -210,6 +210,13 @@ def test_expected_is_a_flagged_guess_with_the_dearest_bound_when_quality_is_left
         assert cost.upper == 7024 * 30 + 32 * 5
 
 
+def test_expected_bounds_every_quality_when_the_route_is_not_told_it() -> None:
+    deaf = CATALOG.resolve({"use": "apiyi/gpt-image-2", "parameters": {"quality": "rejects"}})
+    size = parse_size("1:1@2K")
+    dearest = expected(OFFICIAL, size, Parameters(quality="high"), "").upper
+    assert expected(deaf, size, Parameters(quality="low"), "").upper == dearest
+
+
 def test_expected_bounds_every_size_the_route_takes_when_size_is_auto() -> None:
     cost = expected(OFFICIAL, AUTO, Parameters(quality="high"), "")
     assert (cost.micros, cost.basis) == (7024 * 30, "estimate 2026-11-21")
