@@ -91,7 +91,7 @@ SEEN = {
     Kind.REFUSED: "an error that says: content refused",
     Kind.REFUSED_TEXT: "200 with words where an image should be",
     Kind.SERVER_ERROR: "5xx with the gateway's own JSON error",
-    Kind.EDGE_ERROR: "5xx without one; 408, 504, 520–527, 530",
+    Kind.EDGE_ERROR: "5xx without one; 408, 504, 520–527, 530; a page under 200",
     Kind.EMPTY: "200 without an image or words, or with an error in it",
     Kind.DAMAGED: "200 with bytes that are no whole image",
     Kind.CUT: "200 that ended early",

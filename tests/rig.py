@@ -181,7 +181,10 @@ async def rig(
                 client=client, downloader=downloader, spool=spool, inputs=inputs, loopback_base=contract.base_url
             )
             rules = Rules(
-                limits, plan.job.four_k if contract.downgrade else FourK.RETRY, backoff=Backoff(base=0.02, cap=0.05)
+                limits,
+                plan.job.four_k if contract.downgrade else FourK.RETRY,
+                backoff=Backoff(base=0.02, cap=0.05),
+                proven=lambda: books.proven,
             )
             means = Means(
                 contract=contract,

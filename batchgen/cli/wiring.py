@@ -113,7 +113,12 @@ def _leg(
     leg: Leg
     means = Means(
         contract=contract,
-        rules=Rules(limits, spec.four_k if contract.downgrade else FourK.RETRY, spec.fallback_on_refusal),
+        rules=Rules(
+            limits,
+            spec.four_k if contract.downgrade else FourK.RETRY,
+            spec.fallback_on_refusal,
+            proven=lambda: books.proven,
+        ),
         books=books,
         hand=hand,
         clock=shared.clock,

@@ -204,3 +204,8 @@ def _doubts(before: Contract, after: Contract) -> Iterator[str]:
             yield f"a timeout of {now:g} s at {tier} is below the contract's {usual:g} s: an abandoned call is paid"
     if before.base_url != after.base_url and not after.loopback and after.key_env:
         yield f"the key in {after.key_env} goes to {after.base_url} instead of {before.base_url}"
+    if before.versioned and not after.versioned:
+        yield (
+            f"base_url {after.base_url} does not end in /v1; where a gateway answers with its web page, each call may "
+            "be paid for nothing"
+        )

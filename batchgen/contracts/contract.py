@@ -114,6 +114,11 @@ class Contract:
         return bool(self.memo["loopback"])
 
     @property
+    def versioned(self) -> bool:
+        """Whether the gateway's root ends as that of an OpenAI-compatible one does: in `/v1`."""
+        return urlsplit(self.base_url).path.endswith("/v1")
+
+    @property
     def digest(self) -> str:
         """16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out."""
         if "digest" not in self.memo:

@@ -78,6 +78,7 @@ class Outcome:
         charge: what the contract says of this kind.
         retry_after: seconds; None when unknown.
         answered: whether the gateway itself answered; lost answers are the others.
+        page: whether a web page came where a gateway answers, with a status that says all is well.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Outcome:
     detail: str
     retry_after: float | None = None
     answered: bool = True
+    page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

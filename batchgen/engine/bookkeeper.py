@@ -36,7 +36,11 @@ class Tally:
 
 
 class Bookkeeper:
-    """Writes what the executor says, in its order, and counts it."""
+    """Writes what the executor says, in its order, and counts it.
+
+    Attributes:
+        proven: whether a call over its route has brought an image, or the address of one.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Bookkeeper:
             home: the job's own route, where that is another.
         """
         self.tally = tally or Tally()
+        self.proven = False
         self._rerouted = home not in {"", contract.route}
         self._contract = contract
         self.account = account
@@ -78,6 +83,7 @@ class Bookkeeper:
         if answer.picture is None:
             entry = replace(entry, url=answer.urls[0], url_expires=entry.finished_at + self._contract.url_lifetime)
         await self._ledger.book(entry)
+        self.proven = True
         self._count(entry, cost)
         self._tell(claim, entry, outcome, Deliver(), None, _maybe(entry, cost))
         return entry

@@ -124,6 +124,8 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
             return replace(base, event=Event.PARK, reason=why)
         case Fail(why):
             return replace(base, event=Event.FAIL, reason=why)
+        case StopLane(_, Retry() | Park() as then):
+            return settlement(claim, attempt, outcome, then, now)
         case Release() | StopLane() | Deliver():
             return base
 

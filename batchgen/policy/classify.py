@@ -5,6 +5,8 @@ Decided by what was seen on the wire; the contract's charge table says what each
 
 from __future__ import annotations
 
+import re
+
 from batchgen.contracts.contract import Contract
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind, Outcome
@@ -25,19 +27,23 @@ _BROKEN_SUCCESS = {
 }
 # The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
+_WHITE = re.compile(r"(?:\s|\\x0[9ad]|\\ufeff|\ufeff)+")  # before a page; an excerpt has line ends written out
+_PAGE_HEAD = 1000  # characters in which a page says that it is one
 # Nobody answered, or not for the call itself: the image may have been made all the same.
 LOST_KINDS = frozenset({Kind.SEND_BROKEN, Kind.LOST, Kind.TIMED_OUT, Kind.EDGE_ERROR, Kind.CUT})
 
 
 def classify(answer: Answer, contract: Contract) -> Outcome:
     """The meaning of one answer under one contract."""
-    kind = _kind(answer, contract)
+    page = _is_page(answer)
+    kind = Kind.EDGE_ERROR if page else _kind(answer, contract)
     return Outcome(
         kind=kind,
         charge=contract.charges[kind],
-        detail=_detail(answer, kind),
+        detail=_page_detail(answer, contract) if page else _detail(answer, kind),
         retry_after=answer.retry_after,
         answered=kind not in LOST_KINDS,
+        page=page,
     )
 
 
@@ -99,6 +105,28 @@ def _failure(answer: Answer, contract: Contract) -> Kind:
     if status >= 500:
         return Kind.SERVER_ERROR if answer.error is not None else Kind.EDGE_ERROR
     return Kind.REJECTED
+
+
+def _is_page(answer: Answer) -> bool:
+    """Whether a web page came with a 200, and no picture in it: what wrote it is not what makes and bills images.
+
+    Gateways answer addresses they do not know with their own site; so does a proxy that says it is being repaired.
+    """
+    if not 200 <= answer.status < 300 or answer.ending is Ending.TOO_LARGE:
+        return False
+    if answer.is_json or answer.pictures or answer.urls:
+        return False
+    blank = _WHITE.match(answer.excerpt)
+    head = answer.excerpt[blank.end() if blank else 0 :][:_PAGE_HEAD].lower()
+    named = answer.content_type.lower().startswith("text/html")
+    return head.startswith("<") and (named or "<!doctype html" in head or "<html" in head)
+
+
+def _page_detail(answer: Answer, contract: Contract) -> str:
+    said = "the address answers with a web page"
+    if not contract.versioned:
+        said += "; base_url should end in /v1"
+    return f"HTTP {answer.status} · {said} · {answer.excerpt[:120]}"
 
 
 def _is_quota(error: ApiError, contract: Contract) -> bool:

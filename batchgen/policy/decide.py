@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from batchgen.domain.job import FourK, Limits
@@ -61,9 +62,14 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class StopLane:
-    """No call of this lane can succeed until somebody acts; the task goes back as it was."""
+    """No call of this lane can succeed until somebody acts.
+
+    Attributes:
+        then: what becomes of the task when the call may have been paid; None: it goes back as it was.
+    """
 
     why: str
+    then: Retry | Park | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +90,14 @@ class Rules:
     Attributes:
         four_k: what to do about failures of 4K sizes, where the contract knows such failures; `RETRY` elsewhere.
         on_refusal: whether content that one route refuses is tried over another.
+        proven: whether the route has brought an image in this run, so that its address is right.
     """
 
     limits: Limits
     four_k: FourK = FourK.RETRY
     on_refusal: bool = False
     backoff: Backoff = field(default_factory=Backoff)
+    proven: Callable[[], bool] = lambda: False
 
 
 REFUSALS = frozenset({Kind.REFUSED, Kind.REFUSED_TEXT})
@@ -156,6 +164,15 @@ def counts(kind: Kind) -> bool:
 
 
 def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
+    step = _once_more(outcome, claim, rules, uniform)
+    if outcome.page and not rules.proven():  # before the first image the address is wrong; later a proxy's page passes
+        return StopLane(
+            f"no gateway answers there: check the route's base_url, then run again ({outcome.detail})", step
+        )
+    return step
+
+
+def _once_more(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Retry | Park:
     limits = rules.limits
     if claim.unknowns >= limits.unknown:
         number = claim.unknowns + 1

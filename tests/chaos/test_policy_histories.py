@@ -38,13 +38,14 @@ ROUTES = ("home", "second", "third")
 EXAMPLES = 20_000 if os.environ.get("CHAOS") == "long" else 500
 START = Claim(1, 1, "mug", "text", LARGE, LARGE, 1, Parameters(), "mug", 1, 0, 0, 0, 0.0, send_route=ROUTES[0])
 
-kinds = st.lists(st.tuples(st.sampled_from(list(Kind)), st.none() | st.floats(0, 1e9)), max_size=60)
+kinds = st.lists(st.tuples(st.sampled_from(list(Kind)), st.none() | st.floats(0, 1e9), st.booleans()), max_size=60)
 limits = st.builds(Limits, attempts=st.integers(1, 4), unknown=st.integers(0, 3))
 rules = st.builds(Rules, limits, st.sampled_from(list(FourK)), on_refusal=st.booleans())
 
 
-def outcome(kind: Kind, wait: float | None = None) -> Outcome:
-    return Outcome(kind, Charge.VOID, "what happened", wait, answered=kind not in LOST_KINDS)
+def outcome(kind: Kind, wait: float | None = None, page: bool = False) -> Outcome:
+    lost = kind in LOST_KINDS
+    return Outcome(kind, Charge.VOID, "what happened", wait, answered=not lost, page=page and kind is Kind.EDGE_ERROR)
 
 
 def onward(claim: Claim) -> Onward:
@@ -57,6 +58,8 @@ def after(claim: Claim, kind: Kind, step: Decision) -> Claim | None:
     """The task as the ledger has it next; None when it waits for nothing any more."""
     unknowns = claim.unknowns + (kind in LOST_KINDS)
     match step:
+        case StopLane(then=then) if then is not None:
+            return after(claim, kind, then)
         case Release() | StopLane():
             return claim
         case Retry():
@@ -72,15 +75,17 @@ def after(claim: Claim, kind: Kind, step: Decision) -> Claim | None:
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(kinds, rules, st.floats(0, 1))
 def test_no_history_buys_a_task_more_often_than_its_limits_allow(
-    history: list[tuple[Kind, float | None]], rule: Rules, draw: float
+    history: list[tuple[Kind, float | None, bool]], rule: Rules, draw: float
 ) -> None:
     claim, paid, lost = START, Counter[str](), 0
     left: set[str] = set()
-    for kind, wait in history:
+    for kind, wait, page in history:
         paid[claim.send_route] += counts(kind)
         lost += kind in LOST_KINDS
         assert claim.send_route not in left
-        step = decide(outcome(kind, wait), claim, rule, lambda low, high: low + draw * (high - low), onward(claim))
+        step = decide(
+            outcome(kind, wait, page), claim, rule, lambda low, high: low + draw * (high - low), onward(claim)
+        )
         if isinstance(step, Retry | Downgrade):
             assert 0.0 <= step.delay <= LONGEST_DELAY
         if isinstance(step, Failover):

@@ -5,6 +5,7 @@ Decided by the bytes that were seen. No fault hangs a run, takes much memory, or
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -12,11 +13,15 @@ import pytest
 
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
+from batchgen.engine.lane import START
 from batchgen.policy.classify import LOST_KINDS
+from tests.chaos.pictures import HTML
 from tests.chaos.promises import promise
-from tests.chaos.wire_case import Case, Step
+from tests.chaos.raw_gateway import RawGateway, listening
+from tests.chaos.wire_case import GOOD, Case, Step, status
 from tests.chaos.wire_cases import CASES
 from tests.chaos.wire_play import Left, empty_ledger, play, shipped_to
+from tests.shop import Shop
 
 MOST_MEMORY = 100.0  # MiB
 GOOD_ATTEMPT = (Kind.DELIVERED, Charge.BILLED)
@@ -29,6 +34,7 @@ AFTERWARDS = {
     Step.PARK: ("parked", 1),
     Step.FAIL: ("failed", 1),
     Step.STOP: ("available", 0),
+    Step.CLOSE: ("retryable", 1),
 }
 
 
@@ -74,9 +80,9 @@ async def test_fault_costs_and_leads_to_what_its_bytes_say(
         case.step in {Step.AGAIN, Step.WAIT} and not waits_long
     ), further
     state, attempts = ("available", 0) if waits_long else AFTERWARDS[case.step]
-    assert left.task == (state, attempts, int(case.kind in LOST_KINDS and case.step is Step.AGAIN))
+    assert left.task == (state, attempts, int(case.kind in LOST_KINDS and case.step in {Step.AGAIN, Step.CLOSE}))
     assert len(left.images) == (state == "completed")
-    assert (left.stopped is not None) is (case.step is Step.STOP or waits_long), left.stopped
+    assert (left.stopped is not None) is (case.step in {Step.STOP, Step.CLOSE} or waits_long), left.stopped
     if left.images and case.step is Step.DELIVER:
         assert left.images[0].endswith(case.ending)
         assert case.flags in left.flags
@@ -99,6 +105,35 @@ async def test_fault_that_never_ends_is_bought_again_only_as_often_as_the_limits
     assert Counter(attempt[:2] for attempt in left.attempts) == {(case.kind, case.charge): 2 if lost else 3}
     assert left.images == []
     check_always(case, left)
+
+
+PAGE = status(200, HTML, kind="text/html")
+
+
+async def test_run_whose_address_answers_with_pages_stops_after_its_first_calls(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    prompts = ", ".join(f"{{id: p{number}, text: mug {number}}}" for number in range(40))
+    async with listening(RawGateway((PAGE,))) as gateway:
+        use = f"{{use: apiyi/gpt-image-2-vip, base_url: '{gateway.base.removesuffix('/v1')}', key_env: SHOP_KEY}}"
+        shop.manifest(f'sizes: ["1:1@1K"]\nprompts: [{prompts}]\nlimits: {{budget: 5}}\n', route=use)
+        checked = await asyncio.to_thread(shop.run, "check", "job.yaml")
+        assert "does not end in /v1" in checked.stdout + checked.stderr
+        done = await asyncio.to_thread(shop.run, "run", "job.yaml", code=4)
+    assert "the address answers with a web page; base_url should end in /v1" in done.stdout + done.stderr
+    assert gateway.taken <= START
+    assert shop.query("SELECT DISTINCT outcome, charge FROM attempt") == [("edge_error", "unknown")]
+    assert shop.query("SELECT billed, unknown FROM job") == [(0, gateway.taken * 30_000)]
+
+
+async def test_page_in_the_middle_of_a_run_is_a_lost_answer_and_the_run_goes_on(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    async with listening(RawGateway((GOOD, PAGE, GOOD))) as gateway:
+        use = f"{{use: apiyi/gpt-image-2-vip, base_url: '{gateway.base}', key_env: SHOP_KEY}}"
+        prompts = "[{id: a, text: mug}, {id: b, text: cup}]"
+        shop.manifest(f'sizes: ["1:1@1K"]\nprompts: {prompts}\nlimits: {{concurrency: 1}}\n', route=use)
+        await asyncio.to_thread(shop.run, "run", "job.yaml")
+    assert shop.states() == {"completed": 2}
+    assert shop.query("SELECT charge FROM attempt ORDER BY id") == [("billed",), ("unknown",), ("billed",)]
 
 
 def test_charge_of_every_case_is_that_of_the_contract() -> None:

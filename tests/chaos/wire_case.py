@@ -25,6 +25,7 @@ class Step(Enum):
     PARK = "a person must decide"
     FAIL = "no way on"
     STOP = "the lane stops, the task is as it was"
+    CLOSE = "the lane stops, one attempt less"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ own_error = partial(Case, kind=Kind.SERVER_ERROR, charge=Charge.VOID, step=Step.
 rejected = partial(Case, kind=Kind.REJECTED, charge=Charge.VOID, step=Step.FAIL)
 refused = partial(Case, kind=Kind.REFUSED, charge=Charge.VOID, step=Step.FAIL)
 throttled = partial(Case, kind=Kind.THROTTLED, charge=Charge.VOID, step=Step.WAIT)
+page = partial(Case, kind=Kind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.CLOSE, says="a web page")
 no_quota = partial(Case, kind=Kind.QUOTA, charge=Charge.VOID, step=Step.STOP)
 no_entry = partial(Case, kind=Kind.UNAUTHORIZED, charge=Charge.VOID, step=Step.STOP)
 not_sent = partial(Case, kind=Kind.NOT_SENT, charge=Charge.VOID, step=Step.WAIT)

@@ -163,6 +163,22 @@ def test_resolve_keeps_the_log_at_the_same_host_and_on_this_machine(url: str) ->
     assert joined == LogApi("/log", "APIYI_ACCESS_TOKEN")
 
 
+def test_resolve_warns_when_an_address_does_not_end_as_the_contracts_does(tmp_path: Path) -> None:
+    bare = CATALOG.resolve({"use": VIP, "base_url": "http://127.0.0.1:8080"})
+    assert [warning.partition(";")[0] for warning in bare.warnings] == [
+        "base_url http://127.0.0.1:8080 does not end in /v1"
+    ]
+    for base in ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080/openai/v1"):
+        assert CATALOG.resolve({"use": VIP, "base_url": base}).warnings == ()
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "provider: own\nchecked: 2026-11-21\nsource: made for tests\nbase_url: https://gateway.example/openai\n"
+        "key_env: ''\ncontracts: {plain: {}}\n"
+    )
+    elsewhere = load_catalog(own).resolve({"use": "own/plain", "base_url": "http://127.0.0.1:8080/openai"})
+    assert elsewhere.warnings == ()
+
+
 def test_resolve_changes_single_charges_and_parameters() -> None:
     after = CATALOG.resolve({"use": VIP, "charges": {"empty": "void"}, "parameters": {"quality": "takes"}})
     assert after.charges[Kind.EMPTY] == Charge.VOID

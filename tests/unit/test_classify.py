@@ -37,7 +37,14 @@ def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
         (answer(200, urls=("https://x/1.png",), is_json=True), Kind.DELIVERED, Charge.BILLED),
         (answer(200, pictures=(BROKEN,), urls=("https://x/1.png",), is_json=True), Kind.DELIVERED, Charge.BILLED),
         (answer(200, pictures=(BROKEN,), is_json=True), Kind.DAMAGED, Charge.BILLED),
-        (answer(200, excerpt="<html>"), Kind.DAMAGED, Charge.BILLED),
+        (answer(200, excerpt="no JSON"), Kind.DAMAGED, Charge.BILLED),
+        (answer(200, excerpt="<html>"), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(200, excerpt="\\x0a<!-- 1 -->\\x0a<!DOCTYPE html><p>"), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(200, excerpt="<p>Hello", content_type="text/html; charset=utf-8"), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(200, Ending.CUT, excerpt="<!doctype html>"), Kind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(200, excerpt="nothing", content_type="text/html"), Kind.DAMAGED, Charge.BILLED),
+        (answer(200, excerpt="<html>", pictures=(BROKEN,)), Kind.DAMAGED, Charge.BILLED),
+        (answer(200, Ending.TOO_LARGE, excerpt="<html>"), Kind.OVERSIZED, Charge.BILLED),
         (answer(200, is_json=True), Kind.EMPTY, Charge.BILLED),
         (answer(204), Kind.EMPTY, Charge.BILLED),
         (answer(200, is_json=True, text="I can't help with that"), Kind.REFUSED_TEXT, Charge.BILLED),
@@ -87,3 +94,13 @@ def test_json_500_of_an_official_route_is_unknown_money() -> None:
 def test_detail_tells_status_code_and_message() -> None:
     outcome = classify(answer(400, is_json=True, error=error("bad size", "invalid_value")), VIP)
     assert outcome.detail == "HTTP 400 · invalid_value: bad size"
+
+
+def test_page_under_a_200_names_the_address_where_it_looks_wrong() -> None:
+    page = answer(200, excerpt="<!doctype html><title>One API")
+    bare = CATALOG.resolve({"use": "apiyi/gpt-image-2-vip", "base_url": "https://gateway.example"})
+    outcome = classify(page, bare)
+    assert outcome.detail.startswith("HTTP 200 · the address answers with a web page; base_url should end in /v1 · <!")
+    assert outcome.page
+    assert "base_url" not in classify(page, VIP).detail
+    assert not classify(answer(502, excerpt="<html>"), VIP).page

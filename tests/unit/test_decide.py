@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.domain.job import FourK, Limits, Parameters
-from batchgen.domain.lifecycle import Charge
+from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Claim, Kind, Outcome
 from batchgen.domain.size import Size
+from batchgen.engine.entries import settlement
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import (
     LONGEST_DELAY,
@@ -168,3 +171,25 @@ def test_wait_is_an_hour_at_most_whatever_the_gateway_asks_for() -> None:
     step = next_step(Kind.SERVER_ERROR, claim(), retry_after=1e9)
     assert isinstance(step, Retry)
     assert step.delay == LONGEST_DELAY == 3600.0
+
+
+def test_page_before_the_first_image_stops_the_lane_and_counts_as_a_lost_answer() -> None:
+    page = replace(outcome(Kind.EDGE_ERROR), answered=False, page=True)
+    first = decide(page, claim(), Rules(Limits()), top)
+    assert isinstance(first, StopLane)
+    assert "base_url" in first.why
+    assert isinstance(first.then, Retry)
+    again = decide(page, claim(attempts=1, unknowns=1), Rules(Limits()), top)
+    assert isinstance(again, StopLane)
+    assert isinstance(again.then, Park), "who runs again and again pays for a task no more often than the limits allow"
+    settled = settlement(claim(1, 1), 7, page, again, 0.0)
+    assert (settled.event, settled.counts, settled.lost) == (Event.PARK, True, True)
+    settled = settlement(claim(), 7, page, first, 0.0)
+    assert (settled.event, settled.counts, settled.lost) == (Event.RETRY, True, True)
+
+
+def test_page_after_an_image_is_a_proxy_that_passes() -> None:
+    page = replace(outcome(Kind.EDGE_ERROR), answered=False, page=True)
+    rules = Rules(Limits(), proven=lambda: True)
+    assert isinstance(decide(page, claim(), rules, top), Retry)
+    assert isinstance(decide(page, claim(1, 1), rules, top), Park)
