@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.money import about_usd, usd_text
 
 if TYPE_CHECKING:
+    from batchgen.domain.job import Ask
     from batchgen.ledger.records import JobRow, TaskRow
 
 
@@ -116,6 +117,7 @@ def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:
 def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
     """What buying these tasks may cost at most, in micro-dollars; None where their route is not known here."""
     from batchgen.domain.errors import ContractError
+    from batchgen.domain.job import Texts
     from batchgen.report.forecast import forecast
 
     try:
@@ -123,7 +125,11 @@ def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
     except ContractError:
         return None
     buy = Counter(task.ask for task in tasks)  # downgrades start anew
-    return forecast(buy, contract, row.limits, row.parameters.format).worst
+    texts: defaultdict[Ask, Texts] = defaultdict(Texts)
+    for task in tasks:
+        length = len(task.text.encode())
+        texts[task.ask] += Texts(length, length)
+    return forecast(buy, texts, contract, row.limits, row.parameters.format).worst
 
 
 @click.command()

@@ -15,7 +15,8 @@ def forecast_of(manifest: Manifest, spec: JobSpec, difference: Difference) -> Fo
     """What a run would cost and take that buys what is missing now, over all routes of the manifest."""
     others = [other.contract for other in manifest.onward if not other.rescue]
     rescue = next((other.contract for other in manifest.onward if other.rescue), None)
-    return forecast(difference.buy, manifest.contract, spec.limits, spec.parameters.format, others, rescue)
+    limits, form = spec.limits, spec.parameters.format
+    return forecast(difference.buy, difference.texts, manifest.contract, limits, form, others, rescue=rescue)
 
 
 def plan_lines(

@@ -55,7 +55,7 @@ def expected(
     of a mainline model are added where it draws through its tool; without its price the whole cost is unknown.
 
     `size` is the one that is sent, after a downgrade if there was one. `prompt` is the text, or its length in
-    characters, for each of which four bytes are then assumed.
+    bytes of UTF-8.
     """
     price = contract.price
     if isinstance(price, PerCall):
@@ -181,8 +181,9 @@ def _main_charged(contract: Contract, usage: Usage | None) -> int | None:
 def _text_tokens(prompt: str | int) -> tuple[int, int]:
     """The likely and the largest number of text tokens."""
     if isinstance(prompt, int):
-        return -(-prompt // 4), prompt * 4 + _FRAMING
-    size = len(prompt) if prompt.isascii() else len(prompt.encode("utf-8", "surrogatepass"))
+        size = prompt
+    else:
+        size = len(prompt) if prompt.isascii() else len(prompt.encode("utf-8", "surrogatepass"))
     return -(-size // 4), size + _FRAMING
 
 

@@ -148,12 +148,24 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """How long some texts are together, and the longest of them, in bytes of UTF-8."""
+
+    total: int = 0
+    longest: int = 0
+
+    def __add__(self, other: Texts) -> Texts:
+        return Texts(self.total + other.total, max(self.longest, other.longest))
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """A plan compared with the ledger, counted in tasks (one image each).
 
     Attributes:
         rebuy: delivered tasks that a job-wide key has changed; bought again only on command.
         buy: calls of one each that a run would make now, by what is asked, after this comparison.
+        texts: of these calls, one for each.
         under_way: tasks of the plan whose call or batch has no end in the books yet; their money is set aside already.
         waiting: failed or parked tasks of the plan that wait for `retry`.
         delivered: tasks of the plan whose image is there and stays.
@@ -168,6 +180,7 @@ class Difference:
     removed: int = 0
     rebuy: int = 0
     buy: dict[Ask, int] = field(default_factory=dict)
+    texts: dict[Ask, Texts] = field(default_factory=dict)
     under_way: int = 0
     waiting: int = 0
     delivered: int = 0

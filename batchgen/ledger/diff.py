@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +14,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.inputs import InputFile
-from batchgen.domain.job import Ask, Difference, Plan
+from batchgen.domain.job import Ask, Difference, Plan, Texts
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.connect import empty_ledger, reading
@@ -24,6 +24,7 @@ from batchgen.ledger.staging import stage
 EXAMPLES = 5
 
 _Asked = tuple[int, str, int]  # variant, own quality, input images
+_LEFT = WAITING - {TaskState.RUNNING}
 
 # Every task of the job, with its prompt and variant in the plan; `m.number` is NULL where the plan has it no more.
 _COMPARED = (
@@ -33,9 +34,10 @@ _COMPARED = (
 _CENSUS = text(
     "SELECT CASE WHEN m.number IS NULL THEN 'gone' WHEN t.own <> p.own THEN 'changed' "
     "WHEN t.shared <> p.shared THEN 'shared' ELSE 'same' END AS change, t.state, t.wanted, t.variant_id, p.quality, "
-    f"p.images, count(*) AS tasks {_COMPARED} GROUP BY 1, 2, 3, 4, 5, 6"
+    f"p.images, count(*) AS tasks, coalesce(sum(p.bytes), 0), coalesce(max(p.bytes), 0) {_COMPARED} "
+    "GROUP BY 1, 2, 3, 4, 5, 6"
 )
-_PLANNED = text("SELECT variant_set, quality, images, count(*) FROM plan GROUP BY 1, 2, 3")
+_PLANNED = text("SELECT variant_set, quality, images, count(*), sum(bytes), max(bytes) FROM plan GROUP BY 1, 2, 3")
 _GONE = text(
     "SELECT count(*) FROM prompt WHERE job_id = :job AND wanted = 1 AND id NOT IN (SELECT prompt_id FROM plan)"
 )
@@ -61,6 +63,14 @@ _EXAMPLES = {
 _AS_RECORDED = text(
     "SELECT state, variant_id, quality, images, count(*) AS tasks FROM task INDEXED BY ix_task_counts "
     "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality, images"
+)
+
+# Only of what is left to buy: the texts of all the others need not be read.
+_TEXTS_LEFT = text(
+    "SELECT t.variant_id, t.quality, t.images, sum(length(CAST(q.text AS BLOB))), max(length(CAST(q.text AS BLOB))) "
+    "FROM task t JOIN prompt q ON q.id = t.prompt_id "
+    f"WHERE t.job_id = :job AND t.wanted = 1 AND t.state IN ({', '.join(repr(str(state)) for state in sorted(_LEFT))}) "
+    "GROUP BY 1, 2, 3"
 )
 
 
@@ -112,8 +122,11 @@ def as_recorded(connection: Connection, found: Row[Any], plan: Plan) -> Differen
         )
     }
     tally = _Tally(plan, sizes)
-    for state, variant_id, *ask, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
-        tally.keep(TaskState(state), (variant_id, *ask), tasks)
+    texts = {(row[0], row[1], row[2]): Texts(*row[3:]) for row in connection.execute(_TEXTS_LEFT, {"job": found.id})}
+    for state, *asked, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
+        ask: _Asked = (asked[0], asked[1], asked[2])
+        waits = TaskState(state) in _LEFT  # the first such row takes the texts of all with the same price
+        tally.keep(TaskState(state), ask, tasks, texts.pop(ask, Texts()) if waits else Texts())
     return tally.total(unchanged=found.tasks - found.rebuy, rebuy=found.rebuy, prompts_before=found.prompts)
 
 
@@ -129,23 +142,25 @@ def difference(connection: Connection, key: int, plan: Plan, *, rebuy: bool, bef
     """
     members = {(place, number): identity for place, number, identity in _members(connection)}
     tally = _Tally(plan, {identity: plan.variants[number].size for (_, number), identity in members.items()})
-    missing = _planned(connection, members)
+    missing, written = _planned(connection, members)
     counts: Counter[str] = Counter()
-    for change, state, wanted, *asked, tasks in connection.execute(_CENSUS, {"job": key}):
+    for change, state, wanted, *asked, tasks, length, longest in connection.execute(_CENSUS, {"job": key}):
         if change == "gone":
             counts["removed"] += tasks * wanted
             continue
         ask: _Asked = (asked[0], asked[1], asked[2])
+        texts = Texts(length, longest)
         missing[ask] -= tasks
+        written[ask] += Texts(-length)
         again = change == "shared" and state == TaskState.COMPLETED
         counts["rebuy" if again else "changed" if change == "changed" else "unchanged"] += tasks
         if change == "changed" or (again and rebuy):
-            tally.buy(ask, tasks)
+            tally.buy(ask, tasks, texts)
         else:
-            tally.keep(TaskState(state), ask, tasks)
+            tally.keep(TaskState(state), ask, tasks, texts)
     for ask, tasks in missing.items():
         counts["new"] += tasks
-        tally.buy(ask, tasks)
+        tally.buy(ask, tasks, written[ask])
     return tally.total(
         **counts,
         examples=_examples(connection, key, counts),
@@ -161,20 +176,23 @@ class _Tally:
         self._sizes = sizes
         self._quality = plan.job.parameters.quality or ""
         self._buy: Counter[Ask] = Counter()
+        self._texts: dict[Ask, Texts] = {}
         self._delivered = 0
         self._under_way = 0
         self._waiting = 0
 
-    def buy(self, asked: _Asked, tasks: int) -> None:
+    def buy(self, asked: _Asked, tasks: int, texts: Texts) -> None:
         variant_id, quality, images = asked
         if tasks:
-            self._buy[Ask(self._sizes[variant_id], quality or self._quality, images)] += tasks
+            ask = Ask(self._sizes[variant_id], quality or self._quality, images)
+            self._buy[ask] += tasks
+            self._texts[ask] = self._texts.get(ask, Texts()) + texts
 
-    def keep(self, state: TaskState, asked: _Asked, tasks: int) -> None:
+    def keep(self, state: TaskState, asked: _Asked, tasks: int, texts: Texts) -> None:
         if state is TaskState.RUNNING:
             self._under_way += tasks
-        elif state in WAITING:
-            self.buy(asked, tasks)
+        elif state in _LEFT:
+            self.buy(asked, tasks, texts)
         elif state is TaskState.COMPLETED:
             self._delivered += tasks
         elif state in (TaskState.FAILED, TaskState.PARKED):
@@ -183,6 +201,7 @@ class _Tally:
     def total(self, **counts: Any) -> Difference:
         return Difference(
             buy=dict(self._buy),
+            texts=self._texts,
             delivered=self._delivered,
             under_way=self._under_way,
             waiting=self._waiting,
@@ -194,16 +213,20 @@ def _members(connection: Connection) -> Sequence[Sequence[int]]:
     return connection.exec_driver_sql("SELECT variant_set, number, variant_id FROM member ORDER BY 1, 2").all()
 
 
-def _planned(connection: Connection, members: dict[tuple[int, int], int]) -> Counter[_Asked]:
-    """Tasks of the plan by variant, own quality and input images, without looking at each."""
+def _planned(
+    connection: Connection, members: dict[tuple[int, int], int]
+) -> tuple[Counter[_Asked], dict[_Asked, Texts]]:
+    """Tasks of the plan and their texts by variant, own quality and input images, without looking at each."""
     sets: dict[int, list[int]] = {}
     for (place, _), identity in members.items():
         sets.setdefault(place, []).append(identity)
     planned: Counter[_Asked] = Counter()
-    for place, quality, images, prompts in connection.execute(_PLANNED):
+    written: defaultdict[_Asked, Texts] = defaultdict(Texts)
+    for place, quality, images, prompts, length, longest in connection.execute(_PLANNED):
         for identity in sets.get(place, ()):
             planned[identity, quality, images] += prompts
-    return planned
+            written[identity, quality, images] += Texts(length, longest)
+    return planned, written
 
 
 def _examples(connection: Connection, key: int, counts: Counter[str]) -> dict[str, list[str]]:

@@ -27,13 +27,13 @@ _TABLES = {
     "member": "variant_set INTEGER, number INTEGER, variant_id INTEGER, PRIMARY KEY (variant_set, number), "
     "UNIQUE (variant_set, variant_id)",
     "plan": "prompt_id INTEGER PRIMARY KEY, position INTEGER, own INTEGER, shared INTEGER, quality TEXT, "
-    "images INTEGER, variant_set INTEGER",
+    "images INTEGER, variant_set INTEGER, bytes INTEGER",
 }
 _STAGE = "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
 _KNOWN = text("UPDATE staged SET prompt_id = (SELECT p.id FROM prompt p WHERE p.job_id = :job AND p.key = staged.key)")
 _NUMBER = text(
     "INSERT INTO plan SELECT coalesce(prompt_id, :first + position), position, own, shared, quality, images, "
-    "variant_set FROM staged ORDER BY position"
+    "variant_set, length(CAST(text AS BLOB)) FROM staged ORDER BY position"
 )
 
 

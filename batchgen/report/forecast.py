@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import expected
-from batchgen.domain.job import Ask, Limits, Parameters
+from batchgen.domain.job import Ask, Limits, Parameters, Texts
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Cost, Kind
 
-# A prompt of usual length, in characters; its share of a token price is small.
-_PROMPT = 400
 # Bytes per pixel of photographs as gateways send them, measured on 2048 x 2048 images.
 _BYTES_PER_PIXEL = {"png": 1.6, "jpeg": 0.25, "webp": 0.2}
 _AUTO_PIXELS = 1536 * 1024
@@ -48,16 +46,19 @@ class Forecast:
 
 def forecast(
     buy: Mapping[Ask, int],
+    texts: Mapping[Ask, Texts],
     contract: Contract,
     limits: Limits,
     image_format: str,
     others: Sequence[Contract] = (),
+    *,
     rescue: Contract | None = None,
 ) -> Forecast:
     """Add up what is to be bought.
 
     Args:
-        buy: tasks by what decides their price.
+        buy: tasks by what decides their price beside their text.
+        texts: of these tasks.
         contract: of the job's own route, over which all is expected to come.
         limits: of the job.
         image_format: that is asked for.
@@ -71,14 +72,15 @@ def forecast(
     dearest, busy, disk = 0, 0.0, 0.0
     for ask, count in buy.items():
         size = ask.size
-        cost = _cost(contract, ask)
+        length, longest = _mean(texts[ask], count), texts[ask].longest
+        cost = _cost(contract, ask, length)
         plain = _plus(plain, count, cost.micros)
         least = _plus(least, count, cost.lower)
         dearest_calls = _plus(dearest_calls, count, cost.upper)
         rescues = [rescue] if rescue is not None and size.tier == "4K" else []
-        each = _worst(ask, (contract, *others, *rescues), limits)
-        worst = _plus(worst, count, each)
-        dearest = max(dearest, each or 0)
+        routes = (contract, *others, *rescues)
+        worst = _plus(worst, count, _worst(ask, length, routes, limits))
+        dearest = max(dearest, _worst(ask, longest, routes, limits) or 0)
         low, high = contract.latency[size.tier]
         busy += count * (low + high) / 2
         disk += count * (size.pixels or _AUTO_PIXELS) * _BYTES_PER_PIXEL[image_format]
@@ -90,16 +92,21 @@ def forecast(
     return Forecast(calls, plain, least, dearest_calls, worst, dearest, taken, disk)
 
 
-def _cost(contract: Contract, ask: Ask) -> Cost:
-    return expected(contract, ask.size, Parameters(quality=ask.quality or None), _PROMPT, ask.images)
+def _mean(texts: Texts, count: int) -> int:
+    """Bytes that stand for each of so many texts. A price is linear in them, so the sum is right, and never too low."""
+    return min(texts.longest, texts.total // count + 1)
 
 
-def _worst(ask: Ask, routes: Sequence[Contract], limits: Limits) -> int | None:
+def _cost(contract: Contract, ask: Ask, length: int) -> Cost:
+    return expected(contract, ask.size, Parameters(quality=ask.quality or None), length, ask.images)
+
+
+def _worst(ask: Ask, length: int, routes: Sequence[Contract], limits: Limits) -> int | None:
     """What one image may cost if every route takes its most for nothing; routes that do not take it are left out."""
     total: int | None = 0
     for number, contract in enumerate(routes):
         if number == 0 or contract.check_size(ask.size) is None:
-            total = _plus(total, paid_calls_per_task(contract, limits), _cost(contract, ask).upper)
+            total = _plus(total, paid_calls_per_task(contract, limits), _cost(contract, ask, length).upper)
     return total
 
 

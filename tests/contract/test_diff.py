@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import LedgerError, PaidUnderWay
-from batchgen.domain.job import Ask, Difference, Limits, Parameters
+from batchgen.domain.job import Ask, Difference, Limits, Parameters, Texts
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.ledger.audit import check
 from batchgen.ledger.diff import compare
@@ -34,6 +34,10 @@ def record(ledger: Ledger, wanted: SmallPlan, *, rebuy: bool = False) -> Differe
     again = ledger.record(wanted)
     assert (wanted.read, again.new, again.changed, again.removed) == (read, 0, 0, 0)
     assert (again.buy, again.waiting, again.delivered) == (done.buy, done.waiting, done.delivered)
+    assert {ask: each.total for ask, each in again.texts.items()} == {
+        ask: each.total for ask, each in done.texts.items()
+    }
+    assert all(each.longest <= done.texts[ask].longest for ask, each in again.texts.items())
     assert again.unchanged + again.rebuy == done.new + done.changed + done.unchanged + done.rebuy
     assert compare(ledger.path, wanted) == again
     return done
@@ -58,7 +62,8 @@ def test_everything_is_new_in_a_ledger_that_does_not_exist(tmp_path: Path) -> No
     )
     found = compare(tmp_path / "none.db", wanted)
     buy = {Ask(SMALL, "high"): 6, Ask(LARGE, "high"): 6, Ask(SMALL, "low"): 1, Ask(LARGE, "low"): 1}
-    assert found == Difference(new=14, buy=buy, examples={"new": ["a", "b", "c", "d", "e"]})
+    texts = {ask: Texts(12 * count, 12) for ask, count in buy.items()}
+    assert found == Difference(new=14, buy=buy, texts=texts, examples={"new": ["a", "b", "c", "d", "e"]})
     assert found.calls == 14
     assert list(tmp_path.iterdir()) == []
 
@@ -83,6 +88,19 @@ async def test_changed_row_is_bought_again_and_keeps_its_history(ledger: Ledger)
     await deliver(ledger, claim)
     assert query(ledger.path, "SELECT revision FROM image ORDER BY id") == [(1,), (1,), (1,), (2,)]
     assert query(ledger.path, "SELECT billed FROM job") == [(4 * PRICE,)]
+
+
+async def test_texts_to_be_bought_are_measured_in_bytes_and_no_others(ledger: Ledger) -> None:
+    ask, other = Ask(SMALL, ""), Ask(LARGE, "")
+    first = replace(plan("a", "b", "c", sizes=(SMALL, LARGE)), texts={"a": "x" * 900, "b": "é" * 50, "c": "y"})
+    assert record(ledger, first).texts == {ask: Texts(1001, 900), other: Texts(1001, 900)}
+    await deliver(ledger, *await ledger.claim(1, 2, 0.0))  # both of a
+    assert ledger.record(first).texts == {ask: Texts(101, 100), other: Texts(101, 100)}
+    changed = compare(ledger.path, replace(first, texts={**first.texts, "a": "z" * 300}))
+    assert changed.texts == {ask: Texts(401, 300), other: Texts(401, 300)}
+    (running,) = await ledger.claim(1, 1, 0.0)
+    await ledger.reserve(reservation(running))
+    assert ledger.record(first).texts == {ask: Texts(1, 1), other: Texts(101, 100)}
 
 
 async def test_row_inserted_at_the_top_moves_nobody(ledger: Ledger) -> None:

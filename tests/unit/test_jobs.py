@@ -62,7 +62,7 @@ def _upper(manifest: Manifest, plan: Plan) -> list[int]:
     for prompt in plan.prompts():
         for number in plan.variant_sets[prompt.variant_set]:
             size = plan.variants[number].size
-            upper = expected(manifest.contract, size, manifest.job.parameters, len(prompt.text)).upper
+            upper = expected(manifest.contract, size, manifest.job.parameters, prompt.text).upper
             assert upper is not None
             costs.append(upper)
     return costs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from batchgen.cli.progress import Progress, Row
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.events import RunStopped
-from batchgen.domain.job import Ask, Difference
+from batchgen.domain.job import Ask, Difference, Texts
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.size import parse_size
 from batchgen.engine.entries import words
@@ -114,6 +115,10 @@ def test_every_missing_key_is_named_at_once() -> None:
         keys.check(["ONE"])
 
 
+def _one(ask: Ask) -> Difference:
+    return Difference(buy={ask: 1}, texts={ask: Texts(1, 1)})
+
+
 def test_plan_says_what_stands_and_where_a_task_may_go_on(tmp_path: Path) -> None:
     manifest = load(
         tmp_path,
@@ -121,9 +126,9 @@ def test_plan_says_what_stands_and_where_a_task_may_go_on(tmp_path: Path) -> Non
         + "prompts: [{id: a, text: x}]\nfallback: [laozhang/gpt-image-2-vip]\nif_4k_fails: rescue\n",
     )
     four, two = (Ask(parse_size(size)) for size in ("16:9@4K", "16:9@2K"))
-    plain, large = (forecast_of(manifest, manifest.job, Difference(buy={ask: 1})).worst or 0 for ask in (two, four))
+    plain, large = (forecast_of(manifest, manifest.job, _one(ask)).worst or 0 for ask in (two, four))
     assert plain == 30_000 * 4 < large  # two paid calls on each of two routes; a rescue only takes 4K
-    difference = Difference(unchanged=3, delivered=1, under_way=1, buy={four: 1})
+    difference = replace(_one(four), unchanged=3, delivered=1, under_way=1)
     said = plan_lines(manifest, manifest.job, difference, forecast_of(manifest, manifest.job, difference), None)
     assert "  1 delivered, 1 under way, to be settled first, 1 still to buy" in said
     (onward,) = [line for line in said if "goes on over" in line]

@@ -1,0 +1,60 @@
+"""What a run is said to cost beforehand, held against what its calls may come to one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from batchgen.cli.plan_text import forecast_of
+from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.pricing import expected
+from batchgen.domain.job import Ask, Difference, Parameters, Texts
+from batchgen.domain.size import parse_size
+from batchgen.report.forecast import Forecast
+from tests.manifest_help import load
+
+SIZE = parse_size("1024x1024")
+ASK = Ask(SIZE, "low")
+LOW = Parameters(quality="low")
+TOKENS = "version: 1\nname: job\nroute: openai/gpt-image-2\nsizes: [1024x1024]\nquality: low\nlimits: {attempts: 1}\n"
+
+
+def outlook(folder: Path, texts: Iterable[str], more: str = "") -> Forecast:
+    manifest = load(folder, TOKENS + "prompts: [{id: a, text: x}]\n" + more)
+    lengths = [len(text.encode()) for text in texts]
+    found = Difference(buy=dict(Counter([ASK] * len(lengths))), texts={ASK: Texts(sum(lengths), max(lengths))})
+    return forecast_of(manifest, manifest.job, found)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["x" * 19_900] * 10,
+        ["é" * 19_900] * 3,
+        ["x"] * 500 + ["y" * 30_000],
+        [f"{'ab' * length}" for length in range(90)],
+    ],
+    ids=["long ones", "two bytes each", "one among short ones", "all lengths"],
+)
+def test_worst_is_never_below_what_the_calls_set_aside_nor_much_above(tmp_path: Path, texts: list[str]) -> None:
+    contract = load_catalog().find("openai/gpt-image-2")
+    costs = [expected(contract, SIZE, LOW, text) for text in texts]
+    most, plain = sum(cost.upper or 0 for cost in costs), sum(cost.micros or 0 for cost in costs)
+    found = outlook(tmp_path, texts)
+    assert found.worst is not None
+    assert found.expected is not None
+    assert most <= found.worst <= most + 6 * len(texts)
+    assert plain - len(texts) <= found.expected <= plain + 3 * len(texts)
+    assert found.dearest == max(cost.upper or 0 for cost in costs)
+    assert found.worst_of(1) == found.dearest
+
+
+def test_worst_counts_long_texts_on_every_route(tmp_path: Path) -> None:
+    text = "x" * 19_900
+    other = "fallback: [{use: apiyi/gpt-image-2, key_env: OTHER}]\n"
+    one, two = outlook(tmp_path, [text]).worst, outlook(tmp_path, [text], other).worst
+    assert one is not None
+    assert two == 2 * one
