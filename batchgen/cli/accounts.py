@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from batchgen.cli.common import known_routes, say
@@ -17,6 +18,9 @@ from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Problem
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.report.booked import SLACK, Booked, noted_row, reach
+
+if TYPE_CHECKING:
+    from batchgen.manifest.entries import Manifest
 
 _LONGEST_CALL = 3600.0  # seconds; an earlier call of another job may have ended within this job's time
 _TIMEOUT = 600.0  # of a route that is not known here
@@ -46,17 +50,24 @@ class Account:
 
 def contracts_of(row: JobRow) -> dict[str, Contract]:
     """The contracts of a job's routes as its manifest has them; empty where it is gone, as after a probe."""
-    from batchgen.manifest.load import load_manifest
-
-    if not row.manifest.is_file():
-        return {}
     try:
-        manifest = load_manifest(row.manifest, known_routes())
+        manifest = manifest_of(row)
     except ManifestError as error:
         say(f"{row.manifest} has problems ({error.problems[0]}); the routes are taken as they are known here")
         return {}
-    contracts = (manifest.contract, *(other.contract for other in manifest.onward))
+    contracts = (manifest.contract, *(other.contract for other in manifest.onward)) if manifest is not None else ()
     return {contract.route: contract for contract in contracts}
+
+
+def manifest_of(row: JobRow) -> Manifest | None:
+    """A job's manifest as it is now; None where it is gone.
+
+    Raises:
+        ManifestError: it has problems.
+    """
+    from batchgen.manifest.load import load_manifest
+
+    return load_manifest(row.manifest, known_routes()) if row.manifest.is_file() else None
 
 
 def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> list[Account]:

@@ -14,7 +14,6 @@ from batchgen.cli.common import (
     db_option,
     job_name,
     json_option,
-    known_routes,
     ledger_path,
     next_command,
     only_option,
@@ -115,21 +114,28 @@ def _states(*, failed: bool, parked: bool, cancelled: bool) -> set[TaskState]:
 
 
 def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
-    """What buying these tasks may cost at most, in micro-dollars; None where their route is not known here."""
-    from batchgen.domain.errors import ContractError
-    from batchgen.domain.job import Texts
-    from batchgen.report.forecast import forecast
+    """What buying these tasks may cost at most over all routes of the manifest, in micro-dollars; None without it.
+
+    Routes and prices are the manifest's own, so nobody can tell where it is gone or has problems.
+    """
+    from batchgen.cli.accounts import manifest_of
+    from batchgen.cli.plan_text import forecast_of
+    from batchgen.domain.errors import ManifestError
+    from batchgen.domain.job import Difference, Texts
 
     try:
-        contract = known_routes().find(row.route)
-    except ContractError:
+        manifest = manifest_of(row)
+    except ManifestError as error:
+        say(f"{row.manifest} has problems ({error.problems[0]}), so nobody can tell what its routes cost")
         return None
-    buy = Counter(task.ask for task in tasks)  # downgrades start anew
+    if manifest is None:
+        return None
     texts: defaultdict[Ask, Texts] = defaultdict(Texts)
     for task in tasks:
         length = len(task.text.encode())
         texts[task.ask] += Texts(length, length)
-    return forecast(buy, texts, contract, row.limits, row.parameters.format).worst
+    buy = Counter(task.ask for task in tasks)  # downgrades start anew
+    return forecast_of(manifest, manifest.job, Difference(buy=dict(buy), texts=dict(texts))).worst
 
 
 @click.command()
