@@ -284,7 +284,17 @@ def route_times() -> str:
         )
         for each in CONTRACTS
     )
-    return table(("route", "timeout 1K / 2K / 4K", "usually takes", "in flight", "`downgrade`"), rows)
+    whole = table(("route", "timeout 1K / 2K / 4K", "usually takes", "in flight", "`downgrade`"), rows)
+    many: dict[tuple[int, int], list[str]] = {}
+    for each in CONTRACTS:
+        if each.references.many:
+            providers = many.setdefault((each.references.many, each.references.many_timeout), [])
+            providers += [each.provider] if each.provider not in providers else []
+    said = (
+        f"- A call with {count} or more input images is waited for {seconds} at least: {', '.join(providers)}."
+        for (count, seconds), providers in many.items()
+    )
+    return "\n".join([whole, "", *said])
 
 
 def token_prices() -> str:

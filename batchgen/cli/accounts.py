@@ -136,7 +136,8 @@ class _Contracts:
             contract = self._own.get(attempt.route) or self._catalog.find(attempt.route)
         except ContractError:
             return _TIMEOUT
-        return contract.timeout_for(parse_size(attempt.size_sent), attempt.quality)
+        most = contract.references.many  # the books do not say how many input images went with a call
+        return contract.timeout_for(parse_size(attempt.size_sent), attempt.quality, most)
 
 
 def _counts(attempt: AttemptRow) -> bool:

@@ -46,7 +46,7 @@ def contract_fields(contract: Contract) -> dict[str, object]:
         "sizes": _sizes(contract),
         "parameters": ", ".join(_parameter(name, contract) for name in contract.parameters),
         "formats": ", ".join(contract.formats),
-        "timeout": ", ".join(f"{tier} {seconds:.0f} s" for tier, seconds in contract.timeouts.items()),
+        "timeout": _timeouts(contract),
         "usual time": ", ".join(f"{tier} {low:.0f}–{high:.0f} s" for tier, (low, high) in contract.latency.items()),
         "concurrency": contract.concurrency,
         "4K fails at times": "yes; 2K is the way out" if contract.downgrade else "no",
@@ -57,6 +57,12 @@ def contract_fields(contract: Contract) -> dict[str, object]:
 def _sizes(contract: Contract) -> str:
     rule = contract.sizes
     return ", ".join(str(size) for size in rule.listed) if rule.listed else sizes_text(contract)
+
+
+def _timeouts(contract: Contract) -> str:
+    said = ", ".join(f"{tier} {seconds:.0f} s" for tier, seconds in contract.timeouts.items())
+    many = contract.references
+    return said + (f", {many.many} references or more {many.many_timeout} s" if many.many and many.many_timeout else "")
 
 
 def _parameter(name: str, contract: Contract) -> str:

@@ -196,9 +196,13 @@ class Contract:
             self.memo[key] = self.sizes.phrase(size)
         return str(self.memo[key]) + text
 
-    def timeout_for(self, size: Size, quality: str | None) -> float:
-        """Seconds to wait for a whole call. Giving up earlier saves nothing: an abandoned call is paid."""
-        return max(self.timeouts[size.tier], self.quality_timeouts.get(quality or "", 0.0))
+    def timeout_for(self, size: Size, quality: str | None, inputs: int = 0) -> float:
+        """Seconds to wait for a whole call with so many input images.
+
+        Giving up earlier saves nothing: an abandoned call is paid.
+        """
+        many = self.references.many_timeout if 0 < self.references.many <= inputs else 0
+        return max(self.timeouts[size.tier], self.quality_timeouts.get(quality or "", 0.0), float(many))
 
     def _rule(self, name: str) -> ParameterRule:
         return self.parameters.get(name, _REJECTED)

@@ -46,6 +46,7 @@ def changed(keys: Raw, changes: Raw) -> Raw:
     result = moved(keys, {key: value for key, value in changes.items() if key != "timeout"})
     if "timeout" in changes:
         result |= {"timeouts": dict.fromkeys(TIERS, changes["timeout"]), "quality_timeouts": {}}
+        result = merged(result, {"references": {"many_timeout": 0}})
     if "price" in changes and "multiplier" not in changes:
         result["multiplier"] = 1
     if "main_model" in changes and "main_price" not in changes and changes["main_model"] != keys.get("main_model"):

@@ -29,6 +29,7 @@ class References:
         field: the name of the form field, `image` or `image[]`; a single one is always `image`.
         mask: whether a mask is taken.
         json: whether edits are also taken as JSON, which alone can carry https addresses.
+        many: from so many input images on a call is waited for `many_timeout` seconds at least.
     """
 
     max_count: int = 0
@@ -38,6 +39,8 @@ class References:
     field: str = "image"
     mask: bool = False
     json: bool = False
+    many: int = 0
+    many_timeout: int = 0
 
 
 @dataclass(frozen=True, slots=True)

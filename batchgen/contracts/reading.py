@@ -113,7 +113,9 @@ def _log(keys: Keys) -> LogApi:
 def _limits(keys: Keys) -> dict[str, Any]:
     timeouts, slower, references = keys.part("timeouts"), keys.part("quality_timeouts"), keys.part("references")
     timeouts.known(TIERS)
-    references.known(("max_count", "max_bytes", "advised_bytes", "total_bytes", "field", "mask", "json"))
+    references.known(
+        ("max_count", "max_bytes", "advised_bytes", "total_bytes", "field", "mask", "json", "many", "many_timeout")
+    )
     latency = keys.part("latency")
     latency.known(TIERS)
     return {
@@ -131,6 +133,8 @@ def _limits(keys: Keys) -> dict[str, Any]:
             field=references.choice("field", ("image", "image[]")),
             mask=references.flag("mask"),
             json=references.flag("json"),
+            many=references.whole("many"),
+            many_timeout=references.whole("many_timeout"),
         ),
     }
 

@@ -35,7 +35,7 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
         body=body.pieces,
         content_type=body.content_type,
         key_env=contract.key_env,
-        timeout=contract.timeout_for(claim.send_size, claim.parameters.quality),
+        timeout=contract.timeout_for(claim.send_size, claim.parameters.quality, claim.inputs.count),
         loopback=contract.loopback,
     )
 

@@ -55,7 +55,8 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
     if contract is None or len(reading.problems):
         survey(entries, variants, variant_sets, reading.problems)
         raise reading.problems.error()
-    check_timeout(reading, catalog, sources.asked)
+    most_inputs = max((len(entry.inputs.templates) for entry in entries if entry.inputs is not None), default=0)
+    check_timeout(reading, catalog, sources.asked, most_inputs)
     four_k = read_four_k(reading, contract, [variant.size for variant in variants])
     onward = read_onward(reading, contract, catalog, sources.asked, four_k, [entry.inputs for entry in entries])
     terms = read_terms(reading)

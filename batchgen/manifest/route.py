@@ -57,13 +57,17 @@ def check_use(reading: Reading, loc: Loc, contract: Contract) -> None:
         reading.doubt(loc, f"{contract.route} is served until {contract.ends}; plan to move to a newer model")
 
 
-def check_timeout(reading: Reading, catalog: Catalog, asked: Iterable[tuple[Size, str | None]]) -> None:
+def check_timeout(
+    reading: Reading, catalog: Catalog, asked: Iterable[tuple[Size, str | None]], most_inputs: int
+) -> None:
     """Warns of a timeout shorter than the route needs for what is asked: an abandoned call is paid."""
     keys = reading.checked.keys
     if not keys.timeout:
         return
     usual = catalog.resolve(keys.route)
-    needs = max(((usual.timeout_for(size, quality), size.name) for size, quality in asked), default=(0.0, ""))
+    needs = max(
+        ((usual.timeout_for(size, quality, most_inputs), size.name) for size, quality in asked), default=(0.0, "")
+    )
     if keys.timeout < needs[0]:
         words = f"{keys.timeout:g} s is less than the {needs[0]:g} s that {usual.route} may need for {needs[1]}"
         reading.doubt(("timeout",), f"{words}; an abandoned call is paid all the same")

@@ -99,21 +99,33 @@ def test_each_token_group_has_its_own_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "quality", "reverse", "official"),
+    ("size", "quality", "apiyi", "laozhang", "official"),
     [
-        (Size(1280, 1280), None, 300, 360),
-        (Size(2048, 2048), None, 300, 360),
-        (Size(2048, 2048), "low", 300, 360),
-        (Size(2048, 2048), "high", 300, 600),
-        (Size(3840, 2160), None, 600, 600),
-        (AUTO, None, 300, 360),
+        (Size(1280, 1280), None, 300, 360, 360),
+        (Size(2048, 2048), None, 300, 360, 360),
+        (Size(2048, 2048), "low", 300, 360, 360),
+        (Size(2048, 2048), "high", 300, 360, 600),
+        (Size(3840, 2160), None, 600, 600, 600),
+        (AUTO, None, 300, 360, 360),
     ],
 )
 def test_timeouts_are_as_long_as_the_vendors_advise(
-    size: Size, quality: str | None, reverse: float, official: float
+    size: Size, quality: str | None, apiyi: float, laozhang: float, official: float
 ) -> None:
-    assert {CATALOG.find(route).timeout_for(size, quality) for route in REVERSE} == {reverse}
+    for provider, seconds in (("apiyi", apiyi), ("laozhang", laozhang)):
+        reverse = [CATALOG.find(route) for route in REVERSE if route.startswith(f"{provider}/")]
+        assert {route.timeout_for(size, quality) for route in reverse} == {seconds}
     assert {CATALOG.find(route).timeout_for(size, quality) for route in OFFICIAL} == {official}
+
+
+def test_call_with_many_references_is_waited_for_as_long_as_the_vendors_advise() -> None:
+    size = Size(1280, 1280)
+    for name in REVERSE:
+        route = CATALOG.find(name)
+        assert route.timeout_for(size, None, 3) == route.timeout_for(size, None)
+        assert route.timeout_for(size, None, 4) == route.timeout_for(size, None, 16) == 600
+    mine = CATALOG.resolve({"use": REVERSE[0], "timeout": 450})
+    assert mine.timeout_for(size, None, 16) == 450, "what a manifest says holds for every call"
 
 
 def test_concurrency_is_what_the_vendors_state() -> None:

@@ -416,3 +416,11 @@ def test_files_are_unchanged_by_size_and_time_below_the_folder(tmp_path: Path) -
     assert not unchanged(job, both)
     (job / "c.jpg").symlink_to("../c.jpg")
     assert not unchanged(job, [seen("c.jpg")])
+
+
+def test_timeout_that_is_short_for_many_references_is_doubtful(tmp_path: Path) -> None:
+    text = "timeout: 450\n" + catalog(', "b.jpg", "c.jpg"{}', route="laozhang/gpt-image-2-vip")
+    short = [str(each) for each in load(tmp_path, text.replace("{}", ', "d.jpg"'), p_csv="sku\nA\n").warnings]
+    assert any("450 s is less than the 600 s that laozhang/gpt-image-2-vip may need" in each for each in short)
+    enough = load(tmp_path, text.replace("{}", ""), p_csv="sku\nA\n").warnings
+    assert not any("is less than" in str(each) for each in enough)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from batchgen.domain.inputs import InputImage, Inputs
 from batchgen.domain.model import Claim
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.gateway.request import build_call, request_hash
@@ -66,6 +67,15 @@ def test_call_waits_longer_when_the_tier_is_larger() -> None:
     small = build_call(1, a_claim(parse_size("1:1@1K")), route, NO_INPUTS)
     large = build_call(1, a_claim(parse_size("16:9@4K")), route, NO_INPUTS)
     assert small.timeout <= large.timeout
+
+
+def test_call_waits_longer_when_many_images_go_with_it() -> None:
+    route = contract("laozhang/gpt-image-2-vip")
+    waits = []
+    for count in (3, 4):
+        images = Inputs(tuple(InputImage(f"{number}.png") for number in range(count)))
+        waits.append(build_call(1, replace(a_claim(), inputs=images), route, NO_INPUTS).timeout)
+    assert waits == [360, 600]
 
 
 @pytest.mark.parametrize("change", [{"text": "another"}, {"size": Size(2048, 1152)}])
