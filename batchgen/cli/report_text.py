@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchgen.cli.common import next_command
+from batchgen.cli.common import next_command, run_command
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Kind
@@ -127,7 +127,7 @@ def _next_steps(summary: Summary) -> list[str]:
         steps.append(next_command(f"retry {name} --parked"))
     if summary.count(TaskState.AVAILABLE, TaskState.RETRYABLE, TaskState.RUNNING):
         first = "raise `limits.budget` in the manifest, then " if _is_used_up(summary) else ""
-        steps.append(first + next_command(f"run {summary.job.manifest}"))
+        steps.append(first + run_command(summary.job.manifest))
     return ["", "next: " + " · ".join(steps)] if steps else []
 
 
