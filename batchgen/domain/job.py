@@ -103,6 +103,7 @@ class JobSpec:
         fallback: routes to go on with, in order, where one cannot deliver.
         fallback_on_refusal: whether a refusal of content is such a case.
         source_hash: hash of the manifest's and the catalogs' bytes and of the contract; equal means nothing to compare.
+        priced_by_text: whether a longer text makes a call dearer, on one of its routes.
     """
 
     name: str
@@ -116,6 +117,7 @@ class JobSpec:
     source_hash: str
     fallback: tuple[str, ...] = ()
     fallback_on_refusal: bool = False
+    priced_by_text: bool = True
 
 
 class Plan(Protocol):

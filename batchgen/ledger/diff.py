@@ -122,7 +122,8 @@ def as_recorded(connection: Connection, found: Row[Any], plan: Plan) -> Differen
         )
     }
     tally = _Tally(plan, sizes)
-    texts = {(row[0], row[1], row[2]): Texts(*row[3:]) for row in connection.execute(_TEXTS_LEFT, {"job": found.id})}
+    lengths = connection.execute(_TEXTS_LEFT, {"job": found.id}) if plan.job.priced_by_text else ()
+    texts = {(row[0], row[1], row[2]): Texts(*row[3:]) for row in lengths}
     for state, *asked, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
         ask: _Asked = (asked[0], asked[1], asked[2])
         waits = TaskState(state) in _LEFT  # the first such row takes the texts of all with the same price

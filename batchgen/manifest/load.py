@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
+from batchgen.contracts.tokens import PerCall
 from batchgen.domain.job import JobSpec, Parameters
 from batchgen.domain.names import safe_segment
 from batchgen.manifest.entries import Manifest
@@ -74,6 +75,7 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         source_hash=_source_hash(data, sources.catalogs.values(), contract),
         fallback=tuple(other.contract.route for other in onward if not other.rescue),
         fallback_on_refusal=keys.fallback_on_refusal,
+        priced_by_text=not all(isinstance(each.price, PerCall) for each in (contract, *(o.contract for o in onward))),
     )
     warnings = tuple(reading.warnings)
     return Manifest(
