@@ -187,7 +187,7 @@ class Delivery:
             StoreError: the bytes could not be written.
         """
         clock, tally = self._means.clock, self._means.books.tally
-        failures, begun = 0, clock.monotonic()
+        failures, slow, begun = 0, 0, clock.monotonic()
         try:
             while clock.monotonic() < self.deadline:
                 download = await self._means.hand.download(attempt, url)
@@ -203,11 +203,12 @@ class Delivery:
                 if waited > self.patience:
                     raise _NotNow(f"a paid image cannot be fetched now ({download.detail})")
                 if failures == _SLOW:
-                    tally.slow += 1
+                    slow = 1
+                    tally.slow += slow
                     self._means.emit(
                         Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on")
                     )
                 await clock.sleep(min(delay, max(0.0, self.deadline - clock.monotonic())))
             raise _NotNow("there was no time left to fetch a paid image")
         finally:
-            tally.slow -= failures >= _SLOW
+            tally.slow -= slow

@@ -120,6 +120,15 @@ async def test_address_that_stays_away_is_parked_as_paid(tmp_path: Path, monkeyp
         await run.runner.run()
         assert storage.tries > 3
         assert (run.states(), run.charges()) == ({"parked": 1}, {"billed": 1})
+        assert (run.runner.tally.slow, run.runner.tally.unfetched) == (0, 1)
+
+
+async def test_address_that_is_given_up_at_its_third_try_was_never_slow(tmp_path: Path) -> None:
+    refused = Download(Fetch.REFUSED, detail="not a public address")
+    async with linked(tmp_path, 1, lambda number: refused if number == 3 else AWAY) as (run, _):
+        await run.runner.run()
+        assert run.states() == {"parked": 1}
+        assert (run.runner.tally.slow, run.runner.tally.unfetched) == (0, 1)
 
 
 async def test_start_waits_for_all_addresses_together_no_longer_than_for_one(
