@@ -37,8 +37,8 @@ def open_spool(root: Folder) -> tuple[Folder, list[str]]:
         StoreError: it is a link, or somebody else's.
         OSError: it cannot be made or opened.
     """
-    if root.make(SPOOL, _PRIVATE):
-        root.sync()
+    root.make(SPOOL, _PRIVATE)
+    root.sync()  # also of one that is there: an earlier start may have died, or been refused, before it had this done
     where = root.where(SPOOL)
     try:
         spool = root.child(SPOOL)

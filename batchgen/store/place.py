@@ -106,6 +106,7 @@ def set_aside(spool: Folder, file: str) -> str:
             name = next(name for name in _variants(file) if quarantine.stat(name) is None)
             spool.rename(file, name, quarantine)
             quarantine.sync()
+        spool.sync()  # the quarantine's own name may be new
     except OSError as error:
         raise trouble(error, "set aside", spool.where(file)) from error
     return f"{QUARANTINE}/{name}"

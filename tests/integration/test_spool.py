@@ -111,6 +111,27 @@ def test_spool_makes_the_output_folder_when_there_is_none(stores: Stores) -> Non
     assert (stores.output / ".batchgen" / "owner.json").exists()
 
 
+def test_spool_whose_name_could_not_be_synced_is_synced_by_the_next_start(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut takes the folder with every paid answer in it, however well these were synced."""
+    synced, real, failing = list[str](), Folder.sync, True
+
+    def sync(folder: Folder) -> None:
+        if failing and Path(folder.path) == stores.output:
+            raise OSError(errno.EIO, "Input/output error")
+        real(folder)
+        synced.append(folder.path)
+
+    monkeypatch.setattr(Folder, "sync", sync)
+    with pytest.raises(StoreError, match="Input/output error"):
+        stores.open()
+    assert stores.folder.is_dir()
+    failing = False
+    stores.open()
+    assert str(stores.output) in synced
+
+
 def test_spool_of_another_ledger_is_refused_and_names_its_database(stores: Stores, tmp_path: Path) -> None:
     stores.open()
     with pytest.raises(ForeignOutput, match=f"run with --db {stores.ledger}") as refusal:
