@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiofiles
 import aiohttp
+from aiofiles.threadpool.binary import AsyncBufferedReader
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_writer import StreamWriter
 from pybase64 import b64encode
@@ -131,8 +132,7 @@ async def stream(pieces: Iterable[bytes | FilePiece]) -> AsyncGenerator[bytes, N
 
 async def _read(piece: FilePiece) -> AsyncGenerator[bytes, None]:
     try:
-        # Buffered on purpose: its lock makes closing wait for a thread that still reads after a cancellation.
-        async with aiofiles.open(piece.path, "rb") as file:
+        async with _opened(piece.path) as file:
             _compare(piece, os.fstat(file.fileno()).st_size)
             left = piece.size
             while left:
@@ -145,6 +145,29 @@ async def _read(piece: FilePiece) -> AsyncGenerator[bytes, None]:
         raise
     except OSError as error:
         raise _unreadable(piece, error) from error
+
+
+@asynccontextmanager
+async def _opened(path: str) -> AsyncIterator[AsyncBufferedReader]:
+    """A file, closed also when this is cancelled while a thread opens it: that thread cannot be stopped.
+
+    Buffered on purpose: its lock makes closing wait for a thread that still reads after a cancellation.
+    """
+    opening = asyncio.ensure_future(_open(path))
+    try:
+        file = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            await (await opening).close()
+        raise
+    try:
+        yield file
+    finally:
+        await file.close()
+
+
+async def _open(path: str) -> AsyncBufferedReader:
+    return await aiofiles.open(path, "rb")
 
 
 def _compare(piece: FilePiece, size: int) -> None:
