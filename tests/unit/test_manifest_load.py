@@ -47,6 +47,7 @@ def test_manifest_gives_the_whole_job(tmp_path: Path) -> None:
         limits=Limits(16, 2.0, 5, 2, 40, 25_100_000, 450),
         four_k=FourK.DOWNGRADE,
         source_hash=manifest.source_hash,
+        priced_by_text=False,
     )
     assert [warning.key for warning in manifest.warnings] == ["downgrade"]
     assert manifest.contract.timeout_for(Size(2048, 2048), "high") == 900.0
