@@ -12,23 +12,17 @@ import pytest
 
 from batchgen.domain.wire import Ending
 from batchgen.gateway.batch_lines import BatchLines, Line
+from tests.sockets import MemorySink
 
 PICTURE = bytes(range(256)) * 40
 
 
-class Kept:
-    """A sink in memory."""
+class Kept(MemorySink):
+    """A sink with a name of its own."""
 
     def __init__(self, name: str) -> None:
+        super().__init__(0)
         self.name = name
-        self.data = bytearray()
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    async def write(self, data: bytes | memoryview) -> None:
-        self.data += data
 
 
 def answered(custom_id: str, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
