@@ -12,20 +12,23 @@ import click
 from batchgen.cli.asked import Asked
 from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Difference, JobSpec
-from batchgen.domain.money import about_usd
+from batchgen.domain.money import about_usd, format_usd
 from batchgen.report.forecast import Forecast
 
 ASK_ABOVE = 5_000_000  # micro-dollars a run without a budget may cost before somebody is asked
+ASK_ABOVE_IMAGES = 20  # delivered images that may be bought again before somebody is asked
 
 
-def approve_cost(asked: Asked, spec: JobSpec, difference: Difference, outlook: Forecast, *, images: int | None) -> None:
-    """Have a person agree to what is unusual; `--yes` has agreed already.
+def approve_cost(
+    asked: Asked, spec: JobSpec, difference: Difference, outlook: tuple[Forecast, Forecast], *, images: int | None
+) -> None:
+    """Have a person agree to what is unusual; `--yes` has agreed already, but to buying delivered images again.
 
     Args:
         asked: the command line.
         spec: the job.
         difference: what the ledger is about to take in.
-        outlook: of everything that waits to be bought.
+        outlook: of everything that waits to be bought; of those that have an image already.
         images: how many of them this run may buy; None for all.
 
     Raises:
@@ -34,20 +37,35 @@ def approve_cost(asked: Asked, spec: JobSpec, difference: Difference, outlook: F
     if difference.prompts_gone * 2 > difference.prompts_before:
         gone = f"{difference.prompts_gone} of the {difference.prompts_before} prompts of {spec.name}"
         _ask(f"{gone} are no longer in it", asked)
-    worst = outlook.worst_of(images)
-    if outlook.calls and (worst is None or worst > ASK_ABOVE) and spec.limits.budget is None and not asked.rehearse:
+    whole, again = outlook
+    if not asked.rebuy and not asked.rehearse:
+        _ask_again(asked, difference, again, images)
+    worst = whole.worst_of(images)
+    if whole.calls and (worst is None or worst > ASK_ABOVE) and spec.limits.budget is None and not asked.rehearse:
         cost = "an unknown amount" if worst is None else f"up to {about_usd(worst)}"
         _ask(f"this may cost {cost} and there is no `limits.budget`", asked)
 
 
-def _ask(question: str, asked: Asked) -> None:
-    if asked.yes:
+def _ask_again(asked: Asked, difference: Difference, again: Forecast, images: int | None) -> None:
+    """Ask about delivered images that this run may buy again, where they are many or dear."""
+    many = again.calls if images is None else min(again.calls, images)
+    cost = again.worst_of(images)
+    if many <= ASK_ABOVE_IMAGES and (not many or (cost is not None and cost <= ASK_ABOVE)):
+        return
+    amount = "an unknown amount" if cost is None else f"up to {about_usd(cost)}"
+    paid = f"{format_usd(difference.paid)} was paid for {'it' if again.calls == 1 else f'the {again.calls} there are'}"
+    which = "1 delivered image" if many == 1 else f"{many} delivered images"
+    _ask(f"{which} may be bought again for {amount}; {paid}", asked, agreed=False, option="--rebuy changed")
+
+
+def _ask(question: str, asked: Asked, *, agreed: bool | None = None, option: str = "--yes") -> None:
+    if asked.yes if agreed is None else agreed:
         return
     if asked.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{question}; nobody is here to be asked; give --yes if that is right")
+        raise UsageError(f"{question}; nobody is here to be asked; give {option} if that is right")
     with _ctrl_c_ends_the_question():
-        agreed = click.confirm(f"{question}. Go on?", err=True)
-    if not agreed:
+        yes = click.confirm(f"{question}. Go on?", err=True)
+    if not yes:
         raise UsageError("nothing was bought")
 
 

@@ -13,6 +13,8 @@ class Asked:
     Attributes:
         limit: images to buy at most; None for no limit.
         only: prompt keys; None for all.
+        rebuy: what delivered images may be bought again without a question: "" for few ones, `changed` for those of
+            changed prompts, `all` for those of changed job-wide keys as well.
         speed: of the simulated gateway, for a rehearsal; `faults` too.
     """
 
@@ -22,7 +24,7 @@ class Asked:
     yes: bool
     limit: int | None
     only: frozenset[str] | None
-    rebuy: bool
+    rebuy: str
     as_json: bool
     speed: float
     faults: tuple[str, ...]

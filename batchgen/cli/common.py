@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batchgen.ledger.records import JobRow
 
 REHEARSAL = Path("rehearsal")
+REBUY_CHANGED, REBUY_ALL = "changed", "all"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -55,6 +56,31 @@ def only_option(command: _F) -> _F:
         metavar="ID",
         callback=lambda _context, _parameter, ids: tuple(as_recorded(each) for each in ids),
         help="Only this prompt; may be repeated.",
+    )(command)
+
+
+class RebuyCommand(click.Command):
+    """A command whose `--rebuy` may stand alone, also in front of its argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare `--rebuy` its value, so that it does not take the word behind it for one."""
+        following = [*args[1:], ""]
+        return super().parse_args(ctx, [_with_value(word, next_) for word, next_ in zip(args, following, strict=True)])
+
+
+def _with_value(word: str, following: str) -> str:
+    bare = word == "--rebuy" and following not in {REBUY_CHANGED, REBUY_ALL}
+    return f"--rebuy={REBUY_ALL}" if bare else word
+
+
+def rebuy_option(command: _F) -> _F:
+    """`--rebuy` and `--rebuy changed`; for a `RebuyCommand`."""
+    return click.option(
+        "--rebuy",
+        type=click.Choice([REBUY_CHANGED, REBUY_ALL]),
+        metavar="[changed]",
+        help="Buy delivered images again: those of changed prompts are not asked about then; without `changed`, those "
+        "that a job-wide key has changed, too. What was bought before for the same is never bought again.",
     )(command)
 
 

@@ -57,11 +57,11 @@ def exit_code(runner: Pool | None, job: JobRow) -> Exit:
         if runner.left:
             return Exit.LEFT_AT_ONCE
         return Exit.INTERRUPTED if runner.stopped == INTERRUPTED else Exit.STOPPED
-    if any(job.states.get(state) for state in WAITING):
+    if any(job.work.get(state) for state in WAITING):
         return Exit.STOPPED
-    if job.states.get(TaskState.FAILED):
+    if job.work.get(TaskState.FAILED):
         return Exit.SOME_FAILED
-    return Exit.SOME_PARKED if job.states.get(TaskState.PARKED) else Exit.DELIVERED
+    return Exit.SOME_PARKED if job.work.get(TaskState.PARKED) else Exit.DELIVERED
 
 
 def _maybe(micros: int) -> str:
@@ -70,11 +70,11 @@ def _maybe(micros: int) -> str:
 
 def _next(job: JobRow, asked: Asked, stopped: str | None) -> list[str]:
     lines = [
-        f"{job.states[state]} {state}: {next_command(f'retry {job.name} --{state}')}"
+        f"{job.work[state]} {state}: {next_command(f'retry {job.name} --{state}')}"
         for state in (TaskState.FAILED, TaskState.PARKED)
-        if job.states.get(state)
+        if job.work.get(state)
     ]
-    if any(job.states.get(state) for state in WAITING):
+    if any(job.work.get(state) for state in WAITING):
         first = "raise `limits.budget` in the manifest, then " if stopped == BUDGET_REACHED else ""
         lines.append(f"to go on: {first}{run_command(asked.manifest)}")
     if asked.rehearse:

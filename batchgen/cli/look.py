@@ -121,9 +121,14 @@ def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: b
 
 def states_text(row: JobRow) -> str:
     """How many tasks stand where."""
-    parts = [f"{row.states[state]} {state}" for state in TaskState if row.states.get(state)]
+    parts = [f"{row.states[state]} {state}{_outdated(row, state)}" for state in TaskState if row.states.get(state)]
     removed = [f"{row.removed} removed"] if row.removed else []
     return ", ".join(parts + removed) or "no tasks"
+
+
+def _outdated(row: JobRow, state: TaskState) -> str:
+    """How many of the delivered images are to be replaced, or could not be."""
+    return f" ({row.outdated} outdated)" if row.outdated and state is TaskState.COMPLETED else ""
 
 
 def money_text(row: JobRow) -> str:
@@ -152,6 +157,7 @@ def job_fields(row: JobRow) -> dict[str, object]:
         "output": str(row.output),
         "tasks": row.tasks,
         "states": {str(state): count for state, count in row.states.items()},
+        "outdated": row.outdated,
         "removed": row.removed,
         "billed_usd": usd_text(row.billed),
         "maybe_usd": usd_text(row.unknown),
@@ -170,7 +176,7 @@ def _input_fields(task: TaskRow) -> dict[str, list[str] | str | None]:
 
 def _task_line(task: TaskRow) -> str:
     what = task.image.path if task.image and task.state is TaskState.COMPLETED else task.reason[:100]
-    flags = f" [{', '.join(task.image.flags)}]" if task.image and task.image.flags else ""
+    flags = f" [{', '.join(task.flags)}]" if task.flags else ""
     gone = "" if task.wanted else " (removed)"
     return (
         f"{task.key}/{task.size}/{task.sample}  {task.state}{gone}  {format_usd(task.billed)}  {what}{flags}".rstrip()

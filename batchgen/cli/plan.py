@@ -9,22 +9,33 @@ from pathlib import Path
 
 import click
 
-from batchgen.cli.common import db_option, json_option, known_routes, ledger_path, print_json, rehearse_option, say
+from batchgen.cli.common import (
+    REBUY_ALL,
+    RebuyCommand,
+    db_option,
+    json_option,
+    known_routes,
+    ledger_path,
+    print_json,
+    rebuy_option,
+    rehearse_option,
+    say,
+)
 
 
-@click.command()
+@click.command(cls=RebuyCommand)
 @click.argument("manifest", type=click.Path(path_type=Path))
 @db_option
 @rehearse_option
 @json_option
-@click.option("--rebuy", is_flag=True, help="As if --rebuy were given to run.")
-def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: bool) -> None:
+@rebuy_option
+def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: str | None) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
     from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import forecast_of, plan_fields, plan_lines
     from batchgen.cli.planned import LazyPlan
     from batchgen.cli.rehearsal import output_folder
-    from batchgen.cli.session import recorded
+    from batchgen.cli.session import intact_below, recorded
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
     from batchgen.store.inputs import InputStore
@@ -34,10 +45,10 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
         say(f"{warning} (warning)")
     spec = replace(loaded.job, output=output_folder(loaded.job.name)) if rehearse else loaded.job
     path = ledger_path(db, rehearse=rehearse)
-    wanted = LazyPlan(loaded, spec)
+    wanted, again = LazyPlan(loaded, spec), rebuy == REBUY_ALL
     with closing(InputStore.of(spec)) as store:
-        asyncio.run(look_where_changed(wanted, path, store, None, rebuy=rebuy))
-    difference = compare(path, wanted, rebuy=rebuy)
+        asyncio.run(look_where_changed(wanted, path, store, None, rebuy=again))
+    difference = compare(path, wanted, intact_below(spec.output), rebuy=again)
     for warning in wanted.warnings:
         say(f"{warning} (warning)")
     outlook = forecast_of(loaded, spec, difference)

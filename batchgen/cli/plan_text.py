@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from batchgen.cli.common import byte_size, counted, duration, next_command
 from batchgen.cli.look import spent_text
 from batchgen.domain.job import Ask, Difference, JobSpec
 from batchgen.domain.money import about_usd, format_usd, usd_text
+from batchgen.domain.text import one_line
 from batchgen.ledger.records import JobRow
 from batchgen.manifest.entries import Manifest
 from batchgen.report.forecast import Forecast, forecast
+
+EXAMPLES = 5
 
 
 def forecast_of(manifest: Manifest, spec: JobSpec, difference: Difference) -> Forecast:
@@ -19,15 +24,21 @@ def forecast_of(manifest: Manifest, spec: JobSpec, difference: Difference) -> Fo
     return forecast(difference.buy, difference.texts, manifest.contract, limits, form, others, rescue=rescue)
 
 
+def forecast_again(manifest: Manifest, spec: JobSpec, difference: Difference) -> Forecast:
+    """The same of those that have an image already."""
+    return forecast_of(manifest, spec, replace(difference, buy=difference.again))
+
+
 def plan_lines(
     manifest: Manifest, spec: JobSpec, difference: Difference, outlook: Forecast, before: JobRow | None
 ) -> list[str]:
     """The plan of a run, a line each. `before` is the job as it is recorded, None for a new one."""
     lines = [
         f"{spec.name}: {difference.new} new, {difference.changed} changed, {difference.unchanged} unchanged, "
-        f"{difference.removed} removed"
+        f"{difference.removed} removed" + (f", {difference.adopted} adopted" if difference.adopted else "")
     ]
     lines += [f"  {kind}: {', '.join(keys)}{' …' if len(keys) == 5 else ''}" for kind, keys in _named(difference)]
+    lines += _bought_before(difference)
     if difference.rebuy:
         lines.append(
             f"  {difference.rebuy} delivered images were bought with other job-wide settings and are kept; "
@@ -56,7 +67,11 @@ def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, befor
         "changed": difference.changed,
         "unchanged": difference.unchanged,
         "removed": difference.removed,
+        "adopted": difference.adopted,
         "rebuy": difference.rebuy,
+        "again": sum(difference.again.values()),
+        "again_paid_usd": usd_text(difference.paid),
+        "lost_images": list(difference.lost),
         "waiting": difference.waiting,
         "delivered": difference.delivered,
         "under_way": difference.under_way,
@@ -82,8 +97,26 @@ def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, befor
 
 def _named(difference: Difference) -> list[tuple[str, list[str]]]:
     """Which prompts are meant, where that is news: not for a job that is new as a whole."""
-    kinds = ("new", "changed", "removed") if difference.unchanged or difference.changed else ("removed",)
+    old = difference.unchanged or difference.changed or difference.adopted
+    kinds = ("new", "changed", "adopted", "removed") if old else ("removed",)
     return [(kind, difference.examples[kind]) for kind in kinds if difference.examples.get(kind)]
+
+
+def _bought_before(difference: Difference) -> list[str]:
+    """What was paid for already: what serves again, what is to be replaced, what would serve and is gone."""
+    lines = []
+    if difference.adopted:
+        lines.append(f"  {difference.adopted} served by images that were bought for the same before: 0 calls")
+    if difference.lost:
+        first = ", ".join(one_line(path) for path in difference.lost[:EXAMPLES])
+        more = " …" if len(difference.lost) > EXAMPLES else ""
+        lines.append(f"  {len(difference.lost)} earlier images would serve, but are gone or damaged: {first}{more}")
+    if again := sum(difference.again.values()):
+        which = (
+            "1 of those to buy has an image already" if again == 1 else f"{again} of those to buy have an image already"
+        )
+        lines.append(f"  {which} ({format_usd(difference.paid)} paid); it stays until its successor is there")
+    return lines
 
 
 def _stands(manifest: Manifest, difference: Difference, before: JobRow | None) -> list[str]:

@@ -180,7 +180,7 @@ async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
             await session.recover(legs)
         else:
             await session.tidy()
-        session.ledger.record(ProbePlan(probe))
+        session.record(ProbePlan(probe), rebuy=False)
         runner = session.runner(*await session.connect(routes, keys, buying=True))
 
         def once(event: RunEvent) -> None:

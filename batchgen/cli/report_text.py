@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchgen.cli.common import next_command, run_command
 from batchgen.cli.look import job_fields, money_text, states_text
-from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.report.summary import Fate, Group, Summary
@@ -121,11 +121,11 @@ def _next_steps(summary: Summary) -> list[str]:
     name, steps = summary.job.name, []
     if summary.job.unknown:
         steps.append(next_command(f"reconcile {name}"))
-    if summary.count(TaskState.FAILED):
+    if summary.job.work.get(TaskState.FAILED):
         steps.append(next_command(f"retry {name} --failed"))
-    if summary.count(TaskState.PARKED):
+    if summary.job.work.get(TaskState.PARKED):
         steps.append(next_command(f"retry {name} --parked"))
-    if summary.count(TaskState.AVAILABLE, TaskState.RETRYABLE, TaskState.RUNNING):
+    if any(summary.job.work.get(state) for state in WAITING):
         first = "raise `limits.budget` in the manifest, then " if _is_used_up(summary) else ""
         steps.append(first + run_command(summary.job.manifest))
     return ["", "next: " + " · ".join(steps)] if steps else []

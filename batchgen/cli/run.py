@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import counted, db_option, known_routes, ledger_path, only_option, rehearse_option, say
+from batchgen.cli.common import (
+    REBUY_ALL,
+    RebuyCommand,
+    counted,
+    db_option,
+    known_routes,
+    ledger_path,
+    only_option,
+    rebuy_option,
+    rehearse_option,
+    say,
+)
 from batchgen.domain.clock import next_time_of_day
 from batchgen.domain.errors import Exit, UsageError
 
@@ -25,14 +36,14 @@ if TYPE_CHECKING:
     from batchgen.manifest.entries import Manifest
 
 
-@click.command()
+@click.command(cls=RebuyCommand)
 @click.argument("manifest", type=click.Path(path_type=Path))
 @db_option
 @rehearse_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Buy at most N images this time.")
 @only_option
-@click.option("--rebuy", is_flag=True, help="Buy delivered images again that a job-wide key has changed.")
+@rebuy_option
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every event, then the summary.")
 @click.option("--speed", type=click.FloatRange(min=1), default=1000.0, show_default=True, help="Of a rehearsal.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Of a rehearsal; see `simulate`.")
@@ -43,7 +54,7 @@ def run(
     yes: bool,
     limit: int | None,
     only: tuple[str, ...],
-    rebuy: bool,
+    rebuy: str | None,
     as_json: bool,
     speed: float,
     faults: tuple[str, ...],
@@ -61,7 +72,7 @@ def run(
         yes=yes,
         limit=limit,
         only=frozenset(only) or None,
-        rebuy=rebuy,
+        rebuy=rebuy or "",
         as_json=as_json,
         speed=speed,
         faults=faults,
@@ -110,7 +121,6 @@ async def _run(asked: Asked) -> Exit:
         else:
             await session.tidy()
         difference = await _record(asked, manifest, session, gateway)
-        session.check_selection()
         if not (difference.calls or difference.under_way):
             return conclude(session, None, asked)
         routes, keys = await gateway.reach()
@@ -202,7 +212,7 @@ async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
     from batchgen.cli.approval import approve_cost
     from batchgen.cli.inputs import look_where_changed
-    from batchgen.cli.plan_text import forecast_of, plan_lines
+    from batchgen.cli.plan_text import forecast_again, forecast_of, plan_lines
     from batchgen.cli.planned import LazyPlan
 
     spec = session.spec
@@ -216,11 +226,12 @@ async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _
             say(line)
         if difference.calls or difference.under_way:
             gateway.check_key()
-        approve_cost(asked, spec, difference, outlook, images=_most_images(asked, manifest))
+        again = forecast_again(manifest, spec, difference)
+        approve_cost(asked, spec, difference, (outlook, again), images=_most_images(asked, manifest))
 
-    plan, takes = LazyPlan(manifest, spec), manifest.contract.references
-    await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=asked.rebuy)
-    return session.ledger.record(plan, rebuy=asked.rebuy, approve=approve)
+    plan, takes, rebuy = LazyPlan(manifest, spec), manifest.contract.references, asked.rebuy == REBUY_ALL
+    await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=rebuy)
+    return session.record(plan, rebuy=rebuy, approve=approve)
 
 
 def _most_images(asked: Asked, manifest: Manifest) -> int | None:

@@ -7,15 +7,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
-from batchgen.cli.common import check_only
 from batchgen.cli.keys import Keys
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
-from batchgen.domain.job import JobSpec
-from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.job import Difference, JobSpec, Plan
+from batchgen.domain.lifecycle import Charge, TaskState
+from batchgen.domain.wire import Image
 from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
@@ -25,13 +25,16 @@ from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.runner import Runner
 from batchgen.gateway.batches import BatchApi
+from batchgen.ledger.adoption import Intact
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
-from batchgen.ledger.records import Count, Interrupted, JobRow
+from batchgen.ledger.recording import Approve
+from batchgen.ledger.records import AttemptRow, Count, Interrupted, JobRow, TaskRow
+from batchgen.store.delivered import fault_of
 from batchgen.store.inputs import InputStore
 from batchgen.store.layout import SPOOL
 from batchgen.store.owner import is_owned
-from batchgen.store.sidecar import Index
+from batchgen.store.sidecar import Index, Line
 from batchgen.store.spool import Spool
 
 _ENDPOINTS = {"generations": "images", "edits": "images"}  # of an attempt, by that of a contract
@@ -159,15 +162,22 @@ class Session:
         )
         return await self._stack.enter_async_context(api)
 
-    def check_selection(self) -> None:
-        """Make sure that every prompt asked for by name is there.
+    def record(self, plan: Plan, *, rebuy: bool, approve: Approve | None = None) -> Difference:
+        """Bring the ledger to what a plan wants; see `Ledger.record`.
 
         Raises:
-            UsageError: one is not.
+            UsageError: a prompt that is asked for by name is not in it. Nothing has changed.
         """
-        if self._selection.only is not None:
-            with Reader(self.ledger.path) as reader:
-                check_only(reader, reader.job(self.spec.name), self._selection.only)
+        intact, only = intact_below(self.spec.output), self._selection.only or ()
+        difference = self.ledger.record(plan, intact=intact, rebuy=rebuy, only=only, approve=approve)
+        self._index_returned(difference.returned)
+        return difference
+
+    def _index_returned(self, tasks: Sequence[int]) -> None:
+        """Name the images that earlier revisions brought in the index again: the last line of a task holds."""
+        with Reader(self.ledger.path) as reader:
+            for task, attempt in reader.bought(tasks):
+                self._index.add(line_of(task, attempt))
 
     def job_row(self) -> JobRow:
         """The job as the ledger has it now."""
@@ -194,7 +204,7 @@ class Session:
             before = {job.name: job for job in reader.jobs()}.get(self.spec.name)
         if before is None or before.output == self.spec.output:
             return
-        bought = before.states.get(TaskState.COMPLETED) or before.states.get(TaskState.RUNNING) or before.billed
+        bought = before.states.get(TaskState.COMPLETED) or before.work.get(TaskState.RUNNING) or before.billed
         if bought and (before.output.exists() or not is_owned(self.spec.output, self.ledger.name)):
             raise UsageError(
                 f"the images of {self.spec.name} are in {before.output}, the manifest now says {self.spec.output}; "
@@ -252,6 +262,36 @@ def recorded(ledger: Path, name: str) -> JobRow | None:
         return None
     with Reader(ledger) as reader:
         return next((job for job in reader.jobs() if job.name == name), None)
+
+
+def intact_below(output: Path) -> Intact:
+    """Tells of images below an output folder whether they are whole."""
+    return lambda image, size, sha256: fault_of(output, image, size, sha256) is None
+
+
+def line_of(task: TaskRow, attempt: AttemptRow) -> Line:
+    """What the index says of a delivered image, by the books.
+
+    Raises:
+        ValueError: the task has no image.
+    """
+    if task.image is None:
+        raise ValueError(f"task {task.id} has no image")
+    image = task.image
+    return Line(
+        key=task.key,
+        size=str(task.size),
+        sample=task.sample,
+        revision=image.revision,
+        image=Image(image.path, image.sha256, image.bytes, image.width, image.height, image.format),
+        flags=image.flags,
+        route=attempt.route,
+        model=attempt.model,
+        attempt=attempt.id,
+        request_ids=attempt.request_ids,
+        created=image.created_at,
+        cost=attempt.billed if attempt.charge is Charge.BILLED else None,
+    )
 
 
 def _ignore(_event: RunEvent) -> None:

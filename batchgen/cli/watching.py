@@ -13,7 +13,6 @@ from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
 from batchgen.cli.progress import Progress, Row
 from batchgen.cli.session import Session
 from batchgen.domain.events import Listener, Notice, RunEvent
-from batchgen.domain.lifecycle import TaskState
 from batchgen.engine.pool import Pool
 from batchgen.store.cores import share_one
 
@@ -114,7 +113,7 @@ def _progress(session: Session) -> Progress:
     progress.billed, progress.maybe, progress.started = job.billed, job.unknown, session.clock.monotonic()
     for count in session.counts():
         row = progress.rows.setdefault(str(count.size), Row())
-        row.add(TaskState(count.state), count.tasks)
+        row.add(count.work, count.tasks)
     return progress
 
 

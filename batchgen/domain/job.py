@@ -165,13 +165,19 @@ class Difference:
     """A plan compared with the ledger, counted in tasks (one image each).
 
     Attributes:
+        tasks: of the plan.
+        adopted: tasks that an image serves which was bought for the same before; no call is made for them.
         rebuy: delivered tasks that a job-wide key has changed; bought again only on command.
         buy: calls of one each that a run would make now, by what is asked, after this comparison.
         texts: of these calls, one for each.
         under_way: tasks of the plan whose call or batch has no end in the books yet; their money is set aside already.
         waiting: failed or parked tasks of the plan that wait for `retry`.
         delivered: tasks of the plan whose image is there and stays.
-        examples: up to five prompt keys for each of `new`, `changed`, `removed`, `rebuy`.
+        again: of `buy`, the calls for tasks that have an image: it stays until the new one is there.
+        paid: micro-dollars that were paid for those images.
+        returned: tasks, by their numbers in the ledger, that get an earlier image back.
+        lost: paths of earlier images that would serve again, but are gone or damaged.
+        examples: up to five prompt keys for each of `new`, `changed`, `adopted`, `removed`, `rebuy`.
         prompts_before: prompts the ledger knew and still wanted before.
         prompts_gone: of these, how many the plan no longer has.
     """
@@ -180,12 +186,18 @@ class Difference:
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
+    tasks: int = 0
+    adopted: int = 0
     rebuy: int = 0
     buy: dict[Ask, int] = field(default_factory=dict)
     texts: dict[Ask, Texts] = field(default_factory=dict)
     under_way: int = 0
     waiting: int = 0
     delivered: int = 0
+    again: dict[Ask, int] = field(default_factory=dict)
+    paid: int = 0
+    returned: tuple[int, ...] = ()
+    lost: tuple[str, ...] = ()
     examples: dict[str, list[str]] = field(default_factory=dict)
     prompts_before: int = 0
     prompts_gone: int = 0

@@ -9,7 +9,11 @@ from enum import StrEnum
 
 
 class TaskState(StrEnum):
-    """Where a task stands."""
+    """Where the work on what a task asks stands, and what people see of it.
+
+    A delivered image stays the task's image until its successor is delivered, so what people see is `completed` as long
+    as there is one, whatever the work is at.
+    """
 
     AVAILABLE = "available"
     RUNNING = "running"
@@ -31,6 +35,7 @@ class Event(StrEnum):
     PARK = "park"  # a person must decide
     REQUEUE = "requeue"  # a person said: again
     REVISE = "revise"  # what is asked has changed
+    ADOPT = "adopt"  # what is asked was delivered before: that image serves
     CANCEL = "cancel"  # a person said: no more
 
 
@@ -53,6 +58,7 @@ class BatchState(StrEnum):
 
 
 _S, _E = TaskState, Event
+_RESTING = frozenset(TaskState) - {_S.RUNNING}
 TRANSITIONS: dict[Event, tuple[frozenset[TaskState], TaskState]] = {
     _E.RESERVE: (frozenset({_S.AVAILABLE, _S.RETRYABLE}), _S.RUNNING),
     _E.COMPLETE: (frozenset({_S.RUNNING}), _S.COMPLETED),
@@ -61,10 +67,8 @@ TRANSITIONS: dict[Event, tuple[frozenset[TaskState], TaskState]] = {
     _E.FAIL: (frozenset({_S.RUNNING}), _S.FAILED),
     _E.PARK: (frozenset({_S.RUNNING}), _S.PARKED),
     _E.REQUEUE: (frozenset({_S.FAILED, _S.PARKED, _S.CANCELLED}), _S.AVAILABLE),
-    _E.REVISE: (
-        frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.COMPLETED, _S.FAILED, _S.PARKED, _S.CANCELLED}),
-        _S.AVAILABLE,
-    ),
+    _E.REVISE: (_RESTING, _S.AVAILABLE),
+    _E.ADOPT: (_RESTING, _S.COMPLETED),
     _E.CANCEL: (frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.FAILED, _S.PARKED}), _S.CANCELLED),
 }
 

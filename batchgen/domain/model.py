@@ -27,6 +27,7 @@ class Claim:
         queued_at: since when it may run, seconds since the epoch.
         inputs: reference images and mask.
         send_route: what the next attempt goes to, "" for the job's own route; differs after a failover.
+        own, shared: hashes of what is asked, as in `batchgen.domain.job.Prompt`.
     """
 
     task: int
@@ -45,6 +46,8 @@ class Claim:
     queued_at: float
     inputs: Inputs = NO_INPUTS
     send_route: str = ""
+    own: int = 0
+    shared: int = 0
 
 
 class Kind(StrEnum):

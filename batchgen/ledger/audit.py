@@ -33,36 +33,53 @@ _RULES: tuple[tuple[str, str], ...] = (
         "fence",
         "SELECT {task}, 'is running, but attempt ' || t.attempt_id || ' that should hold it is none of its own' "
         "FROM task t LEFT JOIN attempt a ON a.id = t.attempt_id AND a.task_id = t.id AND a.revision = t.revision "
-        "WHERE t.state = 'running' AND a.id IS NULL",
+        "WHERE t.work = 'running' AND a.id IS NULL",
     ),
     (
         "fence",
         "SELECT {task}, 'has attempt ' || a.id || ' still reserved, but is not held by it' "
         "FROM attempt a JOIN task t ON t.id = a.task_id "
-        "WHERE a.charge = 'reserved' AND (t.state <> 'running' OR t.attempt_id <> a.id)",
+        "WHERE a.charge = 'reserved' AND (t.work <> 'running' OR t.attempt_id <> a.id)",
     ),
     (
         "images",
         "SELECT {task}, 'is completed, but no image of revision ' || t.revision || ' is recorded' FROM task t "
-        "WHERE t.state = 'completed' AND NOT EXISTS "
-        "(SELECT 1 FROM image i WHERE i.task_id = t.id AND i.revision = t.revision)",
+        "WHERE t.work = 'completed' AND NOT EXISTS "
+        "(SELECT 1 FROM image i WHERE i.task_id = t.id AND i.revision = t.revision AND i.id = t.image_id)",
     ),
     (
         "images",
-        "SELECT {task}, 'has image ' || i.path || ' of its present revision, but is ' || t.state "
-        "FROM image i JOIN task t ON t.id = i.task_id WHERE i.revision >= t.revision AND t.state <> 'completed'",
+        "SELECT {task}, 'has image ' || i.path || ' of its present revision, but is ' || t.work "
+        "FROM image i JOIN task t ON t.id = i.task_id WHERE i.revision = t.revision AND t.work <> 'completed'",
+    ),
+    (
+        "images",
+        "SELECT {task}, 'points at image ' || t.image_id || ' that is none of its own' FROM task t "
+        "WHERE t.image_id IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM image i WHERE i.id = t.image_id AND i.task_id = t.id)",
+    ),
+    (
+        "images",
+        "SELECT {task}, 'has image ' || i.path || ', but was bought for something else than it asks now' "
+        "FROM task t JOIN image i ON i.id = t.image_id WHERE t.work = 'completed' AND i.own <> t.own",
     ),
     (
         "images",
         "SELECT {task}, 'has image ' || i.path || ' from attempt ' || i.attempt_id || ' that was not made for it' "
         "FROM image i JOIN task t ON t.id = i.task_id JOIN attempt a ON a.id = i.attempt_id "
-        "WHERE a.task_id <> i.task_id OR a.revision <> i.revision OR a.job_id <> i.job_id OR a.job_id <> t.job_id",
+        "WHERE (a.id <> i.id OR a.task_id <> i.task_id OR a.revision <> i.revision OR a.job_id <> i.job_id "
+        "OR a.job_id <> t.job_id)",
     ),
     (
         "counters",
         "SELECT {task}, 'counts ' || t.calls || ' calls, but has other attempts recorded for revision ' || t.revision "
         "FROM task t WHERE t.calls <> "
         "(SELECT count(*) FROM attempt a WHERE a.task_id = t.id AND a.revision = t.revision)",
+    ),
+    (
+        "counters",
+        "SELECT {task}, 'counts ' || t.last_revision || ' as its last revision, but has other attempts' FROM task t "
+        "WHERE t.last_revision <> (SELECT coalesce(max(a.revision), 0) FROM attempt a WHERE a.task_id = t.id)",
     ),
 )
 _TOTALS = text(

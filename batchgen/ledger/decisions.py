@@ -120,7 +120,7 @@ def amounts(connection: Connection, choice: Choice) -> Amounts:
 
 def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
     found = amounts(connection, choice)
-    values = {"state": sql.target(choice.event), "scheduled_at": text("NULL"), "updated_at": now}
+    values = {"work": sql.target(choice.event), "scheduled_at": text("NULL"), "updated_at": now}
     if choice.event is Event.REQUEUE:
         values |= {
             "attempts": 0,
@@ -136,7 +136,7 @@ def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
 
 
 def _chosen(choice: Choice) -> ColumnElement[bool]:
-    condition = and_(task.c.job_id == choice.job, task.c.wanted == 1, sql.among(task.c.state, choice.states))
+    condition = and_(task.c.job_id == choice.job, task.c.wanted == 1, sql.among(task.c.work, choice.states))
     if choice.only is None:
         return condition
     keys = select(prompt.c.id).where(prompt.c.job_id == choice.job, prompt.c.key.in_(sql.listed("only")))

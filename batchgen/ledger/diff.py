@@ -1,4 +1,4 @@
-"""A plan compared with what the ledger has: new, changed, unchanged, removed. Nothing here writes."""
+"""A plan compared with what the ledger has: new, changed, adopted, unchanged, removed. Nothing here writes."""
 
 # ruff: noqa: S608 - statements are composed of this program's own constants; values are always bound
 
@@ -17,6 +17,7 @@ from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import Ask, Difference, Plan, Texts
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.size import Size
+from batchgen.ledger.adoption import Adoptable, Intact, by_the_books, find_adoptable
 from batchgen.ledger.connect import empty_ledger, reading
 from batchgen.ledger.schema import input_file, job, variant
 from batchgen.ledger.staging import stage
@@ -25,17 +26,26 @@ EXAMPLES = 5
 
 _Asked = tuple[int, str, int]  # variant, own quality, input images
 _LEFT = WAITING - {TaskState.RUNNING}
+_left = ", ".join(repr(str(state)) for state in sorted(_LEFT))
 
 # Every task of the job, with its prompt and variant in the plan; `m.number` is NULL where the plan has it no more.
-_COMPARED = (
+_JOINED = (
     "FROM task t LEFT JOIN plan p ON p.prompt_id = t.prompt_id "
-    "LEFT JOIN member m ON m.variant_set = p.variant_set AND m.variant_id = t.variant_id WHERE t.job_id = :job"
+    "LEFT JOIN member m ON m.variant_set = p.variant_set AND m.variant_id = t.variant_id "
+    "LEFT JOIN adoptable a ON a.task_id = t.id"
 )
+_COMPARED = f"{_JOINED} WHERE t.job_id = :job"
 _CENSUS = text(
-    "SELECT CASE WHEN m.number IS NULL THEN 'gone' WHEN t.own <> p.own THEN 'changed' "
-    "WHEN t.shared <> p.shared THEN 'shared' ELSE 'same' END AS change, t.state, t.wanted, t.variant_id, p.quality, "
-    f"p.images, count(*) AS tasks, coalesce(sum(p.bytes), 0), coalesce(max(p.bytes), 0) {_COMPARED} "
-    "GROUP BY 1, 2, 3, 4, 5, 6"
+    "SELECT CASE WHEN m.number IS NULL THEN 'gone' WHEN a.task_id IS NOT NULL THEN 'adopted' "
+    "WHEN t.own <> p.own THEN 'changed' ELSE 'same' END AS change, coalesce(a.shared, t.shared) <> p.shared AS other, "
+    "t.work, t.image_id IS NOT NULL AS has, t.wanted, t.variant_id, p.quality, p.images, count(*) AS tasks, "
+    f"coalesce(sum(p.bytes), 0) AS length, coalesce(max(p.bytes), 0) AS longest {_COMPARED} "
+    "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+)
+_PAID = text(
+    f"SELECT coalesce(sum(c.billed), 0) {_JOINED} JOIN attempt c ON c.id = t.image_id WHERE t.job_id = :job "
+    "AND m.number IS NOT NULL AND ((a.task_id IS NULL AND (t.own <> p.own "
+    f"OR t.work IN ({_left}))) OR (:rebuy AND coalesce(a.shared, t.shared) <> p.shared))"
 )
 _PLANNED = text("SELECT variant_set, quality, images, count(*), sum(bytes), max(bytes) FROM plan GROUP BY 1, 2, 3")
 _GONE = text(
@@ -55,31 +65,38 @@ _EXAMPLES = {
         f"AND t.prompt_id = q.id AND {condition}) ORDER BY q.id LIMIT :most"
     )
     for change, condition in {
-        "changed": "m.number IS NOT NULL AND t.own <> p.own",
+        "changed": "m.number IS NOT NULL AND a.task_id IS NULL AND t.own <> p.own",
+        "adopted": "m.number IS NOT NULL AND a.task_id IS NOT NULL",
         "removed": "m.number IS NULL AND t.wanted = 1",
-        "rebuy": "m.number IS NOT NULL AND t.own = p.own AND t.shared <> p.shared AND t.state = 'completed'",
+        "rebuy": "m.number IS NOT NULL AND coalesce(a.shared, t.shared) <> p.shared "
+        "AND (a.task_id IS NOT NULL OR (t.own = p.own AND t.work = 'completed'))",
     }.items()
 }
 _AS_RECORDED = text(
-    "SELECT state, variant_id, quality, images, count(*) AS tasks FROM task INDEXED BY ix_task_counts "
-    "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality, images"
+    "SELECT state = 'completed' AS has, work, variant_id, quality, images, count(*) AS tasks "
+    "FROM task INDEXED BY ix_task_counts WHERE job_id = :job AND wanted = 1 GROUP BY 1, 2, 3, 4, 5"
+)
+_PAID_AS_RECORDED = text(
+    "SELECT coalesce(sum(c.billed), 0) FROM task t INDEXED BY ix_task_counts JOIN attempt c ON c.id = t.image_id "
+    f"WHERE t.job_id = :job AND t.wanted = 1 AND t.state = 'completed' AND t.work IN ({_left})"
 )
 
 # Only of what is left to buy: the texts of all the others need not be read.
 _TEXTS_LEFT = text(
     "SELECT t.variant_id, t.quality, t.images, sum(length(CAST(q.text AS BLOB))), max(length(CAST(q.text AS BLOB))) "
     "FROM task t JOIN prompt q ON q.id = t.prompt_id "
-    f"WHERE t.job_id = :job AND t.wanted = 1 AND t.state IN ({', '.join(repr(str(state)) for state in sorted(_LEFT))}) "
+    f"WHERE t.job_id = :job AND t.wanted = 1 AND t.work IN ({_left}) "
     "GROUP BY 1, 2, 3"
 )
 
 
-def compare(path: Path, plan: Plan, *, rebuy: bool = False) -> Difference:
+def compare(path: Path, plan: Plan, intact: Intact = by_the_books, *, rebuy: bool = False) -> Difference:
     """What recording a plan would change, found without writing; a ledger that does not exist yet has nothing.
 
     Args:
         path: the ledger.
         plan: not read when the ledger has recorded the very same source.
+        intact: see `adoption.find_adoptable`.
         rebuy: also buy again what a job-wide key has changed.
 
     Raises:
@@ -91,7 +108,9 @@ def compare(path: Path, plan: Plan, *, rebuy: bool = False) -> Difference:
             return as_recorded(connection, found, plan)
         key = 0 if found is None else found.id
         stage(connection, key, plan)
-        return difference(connection, key, plan, rebuy=rebuy, before=0 if found is None else found.prompts)
+        adoptable = find_adoptable(connection, key, intact)
+        before = 0 if found is None else found.prompts
+        return difference(connection, key, plan, adoptable, rebuy=rebuy, before=before)
 
 
 def known(connection: Connection, name: str) -> Row[Any] | None:
@@ -124,20 +143,30 @@ def as_recorded(connection: Connection, found: Row[Any], plan: Plan) -> Differen
     tally = _Tally(plan, sizes)
     lengths = connection.execute(_TEXTS_LEFT, {"job": found.id}) if plan.job.priced_by_text else ()
     texts = {(row[0], row[1], row[2]): Texts(*row[3:]) for row in lengths}
-    for state, *asked, tasks in connection.execute(_AS_RECORDED, {"job": found.id}):
-        ask: _Asked = (asked[0], asked[1], asked[2])
-        waits = TaskState(state) in _LEFT  # the first such row takes the texts of all with the same price
-        tally.keep(TaskState(state), ask, tasks, texts.pop(ask, Texts()) if waits else Texts())
-    return tally.total(unchanged=found.tasks - found.rebuy, rebuy=found.rebuy, prompts_before=found.prompts)
+    for row in connection.execute(_AS_RECORDED, {"job": found.id}):
+        ask: _Asked = (row.variant_id, row.quality, row.images)
+        work = TaskState(row.work)
+        waits = work in _LEFT  # the first such row takes the texts of all with the same price
+        tally.keep(work, ask, row.tasks, texts.pop(ask, Texts()) if waits else Texts(), has=row.has)
+    return tally.total(
+        tasks=found.tasks,
+        unchanged=found.tasks - found.rebuy,
+        rebuy=found.rebuy,
+        prompts_before=found.prompts,
+        paid=connection.execute(_PAID_AS_RECORDED, {"job": found.id}).scalar_one() if tally.again else 0,
+    )
 
 
-def difference(connection: Connection, key: int, plan: Plan, *, rebuy: bool, before: int) -> Difference:
+def difference(
+    connection: Connection, key: int, plan: Plan, adoptable: Adoptable, *, rebuy: bool, before: int
+) -> Difference:
     """Compare a staged plan with the tasks of a job.
 
     Args:
         connection: with the plan's temporary tables.
         key: the job's number.
         plan: for its variants.
+        adoptable: what serves again; the temporary table has it too.
         rebuy: whether delivered tasks that a job-wide key has changed are bought again.
         before: prompts the job wanted so far.
     """
@@ -145,25 +174,33 @@ def difference(connection: Connection, key: int, plan: Plan, *, rebuy: bool, bef
     tally = _Tally(plan, {identity: plan.variants[number].size for (_, number), identity in members.items()})
     missing, written = _planned(connection, members)
     counts: Counter[str] = Counter()
-    for change, state, wanted, *asked, tasks, length, longest in connection.execute(_CENSUS, {"job": key}):
-        if change == "gone":
-            counts["removed"] += tasks * wanted
+    planned = missing.total()
+    for row in connection.execute(_CENSUS, {"job": key}):
+        if row.change == "gone":
+            counts["removed"] += row.tasks * row.wanted
             continue
-        ask: _Asked = (asked[0], asked[1], asked[2])
-        texts = Texts(length, longest)
-        missing[ask] -= tasks
-        written[ask] += Texts(-length)
-        again = change == "shared" and state == TaskState.COMPLETED
-        counts["rebuy" if again else "changed" if change == "changed" else "unchanged"] += tasks
-        if change == "changed" or (again and rebuy):
-            tally.buy(ask, tasks, texts)
+        ask: _Asked = (row.variant_id, row.quality, row.images)
+        texts = Texts(row.length, row.longest)
+        missing[ask] -= row.tasks
+        written[ask] += Texts(-row.length)
+        work = TaskState.COMPLETED if row.change == "adopted" else TaskState(row.work)
+        has = row.has or row.change == "adopted"
+        kept = row.other and row.change != "changed" and work is TaskState.COMPLETED
+        counts["rebuy"] += row.tasks * kept
+        counts["unchanged" if row.change == "same" else row.change] += row.tasks * (row.change != "same" or not kept)
+        if row.change == "changed" or (kept and rebuy):
+            tally.buy(ask, row.tasks, texts, has=has)
         else:
-            tally.keep(TaskState(state), ask, tasks, texts)
+            tally.keep(work, ask, row.tasks, texts, has=has)
     for ask, tasks in missing.items():
         counts["new"] += tasks
         tally.buy(ask, tasks, written[ask])
     return tally.total(
         **counts,
+        tasks=planned,
+        returned=adoptable.returned,
+        lost=adoptable.lost,
+        paid=connection.execute(_PAID, {"job": key, "rebuy": rebuy}).scalar_one() if tally.again else 0,
         examples=_examples(connection, key, counts),
         prompts_before=before,
         prompts_gone=connection.execute(_GONE, {"job": key}).scalar_one(),
@@ -176,32 +213,35 @@ class _Tally:
     def __init__(self, plan: Plan, sizes: dict[int, Size]) -> None:
         self._sizes = sizes
         self._quality = plan.job.parameters.quality or ""
+        self.again: Counter[Ask] = Counter()
         self._buy: Counter[Ask] = Counter()
         self._texts: dict[Ask, Texts] = {}
         self._delivered = 0
         self._under_way = 0
         self._waiting = 0
 
-    def buy(self, asked: _Asked, tasks: int, texts: Texts) -> None:
+    def buy(self, asked: _Asked, tasks: int, texts: Texts, *, has: bool = False) -> None:
         variant_id, quality, images = asked
         if tasks:
             ask = Ask(self._sizes[variant_id], quality or self._quality, images)
             self._buy[ask] += tasks
+            if has:
+                self.again[ask] += tasks
             self._texts[ask] = self._texts.get(ask, Texts()) + texts
 
-    def keep(self, state: TaskState, asked: _Asked, tasks: int, texts: Texts) -> None:
-        if state is TaskState.RUNNING:
+    def keep(self, work: TaskState, asked: _Asked, tasks: int, texts: Texts, *, has: bool) -> None:
+        if work is TaskState.RUNNING:
             self._under_way += tasks
-        elif state in _LEFT:
-            self.buy(asked, tasks, texts)
-        elif state is TaskState.COMPLETED:
-            self._delivered += tasks
-        elif state in (TaskState.FAILED, TaskState.PARKED):
-            self._waiting += tasks
+        elif work in _LEFT:
+            self.buy(asked, tasks, texts, has=has)
+        else:
+            self._delivered += tasks * has
+            self._waiting += tasks * (work in (TaskState.FAILED, TaskState.PARKED))
 
     def total(self, **counts: Any) -> Difference:
         return Difference(
             buy=dict(self._buy),
+            again=dict(self.again),
             texts=self._texts,
             delivered=self._delivered,
             under_way=self._under_way,

@@ -15,12 +15,13 @@ from batchgen.domain.job import Difference, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.ledger import batches, claims, decisions, recording, verbs
+from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database, Verb
 from batchgen.ledger.decisions import Amounts, Choice, Decision, choose
 from batchgen.ledger.holder import Holder
-from batchgen.ledger.recording import Approve, Proposal
+from batchgen.ledger.recording import Approve, Asked, Proposal
 from batchgen.ledger.records import Interrupted
 from batchgen.ledger.rows import dump
 from batchgen.ledger.schema import job, ledger
@@ -48,12 +49,12 @@ def _number(connection: Connection, names: Sequence[str], _now: float) -> list[i
 
 
 def _name(connection: Connection, asked: Sequence[None], _now: float) -> list[str]:
-    new = "INSERT INTO ledger SELECT 1, lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM ledger)"
+    new = "INSERT INTO ledger (id, name) SELECT 1, lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM ledger)"
     connection.execute(text(new))
     return [connection.execute(select(ledger.c.name)).scalar_one() for _ in asked]
 
 
-_PROPOSE: Verb[tuple[Plan, bool], Proposal] = Verb(20, recording.propose)
+_PROPOSE: Verb[Asked, Proposal] = Verb(20, recording.propose)
 _ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
 _DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
 _NUMBER: Verb[str, int | None] = Verb(11, _number)
@@ -111,19 +112,30 @@ class Ledger:
 
     # --- before a run -------------------------------------------------------------------------------------------------
 
-    def record(self, plan: Plan, *, rebuy: bool = False, approve: Approve | None = None) -> Difference:
+    def record(
+        self,
+        plan: Plan,
+        *,
+        intact: Intact = by_the_books,
+        rebuy: bool = False,
+        only: Collection[str] = (),
+        approve: Approve | None = None,
+    ) -> Difference:
         """Bring the job to what a plan wants; its prompts are not read when the very same source is recorded. Blocks.
 
         Args:
             plan: its prompts are read once, as a stream.
+            intact: tells whether an earlier image that would serve again lies whole in the output folder.
             rebuy: buy delivered images again that a job-wide key has changed.
+            only: prompt keys that the plan must have.
             approve: is told of the difference before anything is written, in the caller's thread and with nothing
                 locked; when it raises, nothing has changed.
 
         Raises:
+            UsageError: it has not all of those keys; nothing has changed.
             LedgerError: interrupted tasks of the job have not been recovered yet.
         """
-        proposal = self._database.call(_PROPOSE, (plan, rebuy))
+        proposal = self._database.call(_PROPOSE, Asked(plan, intact, rebuy, frozenset(only)))
         try:
             if approve is not None:
                 approve(proposal.difference)

@@ -23,21 +23,23 @@ from batchgen.ledger.schema import (
     variant,
 )
 
-_latest = select(func.max(image.c.id)).where(image.c.task_id == task.c.id).correlate(task).scalar_subquery()
 _billed = select(sql.billed_sum).where(attempt.c.task_id == task.c.id).correlate(task).scalar_subquery()
 _unknown = select(sql.unknown_sum).where(attempt.c.task_id == task.c.id).correlate(task).scalar_subquery()
 TASKS = (
     select(
-        *(task.c.id, task.c.job_id, job.c.name, job.c.parameters, prompt.c.key, prompt.c.text, prompt.c.path),
-        *(variant.c.width, variant.c.height, variant.c.sample, task.c.send_width, task.c.send_height, task.c.quality),
+        *(task.c.id.label("task_id"), task.c.job_id, job.c.name.label("job_name"), job.c.parameters, prompt.c.key),
+        *(prompt.c.text, prompt.c.path.label("output_path"), variant.c.width.label("variant_width")),
+        *(variant.c.height.label("variant_height"), variant.c.sample, task.c.send_width, task.c.send_height),
+        task.c.quality,
         *(task.c.images, prompt.c.inputs),
-        *(task.c.state, task.c.wanted, task.c.revision, task.c.attempts, task.c.unknowns, task.c.calls),
-        *(task.c.scheduled_at, task.c.reason, task.c.updated_at, _billed, _unknown, *IMAGE_COLUMNS),
+        *(task.c.state, task.c.work, task.c.wanted, task.c.revision, task.c.attempts, task.c.unknowns, task.c.calls),
+        *(task.c.scheduled_at, task.c.reason, task.c.updated_at, _billed.label("task_billed")),
+        *(_unknown.label("task_unknown"), *IMAGE_COLUMNS),
     )
     .join_from(task, prompt, task.c.prompt_id == prompt.c.id)
     .join(variant, task.c.variant_id == variant.c.id)
     .join(job, task.c.job_id == job.c.id)
-    .outerjoin(image, image.c.id == _latest)
+    .outerjoin(image, image.c.id == task.c.image_id)
 )
 FLAGGED = TASKS.where(text(f"image.id IN (SELECT id FROM image INDEXED BY ix_image_flagged WHERE {FLAGGED_IMAGE})"))
 _ATTEMPTS = (
@@ -66,14 +68,16 @@ SPENDING = (
     .order_by(*_what)
 )
 COUNTS = text(
-    "SELECT state, variant_id, quality, count(*) FROM task INDEXED BY ix_task_counts "
-    "WHERE job_id = :job AND wanted = 1 GROUP BY state, variant_id, quality"
+    "SELECT state, work, variant_id, quality, count(*) FROM task INDEXED BY ix_task_counts "
+    "WHERE job_id = :job AND wanted = 1 GROUP BY state, work, variant_id, quality"
 )
 UNPRICED = text(
     f"SELECT count(*) FROM attempt INDEXED BY ix_attempt_unknown WHERE {UNKNOWN} AND job_id = :job "
     "AND billed = 0 AND reserved = 0"
 )
-STATES = text("SELECT wanted, state, count(*) FROM task INDEXED BY ix_task_counts WHERE job_id = :job GROUP BY 1, 2")
+STATES = text(
+    "SELECT wanted, state, work, count(*) FROM task INDEXED BY ix_task_counts WHERE job_id = :job GROUP BY 1, 2, 3"
+)
 
 
 def meant(reference: str) -> ColumnElement[bool]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -74,9 +76,9 @@ class Reader:
         """Tasks that the manifest wants, by size, quality and state."""
         sizes = {row.id: Size(row.width, row.height) for row in self._connection.execute(select(variant))}
         default = self._default_quality(key)
-        found: dict[tuple[Size, str, TaskState], int] = {}
-        for state, variant_id, quality, tasks in self._connection.execute(queries.COUNTS, {"job": key}):
-            place = (sizes[variant_id], quality or default, TaskState(state))
+        found: dict[tuple[Size, str, TaskState, TaskState], int] = {}
+        for state, work, variant_id, quality, tasks in self._connection.execute(queries.COUNTS, {"job": key}):
+            place = (sizes[variant_id], quality or default, TaskState(state), TaskState(work))
             found[place] = found.get(place, 0) + tasks
         return [Count(*place, tasks) for place, tasks in sorted(found.items())]
 
@@ -99,13 +101,15 @@ class Reader:
         keys: Iterable[str] | None = None,
         limit: int | None = None,
         *,
+        work: Iterable[TaskState] | None = None,
         removed: bool = False,
     ) -> Iterator[TaskRow]:
         """Tasks in the manifest's order, as a stream.
 
         Args:
             key: the job's number.
-            states: only these.
+            states: only those that people see so.
+            work: only those whose work stands there.
             keys: only these prompts.
             limit: at most so many.
             removed: also those that the manifest has no more.
@@ -115,6 +119,8 @@ class Reader:
             query = query.where(task.c.wanted == 1)
         if states is not None:
             query = query.where(sql.among(task.c.state, states))
+        if work is not None:
+            query = query.where(sql.among(task.c.work, work))
         if keys is not None:
             query = query.where(prompt.c.key.in_(sql.listed("keys")))
         values = {} if keys is None else {"keys": dump(sorted(keys))}
@@ -138,6 +144,17 @@ class Reader:
         """Every attempt at a task, in order."""
         query = select(attempt).where(attempt.c.task_id == key).order_by(attempt.c.id)
         return [load_attempt(row) for row in self._connection.execute(query)]
+
+    def bought(self, tasks: Iterable[int]) -> Iterator[tuple[TaskRow, AttemptRow]]:
+        """Delivered tasks, by their numbers, each with the attempt that brought its image; as a stream."""
+        numbers = iter(tasks)
+        while some := list(islice(numbers, BATCH)):
+            values = {"tasks": dump(some)}
+            made = select(attempt).join(task, task.c.image_id == attempt.c.id).where(task.c.id.in_(sql.listed("tasks")))
+            attempts = {row.task_id: load_attempt(row) for row in self._connection.execute(made, values)}
+            query = queries.TASKS.where(task.c.id.in_(sql.listed("tasks"))).order_by(task.c.id)
+            found = map(load_task, self._connection.execute(query, values).all())
+            yield from ((each, attempts[each.id]) for each in found if each.id in attempts)
 
     def images(self, key: int | None = None) -> Iterator[ImageRow]:
         """Every image delivered, of all revisions, as a stream; of one job or of all."""
@@ -193,8 +210,17 @@ class Reader:
                 "parameters": Parameters(**json.loads(row["parameters"])),
                 "limits": Limits(**json.loads(row["limits"])),
                 "downgrade": bool(row["downgrade"]),
-                "states": {TaskState(state): tasks for wanted, state, tasks in found if wanted},
+                "states": _summed((state, tasks) for wanted, state, _, tasks in found if wanted),
+                "work": _summed((work, tasks) for wanted, _, work, tasks in found if wanted),
+                "outdated": sum(tasks for wanted, state, work, tasks in found if wanted and state != work),
                 "unpriced": self._connection.execute(queries.UNPRICED, {"job": row["id"]}).scalar_one(),
-                "removed": sum(tasks for wanted, _, tasks in found if not wanted),
+                "removed": sum(tasks for wanted, _, _, tasks in found if not wanted),
             }
         )
+
+
+def _summed(counts: Iterable[tuple[str, int]]) -> dict[TaskState, int]:
+    found: Counter[TaskState] = Counter()
+    for state, tasks in counts:
+        found[TaskState(state)] += tasks
+    return dict(found)

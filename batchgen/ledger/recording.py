@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import TextClause, delete, insert, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.errors import BatchUnderWay, PaidUnderWay
+from batchgen.domain.errors import BatchUnderWay, PaidUnderWay, UsageError
 from batchgen.domain.job import Difference, FourK, JobSpec, Plan
 from batchgen.domain.lifecycle import TRANSITIONS, Event
 from batchgen.ledger import statements as sql
+from batchgen.ledger.adoption import ADOPT, Intact, find_adoptable
 from batchgen.ledger.batches import open_batches
 from batchgen.ledger.diff import as_recorded, difference, is_recorded, known
 from batchgen.ledger.rows import dump
@@ -46,10 +47,10 @@ _IN_PLAN = (
 )
 _may_revise = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[Event.REVISE][0]))
 _REVISE = (
-    f"UPDATE task SET state = '{TRANSITIONS[Event.REVISE][1]}', wanted = 1, revision = revision + 1, own = p.own, "
+    f"UPDATE task SET work = '{TRANSITIONS[Event.REVISE][1]}', wanted = 1, revision = last_revision + 1, own = p.own, "
     "shared = p.shared, quality = p.quality, images = p.images, send_width = NULL, send_height = NULL, "
     "send_route = '', attempts = 0, unknowns = 0, "
-    f"calls = 0, scheduled_at = NULL, reason = '', updated_at = :now {_IN_PLAN} AND task.state IN ({_may_revise})"
+    f"calls = 0, scheduled_at = NULL, reason = '', updated_at = :now {_IN_PLAN} AND task.work IN ({_may_revise})"
 )
 _REMOVED = text(
     "UPDATE task SET wanted = 0, updated_at = :now WHERE job_id = :job AND wanted = 1 AND NOT EXISTS ("
@@ -58,12 +59,10 @@ _REMOVED = text(
 )
 _WANTED_AGAIN = text(f"UPDATE task SET wanted = 1, updated_at = :now {_IN_PLAN} AND task.wanted = 0")
 _CHANGED = text(f"{_REVISE} AND task.own <> p.own")
-_REBUY = text(f"{_REVISE} AND task.shared <> p.shared AND task.state = 'completed'")
-_SHARED = text(
-    f"UPDATE task SET shared = p.shared {_IN_PLAN} AND task.shared <> p.shared AND task.state <> 'completed'"
-)
+_REBUY = text(f"{_REVISE} AND task.shared <> p.shared AND task.work = 'completed'")
+_SHARED = text(f"UPDATE task SET shared = p.shared {_IN_PLAN} AND task.shared <> p.shared AND task.work <> 'completed'")
 _NEW_TASKS = (
-    "INSERT INTO task (job_id, prompt_id, variant_id, state, wanted, revision, own, shared, quality, images, "
+    "INSERT INTO task (job_id, prompt_id, variant_id, work, wanted, revision, own, shared, quality, images, "
     "updated_at) SELECT :job, p.prompt_id, m.variant_id, 'available', 1, 1, p.own, p.shared, p.quality, p.images, :now "
     "FROM plan p CROSS JOIN member m ON m.variant_set = p.variant_set {} ORDER BY p.prompt_id, m.number"
 )
@@ -79,11 +78,29 @@ _RUNNING_AS_PLANNED = text(
     f"AND {RUNNING} AND task.prompt_id = p.prompt_id AND task.variant_id = m.variant_id AND task.own = p.own "
     "AND task.shared = p.shared"
 )
+_STAGED_KEY = text("SELECT 1 FROM staged WHERE key = :key")
+_RECORDED_KEY = text("SELECT 1 FROM prompt WHERE job_id = :job AND key = :key AND wanted = 1")
 _COUNTERS = text("UPDATE job SET prompts = (SELECT count(*) FROM plan), tasks = :tasks, rebuy = :rebuy WHERE id = :job")
 
 
 Approve = Callable[[Difference], None]
 """Is told what a recording would change, before it does; raises to leave everything as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A plan that is to be recorded.
+
+    Attributes:
+        intact: see `adoption.find_adoptable`.
+        rebuy: whether delivered images are bought again that a job-wide key has changed.
+        only: prompt keys that must be in it.
+    """
+
+    plan: Plan
+    intact: Intact
+    rebuy: bool
+    only: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +119,15 @@ class Proposal:
     difference: Difference
 
 
-def propose(connection: Connection, wanted: Sequence[tuple[Plan, bool]], _now: float) -> list[Proposal]:
+def propose(connection: Connection, wanted: Sequence[Asked], _now: float) -> list[Proposal]:
     """Compare plans with the ledger and write nothing; the last one stays staged.
 
     Raises:
+        UsageError: a prompt that is asked for by name is not in the plan.
         BatchUnderWay: a batch of the job is under way.
         PaidUnderWay: a paid image that is still to be fetched would be changed.
     """
-    return [_propose(connection, plan, rebuy) for plan, rebuy in wanted]
+    return [_propose(connection, asked) for asked in wanted]
 
 
 def accept(connection: Connection, proposals: Sequence[Proposal], now: float) -> list[None]:
@@ -121,9 +139,8 @@ def accept(connection: Connection, proposals: Sequence[Proposal], now: float) ->
             _write_prompts(connection, key, proposal.plan)
             _write_tasks(connection, {"job": key, "now": now}, proposal)
             _write_files(connection, key, proposal.plan)
-            tasks = changes.new + changes.changed + changes.unchanged + changes.rebuy
             left = 0 if proposal.rebuy else changes.rebuy
-            connection.execute(_COUNTERS, {"job": key, "tasks": tasks, "rebuy": left})
+            connection.execute(_COUNTERS, {"job": key, "tasks": changes.tasks, "rebuy": left})
     return discard(connection, proposals, now)
 
 
@@ -133,10 +150,12 @@ def discard(connection: Connection, proposals: Sequence[Proposal], _now: float) 
     return [None] * len(proposals)
 
 
-def _propose(connection: Connection, plan: Plan, rebuy: bool) -> Proposal:
+def _propose(connection: Connection, asked: Asked) -> Proposal:
+    plan, rebuy = asked.plan, asked.rebuy
     found = known(connection, plan.job.name)
     key = None if found is None else int(found.id)
     if found is not None and is_recorded(connection, found, plan, rebuy=rebuy):
+        _check_only(connection, _RECORDED_KEY, asked, key)
         return Proposal(plan, rebuy, key, staged=False, difference=as_recorded(connection, found, plan))
     running = len(connection.execute(sql.IN_FLIGHT, {"job": key}).all())
     if running and open_batches(connection, [key or 0], 0.0)[0]:
@@ -145,6 +164,7 @@ def _propose(connection: Connection, plan: Plan, rebuy: bool) -> Proposal:
             "collect them, then change it"
         )
     stage(connection, key or 0, plan)
+    _check_only(connection, _STAGED_KEY, asked, key)
     if running and (touched := running - connection.execute(_RUNNING_AS_PLANNED, {"job": key}).scalar_one()):
         unstage(connection)
         raise PaidUnderWay(
@@ -152,8 +172,17 @@ def _propose(connection: Connection, plan: Plan, rebuy: bool) -> Proposal:
             "the manifest; run it as it was until they are there, or leave their rows as they were"
         )
     before = 0 if found is None else found.prompts
-    changes = difference(connection, key or 0, plan, rebuy=rebuy, before=before)
+    adoptable = find_adoptable(connection, key or 0, asked.intact)
+    changes = difference(connection, key or 0, plan, adoptable, rebuy=rebuy, before=before)
     return Proposal(plan, rebuy, key, staged=True, difference=changes)
+
+
+def _check_only(connection: Connection, query: TextClause, asked: Asked, key: int | None) -> None:
+    """A name that is not there is a slip of the pen, so nothing may be recorded for it."""
+    for name in sorted(asked.only):
+        if connection.execute(query, {"job": key, "key": name}).one_or_none() is None:
+            unstage(connection)
+            raise UsageError(f"{asked.plan.job.name} has no prompt {name}; `batchgen tasks` lists those it has")
 
 
 def _write_job(connection: Connection, spec: JobSpec, now: float) -> int:
@@ -213,6 +242,7 @@ def _write_tasks(connection: Connection, bound: dict[str, float], proposal: Prop
     fresh = proposal.job is None
     if not fresh:
         connection.execute(_REMOVED, bound)
+        connection.execute(ADOPT, bound)
         connection.execute(_CHANGED, bound)
         if proposal.rebuy:
             connection.execute(_REBUY, bound)

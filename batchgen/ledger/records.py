@@ -26,7 +26,9 @@ class JobRow:
         prompts: prompts of the manifest as last recorded.
         tasks: images of the manifest as last recorded.
         rebuy: delivered tasks that a job-wide key has changed since.
-        states: tasks of the manifest by state; states without tasks are left out.
+        states: tasks of the manifest by what people see of them; states without tasks are left out.
+        work: the same by where the work on what is asked now stands.
+        outdated: of the delivered ones, those whose image is to be replaced, or could not be.
         removed: tasks the manifest no longer has.
         created_at: seconds since the epoch, like `updated_at`.
     """
@@ -51,6 +53,8 @@ class JobRow:
     created_at: float
     updated_at: float
     states: Mapping[TaskState, int]
+    work: Mapping[TaskState, int]
+    outdated: int
     removed: int
 
 
@@ -59,6 +63,7 @@ class ImageRow:
     """An image as it was delivered; fields as in `batchgen.domain.wire.Image`.
 
     Attributes:
+        own, shared: hashes of what was asked, as in `batchgen.domain.job.Prompt`.
         flags: `size_mismatch`, `downgraded`, `rerouted`.
     """
 
@@ -75,11 +80,13 @@ class ImageRow:
     format: str
     flags: tuple[str, ...]
     created_at: float
+    own: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task with its prompt, its variant and its latest image.
+    """A task with its prompt, its variant and its delivered image.
 
     Attributes:
         wanted: whether the manifest, as last recorded, still has it.
@@ -87,6 +94,8 @@ class TaskRow:
         quality: what is asked, "" when the gateway chooses.
         images: input images that go with a call; `inputs` names them.
         path: output path below the output folder, without ending or revision.
+        state: what people see: `completed` as long as there is an image.
+        work: where the work on what is asked now stands.
         image: of this revision or, while that is not delivered, of an earlier one.
         billed: micro-dollars known to be spent on it, over all revisions.
         unknown: micro-dollars its lost answers may have cost at most.
@@ -105,6 +114,7 @@ class TaskRow:
     inputs: Inputs
     path: str
     state: TaskState
+    work: TaskState
     wanted: bool
     revision: int
     attempts: int
@@ -116,6 +126,17 @@ class TaskRow:
     billed: int
     unknown: int
     image: ImageRow | None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it has an image, of what was asked before."""
+        return self.image is not None and self.work is not TaskState.COMPLETED
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is to be said of its image: the image's own flags, and `outdated`."""
+        found = self.image.flags if self.image is not None else ()
+        return (*found, "outdated") if self.outdated else found
 
     @property
     def ask(self) -> Ask:
@@ -133,6 +154,8 @@ class AttemptRow:
         billed: micro-dollars; for an unknown charge the best guess.
         settled_note: who settled an unknown charge, and why.
         batch: the bundle it was handed in with, None for a call of its own.
+        run: the run that made it; None where that is not known.
+        month: the local calendar month in which it was reserved, such as `2026-11`.
     """
 
     id: int
@@ -174,6 +197,8 @@ class AttemptRow:
     finished_at: float
     settled_note: str
     batch: int | None
+    run: int | None
+    month: str
 
     @property
     def at_most(self) -> int:
@@ -215,11 +240,16 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Tasks of one size, quality and state."""
+    """Tasks of one size, quality and state.
+
+    Attributes:
+        state, work: as in `TaskRow`.
+    """
 
     size: Size
     quality: str
     state: TaskState
+    work: TaskState
     tasks: int
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, astuple
 from functools import lru_cache
 from typing import Any
+
+from sqlalchemy import Row
 
 from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
 from batchgen.domain.job import Parameters, output_path
@@ -74,55 +76,45 @@ def load_size(width: int | None, height: int | None, default: Size) -> Size:
     return default if width is None or height is None else Size(width, height)
 
 
-def load_claims(job: int, parameters: str, rows: Iterable[Sequence[Any]]) -> list[Claim]:
+def load_claims(job: int, parameters: str, rows: Iterable[Row[Any]]) -> list[Claim]:
     """Rows of `statements.CLAIMS` as claims."""
-    claims = []
-    for (
-        task,
-        key,
-        text,
-        width,
-        height,
-        send_width,
-        send_height,
-        sample,
-        overrides,
-        path,
-        revision,
-        attempts,
-        unknowns,
-        calls,
-        queued_at,
-        inputs,
-        send_route,
-    ) in rows:
-        size = Size(width, height)
-        claims.append(
-            Claim(
-                task,
-                job,
-                key,
-                text,
-                size,
-                load_size(send_width, send_height, size),
-                sample,
-                merged(parameters, overrides),
-                output_path(path, size, sample),
-                revision,
-                attempts,
-                unknowns,
-                calls,
-                queued_at,
-                load_inputs(inputs),
-                send_route,
-            )
-        )
-    return claims
+    return [_load_claim(job, parameters, row) for row in rows]
+
+
+def _load_claim(job: int, parameters: str, row: Row[Any]) -> Claim:
+    size = Size(row.width, row.height)
+    return Claim(
+        task=row.id,
+        job=job,
+        key=row.key,
+        text=row.text,
+        size=size,
+        send_size=load_size(row.send_width, row.send_height, size),
+        sample=row.sample,
+        parameters=merged(parameters, row.overrides),
+        path=output_path(row.path, size, row.sample),
+        revision=row.revision,
+        attempts=row.attempts,
+        unknowns=row.unknowns,
+        calls=row.calls,
+        queued_at=row.queued_at,
+        inputs=load_inputs(row.inputs),
+        send_route=row.send_route,
+        own=row.own,
+        shared=row.shared,
+    )
 
 
 ATTEMPT_COLUMNS = list(attempt.c)
 IMAGE_COLUMNS = list(image.c)
-_NAMES = {"task_id": "task", "job_id": "job", "attempt_id": "attempt", "group_name": "group", "batch_id": "batch"}
+_NAMES = {
+    "task_id": "task",
+    "job_id": "job",
+    "attempt_id": "attempt",
+    "group_name": "group",
+    "batch_id": "batch",
+    "run_id": "run",
+}
 _ATTEMPT_FIELDS = [_NAMES.get(col.name, col.name) for col in ATTEMPT_COLUMNS]
 _IMAGE_FIELDS = [_NAMES.get(col.name, col.name) for col in IMAGE_COLUMNS]
 
@@ -145,38 +137,34 @@ def load_image(row: Iterable[Any]) -> ImageRow:
     return ImageRow(**values)
 
 
-def load_task(row: Iterable[Any]) -> TaskRow:
-    """The columns of `queries.TASKS` as a value."""
-    key, job, job_name, parameters, prompt_key, text, path, width, height, sample, *rest = row
-    send_width, send_height, quality, images, inputs, state, wanted, *facts = rest
-    size = Size(width, height)
-    (revision, attempts, unknowns, calls, scheduled_at, reason, updated_at, billed, unknown), picture = (
-        facts[:9],
-        facts[9:],
-    )
+def load_task(row: Any) -> TaskRow:
+    """The columns of `queries.TASKS` as a value; those of the image come last."""
+    size = Size(row.variant_width, row.variant_height)
+    picture = row[-len(IMAGE_COLUMNS) :]
     return TaskRow(
-        id=key,
-        job=job,
-        job_name=job_name,
-        key=prompt_key,
-        text=text,
+        id=row.task_id,
+        job=row.job_id,
+        job_name=row.job_name,
+        key=row.key,
+        text=row.text,
         size=size,
-        send_size=load_size(send_width, send_height, size),
-        sample=sample,
-        quality=quality or merged(parameters, "").quality or "",
-        images=images,
-        inputs=load_inputs(inputs),
-        path=output_path(path, size, sample),
-        state=TaskState(state),
-        wanted=bool(wanted),
-        revision=revision,
-        attempts=attempts,
-        unknowns=unknowns,
-        calls=calls,
-        scheduled_at=scheduled_at,
-        reason=reason,
-        updated_at=updated_at,
-        billed=billed,
-        unknown=unknown,
+        send_size=load_size(row.send_width, row.send_height, size),
+        sample=row.sample,
+        quality=row.quality or merged(row.parameters, "").quality or "",
+        images=row.images,
+        inputs=load_inputs(row.inputs),
+        path=output_path(row.output_path, size, row.sample),
+        state=TaskState(row.state),
+        work=TaskState(row.work),
+        wanted=bool(row.wanted),
+        revision=row.revision,
+        attempts=row.attempts,
+        unknowns=row.unknowns,
+        calls=row.calls,
+        scheduled_at=row.scheduled_at,
+        reason=row.reason,
+        updated_at=row.updated_at,
+        billed=row.task_billed,
+        unknown=row.task_unknown,
         image=None if picture[0] is None else load_image(picture),
     )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Computed,
     Float,
     ForeignKey,
     Index,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import Kind
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -68,12 +69,14 @@ def _refers(table: str) -> Column[int]:
     return Column(f"{table}_id", Integer, ForeignKey(f"{table}.id"), nullable=False)
 
 
-# One row: which ledger this is. Spools name it, so that a run never finds another ledger's answers.
+# One row: which ledger this is. Spools name it, so that a run never finds another ledger's answers. `monthly` is what
+# all of its jobs may spend in a calendar month, in micro-dollars; NULL for no ceiling.
 ledger = Table(
     "ledger",
     metadata,
     _key(),
     _text("name"),
+    Column("monthly", Integer),
     CheckConstraint("id = 1", name="single"),
 )
 
@@ -145,10 +148,13 @@ input_file = Table(
     UniqueConstraint("job_id", "place"),
 )
 
-# `own` and `shared` are the hashes at this revision; `quality` is what the prompt sets itself ("" leaves the job's),
-# `images` how many input images go with a call; `send_route` is where a failover sent the task ("" leaves the job's).
-# `attempt_id` is the fence: only who holds it settles the task. It has no foreign key, because the two tables refer to
-# each other; `verify` checks it.
+# `work` is where the work on what is asked now stands, and `image_id` the delivered image, which stays the task's image
+# until its successor is there: so the `state` that people see is `completed` as long as there is one, and a task whose
+# work is not completed then is outdated. `own` and `shared` are the hashes of what is asked at this revision;
+# `last_revision` is the highest that a call was made for. `quality` is what the prompt sets itself ("" leaves the
+# job's), `images` how many input images go with a call; `send_route` is where a failover sent the task ("" likewise).
+# `attempt_id` is the fence: only who holds it settles the task. It and `image_id` have no foreign key, because the
+# tables refer to each other; `verify` checks them.
 task = Table(
     "task",
     metadata,
@@ -156,7 +162,7 @@ task = Table(
     _refers("job"),
     _refers("prompt"),
     _refers("variant"),
-    _text("state"),
+    _text("work"),
     *_flag("wanted"),
     *_number("revision", least=1),
     Column("own", Integer, nullable=False),
@@ -173,18 +179,21 @@ task = Table(
     _stamp("updated_at"),
     Column("images", Integer, nullable=False, server_default=text("0")),
     _text("send_route", ""),
+    Column("image_id", Integer),
+    Column("last_revision", Integer, nullable=False, server_default=text("0")),
+    Column("state", Text, Computed("CASE WHEN image_id IS NULL THEN work ELSE 'completed' END", persisted=False)),
     UniqueConstraint("job_id", "prompt_id", "variant_id"),
-    CheckConstraint(one_of("state", TaskState), name="state"),
-    CheckConstraint("(state = 'running') = (attempt_id IS NOT NULL)", name="fence"),
-    CheckConstraint("(state = 'retryable') = (scheduled_at IS NOT NULL)", name="scheduled"),
+    CheckConstraint(one_of("work", TaskState), name="state"),
+    CheckConstraint("(work = 'running') = (attempt_id IS NOT NULL)", name="fence"),
+    CheckConstraint("(work = 'retryable') = (scheduled_at IS NOT NULL)", name="scheduled"),
     CheckConstraint("(send_width IS NULL) = (send_height IS NULL)", name="send_size"),
     CheckConstraint("attempts >= 0 AND unknowns >= 0 AND calls >= attempts", name="counters"),
 )
 
 # The conditions of the partial indexes: SQLite uses such an index only where a query repeats these very words.
-CLAIMABLE = "state = 'available' AND wanted = 1"
-RETRYABLE = "state = 'retryable' AND wanted = 1"
-RUNNING = "state = 'running'"
+CLAIMABLE = "work = 'available' AND wanted = 1"
+RETRYABLE = "work = 'retryable' AND wanted = 1"
+RUNNING = "work = 'running'"
 UNKNOWN = "charge = 'unknown'"
 PROBLEM = "outcome <> 'delivered'"
 FLAGGED = "flags <> ''"
@@ -195,8 +204,11 @@ Index("ix_task_claimable", task.c.job_id, sqlite_where=text(CLAIMABLE))
 Index("ix_task_retryable", task.c.job_id, task.c.scheduled_at, sqlite_where=text(RETRYABLE))
 Index("ix_task_running", task.c.job_id, sqlite_where=text(RUNNING))
 Index("ix_task_diverted", task.c.job_id, sqlite_where=text(DIVERTED))
-Index("ix_task_counts", task.c.job_id, task.c.wanted, task.c.state, task.c.variant_id, task.c.quality, task.c.images)
+_counted = (task.c.state, task.c.work, task.c.variant_id, task.c.quality, task.c.images)
+Index("ix_task_counts", task.c.job_id, task.c.wanted, *_counted)
 
+# `run_id` is the run that made the call (NULL where that is not known), `month` the local calendar month in which it
+# was reserved, such as `2026-11`: their sums move with the job's.
 attempt = Table(
     "attempt",
     metadata,
@@ -239,6 +251,8 @@ attempt = Table(
     Column("finished_at", Float, nullable=False, server_default=text("0")),
     _text("settled_note", ""),
     Column("batch_id", Integer),
+    Column("run_id", Integer),
+    _text("month", ""),
     UniqueConstraint("task_id", "revision", "number"),
     CheckConstraint(one_of("charge", Charge), name="charge"),
     CheckConstraint(f"outcome IS NULL OR {one_of('outcome', Kind)}", name="outcome"),
@@ -249,6 +263,7 @@ Index("ix_attempt_batch", attempt.c.batch_id, sqlite_where=text("batch_id IS NOT
 Index("ix_attempt_unknown", attempt.c.job_id, sqlite_where=text(UNKNOWN))
 Index("ix_attempt_problem", attempt.c.job_id, sqlite_where=text(PROBLEM))
 
+# An image has the number of the attempt that brought it. `own` and `shared` are the hashes of what was asked.
 image = Table(
     "image",
     metadata,
@@ -265,6 +280,8 @@ image = Table(
     _text("format"),
     _text("flags"),
     _stamp("created_at"),
+    Column("own", Integer, nullable=False, server_default=text("0")),
+    Column("shared", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("attempt_id"),
     UniqueConstraint("task_id", "revision"),
 )
@@ -292,3 +309,39 @@ batch = Table(
     CheckConstraint(one_of("state", BatchState), name="state"),
 )
 Index("ix_batch_open", batch.c.job_id, sqlite_where=text(OPEN_BATCH))
+
+# A run of a job: who made it, when, why it ended, and what it did. One without an end is going on, or its process died.
+# `most` is what it may spend, in micro-dollars, NULL for no limit of its own. The sums are as those of a job.
+run = Table(
+    "run",
+    metadata,
+    _key(),
+    _refers("job"),
+    *_number("pid"),
+    _text("host"),
+    _stamp("started_at"),
+    _stamp("ended_at", nullable=True),
+    _text("reason", ""),
+    Column("exit_code", Integer),
+    Column("most", Integer),
+    *_number("calls"),
+    *_number("delivered"),
+    *_number("lost"),
+    *_number("billed"),
+    *_number("unknown"),
+    *_number("reserved"),
+)
+Index("ix_run_job", run.c.job_id)
+Index("ix_attempt_run", attempt.c.run_id, sqlite_where=text("run_id IS NOT NULL"))
+
+# What all jobs of the ledger have spent in a local calendar month, by the attempts that were reserved in it.
+month = Table(
+    "month",
+    metadata,
+    _key(),
+    _text("name"),
+    *_number("billed"),
+    *_number("unknown"),
+    *_number("reserved"),
+    UniqueConstraint("name"),
+)

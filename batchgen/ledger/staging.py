@@ -1,8 +1,8 @@
 """A plan poured into temporary tables, piece by piece, so that it is compared in SQL and never held in memory.
 
 `staged` has the prompts, `member` which variants each set of variants has, `plan` one narrow row per prompt with the
-number it has, or will have, in the ledger. A prompt or variant that the ledger does not know yet gets a number that no
-task refers to.
+number it has, or will have, in the ledger, `adoptable` the earlier images that serve again (filled by `adoption`). A
+prompt or variant that the ledger does not know yet gets a number that no task refers to.
 """
 
 # ruff: noqa: S608 - statements are composed of this program's own constants; values are always bound
@@ -28,6 +28,7 @@ _TABLES = {
     "UNIQUE (variant_set, variant_id)",
     "plan": "prompt_id INTEGER PRIMARY KEY, position INTEGER, own INTEGER, shared INTEGER, quality TEXT, "
     "images INTEGER, variant_set INTEGER, bytes INTEGER",
+    "adoptable": "task_id INTEGER PRIMARY KEY, image_id INTEGER, revision INTEGER, shared INTEGER",
 }
 _STAGE = "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
 _KNOWN = text("UPDATE staged SET prompt_id = (SELECT p.id FROM prompt p WHERE p.job_id = :job AND p.key = staged.key)")

@@ -53,8 +53,8 @@ def among(col: ColumnElement[str], states: Iterable[TaskState]) -> ColumnElement
 
 
 def may(event: Event) -> ColumnElement[bool]:
-    """Whether a task's state allows an event."""
-    return among(task.c.state, TRANSITIONS[event][0])
+    """Whether the work on a task allows an event."""
+    return among(task.c.work, TRANSITIONS[event][0])
 
 
 def target(event: Event) -> ColumnElement[str]:
@@ -86,7 +86,7 @@ _BOOKED = (
     "charge", "billed", "outcome", "detail", "status", "request_ids", "usage", "outputs", "effective", "url",
     "url_expires", "sent_at", "first_byte", "total", "finished_at",
 )
-_DELIVERED = ("path", "sha256", "bytes", "width", "height", "format", "flags", "created_at")
+_PLACED = ("path", "sha256", "bytes", "width", "height", "format", "flags", "created_at")
 # fmt: on
 RESERVE = Prepared(
     insert(attempt).from_select(
@@ -114,8 +114,9 @@ TAKE = Prepared(
     update(task)
     .where(task.c.id == bindparam("key"), may(Event.RESERVE))
     .values(
-        state=target(Event.RESERVE),
+        work=target(Event.RESERVE),
         attempt_id=bindparam("attempt"),
+        last_revision=task.c.revision,
         calls=task.c.calls + literal_column("1"),
         scheduled_at=text("NULL"),
         updated_at=bindparam("now"),
@@ -169,7 +170,8 @@ SETTLE = Prepared(
         != literal(Charge.RESERVED),
     )
     .values(
-        state=bindparam("state"),
+        work=bindparam("work"),
+        image_id=case((bindparam("image"), bindparam("attempt")), else_=task.c.image_id),
         reason=bindparam("reason"),
         attempts=case(
             (bindparam("route").is_(None), task.c.attempts + bindparam("counted")), else_=literal_column("0")
@@ -190,14 +192,19 @@ FIND_OUT = Prepared(
 )
 DELIVER = Prepared(
     insert(image).from_select(
-        ["task_id", "job_id", "attempt_id", "revision", *_DELIVERED],
+        ["id", "task_id", "job_id", "attempt_id", "revision", "own", "shared", *_PLACED],
         select(
+            attempt.c.id,
             attempt.c.task_id,
             attempt.c.job_id,
             attempt.c.id,
             attempt.c.revision,
-            *(bindparam(name) for name in _DELIVERED),
-        ).where(attempt.c.id == bindparam("attempt"), attempt.c.task_id == bindparam("task")),
+            task.c.own,
+            task.c.shared,
+            *(bindparam(name) for name in _PLACED),
+        )
+        .join_from(attempt, task, attempt.c.task_id == task.c.id)
+        .where(attempt.c.id == bindparam("attempt"), attempt.c.task_id == bindparam("task")),
         include_defaults=False,
     )
 )
@@ -230,7 +237,7 @@ IN_FLIGHT = text(f"SELECT id FROM task INDEXED BY ix_task_running WHERE {RUNNING
 _CHOSEN = (
     "FROM prompt p CROSS JOIN task t ON t.job_id = :job AND t.prompt_id = p.id "
     "WHERE p.job_id = :job AND p.key IN (SELECT value FROM json_each(:only)) AND +t.wanted = 1 "
-    f"AND {_OVER} AND +t.state ="
+    f"AND {_OVER} AND +t.work ="
 )
 READY_ONLY = text(f"SELECT t.id {_CHOSEN} 'available' ORDER BY t.id LIMIT :most")
 DUE_ONLY = text(
@@ -253,9 +260,11 @@ CLAIMS = (
         task.c.attempts,
         task.c.unknowns,
         task.c.calls,
-        func.coalesce(task.c.scheduled_at, task.c.updated_at),
+        func.coalesce(task.c.scheduled_at, task.c.updated_at).label("queued_at"),
         prompt.c.inputs,
         task.c.send_route,
+        task.c.own,
+        task.c.shared,
     )
     .join_from(task, prompt, task.c.prompt_id == prompt.c.id)
     .join(variant, task.c.variant_id == variant.c.id)

@@ -159,7 +159,8 @@ def _settlement(settlement: Settlement, now: float) -> dict[str, Any]:
     return {
         "key": settlement.task,
         "attempt": settlement.attempt,
-        "state": state.value,
+        "work": state.value,
+        "image": int(settlement.event is Event.COMPLETE),
         "reason": settlement.reason,
         "counted": int(settlement.counts and settlement.event is not Event.RELEASE),
         "lost": int(settlement.lost),

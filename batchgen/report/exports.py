@@ -57,7 +57,7 @@ def task_fields(task: TaskRow) -> dict[str, object]:
         "format": image.format if image else None,
         "bytes": image.bytes if image else None,
         "sha256": image.sha256 if image else None,
-        "flags": " ".join(image.flags) if image else "",
+        "flags": " ".join(task.flags),
         "calls": task.calls,
         "billed_usd": usd_text(task.billed),
         "maybe_usd": usd_text(task.unknown),

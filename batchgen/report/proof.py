@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from pathlib import Path
 
 from batchgen.domain.clock import stamp
 from batchgen.domain.money import format_usd
 from batchgen.ledger.audit import check
 from batchgen.ledger.reading import Reader
-from batchgen.ledger.records import Finding, ImageRow, JobRow
+from batchgen.ledger.records import Finding, JobRow
+from batchgen.store.delivered import fault_of
 from batchgen.store.layout import SPOOL
 
 _NAMED = 10
@@ -44,7 +43,8 @@ def prove(reader: Reader, only: JobRow | None, *, checksums: bool) -> Proof:
         folders.setdefault(job.output, set())
         for image in reader.images(job.id):
             proof.images += 1
-            if (wrong := _compare(job.output / image.path, image, checksums=checksums)) is not None:
+            wrong = fault_of(job.output, image.path, image.bytes, image.sha256 if checksums else "")
+            if wrong is not None:
                 proof.findings.append(Finding("file", f"{job.name}: {image.path}", wrong))
         proof.attempts += sum(row.calls for row in reader.spending(job.id))
         _open_charges(reader, job, proof)
@@ -70,31 +70,6 @@ def _open_charges(reader: Reader, job: JobRow, proof: Proof) -> None:
             more += 1
     if more:
         proof.notes.append(f"{job.name}: {more} more attempts that may have been charged; `report` sums them up")
-
-
-def _compare(path: Path, image: ImageRow, *, checksums: bool) -> str | None:
-    """What is wrong with the file of an image; None when it is what was bought."""
-    if image.path.startswith("/") or ".." in image.path.split("/"):  # a ledger may come from a stranger
-        return "is not below the output folder"
-    try:
-        with open(path, "rb", opener=_at_once) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                return "is not a regular file"
-            if found.st_size != image.bytes:
-                return f"{found.st_size} bytes on disk, {image.bytes} in the books"
-            if checksums and file_digest(file, "sha256").hexdigest() != image.sha256:
-                return "its bytes are not those that were bought"
-    except FileNotFoundError:
-        return "is gone"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return None
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Opens without waiting for the other end, should it be a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _strangers(folder: Path, known: set[str], proof: Proof) -> None:

@@ -1,7 +1,7 @@
 """`images.jsonl` in the output folder: one line of JSON per delivered image, for people and other tools.
 
 The ledger is the book; this is a copy that can be read without it, so it is written after the ledger and not synced.
-After a kill a line may be missing or stand twice: the last one for a file holds. A file beside every image would cost
+After a kill a line may be missing or stand twice: the last one for a task holds. A file beside every image would cost
 as much as the image does.
 """
 

@@ -26,11 +26,23 @@ class Task:
     route: str = ""
     due: float | None = None
     holder: int | None = None
+    last: int = 0
+    images: dict[str, tuple[int, int]] = field(default_factory=dict)  # by text: their revision, and its calls
 
     def row(self) -> tuple[object, ...]:
-        """As the table has it."""
-        counts = (self.revision, self.attempts, self.unknowns, self.calls)
-        return (self.state.value, int(self.wanted), *counts, self.route, self.due)
+        """As the table has it: what people see is completed from the first image on."""
+        counts = (self.revision, self.last, self.attempts, self.unknowns, self.calls)
+        seen = S.COMPLETED if self.images else self.state
+        return (self.state.value, seen.value, int(self.wanted), *counts, self.route, self.due)
+
+    def ask(self, text: str) -> None:
+        """Another text is asked: an image that was bought for it serves, else the next revision begins."""
+        self.attempts, self.unknowns, self.route, self.due = 0, 0, "", None
+        self.text = text
+        if text in self.images:
+            self.state, (self.revision, self.calls) = S.COMPLETED, self.images[text]
+        else:
+            self.state, self.revision, self.calls = S.AVAILABLE, self.last + 1, 0
 
 
 @dataclass
@@ -83,12 +95,15 @@ class Model:
         """An attempt begins."""
         task = self.tasks[job][key]
         task.state, task.holder, task.due, task.calls = S.RUNNING, attempt, None, task.calls + 1
+        task.last = task.revision
         self.paid[attempt] = Paid(job, key, number)
 
     def settle(self, task: Task, done: Settlement) -> None:
         """An attempt lets go of its task."""
         task.state, task.holder = TRANSITIONS[done.event][1], None
         task.due = done.scheduled_at if done.event is Event.RETRY else None
+        if done.event is Event.COMPLETE:
+            task.images[task.text] = task.revision, task.calls
         task.unknowns += done.lost
         if done.send_route is None:
             task.attempts += done.counts and done.event is not Event.RELEASE
@@ -112,6 +127,6 @@ class Model:
         for key, task in known.items():
             task.wanted = key in texts
             if key in texts and task.text != texts[key]:
-                known[key] = Task(key, texts[key], revision=task.revision + 1)
+                task.ask(texts[key])
         for key, text in texts.items():
             known.setdefault(key, Task(key, text))

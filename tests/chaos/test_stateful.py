@@ -32,7 +32,7 @@ JOBS = ("autumn", "spring")
 ROUTES = ("", "a/b", "c/d")
 
 _TASKS = (
-    "SELECT p.key, state, t.wanted, revision, attempts, unknowns, calls, send_route, scheduled_at "
+    "SELECT p.key, work, state, t.wanted, revision, last_revision, attempts, unknowns, calls, send_route, scheduled_at "
     "FROM task t JOIN prompt p ON p.id = t.prompt_id JOIN job j ON j.id = t.job_id WHERE j.name = "
 )
 a_job, a_key = st.sampled_from(JOBS), st.sampled_from("abc")
@@ -180,10 +180,11 @@ class Books(RuleBasedStateMachine):
     def cancel(self, job: str, only: frozenset[str] | None) -> None:
         assert self.ledger.cancel(self.ledger.job(job), only) == self.model.move(job, Event.CANCEL, only)
 
-    @rule(job=a_job, key=a_key, gone=st.booleans())
-    def change(self, job: str, key: str, gone: bool) -> None:
+    @rule(job=a_job, key=a_key, gone=st.booleans(), back=st.none() | st.integers(0, 9))
+    def change(self, job: str, key: str, gone: bool, back: int | None) -> None:
         self.versions += 1
-        changed = {**self.texts[job], key: f"{key} {self.versions}"}
+        version = self.versions if back is None else min(back, self.versions)
+        changed = {**self.texts[job], key: f"{key} {version}"}
         if gone:
             del changed[key]
         held, in_bundles = self.model.held(job), job in self.under_way.values()

@@ -120,10 +120,10 @@ ROWS: dict[str, tuple[Callable[[Shop], object], list[tuple[str, str]]]] = {
     "billed changed": (sql(f"UPDATE attempt SET billed = billed + 1 WHERE task_id = {TASK_A}"), [("job", "billed is")]),
     "attempt deleted": (sql(f"DELETE {TORN} AND charge = 'unknown'"), [("job torn/", "counts 2 calls"), ("job", "unknown is")]),
     "image row deleted": (sql(f"DELETE FROM image WHERE task_id = {TASK_A}"), [("job a/", "no image of revision 1"), ("a", "is not in the books")]),
-    "task state changed": (sql(f"UPDATE task SET state = 'failed' WHERE id = {TASK_A}"), [("job a/", "but is failed")]),
+    "task state changed": (sql(f"UPDATE task SET work = 'failed' WHERE id = {TASK_A}"), [("job a/", "but is failed")]),
     "sum changed": (sql("UPDATE job SET billed = billed - 30000"), [("job", "its attempts come to")]),
     "sha changed": (sql(f"UPDATE image SET sha256 = replace(sha256, 'a', 'b') || '' WHERE task_id = {TASK_A}", f"UPDATE image SET sha256 = '{'0' * 64}' WHERE task_id = {TASK_A}"), [("job: a", BYTES)]),
-    "failed task said to be completed": (sql(f"UPDATE task SET state = 'completed' WHERE id = {TASK_NEVER}"), [("job never/", "no image of revision 1")]),
+    "failed task said to be completed": (sql(f"UPDATE task SET work = 'completed' WHERE id = {TASK_NEVER}"), [("job never/", "no image of revision 1")]),
     "image of another attempt": (sql(f"UPDATE image SET attempt_id = (SELECT id {TORN} AND charge = 'unknown') WHERE task_id = {TASK_A}"), [("job a/", "not made for it")]),
     "image leads out": (sql(f"UPDATE image SET path = '../../products.csv' WHERE task_id = {TASK_A}"), [("products.csv", "not below the output folder")]),
     "image is absolute": (sql(f"UPDATE image SET path = '/etc/passwd' WHERE task_id = {TASK_A}"), [("/etc/passwd", "not below the output folder")]),
@@ -132,7 +132,7 @@ ROWS: dict[str, tuple[Callable[[Shop], object], list[tuple[str, str]]]] = {
     "task deleted": (sql(f"DELETE FROM task WHERE id = {TASK_NEVER}"), [("", "refers to a row of task that is not there"), ("job", "tasks of its manifest")]),
     "prompt deleted": (sql("DELETE FROM prompt WHERE key = 'a'"), [("", "refers to a row of prompt")]),
     "calls changed": (sql(f"UPDATE task SET calls = 7 WHERE id = {TASK_A}"), [("job a/", "counts 7 calls")]),
-    "task said to run": (sql(f"UPDATE task SET state = 'running', attempt_id = 999 WHERE id = {TASK_NEVER}"), [("job never/", "attempt 999")]),
+    "task said to run": (sql(f"UPDATE task SET work = 'running', attempt_id = 999 WHERE id = {TASK_NEVER}"), [("job never/", "attempt 999")]),
 }  # fmt: skip
 TWELVE = [*list(FILES)[:6], *list(ROWS)[:6]]
 ALL = {**FILES, **ROWS}

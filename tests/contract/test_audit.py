@@ -42,12 +42,15 @@ def test_healthy_books_have_no_findings(path: Path) -> None:
         ("UPDATE task SET attempt_id = 1 WHERE id = 3", "fence", WHERE["c"], "attempt 1 that should hold it is none of its own"),
         ("UPDATE task SET attempt_id = 1 WHERE id = 3", "fence", WHERE["c"], "has attempt 3 still reserved"),
         ("DELETE FROM image", "images", WHERE["a"], "no image of revision 1 is recorded"),
-        ("UPDATE task SET state = 'failed' WHERE id = 1", "images", WHERE["a"], "has image a/1280x1280-1.png of its present revision, but is failed"),
+        ("UPDATE task SET work = 'failed' WHERE id = 1", "images", WHERE["a"], "has image a/1280x1280-1.png of its present revision, but is failed"),
+        ("UPDATE task SET image_id = 2 WHERE id = 1", "images", WHERE["a"], "points at image 2 that is none of its own"),
+        ("UPDATE image SET own = 7", "images", WHERE["a"], "but was bought for something else than it asks now"),
+        ("UPDATE task SET last_revision = 3 WHERE id = 1", "counters", WHERE["a"], "counts 3 as its last revision"),
         ("UPDATE image SET attempt_id = 2", "images", WHERE["a"], "from attempt 2 that was not made for it"),
         ("UPDATE task SET calls = 5 WHERE id = 4", "counters", WHERE["d"], "counts 5 calls"),
         ("UPDATE job SET tasks = 9 WHERE id = 1", "counters", "spring", "has 4 tasks of its manifest, but counts 9"),
         ("UPDATE task SET prompt_id = 99 WHERE id = 4", "file", "", "row 4 of task refers to a row of prompt that is not there"),
-        ("UPDATE task SET state = 'lost' WHERE id = 4", "file", "", "row 4 of task breaks ck_task_state"),
+        ("UPDATE task SET work = 'lost' WHERE id = 4", "file", "", "row 4 of task breaks ck_task_state"),
     ],
 )  # fmt: skip
 def test_damage_is_found_and_named(path: Path, damage: str, kind: str, where: str, detail: str) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.domain.errors import LedgerError, PaidUnderWay
+from batchgen.domain.errors import LedgerError, PaidUnderWay, UsageError
 from batchgen.domain.job import Ask, Difference, Limits, Parameters, Texts
-from batchgen.domain.lifecycle import Event, TaskState
+from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.ledger.audit import check
 from batchgen.ledger.diff import compare
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.reading import Reader
 from tests.conftest import ManualClock
 from tests.ledger_help import LARGE, PRICE, SMALL, SmallPlan, deliver, end, plan, query, reservation
 
@@ -38,7 +39,8 @@ def record(ledger: Ledger, wanted: SmallPlan, *, rebuy: bool = False) -> Differe
         ask: each.total for ask, each in done.texts.items()
     }
     assert all(each.longest <= done.texts[ask].longest for ask, each in again.texts.items())
-    assert again.unchanged + again.rebuy == done.new + done.changed + done.unchanged + done.rebuy
+    assert again.unchanged + again.rebuy == again.tasks == done.tasks
+    assert (again.again, again.paid) == (done.again, done.paid)
     assert compare(ledger.path, wanted) == again
     return done
 
@@ -63,7 +65,7 @@ def test_everything_is_new_in_a_ledger_that_does_not_exist(tmp_path: Path) -> No
     found = compare(tmp_path / "none.db", wanted)
     buy = {Ask(SMALL, "high"): 6, Ask(LARGE, "high"): 6, Ask(SMALL, "low"): 1, Ask(LARGE, "low"): 1}
     texts = {ask: Texts(12 * count, 12) for ask, count in buy.items()}
-    assert found == Difference(new=14, buy=buy, texts=texts, examples={"new": ["a", "b", "c", "d", "e"]})
+    assert found == Difference(new=14, buy=buy, texts=texts, tasks=14, examples={"new": ["a", "b", "c", "d", "e"]})
     assert found.calls == 14
     assert list(tmp_path.iterdir()) == []
 
@@ -81,8 +83,9 @@ async def test_changed_row_is_bought_again_and_keeps_its_history(ledger: Ledger)
     await buy_all(ledger)
     found = record(ledger, replace(first, texts={**first.texts, "b": "another photo of b"}))
     assert (found.new, found.changed, found.unchanged, found.delivered, found.calls) == (0, 1, 2, 2, 1)
+    assert (found.again, found.paid) == ({Ask(SMALL, ""): 1}, PRICE)
     assert found.examples == {"changed": ["b"]}
-    assert tasks(ledger)[f"b/{SMALL}/1"] == ("available", 2, 1)
+    assert tasks(ledger)[f"b/{SMALL}/1"] == ("completed", 2, 1)
     (claim,) = await ledger.claim(1, 9, 0.0)
     assert (claim.text, claim.revision, claim.attempts, claim.calls) == ("another photo of b", 2, 0, 0)
     await deliver(ledger, claim)
@@ -135,7 +138,7 @@ async def test_row_that_returns_changed_is_a_new_revision(ledger: Ledger) -> Non
     record(ledger, plan("b"))
     found = record(ledger, replace(plan("a", "b"), texts={"a": "new", "b": "a photo of b"}))
     assert (found.changed, found.unchanged, found.calls) == (1, 1, 1)
-    assert tasks(ledger)[f"a/{SMALL}/1"] == ("available", 2, 1)
+    assert tasks(ledger)[f"a/{SMALL}/1"] == ("completed", 2, 1)
 
 
 async def test_new_size_is_bought_for_every_row_and_the_others_stay(ledger: Ledger) -> None:
@@ -175,7 +178,8 @@ async def test_rebuy_buys_what_a_job_wide_key_changed_and_only_on_command(ledger
     assert await ledger.claim(1, 9, 0.0) == []
     found = record(ledger, high, rebuy=True)
     assert (found.rebuy, found.delivered, found.buy) == (2, 0, {Ask(SMALL, "high"): 2})
-    assert tasks(ledger)[f"a/{SMALL}/1"] == ("available", 2, 1)
+    assert (found.again, found.paid) == (found.buy, 2 * PRICE)
+    assert tasks(ledger)[f"a/{SMALL}/1"] == ("completed", 2, 1)
     await buy_all(ledger)
     found = compare(ledger.path, high)
     assert found == compare(ledger.path, high, rebuy=True)
@@ -201,7 +205,15 @@ async def test_changed_row_leaves_every_state_but_running(ledger: Ledger) -> Non
     assert {state for state, *_ in tasks(ledger).values()} == set(TaskState) - {TaskState.RUNNING}
     found = record(ledger, SmallPlan({key: f"new {key}" for key in "abcdef"}))
     assert (found.changed, found.calls, found.waiting) == (6, 6, 0)
-    assert set(tasks(ledger).values()) == {("available", 2, 1)}
+    kept, called, untouched = ("completed", 2, 1), ("available", 2, 1), ("available", 1, 1)
+    assert [tasks(ledger)[f"{key}/{SMALL}/1"] for key in "abcdef"] == [
+        kept,
+        called,
+        called,
+        called,
+        untouched,
+        untouched,
+    ]
     assert {claim.send_size for claim in await ledger.claim(1, 9, 0.0)} == {SMALL}
 
 
@@ -262,3 +274,98 @@ def test_jobs_of_one_ledger_do_not_touch_each_other(ledger: Ledger) -> None:
     assert (ledger.job("spring"), ledger.job("autumn")) == (1, 2)
     with pytest.raises(LedgerError, match="no job named winter"):
         ledger.job("winter")
+
+
+def edited(*keys: str, **texts: str) -> SmallPlan:
+    """The plan of these keys with some texts changed."""
+    whole = plan(*keys)
+    return replace(whole, texts=whole.texts | texts)
+
+
+async def test_text_that_comes_back_is_delivered_by_the_image_that_was_bought_for_it(ledger: Ledger) -> None:
+    first, second = plan("a", "b"), edited("a", "b", a="another a", b="another b")
+    record(ledger, first)
+    await buy_all(ledger)
+    record(ledger, second)
+    (a, _) = await ledger.claim(1, 9, 0.0)
+    await deliver(ledger, a)  # one of the two, as `--limit 1` would
+    found = record(ledger, first)
+    assert (found.changed, found.adopted, found.calls, found.delivered) == (0, 2, 0, 2)
+    assert (found.returned, found.examples) == ((a.task,), {"adopted": ["a", "b"]})
+    assert tasks(ledger) == {f"a/{SMALL}/1": ("completed", 1, 1), f"b/{SMALL}/1": ("completed", 1, 1)}
+    found = record(ledger, second)
+    assert (found.adopted, found.changed, found.again, found.paid) == (1, 1, {Ask(SMALL, ""): 1}, PRICE)
+    (b,) = await ledger.claim(1, 9, 0.0)
+    assert (b.key, b.revision) == ("b", 2)
+    third = record(ledger, edited("a", "b", a="a third a"))
+    assert (third.changed, third.adopted) == (1, 1)
+    claim = next(iter(await ledger.claim(1, 9, 0.0)))
+    assert (claim.key, claim.revision) == ("a", 3)  # above the highest that was ever called
+
+
+async def test_image_stays_while_its_successor_is_refused_lost_or_cancelled_and_the_old_text_buys_nothing(
+    ledger: Ledger,
+) -> None:
+    first = plan("a", "b", "c", "d")
+    record(ledger, first)
+    await buy_all(ledger)
+    record(ledger, edited(*"abcd", a="1", b="2", c="3", d="4"))
+    a, b, c, _ = await ledger.claim(1, 9, 0.0)
+    await end(ledger, a, Event.FAIL)
+    await end(ledger, b, Event.PARK, Charge.UNKNOWN, lost=True)
+    await end(ledger, c, Event.RETRY, scheduled_at=500.0)
+    ledger.cancel(1, {"d"})
+    with Reader(ledger.path) as reader:
+        job, rows = reader.job("spring"), list(reader.tasks(1))
+    assert (job.states, job.outdated) == ({TaskState.COMPLETED: 4}, 4)
+    assert [(row.state, row.work, row.flags) for row in rows] == [
+        (TaskState.COMPLETED, work, ("outdated",))
+        for work in (TaskState.FAILED, TaskState.PARKED, TaskState.RETRYABLE, TaskState.CANCELLED)
+    ]
+    found = record(ledger, first)
+    assert (found.adopted, found.calls, found.waiting, found.returned) == (4, 0, 0, ())
+    with Reader(ledger.path) as reader:
+        assert (reader.job("spring").outdated, {row.work for row in reader.tasks(1)}) == (0, {TaskState.COMPLETED})
+
+
+async def test_image_whose_file_is_gone_or_damaged_is_not_adopted_but_said(ledger: Ledger) -> None:
+    first, second = plan("a"), edited("a", a="another a")
+    record(ledger, first)
+    await buy_all(ledger)
+    record(ledger, second)
+    await buy_all(ledger)
+    asked: list[tuple[str, int, str]] = []
+
+    def gone(*image: object) -> bool:
+        asked.append(image)  # type: ignore[arg-type]
+        return False
+
+    foretold = compare(ledger.path, first, gone)
+    found = ledger.record(first, intact=gone)
+    assert found == foretold
+    assert (found.adopted, found.changed, found.calls, found.lost) == (0, 1, 1, ("a/1280x1280-1.png",))
+    assert asked == [("a/1280x1280-1.png", 12_345, "b" * 64)] * 2
+
+
+async def test_job_wide_setting_that_comes_back_finds_its_image_and_another_is_kept(ledger: Ledger) -> None:
+    plain, high = plan("a"), plan("a", parameters=Parameters(quality="high"))
+    record(ledger, plain)
+    await buy_all(ledger)
+    record(ledger, high, rebuy=True)
+    await buy_all(ledger)
+    found = record(ledger, plain, rebuy=True)  # what was bought for the very same serves, whatever is said
+    assert (found.adopted, found.rebuy, found.calls) == (1, 0, 0)
+    changed = replace(edited("a", a="another a"), parameters=Parameters(quality="high"))
+    record(ledger, changed)
+    found = record(ledger, replace(plain, parameters=Parameters(quality="low")))
+    assert (found.adopted, found.rebuy, found.calls) == (1, 1, 0)
+    found = record(ledger, replace(plain, parameters=Parameters(quality="low")), rebuy=True)
+    assert (found.rebuy, found.calls, found.again) == (1, 1, {Ask(SMALL, "low"): 1})
+
+
+def test_prompt_that_is_not_there_leaves_the_ledger_as_it_was(ledger: Ledger) -> None:
+    record(ledger, plan("a"))
+    for wanted in (plan("a"), edited("a", a="another a")):
+        with pytest.raises(UsageError, match="has no prompt SKU9"):
+            ledger.record(wanted, only={"a", "SKU9"})
+    assert query(ledger.path, "SELECT text FROM prompt") == [("a photo of a",)]

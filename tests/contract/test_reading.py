@@ -67,7 +67,7 @@ async def test_jobs_say_where_they_stand(ledger: Ledger, path: Path) -> None:
 async def test_counts_are_by_size_quality_and_state(ledger: Ledger, path: Path) -> None:
     with Reader(path) as reader:
         counts = reader.counts(1)
-    assert Count(SMALL, "low", TaskState.COMPLETED, 1) in counts
+    assert Count(SMALL, "low", TaskState.COMPLETED, TaskState.COMPLETED, 1) in counts
     assert {(count.quality, count.state) for count in counts if count.quality} == {("low", TaskState.COMPLETED)}
     assert sum(count.tasks for count in counts) == 7
 
@@ -107,7 +107,8 @@ async def test_task_shows_the_latest_image_also_when_it_is_of_an_earlier_revisio
     with Reader(path) as reader:
         (a,) = reader.tasks(1, keys={"a"})
         assert a.image is not None
-        assert (a.revision, a.image.revision, a.state) == (2, 1, TaskState.AVAILABLE)
+        assert (a.revision, a.image.revision, a.state, a.work) == (2, 1, TaskState.COMPLETED, TaskState.AVAILABLE)
+        assert (a.outdated, a.flags) == (True, ("size_mismatch", "outdated"))
         (claim,) = (claim for claim in await ledger.claim(1, 9, 0.0) if claim.key == "a")
         await deliver(ledger, claim)
     with Reader(path) as reader:

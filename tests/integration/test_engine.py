@@ -279,7 +279,7 @@ async def test_retry_is_not_forgotten_when_the_wall_clock_goes_back_two_days(tmp
     plan = small_plan(tmp_path, texts(2), SMALL, Limits())
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
         connection = sqlite3.connect(run.ledger.path)
-        connection.execute("UPDATE task SET state = 'retryable', scheduled_at = updated_at + 172800")
+        connection.execute("UPDATE task SET work = 'retryable', scheduled_at = updated_at + 172800")
         connection.commit()
         connection.close()
         await run.runner.run()

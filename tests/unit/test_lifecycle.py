@@ -44,7 +44,8 @@ def test_running_is_entered_by_a_reservation_only_and_never_left_by_a_person() -
 
 def test_completed_task_is_bought_again_only_when_it_is_revised() -> None:
     leaving = [event for event, (sources, _) in TRANSITIONS.items() if TaskState.COMPLETED in sources]
-    assert leaving == [Event.REVISE]
+    assert leaving == [Event.REVISE, Event.ADOPT]
+    assert TRANSITIONS[Event.ADOPT][1] is TaskState.COMPLETED
 
 
 def test_waiting_states_are_those_a_run_still_works_on() -> None:

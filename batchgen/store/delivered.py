@@ -1,0 +1,40 @@
+"""Whether a delivered image is still what was bought."""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import file_digest
+from pathlib import Path
+
+
+def fault_of(output: Path, image: str, size: int, sha256: str = "") -> str | None:
+    """What is wrong with the file of an image; None when it is what was bought.
+
+    Args:
+        output: the output folder.
+        image: the image's path below it, `/` as separator.
+        size: in bytes, as it was bought.
+        sha256: hexadecimal; "" looks at the size alone.
+    """
+    if image.startswith("/") or ".." in image.split("/"):  # a ledger may come from a stranger
+        return "is not below the output folder"
+    try:
+        with open(output / image, "rb", opener=_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                return "is not a regular file"
+            if found.st_size != size:
+                return f"{found.st_size} bytes on disk, {size} in the books"
+            if sha256 and file_digest(file, "sha256").hexdigest() != sha256:
+                return "its bytes are not those that were bought"
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end, should it be a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
