@@ -110,7 +110,9 @@ def _bought_before(difference: Difference) -> list[str]:
     if difference.lost:
         first = ", ".join(one_line(path) for path in difference.lost[:EXAMPLES])
         more = " …" if len(difference.lost) > EXAMPLES else ""
-        lines.append(f"  {len(difference.lost)} earlier images would serve, but are gone or damaged: {first}{more}")
+        are = "is" if len(difference.lost) == 1 else "are"
+        count = counted(len(difference.lost), "earlier image")
+        lines.append(f"  {count} would serve, but {are} gone or damaged: {first}{more}")
     if again := sum(difference.again.values()):
         which = (
             "1 of those to buy has an image already" if again == 1 else f"{again} of those to buy have an image already"

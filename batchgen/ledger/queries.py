@@ -71,6 +71,7 @@ COUNTS = text(
     "SELECT state, work, variant_id, quality, count(*) FROM task INDEXED BY ix_task_counts "
     "WHERE job_id = :job AND wanted = 1 GROUP BY state, work, variant_id, quality"
 )
+OUTDATED = "task.state = 'completed' AND task.work <> 'completed'"
 UNPRICED = text(
     f"SELECT count(*) FROM attempt INDEXED BY ix_attempt_unknown WHERE {UNKNOWN} AND job_id = :job "
     "AND billed = 0 AND reserved = 0"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, text
 
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.inputs import InputFile
@@ -129,6 +129,11 @@ class Reader:
     def flagged(self, key: int) -> Iterator[TaskRow]:
         """Tasks whose image is not what was asked for at first: downgraded, or of other dimensions; as a stream."""
         query = queries.FLAGGED.where(task.c.job_id == key, task.c.wanted == 1)
+        return map(load_task, self._stream(query.order_by(prompt.c.position, task.c.variant_id)))
+
+    def outdated(self, key: int) -> Iterator[TaskRow]:
+        """Delivered tasks whose image is to be replaced, or could not be; as a stream."""
+        query = queries.TASKS.where(task.c.job_id == key, task.c.wanted == 1, text(queries.OUTDATED))
         return map(load_task, self._stream(query.order_by(prompt.c.position, task.c.variant_id)))
 
     def find(self, reference: str, name: str | None = None) -> list[TaskRow]:

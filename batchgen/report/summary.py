@@ -66,6 +66,7 @@ class Summary:
         downgraded: images delivered smaller than asked, as `key asked -> delivered`.
         mismatched: images of other dimensions than asked.
         rerouted: images that came over another route than the job's own.
+        outdated: delivered images that are to be replaced, or could not be; each stays until its successor is there.
         refused: calls whose content was refused, with what they cost.
         lost: calls whose answer nobody saw, with what they cost and may have cost.
         fates: of these, how many are known to be charged or free, from which source, and how many are not.
@@ -79,6 +80,7 @@ class Summary:
     downgraded: Group = field(default_factory=Group)
     mismatched: Group = field(default_factory=Group)
     rerouted: Group = field(default_factory=Group)
+    outdated: Group = field(default_factory=Group)
     refused: Group = field(default_factory=Group)
     lost: Group = field(default_factory=Group)
     fates: Counter[Fate] = field(default_factory=Counter)
@@ -97,6 +99,8 @@ def summarise(reader: Reader, job: JobRow) -> Summary:
         group.add(task_name(task.key, str(task.size), task.sample), task.billed, task.unknown)
     for task in reader.flagged(job.id):
         _flag(summary, task)
+    for task in reader.outdated(job.id) if job.outdated else ():
+        summary.outdated.add(task_name(task.key, str(task.size), task.sample))
     for problem in reader.problems(job.id):
         _problem(summary, problem)
     return summary
