@@ -71,7 +71,7 @@ def retry(
     with Reader(path) as reader:
         row = reader.job(job_name(job))
         check_only(reader, row, only)
-        worst = _worst_cost(row, list(reader.tasks(row.id, work=states, keys=keys)))
+        worst = _worst_cost(row, list(reader.tasks(row.id, states=states, keys=keys)))
     with Ledger.open(path, SystemClock()) as ledger:
         count = sum(ledger.requeue(row.id, states, keys).values())
     if as_json:

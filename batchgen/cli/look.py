@@ -175,7 +175,7 @@ def _input_fields(task: TaskRow) -> dict[str, list[str] | str | None]:
 
 
 def _task_line(task: TaskRow) -> str:
-    what = task.image.path if task.image and task.state is TaskState.COMPLETED else task.reason[:100]
+    what = " · ".join(filter(None, (task.image.path if task.image else "", task.reason[:100])))
     flags = f" [{', '.join(task.flags)}]" if task.flags else ""
     gone = "" if task.wanted else " (removed)"
     return (

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.lifecycle import TRANSITIONS, Event
 from batchgen.ledger.schema import RUNNING
+from batchgen.ledger.staging import PIECE
 
 Intact = Callable[[str, int, str], bool]
 """Whether an image lies whole in the output folder: its path below that, its size in bytes, its checksum."""
@@ -68,21 +69,22 @@ def find_adoptable(connection: Connection, job: int, intact: Intact) -> Adoptabl
         job: the job's number.
         intact: asked of every image but those that are their tasks' own now.
     """
-    found: list[dict[str, Any]] = []
     returned: list[int] = []
     lost: list[str] = []
-    for task, rows in groupby(connection.execute(_SOUGHT, {"job": job}).all(), key=attrgetter("task")):
-        image = _first_intact(rows, intact, lost)
-        if image is not None:
-            found.append({"task": task, "image": image.image, "revision": image.revision, "shared": image.shared})
-            if image.image != image.present:
-                returned.append(task)
-    if found:
-        connection.execute(_FOUND, found)
+    tasks = groupby(connection.execute(_SOUGHT, {"job": job}), key=attrgetter("task"))
+    serving = ((task, _first_intact(rows, intact, lost)) for task, rows in tasks)
+    rows = ((task, image) for task, image in serving if image is not None)
+    while piece := list(islice(rows, PIECE)):
+        connection.execute(_FOUND, [_row(task, image) for task, image in piece])
+        returned += [task for task, image in piece if image.image != image.present]
     return Adoptable(tuple(returned), tuple(lost))
 
 
-def _first_intact(rows: Any, intact: Intact, lost: list[str]) -> Row[Any] | None:
+def _row(task: int, image: Row[Any]) -> dict[str, int]:
+    return {"task": task, "image": image.image, "revision": image.revision, "shared": image.shared}
+
+
+def _first_intact(rows: Iterable[Any], intact: Intact, lost: list[str]) -> Row[Any] | None:
     for row in rows:
         if row.image == row.present or intact(row.path, row.bytes, row.sha256):
             return row  # type: ignore[no-any-return]

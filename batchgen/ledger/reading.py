@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import Select, or_, select, text
 
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.inputs import InputFile
@@ -101,15 +101,13 @@ class Reader:
         keys: Iterable[str] | None = None,
         limit: int | None = None,
         *,
-        work: Iterable[TaskState] | None = None,
         removed: bool = False,
     ) -> Iterator[TaskRow]:
         """Tasks in the manifest's order, as a stream.
 
         Args:
             key: the job's number.
-            states: only those that people see so.
-            work: only those whose work stands there.
+            states: only those that people see so, or whose work stands there: outdated images among them.
             keys: only these prompts.
             limit: at most so many.
             removed: also those that the manifest has no more.
@@ -118,9 +116,8 @@ class Reader:
         if not removed:
             query = query.where(task.c.wanted == 1)
         if states is not None:
-            query = query.where(sql.among(task.c.state, states))
-        if work is not None:
-            query = query.where(sql.among(task.c.work, work))
+            wanted = frozenset(states)
+            query = query.where(or_(sql.among(task.c.state, wanted), sql.among(task.c.work, wanted)))
         if keys is not None:
             query = query.where(prompt.c.key.in_(sql.listed("keys")))
         values = {} if keys is None else {"keys": dump(sorted(keys))}

@@ -94,7 +94,7 @@ class Summary:
 def summarise(reader: Reader, job: JobRow) -> Summary:
     """Read what there is to say about a job."""
     summary = Summary(job=job, sizes=_sizes(reader, job), spending=reader.spending(job.id))
-    for task in reader.tasks(job.id, work={TaskState.FAILED, TaskState.PARKED}):
+    for task in reader.tasks(job.id, states={TaskState.FAILED, TaskState.PARKED}):
         group = summary.stuck.setdefault((task.work, _short(task.reason)), Group())
         group.add(task_name(task.key, str(task.size), task.sample), task.billed, task.unknown)
     for task in reader.flagged(job.id):
