@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 REHEARSAL = Path("rehearsal")
 REBUY_CHANGED, REBUY_ALL = "changed", "all"
+_EVERY = 5.0  # seconds between two lines of progress
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -170,6 +172,20 @@ def print_json(document: object) -> None:
 def say(text: str) -> None:
     """Talk goes to stderr, so that stdout stays for results."""
     click.echo(text, err=True)
+
+
+def told_now_and_then(what: str) -> Callable[[], None]:
+    """Something to call for each thing that was looked at, which says every few seconds how many those are."""
+    done, told = 0, time.monotonic()
+
+    def step() -> None:
+        nonlocal done, told
+        done += 1
+        if time.monotonic() - told >= _EVERY:
+            told = time.monotonic()
+            say(f"looked at {done:,} {what}")
+
+    return step
 
 
 def counted(number: int, noun: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from batchgen.cli.common import say
+from batchgen.cli.common import told_now_and_then
 from batchgen.cli.planned import LazyPlan
 from batchgen.contracts.parts import References
 from batchgen.domain.inputs import InputFile
@@ -14,8 +13,6 @@ from batchgen.ledger.connect import reading
 from batchgen.ledger.diff import input_files, is_recorded, known
 from batchgen.manifest.plan import ExpandedPlan
 from batchgen.store.inputs import InputStore
-
-_EVERY = 5.0  # seconds between two lines of progress
 
 
 async def look_at_inputs(
@@ -37,16 +34,7 @@ async def look_at_inputs(
     if not uses:
         plan.take({}, {})
         return
-    done, told = 0, time.monotonic()
-
-    def progress() -> None:
-        nonlocal done, told
-        done += 1
-        if time.monotonic() - told >= _EVERY:
-            told = time.monotonic()
-            say(f"looked at {done:,} of {len(uses):,} reference files")
-
-    looked = await store.examine(uses, seen, keep, progress)
+    looked = await store.examine(uses, seen, keep, told_now_and_then(f"of {len(uses):,} reference files"))
     plan.take(looked.files, looked.wrong)
 
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
+from batchgen.cli.common import told_now_and_then
 from batchgen.cli.keys import Keys
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
@@ -265,8 +266,14 @@ def recorded(ledger: Path, name: str) -> JobRow | None:
 
 
 def intact_below(output: Path) -> Intact:
-    """Tells of images below an output folder whether they are whole."""
-    return lambda image, size, sha256: fault_of(output, image, size, sha256) is None
+    """Tells of images below an output folder whether they are whole, and now and then how many were looked at."""
+    step = told_now_and_then("earlier images that may serve again")
+
+    def intact(image: str, size: int, sha256: str) -> bool:
+        step()
+        return fault_of(output, image, size, sha256) is None
+
+    return intact
 
 
 def line_of(task: TaskRow, attempt: AttemptRow) -> Line:
