@@ -386,7 +386,7 @@ async def test_person_is_told_how_far_the_looking_is(
     plan, made = planned(tmp_path, text, p_csv="sku\nA\nB\nC\n"), InputStore(tmp_path, tmp_path / "cache")
     await look_at_inputs(plan, made, [], None)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("batchgen.cli.inputs._EVERY", 0.0)
+    monkeypatch.setattr("batchgen.cli.common._EVERY", 0.0)
     await look_at_inputs(plan, made, [], None)
     assert "looked at 3 of 3 reference files\n" in capsys.readouterr().err
     assert [prompt.inputs.references[0].width for prompt in plan.prompts()] == [640] * 3
