@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.cli.common import REHEARSAL
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import BatchgenError, UsageError
 
 Written = str | Mapping[str, Any]
@@ -62,7 +63,8 @@ async def _base_url(process: asyncio.subprocess.Process) -> str:
     if process.stdout is None:
         raise BatchgenError("the simulated gateway has no output")
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), _START_WITHIN)
+        async with Deadline(_START_WITHIN).waiting():
+            line = await process.stdout.readline()
     except TimeoutError:
         raise BatchgenError("the simulated gateway did not come up within 30 s") from None
     if not line:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,13 +18,14 @@ from typing import Any
 import aiohttp
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.domain.wire import Answer, Call, FilePiece
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.reply import read_reply
 from batchgen.gateway.sending import InputUnusable, RequestBody
-from batchgen.gateway.transport import PIECE, WIRE_ERRORS, described, open_session, open_socket
+from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed
 
 TERMINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 OURS = "batchgen"  # the name in a batch's metadata under which our own id of it stands
@@ -127,9 +129,10 @@ class BatchApi:
 
     async def content(self, file: str) -> AsyncIterator[bytes]:
         """The bytes of a file, as they come."""
-        async with self._request("GET", f"/files/{file}/content", None) as response:
+        deadline = Deadline(inf, silence=_SILENCE)
+        async with self._request("GET", f"/files/{file}/content", deadline) as response:
             try:
-                async for data in _plain(response):
+                async for data in _plain(response, deadline):
                     yield data
             except WIRE_ERRORS as wrong:
                 said = without(self._key(), described(wrong))
@@ -143,21 +146,23 @@ class BatchApi:
         return cleaned(self._key(), _batch(found))
 
     async def _get(self, path: str) -> dict[str, Any]:
-        async with self._request("GET", path, _QUESTION) as response:
-            return await _document(response)
+        deadline = Deadline(_QUESTION)
+        async with self._request("GET", path, deadline) as response:
+            return await _document(response, deadline)
 
     async def _post(
         self, path: str, body: tuple[bytes | FilePiece, ...], content_type: str, seconds: float
     ) -> dict[str, Any]:
         call = Call(0, "batch", self._base_url + path, body, content_type, "", seconds, self._loopback)
-        async with self._request("POST", path, seconds, RequestBody(call, self._clock)) as response:
-            return await _document(response)
+        deadline = Deadline(seconds)
+        async with self._request("POST", path, deadline, RequestBody(call, self._clock, deadline)) as response:
+            return await _document(response, deadline)
 
     @asynccontextmanager
     async def _request(
-        self, method: str, path: str, seconds: float | None, body: RequestBody | None = None
+        self, method: str, path: str, deadline: Deadline, body: RequestBody | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response with a good status; without `seconds` it may take any time in which bytes come."""
+        """A response with a good status; its body is read under the same deadline."""
         secret = self._key()
         if not self._loopback and not self._base_url.startswith("https://"):
             raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
@@ -165,16 +170,18 @@ class BatchApi:
             connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=open_socket, force_close=True)
             self._session = open_session(connector, _HEADERS)
         try:
-            async with self._session.request(
-                method,
-                self._base_url + path,
-                data=body,
-                headers={"Authorization": f"Bearer {secret}"},
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_SILENCE, sock_read=seconds or _SILENCE),
-            ) as response:
+            async with deadline.waiting():
+                response = await self._session.request(
+                    method,
+                    self._base_url + path,
+                    data=body,
+                    headers={"Authorization": f"Bearer {secret}"},
+                    allow_redirects=False,
+                )
+            with closing(response):
+                wake_when_closed(response)
                 if response.status >= 300:
-                    raise _refused(response.status, await _text(response), path, secret)
+                    raise _refused(response.status, await _text(response, deadline), path, secret)
                 yield response
         except InputUnusable as wrong:
             raise GatewayError(f"the file of calls cannot be sent: {wrong}") from wrong
@@ -197,7 +204,7 @@ def _refused(status: int, text: str, path: str, secret: str) -> GatewayError:
     return GatewayError(f"{place}: HTTP {status} · {without(secret, said)}", passing=passing, status=status)
 
 
-async def _plain(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _plain(response: aiohttp.ClientResponse, deadline: Deadline) -> AsyncIterator[bytes]:
     """The body, inflated where it comes compressed although it was asked for plain.
 
     Raises:
@@ -208,7 +215,7 @@ async def _plain(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     if inflater is None and encoding not in {"", "identity"}:
         raise GatewayError(f"the gateway's answer about a batch comes compressed as {one_line(encoding, 20)}")
     try:
-        async for data in response.content.iter_chunked(PIECE):
+        while data := await next_piece(response.content, deadline, lambda: False):
             for piece in inflater.feed(data) if inflater is not None else (data,):
                 yield piece
     except zlib.error as wrong:
@@ -217,18 +224,18 @@ async def _plain(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         raise GatewayError("the gateway's compressed answer about a batch broke off", passing=True)
 
 
-async def _text(response: aiohttp.ClientResponse) -> str:
+async def _text(response: aiohttp.ClientResponse, deadline: Deadline) -> str:
     data = bytearray()
-    async for piece in _plain(response):
+    async for piece in _plain(response, deadline):
         data += piece
         if len(data) > _LONGEST_REPLY:
             break
     return data.decode("utf-8", "replace")
 
 
-async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
+async def _document(response: aiohttp.ClientResponse, deadline: Deadline) -> dict[str, Any]:
     data = bytearray()
-    async for piece in _plain(response):
+    async for piece in _plain(response, deadline):
         data += piece
         if len(data) > _LONGEST_REPLY:
             raise GatewayError("the gateway's answer about a batch never ended", passing=True)

@@ -5,7 +5,6 @@ A fetch is one try. It costs nothing, so the engine tries again as often as it l
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import zlib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from types import TracebackType
 import aiohttp
 from yarl import URL
 
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import Download, Fetch, Picture
 from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
 from batchgen.gateway.inflate import Inflater, inflater_for
@@ -75,7 +75,7 @@ class Downloader:
         Raises:
             Exception: only what the sink raises, and cancellation.
         """
-        deadline = asyncio.get_running_loop().time() + self._total
+        deadline = Deadline(self._total, silence=self._idle)
         try:
             target = _parsed(url)
             for _ in range(_MOST_REDIRECTS + 1):
@@ -90,7 +90,7 @@ class Downloader:
             return over.download
         return Download(Fetch.REFUSED, detail=f"more than {_MOST_REDIRECTS} redirects")
 
-    async def _get(self, target: URL, loopback_base: str, deadline: float) -> aiohttp.ClientResponse:
+    async def _get(self, target: URL, loopback_base: str, deadline: Deadline) -> aiohttp.ClientResponse:
         """The response head.
 
         Raises:
@@ -98,12 +98,12 @@ class Downloader:
         """
         try:
             session = self._session(loopback=_allowed(target, loopback_base))
-            async with asyncio.timeout_at(min(deadline, self._soon())):
+            async with deadline.waiting():
                 return await session.get(target, allow_redirects=False)
         except WIRE_ERRORS as wrong:
             raise _Over(_failed(wrong)) from None
 
-    async def _receive(self, response: aiohttp.ClientResponse, sink: Sink, deadline: float) -> Download:
+    async def _receive(self, response: aiohttp.ClientResponse, sink: Sink, deadline: Deadline) -> Download:
         if response.status != 200:
             gone = 400 <= response.status < 500 and response.status not in _PASSING
             return Download(Fetch.GONE if gone else Fetch.AGAIN, detail=f"status {response.status}")
@@ -120,15 +120,11 @@ class Downloader:
             return Download(Fetch.AGAIN, detail="the file came empty")
         return Download(Fetch.DONE, Picture(sink.name, size))
 
-    async def _next(self, content: aiohttp.StreamReader, deadline: float) -> bytes:
+    async def _next(self, content: aiohttp.StreamReader, deadline: Deadline) -> bytes:
         try:
-            scope = asyncio.timeout_at(min(deadline, self._soon()))
-            return await next_piece(content, scope, lambda: False)
+            return await next_piece(content, deadline, lambda: False)
         except WIRE_ERRORS as wrong:
             raise _Over(_failed(wrong)) from None
-
-    def _soon(self) -> float:
-        return asyncio.get_running_loop().time() + self._idle
 
     def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(loopback)

@@ -12,11 +12,12 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import Call, Ending, Picture
 from batchgen.gateway.echoes import Sent, sent_by
 from batchgen.gateway.inflate import Inflater, inflater_for
@@ -24,7 +25,7 @@ from batchgen.gateway.patterns import pattern_for
 from batchgen.gateway.reply import Shape, parse
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
 from batchgen.gateway.sending import RequestBody
-from batchgen.gateway.transport import PIECE, WIRE_ERRORS, described, next_piece, wake_when_closed
+from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, wake_when_closed
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -46,7 +47,8 @@ class Exchange:
 
     def __init__(self, call: Call, sinks: SinkFactory, clock: Clock) -> None:
         self.response: aiohttp.ClientResponse | None = None
-        self.request = RequestBody(call, clock)
+        self._deadline = Deadline(call.timeout)
+        self.request = RequestBody(call, clock, self._deadline)
         self.scanner = Scanner(pattern_for(call.endpoint))
         self.text = ""
         self.document: Any = None
@@ -54,8 +56,6 @@ class Exchange:
         self.trouble = ""
         self.first_byte = 0.0
         self._call = call
-        self._clock = clock
-        self._deadline = asyncio.get_running_loop().time() + call.timeout
         self._late = False
         self._broken = False
         self._make_sink = sinks
@@ -125,14 +125,13 @@ class Exchange:
         return not framed and response.status == 200 and not self.text
 
     async def _send(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
-        scope = asyncio.timeout_at(self._deadline)
         try:
-            async with scope:
+            async with self._deadline.waiting():
                 self.response = await session.post(
                     self._call.url, data=self.request, headers=headers, allow_redirects=False
                 )
         except WIRE_ERRORS as wrong:
-            self._late = scope.expired()
+            self._late = self._deadline.rang
             self.trouble = self._no_answer_in_time() if self._late else self.request.trouble or described(wrong)
 
     async def _receive(self, response: aiohttp.ClientResponse) -> None:
@@ -150,18 +149,17 @@ class Exchange:
     async def _next(self, content: aiohttp.StreamReader) -> bytes:
         """The next bytes of the body; empty when there are no more, or none are needed."""
         if self._broken:
-            return _left_over(content)
-        scope = asyncio.timeout_at(self._deadline)
+            return left_over(content)
         try:
-            return await next_piece(content, scope, self._is_whole)
+            return await next_piece(content, self._deadline, self._is_whole)
         except WIRE_ERRORS as wrong:
-            if scope.expired():
+            if self._deadline.rang:
                 self._late = True
                 self.trouble = self._no_answer_in_time()
                 return b""
             self._broken = True
             self.trouble = described(wrong)
-        return _left_over(content)
+        return left_over(content)
 
     async def _take(self, data: bytes) -> None:
         try:
@@ -198,9 +196,3 @@ class Exchange:
 
     def _no_answer_in_time(self) -> str:
         return f"no whole answer within {self._call.timeout:g} s"
-
-
-def _left_over(content: aiohttp.StreamReader) -> bytes:
-    """Bytes that came before the connection broke: aiohttp hides them behind the error, but they may be enough."""
-    content.set_exception(cast("BaseException", None))
-    return content.read_nowait(PIECE)

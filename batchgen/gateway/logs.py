@@ -7,7 +7,6 @@ calls, 500,000 quota units are a dollar, and a bad token is a 200 with `success:
 
 from __future__ import annotations
 
-import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ import aiohttp
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import Clock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import LogUnavailable, UsageError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.gateway.address import is_loopback
@@ -157,13 +157,14 @@ class LogReader:
                 await self._clock.sleep(wait)
             wait = float(2**number)
             try:
-                async with asyncio.timeout(_WITHIN):
+                deadline = Deadline(_WITHIN)
+                async with deadline.waiting():
                     response = await self._session.get(url, headers={"Authorization": token}, allow_redirects=False)
-                    try:
-                        if response.status == 200:
-                            return await _body(response)
-                    finally:
-                        response.close()
+                try:
+                    if response.status == 200:
+                        return await _body(response, deadline)
+                finally:
+                    response.close()
             except WIRE_ERRORS as wrong:
                 trouble = without(token, one_line(described(wrong), 200))
                 continue
@@ -180,7 +181,7 @@ class LogReader:
 _EXPORT = "give an export of it with --log FILE"
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: aiohttp.ClientResponse, deadline: Deadline) -> bytes:
     """A whole body of bounded size. One that comes compressed all the same (both vendors do that) is inflated.
 
     Raises:
@@ -191,7 +192,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     inflater = inflater_for(response.headers.get("content-encoding", ""))
     parts: list[bytes] = []
     size = 0
-    while data := await next_piece(response.content, asyncio.timeout(None), lambda: False):
+    while data := await next_piece(response.content, deadline, lambda: False):
         try:
             plain = list(inflater.feed(data)) if inflater is not None else [data]
         except zlib.error:

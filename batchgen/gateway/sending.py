@@ -16,6 +16,7 @@ from aiohttp.http_writer import StreamWriter
 from pybase64 import b64encode
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import Call, FilePiece
 
@@ -40,7 +41,7 @@ class RequestBody(aiohttp.Payload):
         trouble: what was wrong with a file that it should send, "" for nothing.
     """
 
-    def __init__(self, call: Call, clock: Clock) -> None:
+    def __init__(self, call: Call, clock: Clock, deadline: Deadline) -> None:
         super().__init__(call.body, content_type=call.content_type)
         self._size = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in call.body)
         self.begun = False
@@ -51,6 +52,7 @@ class RequestBody(aiohttp.Payload):
         self._pieces = call.body
         self._started = 0.0
         self._clock = clock
+        self._deadline = deadline
 
     def seconds(self) -> float:
         """Since writing began; 0.0 when it has not."""
@@ -98,7 +100,7 @@ class RequestBody(aiohttp.Payload):
 
     def _check(self, writer: AbstractStreamWriter) -> None:
         transport = writer.transport if isinstance(writer, StreamWriter) else None
-        if self.revoked or transport is None or transport.is_closing():
+        if self.revoked or self._deadline.over or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection closed before the request was written")
 
 

@@ -8,10 +8,11 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.text import one_line
 
 PIECE = 1 << 16
@@ -78,12 +79,12 @@ def wake_when_closed(response: aiohttp.ClientResponse) -> None:
     closed.add_done_callback(wake)
 
 
-async def next_piece(content: aiohttp.StreamReader, scope: asyncio.Timeout, enough: Callable[[], bool]) -> bytes:
+async def next_piece(content: aiohttp.StreamReader, deadline: Deadline, enough: Callable[[], bool]) -> bytes:
     """The next bytes of a body, empty at its end.
 
     Args:
         content: the body.
-        scope: the deadline; only waiting is under it, not what is there already.
+        deadline: only waiting is under it, not what is there already.
         enough: asked before waiting; when true, no more is waited for.
 
     Raises:
@@ -93,8 +94,19 @@ async def next_piece(content: aiohttp.StreamReader, scope: asyncio.Timeout, enou
     data = content.read_nowait(PIECE)
     if data or content.at_eof() or enough():
         return data
-    async with scope:
-        return await content.read(PIECE)
+    try:
+        async with deadline.waiting():
+            return await content.read(PIECE)
+    except TimeoutError:
+        if late := left_over(content):  # came in the very turn in which the time was over
+            return late
+        raise
+
+
+def left_over(content: aiohttp.StreamReader) -> bytes:
+    """Bytes that came before the connection broke: aiohttp hides them behind the error, but they may be enough."""
+    content.set_exception(cast("BaseException", None))
+    return content.read_nowait(PIECE)
 
 
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fits
@@ -106,6 +118,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fi
     (aiohttp.ClientResponseError, "what came back is not HTTP: {reason}"),
     (aiohttp.ClientPayloadError, "the connection was closed within the answer"),
     (aiohttp.InvalidURL, "the address is not a URL"),
+    (TimeoutError, "nothing came in time"),
     (OSError, "the connection broke: {reason}"),
 )
 

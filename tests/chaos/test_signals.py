@@ -20,6 +20,7 @@ LIMITS = "concurrency: 6, unknown: 5, attempts: 9, unknown_total: 1000, budget: 
 ROUNDS = 20 if LONG else 2
 ASLEEP = 90.0 if LONG else 4.0
 HOUR = 3600
+TIME_OUT = 2  # seconds, for tests that sleep longer than that
 
 
 def wait_for_words(site: Site, process: subprocess.Popen[bytes], words: str) -> None:
@@ -141,3 +142,19 @@ def test_process_that_sleeps(tmp_path: Path) -> None:
         assert books.calls == books.attempts == TASKS
         assert books.unknowns == 0
     promise(12, f"frozen for {ASLEEP:.0f} s with calls in flight: {TASKS} calls, 0 unknown")
+
+
+def test_process_that_sleeps_longer_than_its_time_out(tmp_path: Path) -> None:
+    """Every deadline is overdue when it wakes up, and every answer there; half of them are addresses to be fetched."""
+    with gateway(Shop(tmp_path), "latency=0.3", "p_url=0.5") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS, f"timeout: {TIME_OUT}\n")
+        with running(site) as process:
+            for more in (3, 12):
+                site.wait_for_attempts(process, more)
+                process.send_signal(signal.SIGSTOP)
+                time.sleep(TIME_OUT * 1.5)
+                process.send_signal(signal.SIGCONT)
+            assert process.wait(60) == 0, site.said
+        books = site.check()
+        assert (books.calls, books.attempts, books.unknowns) == (TASKS, TASKS, 0)
+    promise(12, f"frozen twice for longer than the time-out: {TASKS} calls for {TASKS} images, 0 unknown")

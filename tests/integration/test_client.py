@@ -27,6 +27,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_writer import StreamWriter
 
 from batchgen.domain.clock import SystemClock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import Answer, Call, Ending, Usage
 from batchgen.gateway import exchange as exchange_module
 from batchgen.gateway import scan
@@ -823,7 +824,7 @@ async def test_request_body_writes_nothing_when_the_call_is_over_or_the_connecti
     protocol = BaseProtocol(asyncio.get_running_loop(), None)
     protocol.transport = None if state == "gone" else transport
     writer = StreamWriter(protocol, asyncio.get_running_loop())
-    body = RequestBody(a_call("http://127.0.0.1:1/v1"), SystemClock())
+    body = RequestBody(a_call("http://127.0.0.1:1/v1"), SystemClock(), Deadline(10.0))
     body.revoked = state == "revoked"
     with pytest.raises(aiohttp.ClientConnectionResetError):
         await body.write_with_length(writer, None)

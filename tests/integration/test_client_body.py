@@ -14,6 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_writer import StreamWriter
 
 from batchgen.domain.clock import SystemClock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import FilePiece
 from batchgen.gateway import sending
 from tests.gateway_help import a_call, a_piece, ask
@@ -28,7 +29,7 @@ async def test_call_that_ends_while_files_are_looked_at_writes_nothing(
 ) -> None:
     """Between looking and the first byte there is a wait, and the verdict "not sent" may have been given by then."""
     piece = a_piece(tmp_path / "a", PNG)
-    body = sending.RequestBody(a_call("http://127.0.0.1:1/v1", b"{", piece), SystemClock())
+    body = sending.RequestBody(a_call("http://127.0.0.1:1/v1", b"{", piece), SystemClock(), Deadline(10.0))
     real = sending._check_files
     got: list[bytes] = []
     closed = asyncio.Event()
