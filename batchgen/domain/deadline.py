@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 _STEP = 1.0  # seconds; at most so much is counted of a sleep
+_STALL = 1.0  # seconds, at least, by which a step is longer when we slept; a busy loop is late as well
 _STEPS = 8  # at least so many, so that a short deadline is not used up by one sleep
 _AFTER_SLEEP = 15.0  # seconds, at least: the other side may have been waiting for us to read
-_EXTENSIONS = 8  # a machine that always stalls must come to an end as well
-_TURNS = 5  # of the loop: what lies in a socket is read in the first, and its reader woken in the next
+_EXTENSIONS = 4  # a machine that always stalls must come to an end as well
+_TURNS = 2  # of the loop: what lies in a socket is read in the first, and its reader woken in the next
 
 
 class Deadline:
@@ -66,7 +67,7 @@ class Deadline:
 
     def spend(self, seconds: float, planned: float, silence: float) -> float:
         """Count one step of a wait; gives what is left of the single wait."""
-        late = seconds > planned + self._step
+        late = seconds > planned + max(self._step, _STALL)
         spent = min(seconds, planned) if late else seconds
         self._left -= spent
         silence -= spent

@@ -25,7 +25,11 @@ from batchgen.store.sidecar import Index, Line
 T = TypeVar("T")
 
 _PATIENCE = 1800.0  # seconds for a paid address; then the run goes on, and the next one tries again
-_GONE_AFTER = 30.0  # seconds: a storage that has the file only now, or a check for robots, is no end of an address
+# Seconds of waiting between tries: a storage that has the file only now, a check for robots, or a network that is not
+# up yet when a laptop wakes is no end of an address.
+_GONE_AFTER = 30.0
+_LONGEST_TRY = 360.0  # seconds; what seems to have taken longer is this process's own sleep
+_STEP = 1.0  # seconds between two looks whether there is still time
 _SLOW = 3  # failures in a row
 
 
@@ -104,15 +108,11 @@ class Delivery:
 
     def __init__(self, means: Means, index: Index) -> None:
         self.patience = _PATIENCE  # seconds for one address; none once the run is to end
-        self.deadline = float("inf")  # of all addresses, on the monotonic clock; nearer while a start waits for them
+        self.over = False  # no time is left for any address, because a start has waited for them long enough
         self.wire = Wire()
         self._means = means
         self._index = index
         self._backoff = Backoff(base=1.0, cap=15.0)
-
-    def monotonic(self) -> float:
-        """Now, as `deadline` counts."""
-        return self._means.clock.monotonic()
 
     async def fetch(self, claim: Claim, paid: Paid, url: str, expires: float) -> Ended:
         """Go on with a paid address: download, check, place, settle. Makes no call."""
@@ -187,20 +187,23 @@ class Delivery:
             StoreError: the bytes could not be written.
         """
         clock, tally = self._means.clock, self._means.books.tally
-        failures, slow, begun = 0, 0, clock.monotonic()
+        failures, slow, waited, rested, overdue = 0, 0, 0.0, 0.0, 0.0
         try:
-            while clock.monotonic() < self.deadline:
+            while not self.over:
+                begun = clock.monotonic()
                 download = await self._means.hand.download(attempt, url)
                 if download.picture is not None:
                     return download.picture
                 failures += 1
                 delay = self._backoff.delay(failures, self._means.uniform)
-                waited = clock.monotonic() + delay - begun
-                if download.fetch is Fetch.REFUSED or (download.fetch is Fetch.GONE and waited > _GONE_AFTER):
+                waited += min(clock.monotonic() - begun, _LONGEST_TRY) + delay
+                rested += delay
+                if download.fetch is Fetch.REFUSED or (download.fetch is Fetch.GONE and rested > _GONE_AFTER):
                     return f"paid, but its address cannot be fetched: {download.detail}"
-                if clock.now() + delay >= expires:
+                overdue += delay if clock.now() + delay >= expires else 0.0
+                if overdue > _GONE_AFTER:
                     return f"paid, but its address expired before it could be fetched: {download.detail}"
-                if waited > self.patience:
+                if waited >= self.patience:
                     raise _NotNow(f"a paid image cannot be fetched now ({download.detail})")
                 if failures == _SLOW:
                     slow = 1
@@ -208,7 +211,13 @@ class Delivery:
                     self._means.emit(
                         Notice(f"{claim.key}: a paid image is slow to download ({download.detail}); trying on")
                     )
-                await clock.sleep(min(delay, max(0.0, self.deadline - clock.monotonic())))
+                await self._rest(delay)
             raise _NotNow("there was no time left to fetch a paid image")
         finally:
             tally.slow -= slow
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, but not much past the time that is left for all addresses."""
+        while seconds > 0 and not self.over:
+            await self._means.clock.sleep(min(seconds, _STEP))
+            seconds -= _STEP

@@ -13,6 +13,8 @@ from batchgen.policy.backoff import Backoff, Uniform
 START = 4
 # A gateway that has let nothing through for so long is not busy, it is gone. Seconds.
 PATIENCE = 3600.0
+# Seconds that a call takes at most; what passes beyond it and its pause is this process's own sleep.
+_CALL = 900.0
 # Among so many answers, less than one in so many that asks for a pause is chance: the lane waits and stays as it is.
 _WINDOW = 20
 _SPORADIC = 5
@@ -85,7 +87,8 @@ class Lane:
         self._last_pause = float("-inf")
         self._halved = False
         self._episodes = 0
-        self._refused_since = clock.monotonic()
+        self._refused_for = 0.0
+        self._pause = 0.0
         self._changed = asyncio.Event()
         self._closed = asyncio.Event()
         self.crowd = crowd or Crowd(ceiling)
@@ -162,11 +165,11 @@ class Lane:
         now = self._clock.monotonic()
         self._answers.append(True)
         if ticket.started > self._last_pause:
+            lasted = min(now - self._last_pause, self._pause + _CALL)
+            self._refused_for = self._refused_for + lasted if self._episodes else 0.0
             self._last_pause = now
             self._halved = False
             self._episodes += 1
-            if self._episodes == 1:
-                self._refused_since = now
         if not self._halved and sum(self._answers) * _SPORADIC >= len(self._answers):
             self.limit = max(1, self.limit // 2)
             self._halved = True
@@ -174,10 +177,11 @@ class Lane:
             self._answers.clear()
         self._round = 0
         pause = wait if wait is not None else self._backoff.delay(self._episodes, self._uniform)
+        self._pause = pause
         self._cooldown_until = max(self._cooldown_until, now + pause)
         if pause > PATIENCE:
             self.stop(f"{self.name} asks for a pause of {pause / 60:.0f} minutes; run again then")
-        elif now + pause - self._refused_since > PATIENCE:
+        elif self._refused_for + pause > PATIENCE:
             self.stop(f"{self.name} has let nothing through for {PATIENCE / 60:.0f} minutes; run again later")
         return pause
 

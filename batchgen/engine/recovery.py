@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Kind, Settlement
 from batchgen.engine.attempt import Executor
-from batchgen.engine.delivery import Ended, Paid
+from batchgen.engine.delivery import Delivery, Ended, Paid
 from batchgen.engine.leg import Legs
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
 
 _AT_ONCE = 16
-_PATIENCE = 60.0  # seconds for all paid addresses, before new calls are made; the next start tries again
+# Seconds for all paid addresses, before new calls are made; the next start tries again. They are slept one by one, so
+# that a night which this process sleeps through is one of them and not all.
+_PATIENCE = 60.0
+_STEP = 1.0
 
 
 @dataclass(slots=True)
@@ -62,8 +66,6 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
     """
     found = Recovered()
     deliveries = [leg.executor.delivery for leg in legs.all]
-    for delivery in deliveries:
-        delivery.deadline = delivery.monotonic() + _PATIENCE
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
@@ -77,14 +79,28 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
 
     left = await ledger.interrupted(job)
     if left:
-        await asyncio.gather(*(one(interrupted) for interrupted in left))
-    for delivery in deliveries:
-        delivery.deadline = float("inf")
+        patience = asyncio.create_task(_patience(deliveries, legs.all[0].executor.means.clock))
+        try:
+            await asyncio.gather(*(one(interrupted) for interrupted in left))
+        finally:
+            patience.cancel()
+            for delivery in deliveries:
+                delivery.over = False
     live: set[int] = set()
     for each in (job, *others):
         live |= {interrupted.attempt.id for interrupted in await ledger.interrupted(each)}
     spool.sweep(live)
     return found
+
+
+async def _patience(deliveries: list[Delivery], clock: Clock) -> None:
+    """Let no address be waited for any longer, after a while."""
+    left = _PATIENCE
+    while left > 0:
+        await clock.sleep(min(left, _STEP))
+        left -= _STEP
+    for delivery in deliveries:
+        delivery.over = True
 
 
 async def _recover_one(

@@ -105,7 +105,11 @@ class Submission:
             if not self._gate.open():  # uploading may take minutes, and is free
                 return None
             await self._desk.move(row, status=CREATING)
-            remote = await api.create(upload, endpoint, row.token)
+            try:
+                remote = await api.create(upload, endpoint, row.token)
+            except GatewayError:
+                await self._desk.move(row, status=CREATING)  # from now on it is to be listed, however long that took
+                raise
         except OSError as error:
             raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
         finally:

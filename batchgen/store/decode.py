@@ -10,6 +10,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import time
 import warnings
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +23,8 @@ from batchgen.store.stream import BadImage
 
 WORKERS = 2
 SECONDS = 20.0  # for one image; 40 megapixels of WebP take under one
+_ASLEEP = 2  # after so many times its time nobody but a stopped process finds it over
+_SLEEPS = 3
 MEMORY = 1 << 30  # address space of a worker, interpreter included; 40 megapixels decoded take 160 MB
 
 
@@ -49,13 +52,16 @@ class DecodePool:
             self._discard(pool)
         # Some image killed a worker, and every image of that moment is suspect: this one is tried again by itself.
         with self._alone:
-            pool = self._start(1)
-            try:
-                return _verdict(pool.submit(_decode, path, kind))
-            except BrokenProcessPool:
-                raise BadImage("decoding it takes more time or memory than any image of ours should") from None
-            finally:
-                pool.shutdown()
+            for _ in range(_SLEEPS):
+                begun, pool = time.monotonic(), self._start(1)
+                try:
+                    return _verdict(pool.submit(_decode, path, kind))
+                except BrokenProcessPool:
+                    if time.monotonic() - begun < _ASLEEP * self._limits[0]:
+                        break  # its time was not over because all of us were stopped
+                finally:
+                    pool.shutdown()
+        raise BadImage("decoding it takes more time or memory than any image of ours should")
 
     def close(self) -> None:
         """End the workers."""

@@ -21,6 +21,7 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import LanePaused
 from batchgen.domain.inputs import InputImage, Inputs
 from batchgen.domain.job import Limits
+from batchgen.engine import delivery as delivery_module
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
@@ -80,6 +81,7 @@ async def play(
         ledger: an empty one, which is copied.
     """
     shutil.copy(ledger, folder / "ledger.db")
+    monkeypatch.setattr(delivery_module, "_GONE_AFTER", 0.3)
     monkeypatch.setattr(rig_module, "Downloader", partial(Downloader, total=1.0, idle=0.4))
     calls = (case.first,) if forever else (case.first, good_answer(case.endpoint))
     gateway = RawGateway(calls, case.downloads, receive_buffer=4096 if case.heavy else 0)

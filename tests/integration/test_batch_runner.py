@@ -51,6 +51,28 @@ async def test_batch_whose_creation_nobody_saw_is_looked_for_before_it_is_handed
         assert len(api.made) == 1
 
 
+async def test_batch_whose_creation_took_a_night_of_sleep_is_given_its_time_to_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = [0.0]
+    real = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda clock: real(clock) + night[0])
+
+    class Asleep(Slow):
+        async def create(self, file: str, endpoint: str, token: str) -> RemoteBatch:
+            night[0] += 8 * 3600
+            return await super().create(file, endpoint, token)
+
+    api = Asleep()
+    async with batch_rig(tmp_path, api, 4) as run:
+        await run.open()
+        for _ in range(2):
+            (row,) = await run.rig.ledger.open_batches(run.rig.job)
+            with pytest.raises(GatewayError):
+                await run.bundler.advance(row)
+    assert len(api.made) == 1
+
+
 class NoList(Api):
     """Does not list batches."""
 

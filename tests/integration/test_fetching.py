@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from batchgen.domain.clock import SystemClock
 from batchgen.domain.events import Notice
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Download, Fetch, Picture
@@ -49,7 +50,7 @@ async def linked(
 ) -> AsyncIterator[tuple[Rig, Storage]]:
     """A job all of whose answers are addresses."""
     plan = small_plan(folder, [f"x [[sim:url]] {n}" for n in range(tasks)], ["1:1@1K"], Limits(concurrency=IN_FLIGHT))
-    async with simulator(folder) as contract, rig(folder, contract, plan) as run:
+    async with simulator(folder, "url_lifetime=999999") as contract, rig(folder, contract, plan) as run:
         yield run, Storage(run, fails)
 
 
@@ -112,6 +113,67 @@ async def test_address_that_is_not_there_yet_is_tried_again(tmp_path: Path) -> N
     async with linked(tmp_path, 1, lambda number: MISSING if number < 3 else None) as (run, storage):
         await run.runner.run()
         assert (storage.tries, run.states()) == (3, {"completed": 1})
+
+
+NIGHT = 30 * 3600.0  # longer than an address is said to live
+
+
+@pytest.fixture
+def sleep(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets a night pass on both clocks at once."""
+    nights = [0.0]
+    for name in ("now", "monotonic"):
+        awake = getattr(SystemClock, name)
+        monkeypatch.setattr(SystemClock, name, lambda clock, awake=awake: awake(clock) + sum(nights))
+    return lambda: nights.append(NIGHT)
+
+
+@pytest.mark.parametrize("first", [AWAY, MISSING], ids=["the network is not up yet", "the file is not there yet"])
+async def test_address_is_tried_on_when_we_slept_in_its_first_try(
+    tmp_path: Path, sleep: Callable[[], None], first: Download
+) -> None:
+    def fails(number: int) -> Download | None:
+        if number == 1:
+            sleep()
+        return first if number < 4 else None
+
+    async with linked(tmp_path, 1, fails) as (run, storage):
+        await run.runner.run()
+        assert (storage.tries, run.states()) == (4, {"completed": 1})
+
+
+async def test_address_is_parked_when_it_stays_away_after_its_time_is_over(
+    tmp_path: Path, sleep: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "_GONE_AFTER", 0.1)
+
+    def fails(number: int) -> Download | None:
+        if number == 1:
+            sleep()
+        return AWAY
+
+    async with linked(tmp_path, 1, fails) as (run, storage):
+        await run.runner.run()
+        assert storage.tries > 3
+        assert (run.states(), run.charges()) == ({"parked": 1}, {"billed": 1})
+        assert run.query("SELECT reason FROM task WHERE reason LIKE '%expired%'")
+
+
+async def test_start_goes_on_with_its_addresses_when_it_slept(tmp_path: Path, sleep: Callable[[], None]) -> None:
+    async with linked(tmp_path, 4, lambda _: AWAY) as (run, _):
+        run.executor.delivery.patience = 0.0
+        run.runner.tally.unfetched = -100
+        await run.runner.run()
+
+    def fails(number: int) -> Download | None:
+        if number == 1:
+            sleep()
+        return AWAY if number < 9 else None
+
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, run.plan, record=False) as again:
+        Storage(again, fails)
+        found = await again.recover()
+        assert (found.fetched, found.unfetched) == (4, 0)
 
 
 async def test_address_that_stays_away_is_parked_as_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ async def test_machine_that_always_stalls_comes_to_an_end(monkeypatch: pytest.Mo
     time = Time(monkeypatch)
     waiting = asyncio.create_task(wait(Deadline(60.0), asyncio.Event()))
     await turn()
-    await time.move(stall, 60 + 8 * AFTER_SLEEP)
+    await time.move(stall, 60 + 4 * AFTER_SLEEP)
     assert await waiting == "rang"
 
 

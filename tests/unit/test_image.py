@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import StoreError
+from batchgen.store import decode as decode_module
 from batchgen.store.decode import DecodePool
 from batchgen.store.image import BadImage, inspect
 from tests.store_help import encoded, png
@@ -119,6 +122,31 @@ def test_pool_gives_up_one_image_and_not_its_neighbours_when_a_decoder_hangs(tmp
         assert [neighbour.result() for neighbour in neighbours] == [(64, 48)] * 3
     assert pool.decode(str(good), "jpeg") == (64, 48)
     pool.close()
+
+
+def test_pool_blames_no_image_for_a_sleep_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped worker finds its time over when it goes on, each time it was stopped."""
+    hangs, slept = tmp_path / "hangs", itertools.count(0, 100)
+    os.mkfifo(hangs)
+    monkeypatch.setattr(decode_module.time, "monotonic", lambda: float(next(slept)))
+    pool = DecodePool(workers=1, seconds=0.3)
+    with ThreadPoolExecutor(1) as threads:
+        image = threads.submit(pool.decode, str(hangs), "jpeg")
+        for content in (b"", b"", encoded("jpeg")):  # the shared worker, the first one alone, the second
+            with hangs.open("wb") as worker:
+                if content:
+                    worker.write(content)
+                else:
+                    wait_for_end_of(worker.fileno())
+        assert image.result() == (64, 48)
+    pool.close()
+
+
+def wait_for_end_of(pipe: int) -> None:
+    """Until nobody reads it any more."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLERR)
+    poll.poll()
 
 
 def test_pool_workers_hold_no_file_of_ours_and_leave_ctrl_c_to_us(tmp_path: Path) -> None:

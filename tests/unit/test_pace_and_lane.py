@@ -203,6 +203,19 @@ async def test_lane_stops_when_the_gateway_lets_nothing_through_for_too_long(clo
     assert "60 minutes" in one.stopped
 
 
+async def test_lane_goes_on_after_a_night_that_the_process_slept_through(clock: ManualClock) -> None:
+    """What nobody asked in this time was refused by nobody."""
+    one = lane(clock)
+    for _ in range(4):
+        waiting = asyncio.ensure_future(one.admit())
+        await clock.advance(8 * PATIENCE)
+        ticket = waiting.result()
+        assert ticket is not None
+        one.throttled(ticket, 10.0)
+        one.leave(ticket)
+        assert one.stopped is None
+
+
 async def test_lane_stops_at_once_when_the_pause_asked_for_is_longer_than_a_run_waits(clock: ManualClock) -> None:
     one = lane(clock)
     ticket = await one.admit()
