@@ -22,6 +22,7 @@ from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.domain.wire import Answer, Call, FilePiece
+from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.reply import read_reply
 from batchgen.gateway.sending import InputUnusable, RequestBody
@@ -167,8 +168,7 @@ class BatchApi:
         if not self._loopback and not self._base_url.startswith("https://"):
             raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=open_socket, force_close=True)
-            self._session = open_session(connector, _HEADERS)
+            self._session = open_session(OwnConnections(open_socket), _HEADERS)
         try:
             async with deadline.waiting():
                 response = await self._session.request(

@@ -10,6 +10,7 @@ import aiohttp
 from batchgen.domain.clock import Clock
 from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
+from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.echoes import results
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
@@ -17,7 +18,6 @@ from batchgen.gateway.reply import Reply, Shape, parse, read_reply, salvaged_url
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import open_session, open_socket
 
-_KEPT = 2.0  # seconds an idle connection to a gateway on this machine is kept
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 
 
@@ -25,8 +25,8 @@ class Client:
     """One session for all paid calls of a process.
 
     Each call has a connection of its own: a handshake is nothing against a minute of waiting, and only so can it be
-    known that no byte of a request left. A gateway on this machine is the exception: that it has closed a connection is
-    known here at once. Redirects, proxies, cookies and retries do not exist here.
+    known that no byte of a request left, and whose an answer is. Redirects, proxies, cookies and retries do not exist
+    here.
 
     Args:
         clock: for stamps and durations; deadlines are the event loop's.
@@ -44,7 +44,7 @@ class Client:
         self._clock = clock
         self._key = key
         self._request_id_headers = request_id_headers
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Client:
         return self
@@ -56,8 +56,9 @@ class Client:
 
     async def close(self) -> None:
         """Close every connection; the client may be used again afterwards."""
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def send(self, call: Call, sinks: SinkFactory) -> Answer:
         """Make one paid call and stream its answer into the sinks.
@@ -74,22 +75,10 @@ class Client:
             return Answer(call.attempt, Ending.NOT_SENT, detail=refusal)
         exchange = Exchange(call, sinks, self._clock)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
-        await exchange.run(self._session(loopback=call.loopback), headers)
-        # Perhaps a kept connection that had just been closed; the body is made anew, files and all.
-        if call.loopback and exchange.ending is Ending.NOT_SENT and not exchange.request.trouble:
-            exchange = Exchange(call, sinks, self._clock)
-            await exchange.run(self._session(loopback=False), headers)
+        if self._session is None:
+            self._session = open_session(OwnConnections(open_socket), _HEADERS)
+        await exchange.run(self._session, headers)
         return cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
-
-    def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
-        session = self._sessions.get(loopback)
-        if session is None:
-            reuse = {"keepalive_timeout": _KEPT} if loopback else {"force_close": True}
-            connector = aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, socket_factory=open_socket, **reuse
-            )  # the engine bounds what is in flight
-            session = self._sessions[loopback] = open_session(connector, _HEADERS)
-        return session
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
         """The exchange as a plain value, without the key should the other side have echoed it."""

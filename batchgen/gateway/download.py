@@ -16,11 +16,11 @@ from yarl import URL
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import Download, Fetch, Picture
 from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
+from batchgen.gateway.connector import AddrInfo, OwnConnections
 from batchgen.gateway.inflate import Inflater, inflater_for
 from batchgen.gateway.scan import MAX_PICTURE, Sink
 from batchgen.gateway.transport import (
     WIRE_ERRORS,
-    AddrInfo,
     described,
     next_piece,
     open_session,
@@ -147,14 +147,7 @@ def _make_session(*, loopback: bool) -> aiohttp.ClientSession:
         check(str(addr_info[4][0]), loopback=loopback)
         return open_socket(addr_info)
 
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        force_close=True,
-        use_dns_cache=False,
-        resolver=CheckedResolver(loopback=loopback),
-        socket_factory=checked_socket,
-    )
-    return open_session(connector, _HEADERS)
+    return open_session(OwnConnections(checked_socket, CheckedResolver(loopback=loopback)), _HEADERS)
 
 
 def _plain(inflater: Inflater | None, data: bytes) -> Iterator[bytes]:

@@ -7,7 +7,6 @@ response head was parsed, and whether the JSON document in the body is whole.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _PARSE_BUDGET = 8 << 20  # bytes spent on trying whether a body that has not ended is whole
-
-_QUIET = 0.005  # seconds
 
 
 class Exchange:
@@ -75,17 +72,7 @@ class Exchange:
         finally:
             self.request.revoked = True
             if self.response is not None:
-                self._let_go(self.response)
-
-    def _let_go(self, response: aiohttp.ClientResponse) -> None:
-        """Close the connection, or give it back to a connector that may use it again.
-
-        A little later: a gateway that closes after its answer without having said so has done that by then.
-        """
-        if self._call.loopback and self.ending is Ending.COMPLETE:
-            asyncio.get_running_loop().call_later(_QUIET, response.release)
-        else:
-            response.close()
+                self.response.close()
 
     @property
     def ending(self) -> Ending:

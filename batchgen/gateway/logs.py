@@ -23,6 +23,7 @@ from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import LogUnavailable, UsageError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.gateway.address import is_loopback
+from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.headers import retry_after
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed
@@ -72,8 +73,7 @@ class LogReader:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        connector = aiohttp.TCPConnector(limit=1, socket_factory=open_socket, force_close=True)
-        self._session = open_session(connector, _HEADERS)
+        self._session = open_session(OwnConnections(open_socket), _HEADERS)
 
     async def __aenter__(self) -> LogReader:
         return self

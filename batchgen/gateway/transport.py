@@ -8,12 +8,13 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import aiohttp
 
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.text import one_line
+from batchgen.gateway.connector import AddrInfo, SpokeFirst
 
 PIECE = 1 << 16
 IDLE_BEFORE_PROBE = 30  # seconds; a call is silent for minutes, and routers forget quiet connections
@@ -23,8 +24,6 @@ _MOST_HEADERS = 512
 # All that aiohttp raises for what the other side or the network does. Its assertions about a connection that went
 # away in the meantime are among it, and a deadline's TimeoutError is an OSError.
 WIRE_ERRORS = (aiohttp.ClientError, aiohttp.EofStream, OSError, EOFError, ValueError, RuntimeError, AssertionError)
-
-AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
 def open_socket(addr_info: AddrInfo) -> socket.socket:
@@ -109,6 +108,7 @@ def left_over(content: aiohttp.StreamReader) -> bytes:
     return content.read_nowait(PIECE)
 
 
+SPOKE_FIRST = "the other side spoke before it was asked, so its words are no answer and nothing was sent"
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fits
     (aiohttp.ClientConnectorDNSError, "the host's name could not be resolved"),
     (aiohttp.ClientConnectorCertificateError, "no secure connection: {reason}"),
@@ -117,6 +117,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fi
     (aiohttp.ServerDisconnectedError, "the connection was closed before an answer came"),
     (aiohttp.ClientResponseError, "what came back is not HTTP: {reason}"),
     (aiohttp.ClientPayloadError, "the connection was closed within the answer"),
+    (SpokeFirst, SPOKE_FIRST),
     (aiohttp.InvalidURL, "the address is not a URL"),
     (TimeoutError, "nothing came in time"),
     (OSError, "the connection broke: {reason}"),

@@ -301,7 +301,7 @@ async def test_client_times_out_when_the_gateway_is_silent(case: str) -> None:
         answer = await ask(base, timeout=0.2)
     assert (answer.ending, answer.status) == (Ending.TIMED_OUT, code)
     assert "0.2 s" in answer.detail
-    assert 0.1 < answer.total < 2
+    assert answer.total < 2
 
 
 async def test_client_times_out_when_bytes_only_drip() -> None:
@@ -446,6 +446,7 @@ async def test_client_sends_exactly_the_body_and_no_more_headers_than_needed() -
         "accept": "application/json",
         "accept-encoding": "identity",
         "authorization": f"Bearer {KEY}",
+        "connection": "close",
         "content-length": str(len(body)),
         "content-type": "application/json",
         "user-agent": "batchgen",
@@ -465,18 +466,7 @@ async def test_client_sends_no_authorization_when_the_route_has_no_key() -> None
     assert answer.ending is Ending.COMPLETE
 
 
-class Remote(Client):
-    """A client that treats a gateway on this machine as one that is not."""
-
-    def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
-        assert loopback
-        return super()._session(loopback=False)
-
-
-@pytest.mark.parametrize(("kind", "connections"), [(Remote, 3), (Client, 1)])
-async def test_client_uses_a_fresh_connection_for_each_call_but_on_this_machine_and_keeps_no_cookies(
-    kind: type[Client], connections: int
-) -> None:
+async def test_client_uses_a_fresh_connection_for_each_call_and_keeps_no_cookies() -> None:
     peers: set[object] = set()
     cookies: list[str | None] = []
 
@@ -488,10 +478,10 @@ async def test_client_uses_a_fresh_connection_for_each_call_but_on_this_machine_
         response.set_cookie("a", "b")
         return response
 
-    async with served(serve) as base, kind(clock=SystemClock(), key=lambda name: KEY) as client:
+    async with served(serve) as base, Client(clock=SystemClock(), key=lambda name: KEY) as client:
         for _ in range(3):
             assert (await client.send(a_call(base), Sinks())).picture
-    assert len(peers) == connections
+    assert len(peers) == 3
     assert cookies == [None, None, None]
 
 

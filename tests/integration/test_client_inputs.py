@@ -14,7 +14,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import Ending, FilePiece
@@ -133,35 +132,6 @@ async def test_file_that_changes_while_it_is_sent_closes_the_connection_and_the_
     assert answer.sent_at > 0
     assert ("2000000 bytes where 3000000" if change == "truncated" else "cannot be read") in answer.detail
     assert len(got) < 6_000_000
-
-
-async def test_kept_connection_that_was_closed_gets_the_whole_body_at_the_second_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Files are read anew: nothing of a body is used up by a try that sent nothing."""
-    piece = a_piece(tmp_path / "a", PNG * 100)
-    got: list[bytes] = []
-    tries: list[sending.RequestBody] = []
-    real = sending.RequestBody._begin
-
-    def begin(self: sending.RequestBody, writer: AbstractStreamWriter) -> None:
-        if self not in tries:
-            tries.append(self)
-        if len(tries) == 1:
-            raise aiohttp.ClientConnectionResetError("closed after the first piece was read")
-        real(self, writer)
-
-    async def serve(request: web.Request) -> web.Response:
-        got.append(await request.read())
-        return web.json_response({"data": []})
-
-    monkeypatch.setattr(sending.RequestBody, "_begin", begin)
-    async with served(serve) as base:
-        call = a_call(base, b"{", piece, b"}")
-        answer = await ask(call)
-    assert answer.ending is Ending.COMPLETE
-    assert len(tries) == 2
-    assert got == [whole(call.body)]
 
 
 async def test_large_file_and_large_picture_take_no_memory(tmp_path: Path) -> None:

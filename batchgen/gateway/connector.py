@@ -1,0 +1,101 @@
+"""One connection for each question, and nothing on it that was said before the question.
+
+Nothing in HTTP says which request an answer belongs to but its place on the connection. So no connection is used twice,
+and what comes before the first byte of a request leaves is nobody's answer: aiohttp would take it for ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from socket import socket
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+_DNS_CACHE = 300  # seconds
+# How often, and how many seconds apart, we listen on a new connection before we speak. Behind TLS a handshake lies
+# between the two; a server on this machine needs a moment to accept, and to say what it was not asked.
+_LOOKS = 5
+_PAUSE = 0.002
+
+AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
+
+
+class SpokeFirst(aiohttp.ClientConnectionError):
+    """Something was said on a connection before it was asked anything. Stays inside this package."""
+
+
+class Line(ResponseHandler):
+    """The protocol of one connection; it is closed by what comes before `asked`.
+
+    Attributes:
+        asked: set when the first byte of the request is about to leave.
+        spoke_first: whether something came before.
+    """
+
+    asked = False
+    spoke_first = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        if self.asked:
+            super().data_received(data)
+            return
+        self.spoke_first = True
+        self.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell whoever waits."""
+        super().connection_lost(SpokeFirst() if self.spoke_first else exc)
+
+
+class OwnConnections(aiohttp.TCPConnector):
+    """Gives each request a connection of its own; how many there are at once is its users' affair."""
+
+    def __init__(self, open_socket: Callable[[AddrInfo], socket], resolver: AbstractResolver | None = None) -> None:
+        """Make connections by sockets of the user's own; those with a resolver of their own look names up each time."""
+        super().__init__(
+            limit=0,
+            ttl_dns_cache=_DNS_CACHE,
+            use_dns_cache=resolver is None,
+            resolver=resolver,
+            socket_factory=open_socket,
+            force_close=True,
+        )
+        self._factory = partial(_line, loop=self._loop)
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's
+        """A new connection, on which nothing has been said.
+
+        Raises:
+            SpokeFirst: the other side did.
+            aiohttp.ClientError: there is none.
+        """
+        connection = await super().connect(req, traces, timeout)
+        try:
+            line = await _silent(connection.protocol, _PAUSE if req.url.scheme == "http" else 0.0)
+        except BaseException:
+            connection.close()
+            raise
+        line.asked = not isinstance(req.body, aiohttp.Payload)  # a body says so itself, at its first byte
+        return connection
+
+
+def _line(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return Line(loop)
+
+
+async def _silent(line: ResponseHandler | None, pause: float) -> Line:
+    """The line of a new connection, once nothing was said on it for a moment."""
+    for _ in range(_LOOKS):
+        await asyncio.sleep(pause)
+        if not isinstance(line, Line) or line.spoke_first:
+            raise SpokeFirst
+    return cast("Line", line)
