@@ -147,6 +147,7 @@ class Booking:
 
     Attributes:
         billed: micro-dollars for `billed` (and the best guess for `unknown`); 0 for `void`.
+        doubt: why what the gateway claims to have charged is not believed, "" where it is; not in the books by itself.
         url: a paid address not yet fetched, "" else.
         url_expires: seconds since the epoch; 0.0 when there is no address.
     """
@@ -160,6 +161,7 @@ class Booking:
     request_ids: tuple[tuple[str, str], ...] = ()
     usage: Usage | None = None
     price_basis: str = ""
+    doubt: str = ""
     outputs: int = 0
     effective: tuple[tuple[str, str], ...] = ()
     url: str = ""

@@ -126,11 +126,12 @@ class Executor:
         """Book what an answer says whose bytes could not be kept; a person must decide whether to buy it again."""
         outcome = classify(error.answer, self.means.contract)
         why = f"paid, but its answer could not be kept ({error})"
-        await self.means.books.conclude(claim, error.answer, outcome, Park(why), self._cost(claim))
+        cost = self._cost(claim)
+        self._watch_price(await self.means.books.conclude(claim, error.answer, outcome, Park(why), cost), cost)
 
     async def _proceed(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Ended:
         if not isinstance(decision, Deliver):
-            await self.means.books.conclude(claim, answer, outcome, decision, cost)
+            self._watch_price(await self.means.books.conclude(claim, answer, outcome, decision, cost), cost)
             await self.delivery.keep_damaged(answer)
             self.means.hand.clear(answer.attempt)
             return Ended.SETTLED
@@ -153,7 +154,13 @@ class Executor:
             self._lane.succeeded()
 
     def _watch_price(self, entry: Booking, cost: Cost) -> None:
-        if entry.charge is Charge.BILLED and cost.upper is not None and entry.billed > cost.upper:
+        """Stop the lane at the first bill that is not what the contract says."""
+        if entry.doubt:
+            self._lane.stop(
+                f"attempt {entry.attempt}: {entry.doubt}, so it is booked as maybe charged; see what {self._lane.name} "
+                "charged by its own log, and put the price right, then run again"
+            )
+        elif entry.charge is Charge.BILLED and cost.upper is not None and entry.billed > cost.upper:
             self._lane.stop(
                 f"attempt {entry.attempt} was billed {format_usd(entry.billed)} where at most {format_usd(cost.upper)} "
                 f"was reserved: the price of {self.means.contract.route} is not what its contract says"

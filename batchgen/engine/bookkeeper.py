@@ -88,13 +88,14 @@ class Bookkeeper:
         self._tell(claim, entry, outcome, Deliver(), None, _maybe(entry, cost))
         return entry
 
-    async def conclude(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> None:
+    async def conclude(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Booking:
         """Book a call that brought no image, and send its task where it goes, in one transaction."""
         entry = booking(claim, answer, outcome, cost, self._contract, self._clock.now())
         settled = settlement(claim, answer.attempt, outcome, decision, entry.finished_at)
         await self._ledger.book_and_settle(entry, settled)
         self._count(entry, cost)
         self._tell(claim, entry, outcome, decision, TRANSITIONS[settled.event][1], _maybe(entry, cost))
+        return entry
 
     async def settle(self, claim: Claim, attempt: int, outcome: Outcome, decision: Decision) -> None:
         """Send a task where it goes when its call is in the books already, as something it turned out not to be."""

@@ -14,6 +14,7 @@ from batchgen.domain.size import Size
 from batchgen.domain.wire import Answer, Call, Image
 from batchgen.gateway.request import request_hash
 from batchgen.policy.classify import LOST_KINDS
+from batchgen.policy.credible import doubt
 from batchgen.policy.decide import Decision, Deliver, Downgrade, Fail, Failover, Park, Release, Retry, StopLane, counts
 
 # Routes that are sized by wording promise a shape, not pixels; a few pixels off is normal there.
@@ -72,28 +73,36 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
 
 
 def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract: Contract, now: float) -> Booking:
-    """What the attempt turned out to cost. A price nobody knows is `unknown`, never zero."""
-    charge, amount, basis = outcome.charge, 0, cost.basis
+    """What the attempt turned out to cost.
+
+    A price nobody knows is `unknown`, never zero; one that cannot be believed is `unknown` at what was reserved.
+    """
+    charge, amount, basis, why = outcome.charge, 0, cost.basis, ""
     outputs = len(answer.pictures) + len(answer.urls)
     if charge is Charge.BILLED:
         bill = billed(
             contract, claim.send_size, claim.parameters, answer.usage, outputs, prompt=claim.text, inputs=claim.inputs
         )
-        basis, amount = bill.basis, bill.micros or 0
-        if bill.micros is None:
-            charge = Charge.UNKNOWN
+        why = doubt(contract, answer.usage, bill, cost, outputs=outputs)
+        if why:
+            charge, amount = Charge.UNKNOWN, _set_aside(cost)
+        elif bill.micros is None:
+            charge, basis = Charge.UNKNOWN, bill.basis
+        else:
+            amount, basis = bill.micros, bill.basis
     elif charge is Charge.UNKNOWN:
-        amount = cost.micros if cost.micros is not None else cost.upper or 0
+        amount = cost.micros if cost.micros is not None else _set_aside(cost)
     return Booking(
         attempt=answer.attempt,
         charge=charge,
         billed=amount,
         kind=outcome.kind,
-        detail=outcome.detail,
+        detail=" · ".join(filter(None, (outcome.detail, why))),
         status=answer.status,
         request_ids=answer.request_ids,
         usage=answer.usage,
         price_basis=basis,
+        doubt=why,
         outputs=outputs,
         effective=answer.effective,
         sent_at=answer.sent_at,
@@ -101,6 +110,11 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
         total=answer.total,
         finished_at=now,
     )
+
+
+def _set_aside(cost: Cost) -> int:
+    """What a call is taken for when nobody says what it cost."""
+    return cost.upper if cost.upper is not None else cost.micros or 0
 
 
 def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision, now: float) -> Settlement:

@@ -107,10 +107,11 @@ def _bare_message(document: Json) -> str:
 
 
 def _count(value: object) -> int | None:
+    """A number of tokens; one that is none, below zero or without bounds, stays a claim that can be told."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS:
-        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-_MOST_TOKENS, min(value, _MOST_TOKENS))
     return None
 
 
