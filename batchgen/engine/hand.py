@@ -154,13 +154,16 @@ class Hand:
         await self._land(answer, sinks)
 
     async def _land(self, answer: Answer, sinks: list[SpoolSink]) -> None:
-        """Make the answer durable, also when this is cancelled meanwhile."""
-        finishing = asyncio.ensure_future(self._spool.finish(answer, sinks))
-        try:
-            await asyncio.shield(finishing)
-        except asyncio.CancelledError:
-            await finishing
-            raise
+        """Make the answer durable, however often this is cancelled meanwhile."""
+        finishing, cancelled = asyncio.ensure_future(self._spool.finish(answer, sinks)), False
+        while not finishing.done():
+            try:
+                await asyncio.wait({finishing})
+            except asyncio.CancelledError:
+                cancelled = True
+        finishing.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def download(self, attempt: int, url: str) -> Download:
         """Fetch a paid address into the spool; one try.

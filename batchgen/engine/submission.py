@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import aiofiles
-
 from batchgen.domain.errors import GatewayError, StoreError
 from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import BatchState
@@ -13,7 +11,7 @@ from batchgen.domain.model import Claim
 from batchgen.engine.intake import Desk, custom_id_of, held_attempts
 from batchgen.gateway.batches import RemoteBatch
 from batchgen.gateway.request import batch_body, batch_line
-from batchgen.gateway.sending import stream
+from batchgen.gateway.sending import opened, stream
 from batchgen.ledger.batches import CREATING, BatchRow
 
 _SETTLES = 120.0  # seconds within which the gateway lists a batch whose creation nobody saw the answer of
@@ -156,7 +154,7 @@ class Submission:
     async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
         """The file of calls; gives the endpoint they are for."""
         means, endpoint = self._desk.means, ""
-        async with aiofiles.open(file, "wb") as out:
+        async with opened(str(file), "wb") as out:
             for attempt, claim in held.items():
                 inputs = await means.hand.prepare(claim.inputs, means.contract.references)
                 endpoint = batch_body(claim, means.contract, inputs)[0]

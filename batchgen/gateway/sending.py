@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
-import aiofiles
 import aiohttp
-from aiofiles.threadpool.binary import AsyncBufferedReader
+from aiofiles.threadpool import wrap
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_writer import StreamWriter
 from pybase64 import b64encode
@@ -140,7 +140,7 @@ async def stream(pieces: Iterable[bytes | FilePiece]) -> AsyncGenerator[bytes, N
 
 async def _read(piece: FilePiece) -> AsyncGenerator[bytes, None]:
     try:
-        async with _opened(piece.path) as file:
+        async with opened(piece.path) as file:
             _compare(piece, os.fstat(file.fileno()).st_size)
             left = piece.size
             while left:
@@ -156,26 +156,31 @@ async def _read(piece: FilePiece) -> AsyncGenerator[bytes, None]:
 
 
 @asynccontextmanager
-async def _opened(path: str) -> AsyncIterator[AsyncBufferedReader]:
-    """A file, closed also when this is cancelled while a thread opens it: that thread cannot be stopped.
+async def opened(path: str, mode: Literal["rb", "wb"] = "rb") -> AsyncIterator[Any]:
+    """A file that is closed in the end, however often this is cancelled meanwhile, and whatever a thread is doing.
 
-    Buffered on purpose: its lock makes closing wait for a thread that still reads after a cancellation.
+    A thread that opens cannot be stopped, so its file is closed when it comes. Closing is a thread's from the moment it
+    is asked for. Buffered on purpose: its lock makes closing wait for a thread that still reads after a cancellation.
+
+    Raises:
+        OSError: it cannot be opened.
     """
-    opening = asyncio.ensure_future(_open(path))
+    loop = asyncio.get_running_loop()
+    opening = loop.run_in_executor(None, open, path, mode)
     try:
         file = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        with suppress(OSError):
-            await (await opening).close()
+        opening.add_done_callback(_close_late)
         raise
     try:
-        yield file
+        yield wrap(file)
     finally:
-        await file.close()
+        await asyncio.shield(loop.run_in_executor(None, file.close))
 
 
-async def _open(path: str) -> AsyncBufferedReader:
-    return await aiofiles.open(path, "rb")
+def _close_late(opening: asyncio.Future[BinaryIO]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _compare(piece: FilePiece, size: int) -> None:

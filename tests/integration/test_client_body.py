@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any, Literal, cast
 
 import aiofiles.threadpool.binary
 import aiohttp
@@ -105,3 +107,62 @@ async def test_cancelled_call_leaves_no_file_open_and_no_thread_reading(
         async with asyncio.timeout(10):
             while is_open(piece.path):
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("mode", ["rb", "wb"])
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_file_is_closed_however_often_we_are_cancelled_while_a_thread_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Literal["rb", "wb"], times: int
+) -> None:
+    path, opening, go_on, files = tmp_path / "a", threading.Event(), threading.Event(), list[IO[bytes]]()
+    path.write_bytes(b"x")
+
+    def slow(name: str, how: str) -> IO[bytes]:
+        opening.set()
+        go_on.wait(30)
+        files.append(cast("IO[bytes]", Path(name).open(how)))  # noqa: SIM115
+        return files[0]
+
+    monkeypatch.setattr(sending, "open", slow, raising=False)
+    task = asyncio.create_task(use(path, mode))
+    assert await asyncio.to_thread(opening.wait, 30)
+    await cancel(task, times)
+    go_on.set()
+    while not files or not files[0].closed:
+        await asyncio.sleep(0.001)
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_file_is_closed_however_often_we_are_cancelled_while_no_thread_is_free_to_close_it(
+    tmp_path: Path, times: int
+) -> None:
+    path, busy, entered = tmp_path / "a", threading.Event(), asyncio.Event()
+    path.write_bytes(b"x")
+    files: list[Any] = []
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as threads:
+        loop.set_default_executor(threads)
+        task = asyncio.create_task(use(path, "rb", entered, files))
+        await entered.wait()
+        threads.submit(busy.wait, 30)
+        await cancel(task, times)
+        busy.set()
+        while not files[0].closed:
+            await asyncio.sleep(0.001)
+    assert task.cancelled()
+
+
+async def use(path: Path, mode: Literal["rb", "wb"], entered: asyncio.Event | None = None, files: Any = None) -> None:
+    async with sending.opened(str(path), mode) as file:
+        if entered is not None:
+            files.append(file)
+            entered.set()
+        await asyncio.Event().wait()
+
+
+async def cancel(task: asyncio.Task[None], times: int) -> None:
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)

@@ -125,7 +125,8 @@ async def test_recovery_that_cannot_finish_says_so_and_leaves_everything_for_the
             assert len(last.bill()) == 1
 
 
-async def test_answer_that_is_whole_is_kept_when_the_run_is_left_while_it_lands(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_answer_that_is_whole_is_kept_when_the_run_is_left_while_it_lands(tmp_path: Path, times: int) -> None:
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     landing, go_on = asyncio.Event(), asyncio.Event()
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
@@ -139,10 +140,13 @@ async def test_answer_that_is_whole_is_kept_when_the_run_is_left_while_it_lands(
         run.spool.finish = slow_finish  # type: ignore[method-assign]
         running = asyncio.create_task(run.runner.run())
         await landing.wait()
-        leaving = asyncio.create_task(run.runner.leave())
-        await asyncio.sleep(0)
+        leaving = []
+        for _ in range(times):
+            leaving.append(asyncio.create_task(run.runner.leave()))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
         go_on.set()
-        await leaving
+        await asyncio.gather(*leaving)
         await running
         assert run.charges() == {"billed": 1}
         assert run.states() == {"completed": 1}
