@@ -14,8 +14,8 @@ from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.ledger.records import JobRow
+from batchgen.report.coverage import Coverage
 from batchgen.report.log_file import read_log_file
-from batchgen.report.verdicts import Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def log_of_file(path: Path, zone: timezone) -> Log:
     rows = read_log_file(path, zone)
     times = [row.time for row in rows]
     now = SystemClock().now()
-    return Log(rows, path.name, Coverage(min(times), min(max(times), now)) if times else Coverage(inf, -inf), now)
+    first, last = (min(times), min(max(times), now)) if times else (inf, -inf)
+    return Log(rows, path.name, Coverage(first, last, counted=False, read_at=now), now)
 
 
 async def log_of_gateway(account: Account, row: JobRow) -> Log:
@@ -83,7 +84,7 @@ async def _fetched(account: Account, base_url: str, token: str, clock: Clock, *,
 
     address, now = log_address(base_url, account.contract.log.path), clock.now()
     query = LogQuery(address, token, tuple(sorted(account.models)), account.since, min(account.until, now))
-    covers = Coverage(account.since, now, closed=closed)
+    covers = Coverage(account.since, now, closed=closed, read_at=now)
     async with LogReader(clock) as reader:
         return Log(await reader.rows(query), f"log of {account.contract.provider}", covers, now)
 

@@ -14,7 +14,7 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.ledger.records import JobRow
-from batchgen.report.booked import SLACK, Booked, row_note
+from batchgen.report.booked import SLACK, row_note
 from batchgen.report.claims import Claim
 from batchgen.report.summary import task_name
 from batchgen.report.verdicts import SETTLED, Comparison, Found, Verdict
@@ -139,23 +139,25 @@ def _doubts(part: Compared) -> list[str]:
     result, lines = part.comparison, []
     if result.under_way:
         lines.append(f"  {counted(result.under_way, 'call')} still under way in the books; run the job again first")
-    rivals = [f"attempt {each.call.attempt}: {_rival(part, each.rival)}" for each in result.found if each.rival]
-    lines += _group("open, as a row that may be theirs went to another job's call; reconcile that job first", rivals)
-    still = [found.call.latest + SLACK for found in result.of(Verdict.OPEN) if found.rival is None]
-    if still and not result.trusted:
+    if result.lacking:
+        missing = f"{result.lacking} of {counted(result.charged, 'call')} that were charged"
+        lines.append(f"  the log lacks {missing}; what is not in it is free only where it is shown to be whole")
+    if result.is_strange:
         lines.append(
-            "  the log has less than half of what is booked as charged, so what it lacks is not taken for free: "
-            "is it of another account, or are its times in another zone?"
+            "  it has less than half of what is booked as charged: is it of another account, or are its times in "
+            "another zone (--zone)?"
         )
-    elif still:
-        lines.append(f"  ask again after {stamp(max(still))}, or with a log that goes on to then")
     return lines
 
 
-def _rival(part: Compared, rival: Booked) -> str:
-    """The other job's call, as `show` takes it."""
-    problem = part.account.calls[rival.attempt]
-    return f"or attempt {rival.attempt}, {task_name(problem.key, str(problem.size), problem.sample)}"
+def _reason(part: Compared, found: Found) -> str:
+    """Why a call stays open."""
+    if found.rival is None:
+        return found.reason
+    problem = part.account.calls[found.rival.attempt]
+    whose = f"attempt {found.rival.attempt}, {task_name(problem.key, str(problem.size), problem.sample)}"
+    other = "" if found.rival.job == found.call.job else ", a call of another job; reconcile that job first"
+    return f"a row that may be its own is taken for that of {whose}{other}"
 
 
 def _group(title: str, said: list[str]) -> list[str]:
@@ -171,7 +173,7 @@ def _said(part: Compared, found: Found) -> str:
         booked = found.call.billed if found.call.charge is Charge.BILLED else 0
         return f"{head}, booked {format_usd(booked)}, charged {format_usd(found.amount)}{_at(found.row)}"
     if found.verdict is Verdict.OPEN:
-        return f"{head}, maybe {format_usd(found.call.most)}"
+        return f"{head}, maybe {format_usd(found.call.most)}: {_reason(part, found)}"
     return f"{head}, {format_usd(found.amount)}{_at(found.row)}" if found.amount else f"{head}{_at(found.row)}"
 
 
@@ -193,7 +195,8 @@ def _part_fields(part: Compared) -> dict[str, object]:
         "last": stamp(part.last),
         "calls": len(result.found),
         "rows": part.rows,
-        "trusted": result.trusted,
+        "charged": result.charged,
+        "lacking": result.lacking,
         "under_way": result.under_way,
         "verdicts": {str(verdict): len(result.of(verdict)) for verdict in Verdict},
         "notable": list(_notable(part)),
@@ -218,6 +221,7 @@ def _notable(part: Compared) -> Iterable[dict[str, object]]:
             "booked_usd": usd_text(booked),
             "amount_usd": usd_text(found.amount),
             "row": None if found.row is None else found.row.name,
+            "reason": _reason(part, found),
         }
 
 

@@ -15,6 +15,7 @@ class LogRow:
         amount: micro-dollars.
         request_id: "" where the log leaves it out.
         token: the name the account gave the key, "" when the log does not say.
+        blur: micro-dollars that a row of nothing may have been rounded from; 0 where the log does not round.
     """
 
     name: str
@@ -23,3 +24,4 @@ class LogRow:
     amount: int
     request_id: str = ""
     token: str = ""
+    blur: int = 0

@@ -32,6 +32,7 @@ MICROS_PER_UNIT = 2
 MOST_PAGES = 3_000  # of one model
 _CALLS = 2  # the type of rows that are about calls; the others are about payments and the like
 _PAGE = 10
+_UNTOLD = MOST_PAGES * _PAGE * 2  # rows of a log that does not say how many it has
 _LARGEST = 4 << 20  # bytes of one page
 _WITHIN = 60.0  # seconds for one page
 _PAUSE = 0.25  # seconds between two pages, so that reading a night's log is no attack
@@ -106,11 +107,20 @@ class LogReader:
         return list(found.values())
 
     async def _pages(self, query: LogQuery, model: str, pause: float) -> AsyncIterator[tuple[list[Any], int, int]]:
-        """Every page's rows, how many are on those before it, and how many there are in all by then."""
+        """Every page's rows, how many are on those before it, and how many there are in all by then.
+
+        Raises:
+            LogUnavailable: also where the pages hold fewer rows than the log says that it has.
+        """
+        seen = 0
         for page in range(1, MOST_PAGES + 1):
             items, total = await self._page(query, model, page)
+            seen += len(items)
             yield items, (page - 1) * _PAGE, total
             if not items or page * _PAGE >= total:
+                if seen < total < _UNTOLD:
+                    short = f"the log says that it has {total:,} rows of {model} and gives {seen:,}"
+                    raise LogUnavailable(f"{short}; try again, or {_EXPORT}")
                 return
             if pause:
                 await self._clock.sleep(pause)
@@ -147,7 +157,7 @@ class LogReader:
         if not isinstance(items, list):
             raise LogUnavailable(f"the log at {query.address} holds no rows where they are known to be; {_EXPORT}")
         total = data.get("total") if isinstance(data, dict) else None
-        return items, total if isinstance(total, int) else MOST_PAGES * _PAGE * 2  # then until a page is empty
+        return items, total if isinstance(total, int) else _UNTOLD  # then until a page is empty
 
     async def _get(self, url: str, token: str) -> bytes:
         """One page, tried again while the gateway is only busy or cannot be reached."""

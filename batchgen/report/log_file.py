@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
+from math import inf
 from pathlib import Path
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.errors import UsageError
 from batchgen.domain.money import MICROS_PER_USD
+from batchgen.domain.text import one_line
 from batchgen.manifest.delimited import header, records, sniff
 from batchgen.manifest.files import Broken, open_file
 
@@ -43,6 +46,8 @@ _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?\Z")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?\Z")
 _WHOLE = re.compile(r"\d+\Z|\d{1,3}(,\d{3})+\Z")
 _BEGINNING = 1 << 10  # bytes in which something other than blanks comes
+_LATEST = 4e9  # seconds since the epoch: the year 2096
+_MOST = 10**12  # dollars or units; a charge is less
 _MILLISECONDS = 1e11  # above this a number of seconds would be in the year 5138
 
 
@@ -84,7 +89,7 @@ def read_log_file(path: Path, zone: timezone) -> list[LogRow]:
             rows = records(file, delimiter)
             next(rows)
             found = (_row(path, line, cells, places, zone) for line, cells in rows)
-            return [row for row in found if row is not None]
+            return _cleared([row for row in found if row is not None])
         except Broken as broken:
             raise UsageError(f"{path}:{broken.line}: {broken}") from None
 
@@ -108,7 +113,37 @@ def _places(path: Path, columns: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _row(path: Path, line: int, cells: Sequence[str], places: dict[str, int], zone: timezone) -> LogRow | None:
+def _cleared(rows: Sequence[_Row]) -> list[LogRow]:
+    """Each charge once, also where pages of an export overlap, and what a row of nothing may be rounded from."""
+    names = {row.name: row.identity for row in rows if row.name}
+    unique = all(names[row.name] == row.identity for row in rows if row.name)  # else numbers of rows on a page
+    once = {
+        row.identity if row.charge.request_id or (row.name and unique) else place: row for place, row in enumerate(rows)
+    }
+    blur = min((row.blur for row in rows), default=0)
+    return [row.charge if row.charge.amount else replace(row.charge, blur=blur) for row in once.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row as it is written.
+
+    Attributes:
+        name: its number in the log; "" where that has none.
+        blur: micro-dollars that its last digit may hide.
+    """
+
+    charge: LogRow
+    name: str
+    blur: int
+
+    @property
+    def identity(self) -> Hashable:
+        """What it has again where it stands twice."""
+        return self.name, replace(self.charge, name="")
+
+
+def _row(path: Path, line: int, cells: Sequence[str], places: dict[str, int], zone: timezone) -> _Row | None:
     """One row; None for one that is not about a call.
 
     Raises:
@@ -118,10 +153,10 @@ def _row(path: Path, line: int, cells: Sequence[str], places: dict[str, int], zo
     if values.get("type", "").casefold() not in _CALLS:
         return None
     try:
-        time, amount = _time(values["time"], zone), _amount(values)
+        time, (amount, blur) = _time(values["time"], zone), _amount(values)
     except ValueError as error:
         raise UsageError(f"{path}:{line}: {error}") from None
-    return LogRow(
+    charge = LogRow(
         name=values.get("row") or f"line {line}",
         time=time,
         model=values["model"],
@@ -129,21 +164,27 @@ def _row(path: Path, line: int, cells: Sequence[str], places: dict[str, int], zo
         request_id=values.get("request", ""),
         token=values.get("token", ""),
     )
+    return _Row(charge, values.get("row", ""), blur)
 
 
 def _time(text: str, zone: timezone) -> float:
     try:
         if text.replace(".", "", 1).isdecimal():
             number = float(text)
-            return number / 1000 if number > _MILLISECONDS else number
-        moment = datetime.fromisoformat(text.replace("/", "-"))
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time; write 2026-11-21 07:00:00 or seconds since 1970") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+            time = number / 1000 if number > _MILLISECONDS else number
+        else:
+            moment = datetime.fromisoformat(text.replace("/", "-"))
+            time = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        time = inf
+    if not 0 <= time < _LATEST:
+        shown = one_line(text, 40)
+        raise ValueError(f"{shown!r} is not a time; write 2026-11-21 07:00:00 or seconds since 1970")
+    return time
 
 
-def _amount(values: dict[str, str]) -> int:
-    """Micro-dollars, rounded to the nearest.
+def _amount(values: dict[str, str]) -> tuple[int, int]:
+    """Micro-dollars, rounded to the nearest, and how many of them the last digit may hide.
 
     Raises:
         ValueError: no amount, one below zero, one in another currency, or a part of a quota unit.
@@ -157,8 +198,14 @@ def _amount(values: dict[str, str]) -> int:
         amount = Decimal(plain.replace(",", "") if _THOUSANDS.match(plain) else plain)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not an amount in {'dollars' if in_dollars else 'quota units'}") from None
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"{text} is no charge; export the rows of calls only")
+    if not amount.is_finite() or not 0 <= amount < _MOST:
+        raise ValueError(f"{one_line(text, 40)} is no charge; export the rows of calls only")
     if not in_dollars and not _WHOLE.match(plain):
         raise ValueError(f"{text!r} is no whole number of quota units; if it is dollars, name the column cost")
-    return int((amount * (MICROS_PER_USD if in_dollars else _MICROS_PER_UNIT)).to_integral_value())
+    micros = int((amount * (MICROS_PER_USD if in_dollars else _MICROS_PER_UNIT)).to_integral_value())
+    return micros, int(MICROS_PER_USD * 10.0 ** min(0, _exponent(amount)) / 2) if in_dollars else 0
+
+
+def _exponent(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0

@@ -30,12 +30,14 @@ class Matching:
         strangers: rows that no call of the ledger accounts for.
         tokens: by fingerprint of a key, the names of its tokens in the log, as sure matches tell them.
         sure: attempts whose row is named by a request id or by the books.
+        misnamed: attempts whose row names another request than theirs, in a log that knows the ids of such calls.
     """
 
     rows: dict[int, LogRow] = field(default_factory=dict)
     strangers: list[LogRow] = field(default_factory=list)
     tokens: dict[str, set[str]] = field(default_factory=dict)
     sure: set[int] = field(default_factory=set)
+    misnamed: set[int] = field(default_factory=set)
 
     def is_foreign(self, row: LogRow) -> bool:
         """Whether a row is known to be of a key that the ledger's calls did not use."""
@@ -65,7 +67,8 @@ def match(calls: Sequence[Booked], rows: Iterable[LogRow]) -> Matching:
     )
     waiting.settle(waiting.pairs(_Rule(_BILLED, lambda call: call.wide, _nothing, _of_any_amount)))
     waiting.settle(waiting.pairs(_Rule(_FREE, lambda call: call.near, lambda call: call.most, _affordable)))
-    found.strangers = [row for row in waiting.rows if row.amount]
+    found.strangers += [row for row in waiting.rows if row.amount]
+    found.misnamed = _misnamed(found, calls)
     return found
 
 
@@ -123,6 +126,22 @@ def _by_id(waiting: _Waiting) -> None:
         if call is not None:
             pairs.setdefault(call.attempt, (call, row))
     waiting.settle(list(pairs.values()))
+    # A second row for the same request is a second charge, or the same row twice: never another call's.
+    waiting.found.strangers = [row for row in waiting.rows if row.amount and row.request_id in owners]
+    waiting.rows = [row for row in waiting.rows if row.request_id not in owners]
+
+
+def _misnamed(found: Matching, calls: Sequence[Booked]) -> set[int]:
+    models = {call.model for call in calls if (row := found.rows.get(call.attempt)) and row.request_id in call.ids}
+    return {
+        call.attempt
+        for call in calls
+        if call.ids
+        and call.model in models
+        and (row := found.rows.get(call.attempt))
+        and row.request_id
+        and row.request_id not in call.ids
+    }
 
 
 def _by_note(waiting: _Waiting) -> None:

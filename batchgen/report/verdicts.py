@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.money import format_usd
 from batchgen.report.booked import Booked
+from batchgen.report.coverage import Coverage, Witnesses
 from batchgen.report.reconcile import ROUNDING, Matching
+from batchgen.report.rivals import Rivals
+
+_CLEAR = 4  # times that a call must have cost what a log's rounding hides, for a row of nothing to mean nothing
 
 
 class Verdict(StrEnum):
@@ -31,36 +34,20 @@ QUIET = frozenset({Verdict.AGREES, *SETTLED})
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """From when to when a log has every charge; seconds since the epoch.
-
-    Attributes:
-        last: no later than the moment at which the log was read.
-        closed: whether nothing can be written after that: the gateway is the simulated one, and it has ended.
-    """
-
-    first: float = -inf
-    last: float = inf
-    closed: bool = False
-
-    def holds(self, first: float, last: float) -> bool:
-        """Whether it says all of this time."""
-        return self.first <= first and (self.closed or last <= self.last)
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """One call and what the log says of it.
 
     Attributes:
         amount: micro-dollars that it cost, as far as is known now.
-        rival: a call of another job that took a row which may as well be this one's, so that this one stays open.
+        reason: why it stays open, in words; "" where a rival says it, or where it does not.
+        rival: a call that took a row which may as well be this one's, so that this one stays open.
     """
 
     call: Booked
     verdict: Verdict
     row: LogRow | None
     amount: int
+    reason: str = ""
     rival: Booked | None = None
 
 
@@ -73,18 +60,28 @@ class Comparison:
         strangers: charges that no call of the ledger accounts for.
         foreign: charges of keys that the ledger's calls did not use.
         under_way: calls without an end in the books.
-        trusted: whether the log is known to be the account's: it has at least half of what is booked as billed.
+        charged: calls of any job that are known to be charged and whose rows must be written by now.
+        lacking: how many of these the log does not have.
     """
 
     found: list[Found] = field(default_factory=list)
     strangers: list[LogRow] = field(default_factory=list)
     foreign: list[LogRow] = field(default_factory=list)
     under_way: int = 0
-    trusted: bool = True
+    charged: int = 0
+    lacking: int = 0
 
     def of(self, *verdicts: Verdict) -> list[Found]:
         """Calls of these verdicts."""
         return [each for each in self.found if each.verdict in verdicts]
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether the log has less than half of the job's charged calls in its time, as that of another account."""
+        known = [
+            each for each in self.found if each.call.charge is Charge.BILLED and each.verdict is not Verdict.OUTSIDE
+        ]
+        return 2 * len(self.of(Verdict.MISSING)) > len(known)
 
     @property
     def agrees(self) -> bool:
@@ -112,100 +109,46 @@ def compare(job: int, calls: Iterable[Booked], matching: Matching, coverage: Cov
         job: its number; calls of other jobs only keep their rows from being taken for strangers.
         calls: all that were matched.
         matching: of these with the log.
-        coverage: of the log. What is not in it is free only where it covers the whole time of a lost call.
+        coverage: of the log. What is not in it is free only where the log is shown to be whole around it.
     """
     calls = list(calls)
-    result = Comparison(trusted=_trusted(calls, matching, coverage))
-    # A log may hold one route's calls and not another's: other keys may be of another account, and a model of another
-    # name there. So what is not in it is free only where it has the calls of that model and key.
-    kinds: dict[tuple[str, str], list[Booked]] = {}
-    for call in calls:
-        kinds.setdefault((call.model, call.key), []).append(call)
-    known = {kind: result.trusted and _has(alike, calls, matching, coverage) for kind, alike in kinds.items()}
-    rivals = _Rivals(job, calls, matching, coverage)
+    witnesses = Witnesses(calls, matching, coverage)
+    result = Comparison(charged=witnesses.charged, lacking=witnesses.lacking)
+    rivals = Rivals(job, calls, matching, coverage)
     for call in calls:
         if call.job != job:
             continue
         if call.charge is Charge.RESERVED:
             result.under_way += 1
         else:
-            row, trusted = matching.rows.get(call.attempt), known[call.model, call.key]
-            found = _judge(call, row, coverage, trusted=trusted)
-            free = found.verdict is Verdict.FREE and row is None
-            rival = rivals.of(call) if free else None
-            result.found.append(found if rival is None else Found(call, Verdict.OPEN, None, call.most, rival))
+            result.found.append(_judge(call, matching.rows.get(call.attempt), coverage, witnesses, rivals))
     result.foreign = [row for row in matching.strangers if matching.is_foreign(row)]
     result.strangers = [row for row in matching.strangers if not matching.is_foreign(row)]
     return result
 
 
-def _trusted(calls: Iterable[Booked], matching: Matching, coverage: Coverage) -> bool:
-    billed = [call for call in calls if call.charge is Charge.BILLED and coverage.holds(*call.near)]
-    if not billed:
-        return bool(matching.rows)
-    return 2 * sum(call.attempt in matching.rows for call in billed) >= len(billed)
-
-
-def _has(alike: list[Booked], calls: list[Booked], matching: Matching, coverage: Coverage) -> bool:
-    """Whether the log has the calls of one model and key; where none of them was billed, any of that key."""
-    if any(call.charge is Charge.BILLED and coverage.holds(*call.near) for call in alike):
-        return _trusted(alike, matching, coverage)
-    return any(call.key == alike[0].key and call.attempt in matching.rows for call in calls)
-
-
-class _Rivals:
-    """Calls of other jobs whose row may as well be another call's: nothing names it, and the time is no proof."""
-
-    def __init__(self, job: int, calls: Iterable[Booked], matching: Matching, coverage: Coverage) -> None:
-        self._matching = matching
-        self._pairs = sorted(
-            (
-                (row, call)
-                for call in calls
-                if call.job != job
-                and (row := matching.rows.get(call.attempt)) is not None
-                and call.attempt not in matching.sure
-                and (call.is_loose or not _is_its_own(call, row, coverage))
-            ),
-            key=_time,
-        )
-
-    def of(self, call: Booked) -> Booked | None:
-        """The first that took a row in a call's time."""
-        first, last = call.until_deadline
-        for place in range(bisect_left(self._pairs, first, key=_time), len(self._pairs)):
-            row, rival = self._pairs[place]
-            if row.time > last:
-                break
-            if self._matching.may_be_of(call, row):
-                return rival
-        return None
-
-
-def _time(pair: tuple[LogRow, Booked]) -> float:
-    return pair[0].time
-
-
-def _is_its_own(call: Booked, row: LogRow, coverage: Coverage) -> bool:
-    """Whether an answered call has its own row: it is where it should be, or the log has all of the call's time."""
-    first, last = call.near
-    return first <= row.time <= last or coverage.holds(*call.wide)
-
-
-def _judge(call: Booked, row: LogRow | None, coverage: Coverage, *, trusted: bool) -> Found:
+def _judge(call: Booked, row: LogRow | None, coverage: Coverage, witnesses: Witnesses, rivals: Rivals) -> Found:
     if row is None:
-        return _judge_missing(call, coverage, trusted=trusted)
+        return _judge_missing(call, coverage, witnesses, rivals)
     within = abs(row.amount - call.billed) <= ROUNDING
     amount = call.billed if within else row.amount  # logs count in quota units; the books are finer
-    if call.charge is Charge.UNKNOWN:
-        return Found(call, Verdict.CHARGED if row.amount else Verdict.FREE, row, amount if row.amount else 0)
-    return Found(call, Verdict.AGREES if within else Verdict.DIFFERS, row, amount)
+    if call.charge is not Charge.UNKNOWN:
+        return Found(call, Verdict.AGREES if within else Verdict.DIFFERS, row, amount)
+    if row.amount:
+        return Found(call, Verdict.CHARGED, row, amount)
+    if row.blur * _CLEAR > call.billed:
+        reason = f"its row {row.name} says nothing was charged, in a log that rounds up to {format_usd(row.blur)} away"
+        return Found(call, Verdict.OPEN, None, call.most, reason)
+    return Found(call, Verdict.FREE, row, 0)
 
 
-def _judge_missing(call: Booked, coverage: Coverage, *, trusted: bool) -> Found:
+def _judge_missing(call: Booked, coverage: Coverage, witnesses: Witnesses, rivals: Rivals) -> Found:
     if call.charge is Charge.VOID:
         return Found(call, Verdict.AGREES, None, 0)
     if call.charge is Charge.BILLED:
         return Found(call, Verdict.MISSING if coverage.holds(*call.near) else Verdict.OUTSIDE, None, call.billed)
-    free = trusted and coverage.holds(*call.until_deadline)
-    return Found(call, Verdict.FREE if free else Verdict.OPEN, None, 0 if free else call.most)
+    if reason := witnesses.doubt(call):
+        return Found(call, Verdict.OPEN, None, call.most, reason)
+    if rival := rivals.of(call):
+        return Found(call, Verdict.OPEN, None, call.most, rival=rival)
+    return Found(call, Verdict.FREE, None, 0)

@@ -164,6 +164,28 @@ def test_jobs_a_few_minutes_apart_do_not_take_each_others_rows(shop: Shop, gap: 
         assert "they agree" in shop.run("reconcile", name, "--rehearse").stdout
 
 
+def test_export_frees_only_while_it_lacks_nothing(shop: Shop) -> None:
+    goods = "".join(f"  - {{id: good-{number}, text: a mug {number}}}\n" for number in range(10))
+    text = f'prompts:\n  - {{id: lost, text: "a mug [[sim:502,ok]]"}}\n{goods}sizes: ["1:1@1K"]\n'
+    shop.run("run", shop.manifest(text, route="apiyi/gpt-image-2-vip"), "--rehearse")
+    shift(shop, 3600)
+    bill = [line for line in shop.bill("rehearsal/bill.jsonl") if line.charged]
+    around = [f"{stamp(time.time() - off)},another,9,z{off}" for off in (6000, 60)]
+    rows = [f"{stamp(line.time)},{line.model},{line.charged / 1e6},{line.request_id}" for line in bill]
+    assert len(rows) == 11
+    words = ("reconcile", "job", "--rehearse", "--log", "export.csv")
+    for kept, open_ones in ((rows[:5] + rows[6:], 1), (rows[:5], 1), (rows, 0)):
+        shop.write("export.csv", "\n".join(["time,model,cost,request_id", *kept, *around]) + "\n")
+        found = json.loads(shop.run(*words, "--dry-run", "--json", code=3 if open_ones else 0).stdout)["accounts"][0]
+        assert found["verdicts"]["free"] == 1 - open_ones
+        assert (found["charged"], found["lacking"]) == (11, 11 - len(kept))
+        reasons = [each["reason"] for each in found["notable"] if each["verdict"] == "open"]
+        sentence = f"the log lacks {11 - len(kept)} of 11 calls that were charged around it"
+        assert reasons == [sentence] * open_ones
+        said = shop.run(*words, "--dry-run", code=None).stdout
+        assert (sentence in said) == bool(open_ones)
+
+
 def test_export_is_as_good_as_the_log(shop: Shop) -> None:
     with gateway(shop):
         shop.run("run", shop.manifest(PROMPTS), code=3)

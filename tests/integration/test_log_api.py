@@ -123,6 +123,14 @@ async def test_log_without_a_total_is_read_until_a_page_is_empty(data: list[dict
         assert len(await read(server)) == 2
 
 
+@pytest.mark.parametrize("second", [[], [item(1)]], ids=["an empty page", "a short page"])
+async def test_log_that_gives_fewer_rows_than_it_has_is_no_log(second: list[dict[str, object]]) -> None:
+    first = page([item(number) for number in range(40, 30, -1)], 25)
+    async with serving(first, page(second, 25), page([item(number) for number in range(9, 4, -1)], 25)) as server:
+        with pytest.raises(LogUnavailable, match=r"says that it has 25 rows of m and gives 1[06]; try again"):
+            await read(server)
+
+
 async def test_every_model_is_asked_for() -> None:
     async with serving(page([], 0)) as server:
         await read(server, models=("a", "b"))
@@ -237,10 +245,11 @@ async def test_token_is_not_sent_in_the_clear() -> None:
 async def test_real_gateways_are_read_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Patient()
     monkeypatch.setattr(logs, "is_loopback", lambda _host: False)
-    async with serving(page([item(1)], 15), page([item(2)], 15)) as server:
+    pages = [page([item(number) for number in range(first, first + 10)], 15) for first in (1, 11)]
+    async with serving(*pages) as server:
         server.address = server.address.replace("http://", "https://")
         monkeypatch.setattr(LogReader, "_get", _unsecured)
-        assert len(await read(server, clock)) == 2
+        assert len(await read(server, clock)) == 20
     assert clock.waits == [0.25]
 
 

@@ -251,15 +251,17 @@ def test_nothing_is_free_while_a_row_in_its_time_went_to_a_lost_answer_of_anothe
 def test_row_that_another_job_is_known_to_have_is_no_doubt() -> None:
     named = two_jobs(130, noted=Noted("3", T + 130))
     assert verdicts(judged(named, log_of_two(130)[1:])) == {3: Verdict.FREE, 4: Verdict.AGREES}
-    dearer = [dataclasses.replace(each, most=CENTS // 2) if each.attempt == 3 else each for each in two_jobs(130)]
-    assert verdicts(judged(dearer, log_of_two(130)[1:]))[3] is Verdict.FREE  # it cannot have cost that much
+    cheaper = [dataclasses.replace(each, most=CENTS - 100) if each.attempt == 3 else each for each in two_jobs(130)]
+    assert verdicts(judged(cheaper, log_of_two(130)[1:]))[3] is Verdict.FREE  # it cannot have cost that much
 
 
-def test_answered_call_of_another_job_whose_own_row_may_be_out_of_the_log_makes_a_doubt() -> None:
-    calls = [call(1, job=2, at=0, took=60), lost(2, at=100, charge=Charge.UNKNOWN), call(3, at=102, ids=("a",))]
-    rows = [row("1", 101), row("2", 162, request_id="a")]
-    assert verdicts(judged(calls, rows, Coverage(T + 50, T + 1000)))[2] is Verdict.OPEN
-    assert verdicts(judged(calls, rows, Coverage(T - 500, T + 1000)))[2] is Verdict.FREE
+@pytest.mark.parametrize("job", [1, 2])
+@pytest.mark.parametrize(("at", "verdict"), [(63, Verdict.FREE), (101, Verdict.OPEN)])
+def test_answered_call_with_a_row_at_another_time_than_its_own_makes_a_doubt(
+    job: int, at: float, verdict: Verdict
+) -> None:
+    calls = [call(1, job=job, at=0, took=60), lost(2, at=61, charge=Charge.UNKNOWN), call(3, at=102, ids=("a",))]
+    assert verdicts(judged(calls, [row("1", at), row("2", 162, request_id="a")]))[2] is verdict
 
 
 def test_settled_call_finds_its_own_row_among_equals() -> None:
@@ -313,12 +315,12 @@ def test_every_verdict() -> None:
         call(11, job=2, at=2500),
     ]
     rows = [row("1", 60), row("2", 1060), row("3", 2200), row("6", 6061), row("11", 2560), row("?", 3000, 99)]
-    found = judged(calls, rows, Coverage(T - 1000, T + 8200))
+    found = judged(calls, rows, Coverage(T - 1000, T + 8200, read_at=T + 8200))
     assert verdicts(found) == {
         1: Verdict.AGREES,
         2: Verdict.DIFFERS,
         3: Verdict.CHARGED,
-        4: Verdict.FREE,
+        4: Verdict.OPEN,  # the log lacks what is missing, so it may lack this one
         5: Verdict.MISSING,
         6: Verdict.DIFFERS,
         7: Verdict.AGREES,
@@ -328,6 +330,7 @@ def test_every_verdict() -> None:
     assert found.under_way == 1
     assert [each.name for each in found.strangers] == ["?"]
     assert not found.agrees
+    assert (found.lacking, found.charged) == (1, 4)
     assert found.booked == 30_000 + 20_000 + 30_000 + 30_000 + 30_000
     assert found.logged == 4 * 30_000 + 99
 
@@ -354,14 +357,6 @@ def test_row_of_nothing_frees_a_lost_answer() -> None:
 def test_amount_of_the_books_is_kept_within_the_rounding_of_the_log() -> None:
     found = judged([call(1, charge=Charge.UNKNOWN, billed=5931, most=9000)], [row("x", 60, 5932)])
     assert [each.amount for each in found.found] == [5931]
-
-
-@pytest.mark.parametrize(("known", "trusted"), [(0, False), (1, False), (2, True), (4, True)])
-def test_log_that_lacks_most_of_what_was_billed_frees_nothing(known: int, trusted: bool) -> None:
-    calls = [call(number, at=number * 1000) for number in range(4)] + [call(9, charge=Charge.UNKNOWN, at=9000)]
-    found = judged(calls, [row(str(number), number * 1000 + 60) for number in range(known)])
-    assert found.trusted is trusted
-    assert verdicts(found)[9] is (Verdict.FREE if trusted else Verdict.OPEN)
 
 
 def test_log_without_anything_of_ours_frees_nothing() -> None:
