@@ -41,8 +41,7 @@ def read_tree(data: bytes, file: str, problems: Problems) -> Mapping:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        words = str(error.problem or error.context)
-        raise ManifestError([Problem(file, *place, "", f"not YAML: {words}{_hint(words)}")]) from None
+        raise ManifestError([Problem(file, *place, "", _explained(str(error.problem or error.context)))]) from None
     except yaml.YAMLError as error:
         raise ManifestError([Problem(file, 0, 0, "", f"not YAML: {' '.join(str(error).split())}")]) from None
     if not isinstance(builder.root, Mapping):
@@ -50,6 +49,7 @@ def read_tree(data: bytes, file: str, problems: Problems) -> Mapping:
     return builder.root
 
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _HINTS = {
     "mapping values are not allowed": "put a text with a colon in quotes",
     "did not find expected": "look at the indentation, here and in the line above",
@@ -57,9 +57,11 @@ _HINTS = {
 }
 
 
-def _hint(words: str) -> str:
-    """What usually helps."""
-    return next((f"; {hint}" for mark, hint in _HINTS.items() if mark in words), "")
+def _explained(words: str) -> str:
+    """The parser's words with what usually helps. A newer one looks ahead and meets its own limit of levels first."""
+    if "nesting depth" in words:
+        return _TOO_DEEP
+    return f"not YAML: {words}" + next((f"; {hint}" for mark, hint in _HINTS.items() if mark in words), "")
 
 
 def _decode(data: bytes, file: str) -> str:
@@ -124,7 +126,7 @@ class _Builder:
         if awaits_key:
             self._refuse(line, column, 'a key must be plain text; a template stands in quotes, like id: "{{ sku }}"')
         if len(self._open) >= MAX_DEPTH:
-            self._refuse(line, column, f"nested deeper than {MAX_DEPTH} levels")
+            self._refuse(line, column, _TOO_DEEP)
         opened = Mapping(line, column) if isinstance(event, yaml.MappingStartEvent) else Sequence(line, column)
         self._place(opened)
         self._open.append(opened)

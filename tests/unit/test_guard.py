@@ -39,7 +39,7 @@ HOSTILE = {
     "deep blocks": (b"- " * 50_000, "nested deeper than 20"),
     "many values": (b"a: [" + b"[]," * 1_660_000 + b"]", "250,000 values"),
     "too large": (b"a" * (MAX_BYTES + 1), "larger than 5 MB"),
-    "braces": (b"{" * 4_000_000, "a key must be plain text"),
+    "braces": (b"{" * 4_000_000, ("a key must be plain text", "nested deeper than 20")),  # by the parser's version
     "a list as a key": (b"? [a]\n: b\n", "a key must be plain text"),
     "two documents": (b"a: 1\n---\nb: 2\n", "job.yaml:2:1: a second document"),
     "utf-16": ("a: b".encode("utf-16"), "UTF-8"),
@@ -55,11 +55,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("text", "words"), HOSTILE.values(), ids=HOSTILE)
-def test_manifest_is_refused_quickly_and_in_little_memory_when_hostile(text: bytes, words: str) -> None:
+def test_manifest_is_refused_quickly_and_in_little_memory_when_hostile(
+    text: bytes, words: str | tuple[str, ...]
+) -> None:
     began = time.process_time()
     said = refusal(text)
     assert time.process_time() - began < 2  # 0.7 s for the worst alone on this machine
-    assert words in said
+    assert any(each in said for each in ((words,) if isinstance(words, str) else words))
     assert "\n" not in said
 
 
