@@ -62,9 +62,10 @@ def reconcile(
         accounts = accounts_of(reader, row, _played(reader, row) if rehearse else contracts_of(row))
     read = asyncio.run(_read(accounts, row, _files(logs, accounts), offset, rehearse=rehearse))
     outcome = Outcome(row, [_compared(row, *each) for each in zip(accounts, read, strict=True)])
+    _claim(outcome, None if dry_run else to or row.output)
     if not dry_run:
         _settle(path, outcome)
-    _claim(outcome, None if dry_run else to or row.output)
+    _write_claims(outcome)
     if as_json:
         print_json(outcome_fields(outcome))
     else:
@@ -140,12 +141,19 @@ def _settle(path: Path, outcome: Outcome) -> None:
 
 
 def _claim(outcome: Outcome, folder: Path | None) -> None:
-    """Find what can be claimed, and write it down where a folder is given."""
-    from batchgen.report.claims import claims_of, write_claims
+    """Find what can be claimed, and where it may be written if a folder is given."""
+    from batchgen.report.claims import check_claims, claims_of
 
     for part in outcome.parts:
         outcome.claims += claims_of(part.comparison.found, part.account.calls)
     if outcome.claims and folder is not None:
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         outcome.claims_file = folder / f"claims-{outcome.row.name}-{day}.csv"
+        check_claims(outcome.claims_file)
+
+
+def _write_claims(outcome: Outcome) -> None:
+    from batchgen.report.claims import write_claims
+
+    if outcome.claims_file is not None:
         write_claims(outcome.claims, outcome.claims_file)

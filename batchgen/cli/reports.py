@@ -53,15 +53,17 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
 
 
 def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> list[dict[str, object]]:
-    """Write the tables; gives which they are."""
-    from batchgen.report.exports import FORMATS, write_export
+    """Write the tables, none of them where one has no place; gives which they are."""
+    from batchgen.report.exports import FORMATS, check_export, write_export
 
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"--format takes {' and '.join(FORMATS)}, not {unknown[0]}")
+    paths = {name: folder / f"{row.name}.{name}" for name in formats}
+    for name, path in paths.items():
+        check_export(name, path)
     tables: list[dict[str, object]] = []
-    for name in formats:
-        path = folder / f"{row.name}.{name}"
+    for name, path in paths.items():
         tables.append({"format": name, "file": str(path), "tasks": write_export(name, reader.tasks(row.id), path)})
     return tables
 

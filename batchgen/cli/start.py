@@ -28,14 +28,15 @@ _FILES = {"manifest.yaml": "first.yaml", "products.csv": "products.csv", "env.ex
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 def init(folder: Path) -> None:
     """Write a first manifest, a small catalog and .env.example into FOLDER (default: here). Overwrites nothing."""
-    taken = [name for name in _FILES.values() if (folder / name).exists()]
+    taken = [name for name in _FILES.values() if os.path.lexists(folder / name)]
     if taken:
         raise UsageError(f"{folder / taken[0]} is there already; name another folder: batchgen init FOLDER")
     source = resources.files("batchgen.cli") / "templates"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for template, name in _FILES.items():
-            (folder / name).write_text((source / template).read_text(encoding="utf-8"), encoding="utf-8")
+            with (folder / name).open("x", encoding="utf-8") as file:
+                file.write((source / template).read_text(encoding="utf-8"))
             click.echo(folder / name)
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder") from error

@@ -11,7 +11,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import Problem
-from batchgen.report.tables import csv_lines, write_whole
+from batchgen.report.tables import begins_with, check_place, write_csv
 from batchgen.report.verdicts import Found, Verdict
 
 COLUMNS = (
@@ -95,13 +95,24 @@ def _claim(each: Found, problem: Problem) -> tuple[int, str]:
     return 0, ""
 
 
+def check_claims(path: Path) -> None:
+    """See that claims may be written there.
+
+    Raises:
+        UsageError: a file that is no table of claims has this name.
+        StoreError: what is there cannot be looked at.
+    """
+    check_place(path, begins_with(COLUMNS))
+
+
 def write_claims(claims: Iterable[Claim], path: Path) -> int:
     """Write the claims as a table, a row each; gives their number. Nothing of the prompts is in it but their ids.
 
     Raises:
+        UsageError: a file that is no table of claims has this name.
         StoreError: the file cannot be written.
     """
-    return write_whole(path, csv_lines(COLUMNS, map(_cells, claims))) - 1
+    return write_csv(path, COLUMNS, map(_cells, claims))
 
 
 def _cells(claim: Claim) -> list[object]:

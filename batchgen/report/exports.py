@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from batchgen.domain.errors import UsageError
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import TaskRow
-from batchgen.report.tables import csv_lines, write_whole
+from batchgen.report.tables import begins_with, check_place, write_csv, write_whole
+from batchgen.store.sidecar import NAME as INDEX
 
 FORMATS = ("csv", "jsonl")
 COLUMNS = (
@@ -31,15 +33,38 @@ COLUMNS = (
 )
 
 
-def write_export(kind: str, tasks: Iterable[TaskRow], path: Path) -> int:
-    """Write one table, whole or not at all; gives the number of rows. An earlier table of the same name is replaced.
+def check_export(kind: str, path: Path) -> None:
+    """See that a table may be written there.
 
     Raises:
-        StoreError: the file cannot be written.
+        UsageError: a file that is not such a table of ours has this name, or the index of images has.
+        StoreError: what is there cannot be looked at.
     """
+    if path.name.casefold() == INDEX:
+        raise UsageError(f"{path.name} is the index of an output folder, so a job of this name has no jsonl; take csv")
+    check_place(path, _OURS[kind])
+
+
+def write_export(kind: str, tasks: Iterable[TaskRow], path: Path) -> int:
+    """Write one table, whole or not at all; gives the number of rows. An earlier table of ours is replaced.
+
+    Raises:
+        UsageError, StoreError: as for `check_export`, and the file cannot be written.
+    """
+    check_export(kind, path)
     if kind == "csv":
-        return write_whole(path, csv_lines(COLUMNS, (task_fields(task).values() for task in tasks))) - 1
-    return write_whole(path, _json_lines(tasks))
+        return write_csv(path, COLUMNS, (task_fields(task).values() for task in tasks))
+    return write_whole(path, _json_lines(tasks), _is_ours)
+
+
+def _is_ours(line: str) -> bool:
+    try:
+        return list(json.loads(line)) == list(COLUMNS)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+_OURS = {"csv": begins_with(COLUMNS), "jsonl": _is_ours}
 
 
 def task_fields(task: TaskRow) -> dict[str, object]:

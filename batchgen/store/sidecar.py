@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from batchgen.store.folder import trouble, write_all
 NAME = "images.jsonl"
 _HEAD = b'{"key":'  # how every line of ours begins
 _TAIL = 64 * 1024
+_FIELDS = (
+    *("key", "size", "sample", "revision", "file", "sha256", "bytes", "width", "height", "format", "route", "model"),
+    *("attempt", "request_id", "cost", "flags", "created"),
+)
+_FOREIGN = "is not an index that batchgen wrote; move it away, or name another output folder, then run again"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -125,8 +131,11 @@ def _text(line: Line) -> bytes:
 
 
 def _mend(fd: int, path: str) -> None:
-    """Cut off the line that a kill has torn, if it is one of ours."""
-    size = os.fstat(fd).st_size
+    """Cut off the line that a kill has torn, if the file is one of ours."""
+    found = os.fstat(fd)
+    size = found.st_size
+    if not stat.S_ISREG(found.st_mode) or not _is_ours(os.read(fd, _TAIL)):
+        raise StoreError(f"{path} {_FOREIGN}")
     start = max(0, size - _TAIL)
     os.lseek(fd, start, os.SEEK_SET)
     tail = os.read(fd, _TAIL)
@@ -134,5 +143,16 @@ def _mend(fd: int, path: str) -> None:
     if not torn:
         return
     if len(torn) == size > _TAIL or not torn.startswith(_HEAD[: len(torn)]):
-        raise StoreError(f"{path} is not an index that batchgen wrote; move it away, then run again")
+        raise StoreError(f"{path} {_FOREIGN}")
     os.ftruncate(fd, size - len(torn))
+
+
+def _is_ours(head: bytes) -> bool:
+    """Whether a file that begins so is an index: its first line has our fields, or is a torn one."""
+    first, ended, _ = head.partition(b"\n")
+    if not ended:
+        return True  # a torn line is looked at as such
+    try:
+        return tuple(json.loads(first)) == _FIELDS
+    except (ValueError, TypeError, RecursionError):
+        return False

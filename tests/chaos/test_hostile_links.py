@@ -68,7 +68,7 @@ def test_link_in_the_output_folder_leads_nowhere(tmp_path: Path, base_url: str, 
     promise(14, f"{len(LINKS)} links in the output folder: 0 bytes elsewhere")
 
 
-def test_export_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path, base_url: str) -> None:
+def test_export_leaves_a_link_as_it_is_and_what_it_leads_to(tmp_path: Path, base_url: str) -> None:
     shop = Shop(tmp_path, base_url)
     shop.run("run", shop.manifest(JOB))
     inside(shop, "report", "job", "--format", "csv")
@@ -76,9 +76,9 @@ def test_export_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path, base_ur
     precious = shop.write("precious", "precious")
     table.unlink()
     table.symlink_to(precious)
-    inside(shop, "report", "job", "--format", "csv")
+    assert "name another folder with --to" in shop.run("report", "job", "--format", "csv", code=2).stderr
     assert precious.read_text() == "precious"
-    assert not table.is_symlink()
+    assert table.is_symlink()
 
 
 def test_reference_that_leads_out_of_the_manifests_folder_is_refused(tmp_path: Path) -> None:

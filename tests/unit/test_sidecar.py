@@ -131,3 +131,37 @@ def test_index_leaves_no_torn_line_when_the_disk_is_full(tmp_path: Path) -> None
     index.add(line("three"))
     index.close()
     assert [entry["key"] for entry in lines(tmp_path)] == ["one", "three"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"key": "A-1", "name": "mug"}\n',
+        b'{"key":"A-1"}\n{"key":"A-2"}\n',
+        b'{"sku": "A-1"}\n',
+        b"sku,name\n",
+        b"\n",
+        b"[" * 50_000 + b"\n",
+        b'"key"\n',
+        b"7\n",
+    ],
+)
+def test_catalog_of_the_same_name_is_not_written_to(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(StoreError, match="is not an index that batchgen wrote; move it away, or name another output"):
+        Index.open(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == content
+
+
+def test_pipe_of_the_same_name_is_not_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    with pytest.raises(StoreError, match="is not an index"):
+        Index.open(tmp_path)
+
+
+def test_index_of_an_earlier_run_is_gone_on_with(tmp_path: Path) -> None:
+    for key in ("one", "two"):
+        index = Index.open(tmp_path)
+        index.add(line(key))
+        index.close()
+    assert [each["key"] for each in lines(tmp_path)] == ["one", "two"]
