@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
+from batchgen.domain.text import escaped
 from batchgen.manifest.files import MAX_LINE, Broken, lines
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+
+MAX_COLUMNS = 10_000
+MAX_NAME = 200  # characters of a column's name
+MAX_RECORD = 10_000_000  # characters
 
 _SNIFFED = 50  # records
 
@@ -21,13 +26,27 @@ def records(file: BinaryIO, delimiter: str) -> Iterator[Record]:
     """Every record but empty ones, with the line it begins in; line ends inside quotes belong to a cell.
 
     Raises:
-        Broken: quotes that do not match, a cell over 1,000,000 characters, or what `lines` refuses.
+        Broken: quotes that do not match, a cell over 1,000,000 characters, a record over 10 MB, or what `lines`
+            refuses.
     """
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(lines(file), delimiter=delimiter, strict=True)
+    taken = 0  # characters since the last record ended
     begins = 1
+
+    def feed() -> Iterator[str]:
+        nonlocal taken
+        for line in lines(file):
+            taken += len(line)
+            if taken > MAX_RECORD:
+                raise Broken(
+                    begins, f"a row of more than {MAX_RECORD // 1_000_000} MB; look at the quotes from here on"
+                )
+            yield line
+
+    reader = csv.reader(feed(), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
+            taken = 0
             if any(cells):
                 yield begins, cells
             begins = reader.line_num + 1
@@ -59,16 +78,27 @@ def header(file: BinaryIO, delimiter: str) -> tuple[str, ...]:
     """The names of the columns, NFC and without blanks around them.
 
     Raises:
-        Broken: an empty name, or one that stands twice.
+        Broken: more than 10,000 columns, an empty name, one over 200 characters, or one that stands twice.
     """
     line, cells = next(records(file, delimiter))
-    columns = tuple(unicodedata.normalize("NFC", cell).strip() for cell in cells)
-    for number, column in enumerate(columns, 1):
+    if len(cells) > MAX_COLUMNS:
+        raise Broken(line, f"has {len(cells):,} columns; {MAX_COLUMNS:,} are the most")
+    columns: dict[str, None] = {}
+    for number, cell in enumerate(cells, 1):
+        column = column_name(cell)
         if not column:
             raise Broken(line, f"column {number} has no name; every column needs one")
-        if column in columns[: number - 1]:
-            raise Broken(line, f"two columns are called {column}; give each its own name")
-    return columns
+        if len(column) > MAX_NAME:
+            raise Broken(line, f"a column has a name of up to {MAX_NAME} characters, and not {escaped(column, 40)}…")
+        if column in columns:
+            raise Broken(line, f"two columns are called {escaped(column)}; give each its own name")
+        columns[column] = None
+    return tuple(columns)
+
+
+def column_name(written: str) -> str:
+    """The name of a column: NFC, and without blanks around it."""
+    return unicodedata.normalize("NFC", written).strip()
 
 
 def _widths(file: BinaryIO, delimiter: str) -> list[int]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from batchgen.domain.errors import ManifestError, Problem
-from batchgen.manifest.delimited import header, records, sniff
+from batchgen.domain.text import escaped
+from batchgen.manifest.delimited import MAX_COLUMNS, MAX_NAME, column_name, header, records, sniff
 from batchgen.manifest.files import Broken, State, lines, open_file, state_of
 from batchgen.manifest.problems import Problems
 
@@ -117,32 +118,63 @@ def _objects(shown: str, file: BinaryIO, problems: Problems) -> Iterator[tuple[i
             continue
         try:
             columns, cells = _object(line)
-        except (ValueError, RecursionError) as error:
-            problems.add(Problem(shown, number, 0, "", str(error)), like=f"{shown}: {error}")
+        except _BadLine as error:
+            problems.add(Problem(shown, number, 0, "", str(error)), like=f"{shown}: {error.why}")
             continue
         yield number, columns, cells
 
 
 def _object(line: str) -> tuple[tuple[str, ...], list[str]]:
     """Keys and values of one line of JSONL. Numbers stay as they are written; null is as good as no key."""
-    try:
-        pairs = _DECODER.decode(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not readable as JSON: {error.msg} (column {error.colno})") from None
-    if not isinstance(pairs, _Pairs):
-        raise ValueError('a line of a JSONL catalog is an object, for instance {"sku": "A-1"}')  # noqa: TRY004
     found: dict[str, str] = {}
-    for key, value in pairs.items:
-        name = unicodedata.normalize("NFC", key).strip()
-        if not name or name in found:
-            raise ValueError(f"the key {name!r} is empty or stands twice")
+    names: set[str] = set()
+    for key, value in _pairs(line):
+        name = _name(key, names)
+        names.add(name)
         if isinstance(value, bool):
             found[name] = "true" if value else "false"
         elif isinstance(value, str):
             found[name] = value
         elif value is not None:
-            raise ValueError(f"{name} is a list or an object; values are text, numbers, true or false")
+            words = "is a list or an object; values are text, numbers, true or false"
+            raise _BadLine(f"{escaped(name)} {words}", words)
     return tuple(found), list(found.values())
+
+
+def _pairs(line: str) -> list[tuple[str, Any]]:
+    try:
+        found = _DECODER.decode(line)
+    except json.JSONDecodeError as error:
+        raise _BadLine(f"not readable as JSON: {error.msg} (column {error.colno})", "not readable as JSON") from None
+    except RecursionError:
+        raise _BadLine("is nested too deeply; values are text, numbers, true or false") from None
+    if not isinstance(found, _Pairs):
+        raise _BadLine('a line of a JSONL catalog is an object, for instance {"sku": "A-1"}')
+    if len(found.items) > MAX_COLUMNS:
+        raise _BadLine(f"has {len(found.items):,} keys; {MAX_COLUMNS:,} are the most", "too many keys")
+    return found.items
+
+
+def _name(key: str, others: Container[str]) -> str:
+    name = column_name(key)
+    if not name or name in others:
+        raise _BadLine(f"the key '{escaped(name, 40)}' is empty or stands twice", "a key is empty or stands twice")
+    if len(name) > MAX_NAME:
+        words = f"a key has up to {MAX_NAME} characters, and not"
+        raise _BadLine(f"{words} {escaped(name, 40)}…", words)
+    return name
+
+
+class _BadLine(ValueError):
+    """A line that is no row.
+
+    Attributes:
+        why: the message without the particulars of this line.
+    """
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +183,7 @@ class _Pairs:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no value")
+    raise _BadLine(f"{name} is no value")
 
 
 _DECODER = json.JSONDecoder(
@@ -163,8 +195,9 @@ _DECODER = json.JSONDecoder(
 def _aliases(columns: tuple[str, ...]) -> tuple[str, ...]:
     """A name for each column; "" where several would share it and none of them is written so."""
     aliases = [column if column.isidentifier() else _identifier(column) for column in columns]
+    written, times = set(columns), Counter(aliases)
     return tuple(
-        alias if alias == column or (alias not in columns and aliases.count(alias) == 1) else ""
+        alias if alias == column or (alias not in written and times[alias] == 1) else ""
         for alias, column in zip(aliases, columns, strict=True)
     )
 

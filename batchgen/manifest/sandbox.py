@@ -10,19 +10,11 @@ from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import pass_context
 
+from batchgen.domain.text import one_line
+from batchgen.manifest.filters import MAX_CHARS, MAX_STEPS, NAMES, WORK, Refused, bounded, check_length, filters
 from batchgen.manifest.hints import similar
 
-MAX_CHARS = 32_768  # of a template, of what it renders to, and of every text on the way
-MAX_STEPS = 1_000  # of all loops in one rendering
-STEPS = "batchgen.steps"  # no column can be called so
-_BUILT_IN = (
-    *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "list", "lower", "sort"),
-    *("string", "title", "trim", "truncate", "upper"),
-)
-_OWN_FILTERS = ("join", "replace", "round", "split")
-_FILTERS = (*_BUILT_IN, *_OWN_FILTERS)
 _METHODS = (
     *("capitalize", "endswith", "lower", "lstrip", "removeprefix", "removesuffix", "rstrip", "split", "startswith"),
     *("strip", "title", "upper"),
@@ -53,22 +45,32 @@ class Environment(ImmutableSandboxedEnvironment):
     A method or an iterator printed by mistake would carry its address, and the prompt would be another one each time.
     """
 
-    intercepted_binops = frozenset({"*", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         sequences = [operand for operand in (left, right) if not isinstance(operand, int | float)]
+        context[WORK].spend(*sequences)
         if sequences and operator == "%":
             raise SecurityError("% on text is not taken")
         if sequences and operator == "*":
             times = next((operand for operand in (left, right) if isinstance(operand, int)), 0)
-            _bounded(len(sequences[0]) * times)
-        return super().call_binop(context, operator, left, right)
+            if not isinstance(sequences[0], str):
+                raise SecurityError("* is for numbers and texts")
+            check_length(len(sequences[0]) * times)
+        return bounded(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - as it is there
+        __context[WORK].spend(getattr(__obj, "__self__", None), *args, *kwargs.values())
+        return bounded(super().call(__context, __obj, *args, **kwargs))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         try:
-            return obj[argument]
+            found = obj[argument]
         except (LookupError, TypeError):
             return self.undefined(obj=obj, name=argument)
+        if isinstance(obj, dict):
+            check_cell(str(argument), found)
+        return found
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return self.getitem(obj, attribute) if isinstance(obj, dict) else super().getattr(obj, attribute)
@@ -82,9 +84,7 @@ def environment(value: Callable[[str], str] | None) -> Environment:
         autoescape=False,
         finalize=_printed if value is None else lambda found: value(_printed(found)),
     )
-    built_in = {name: made.filters[name] for name in _BUILT_IN}
-    own = {"join": _join, "replace": _replace, "round": _round, "split": _split, "steps": _steps}
-    made.filters = {**built_in, **own}
+    made.filters = filters()
     made.globals = {"range": _range}
     return made
 
@@ -97,16 +97,28 @@ def _printed(found: Any) -> str:
     raise TypeError(f"{type(found).__name__} is not a text; take one part of it, or join it")
 
 
+def check_cell(name: str, value: Any) -> None:
+    """See that a cell is not too long to be worked on.
+
+    Raises:
+        Refused: it is.
+    """
+    if isinstance(value, str) and len(value) > MAX_CHARS:
+        raise Refused(
+            f"{one_line(name, 80)} has {len(value):,} characters; {MAX_CHARS:,} are the most that a template works on"
+        )
+
+
 def check(tree: nodes.Template) -> None:
     """Refuses what is not on the list of things known to be harmless.
 
     Raises:
-        ValueError: names the first such thing.
+        Refused: names the first such thing.
     """
     strange = next((node for node in tree.find_all(nodes.Node) if not isinstance(node, _TAKEN)), None)
     if strange is not None:
         kind = type(strange).__name__.lower()
-        raise ValueError(f"{kind} is more than a template may do here; it has names, filters, if and for")
+        raise Refused(f"{kind} is more than a template may do here; it has names, filters, if and for")
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
     for node in tree.find_all(nodes.Node):
         if isinstance(node, nodes.Name) and id(node) not in called:
@@ -115,20 +127,20 @@ def check(tree: nodes.Template) -> None:
             _check_filter(node)
         elif isinstance(node, nodes.Call):
             _check_call(node)
+        elif isinstance(node, nodes.Const):
+            bounded(node.value)
         elif isinstance(node, nodes.Getattr) and id(node) not in called:
             _check_attribute(node)
 
 
 def _check_name(node: nodes.Name) -> None:
     if node.name in _RESERVED or node.name.startswith("__"):
-        raise ValueError(f'{node.name} cannot be used as a name; write row["{node.name}"] for a column')
+        raise Refused(f'{node.name} cannot be used as a name; write row["{node.name}"] for a column')
 
 
 def _check_filter(node: nodes.Filter) -> None:
-    if node.name not in _FILTERS:
-        raise ValueError(
-            f"there is no filter {node.name}{similar(node.name, _FILTERS)}; there are {', '.join(_FILTERS)}"
-        )
+    if node.name not in NAMES:
+        raise Refused(f"there is no filter {node.name}{similar(node.name, NAMES)}; there are {', '.join(NAMES)}")
 
 
 def _check_call(call: nodes.Call) -> None:
@@ -137,18 +149,13 @@ def _check_call(call: nodes.Call) -> None:
         isinstance(function, nodes.Getattr) and function.attr in _METHODS
     )
     if not known or call.dyn_args is not None or call.dyn_kwargs is not None:
-        raise ValueError(f"only range() and {', '.join(_METHODS)} may be called")
+        raise Refused(f"only range() and {', '.join(_METHODS)} may be called")
 
 
 def _check_attribute(node: nodes.Getattr) -> None:
     of = node.node.name if isinstance(node.node, nodes.Name) else ""
     if of != "row" and not (of == "loop" and node.attr in _LOOP):
-        raise ValueError(f'.{node.attr} is not taken; columns are names, or row["…"] where a name has other characters')
-
-
-def _bounded(length: int) -> None:
-    if length > MAX_CHARS:
-        raise SecurityError(f"makes a text of more than {MAX_CHARS:,} characters")
+        raise Refused(f'.{node.attr} is not taken; columns are names, or row["…"] where a name has other characters')
 
 
 def _range(*bounds: int) -> range:
@@ -156,34 +163,3 @@ def _range(*bounds: int) -> range:
     if len(found) > MAX_STEPS:
         raise SecurityError(f"range() gives at most {MAX_STEPS:,} steps")
     return found
-
-
-@pass_context
-def _steps(context: Context, items: Any) -> Any:
-    counted = context[STEPS]
-    for item in items:
-        counted[0] += 1
-        if counted[0] > MAX_STEPS:
-            raise SecurityError(f"loops go round at most {MAX_STEPS:,} times")
-        yield item
-
-
-def _join(items: Any, joiner: str = "") -> str:
-    texts = [str(item) for item in items]
-    _bounded(sum(map(len, texts)) + len(joiner) * len(texts))
-    return joiner.join(texts)
-
-
-def _replace(text: Any, old: str, new: str) -> str:
-    whole = str(text)
-    if len(new) > len(old):
-        _bounded(len(whole) + whole.count(old) * len(new))
-    return whole.replace(old, new)
-
-
-def _round(number: Any, digits: int = 0) -> float:
-    return round(float(number), max(-15, min(15, digits)))
-
-
-def _split(text: Any, separator: str | None = None) -> list[str]:
-    return [part.strip() for part in str(text).split(separator)]

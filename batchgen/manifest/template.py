@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, nodes
+from jinja2.visitor import NodeTransformer
 
+from batchgen.domain.text import escaped, one_line
+from batchgen.manifest.filters import MAX_CHARS, WORK, Refused, Work
 from batchgen.manifest.hints import one_of, similar
-from batchgen.manifest.sandbox import MAX_CHARS, STEPS, Environment, check, environment
+from batchgen.manifest.sandbox import Environment, check, check_cell, environment
 
 SPECIAL = ("size", "sample", "ratio", "tier")
 
-_IN_BRACES = re.compile(r"\{\s*([^{}\s][^{}\n]*?)\s*\}")
+_IN_BRACES = re.compile(r"\{([^{}]*)\}")
+_NAMED = 200  # names of a row that are looked through for a similar one
 
 
 class Template(Protocol):
@@ -55,26 +60,34 @@ def compile_template(
         raise ValueError(f"longer than {MAX_CHARS:,} characters")
     if source.rfind("{#") > source.rfind("#}"):
         raise ValueError("not a template: {# begins a comment that has no end; write {{ '{#' }} if none was meant")
-    sandbox = environment(value)
-    tree = _parse(sandbox, source)
-    _put_alone(tree, alone or {})
-    check(tree)
-    plain = _plain(tree, value)
-    if plain is not None:
-        return plain
     try:
-        return _Rendered(sandbox, tree)
-    except (TemplateError, SyntaxError, RecursionError) as error:
-        raise ValueError(f"not a template: {error}") from None
-
-
-def _parse(environment: Environment, source: str) -> nodes.Template:
-    try:
-        return environment.parse(source)
+        return _compiled(source, alone or {}, value)
     except TemplateSyntaxError as error:
         raise ValueError(f"not a template: {error.message}") from None
-    except (ValueError, RecursionError) as error:
+    except TemplateError as error:
         raise ValueError(f"not a template: {error}") from None
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever Jinja and Python make of it, it is the template that is wrong
+        raise ValueError(f"not a template: {_words(error)}") from None
+
+
+def _compiled(source: str, alone: Mapping[str, str], value: Callable[[str], str] | None) -> Template:
+    sandbox = environment(value)
+    tree = sandbox.parse(source)
+    _put_alone(tree, alone)
+    check(tree)
+    plain = _plain(tree, value)
+    return _Rendered(sandbox, tree) if plain is None else plain
+
+
+def _words(error: Exception) -> str:
+    """What is wrong, for an error that was not made to be read."""
+    if isinstance(error, RecursionError | MemoryError):
+        return "it is nested too deeply, or too large"
+    if "integer string conversion" in str(error):
+        return "a number has too many digits"
+    return one_line(str(error), 200) or type(error).__name__
 
 
 class _Plain:
@@ -107,6 +120,15 @@ class _Plain:
         return text
 
 
+class _Joining(NodeTransformer):
+    """Makes `a ~ b` a join, which has bounds."""
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - as Jinja calls it
+        self.generic_visit(node)
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Filter(parts, "join", [], [], None, None, lineno=node.lineno)
+
+
 class _Rendered:
     """Any other template."""
 
@@ -114,23 +136,31 @@ class _Rendered:
         self.names = tuple(dict.fromkeys(name.name for name in tree.find_all(nodes.Name)))
         self.uses_row = "row" in self.names
         self.in_braces = _in_braces(tree)
-        for loop in tree.find_all(nodes.For):
-            loop.iter = nodes.Filter(loop.iter, "steps", [], [], None, None, lineno=loop.lineno)  # counts them
-        self._template = environment.from_string(tree)
+        for loop in list(tree.find_all(nodes.For)):
+            parts = nodes.Const(sum(1 for part in loop.body for _ in part.find_all(nodes.Node)))
+            loop.iter = nodes.Filter(loop.iter, "steps", [parts], [], None, None, lineno=loop.lineno)  # counts rounds
+        self._template = environment.from_string(_Joining().visit(tree))
 
     def render(self, names: Mapping[str, Any]) -> str:
-        parts, length = [], 0
-        context = self._template.new_context({**names, STEPS: [0]})
+        for name in self.names:
+            check_cell(name, names.get(name))
         try:
-            for part in self._template.root_render_func(context):
-                parts.append(part)
-                length += len(part)
-                if length > MAX_CHARS:
-                    raise ValueError(f"comes to more than {MAX_CHARS:,} characters")
+            return self._render(names)
         except UndefinedError as error:
             raise ValueError(_missing(str(error.message), names)) from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"cannot be filled in: {error}") from None
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in it, it is the template or the row
+            raise ValueError(f"cannot be filled in: {_words(error)}") from None
+
+    def _render(self, names: Mapping[str, Any]) -> str:
+        parts, length = [], 0
+        context = self._template.new_context({**names, WORK: Work()})
+        for part in self._template.root_render_func(context):
+            parts.append(part)
+            length += len(part)
+            if length > MAX_CHARS:
+                raise Refused(f"comes to more than {MAX_CHARS:,} characters")
         return "".join(parts)
 
 
@@ -145,7 +175,7 @@ def _put_alone(tree: nodes.Template, alone: Mapping[str, str]) -> None:
         ]
     for name in tree.find_all(nodes.Name):
         if name.name in alone:
-            raise ValueError(f"{name.name} may only stand alone, as {{{{ {name.name} }}}}")
+            raise Refused(f"{name.name} may only stand alone, as {{{{ {name.name} }}}}")
 
 
 def _plain(tree: nodes.Template, value: Callable[[str], str] | None) -> _Plain | None:
@@ -165,11 +195,12 @@ def _plain(tree: nodes.Template, value: Callable[[str], str] | None) -> _Plain |
 
 
 def _in_braces(tree: nodes.Template) -> tuple[str, ...]:
-    found = (name for text in tree.find_all(nodes.TemplateData) for name in _IN_BRACES.findall(text.data))
-    return tuple(dict.fromkeys(found))
+    found = (name.strip() for text in tree.find_all(nodes.TemplateData) for name in _IN_BRACES.findall(text.data))
+    return tuple(dict.fromkeys(name for name in found if name and "\n" not in name))
 
 
 def _missing(name: str, names: Mapping[str, Any]) -> str:
-    known = sorted(each for each in names if each and each != "row")
+    known = sorted(escaped(each) for each in islice(names, _NAMED) if each and each != "row")
     hint = "; it can stand in output.file only, alone" if name in SPECIAL else similar(name, known)
-    return f"there is nothing called {name}{hint}; {one_of('this row has', known)}"
+    more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"there is nothing called {one_line(name, 80)}{hint}; {one_of('this row has', known)}{more}"
