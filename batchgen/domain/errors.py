@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from batchgen.domain.text import escaped
+
+_LONGEST = 1_000  # characters of a problem; a manifest may hold values of any length
+
 
 class Exit(IntEnum):
     """Exit codes of every command."""
@@ -53,7 +57,8 @@ class Problem:
         place = self.file
         if self.line:
             place += f":{self.line}" + (f":{self.column}" if self.column else "")
-        return f"{place}: {self.key + ': ' if self.key else ''}{self.message}"
+        said = f"{place}: {self.key + ': ' if self.key else ''}{self.message}"
+        return escaped(said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…", 4 * _LONGEST)
 
 
 class ManifestError(BatchgenError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,18 +26,27 @@ class Broken(ValueError):
         self.line = line
 
 
-def open_file(path: Path, shown: str) -> BinaryIO:
-    """A regular file, opened for reading.
+@contextmanager
+def open_file(path: Path, shown: str) -> Iterator[BinaryIO]:
+    """A regular file, open for reading in a `with` block.
 
     Raises:
-        ManifestError: it is not there, is something else, or may not be read.
+        ManifestError: it is not there, is something else, may not be read, or stops being readable in the block.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not _is_regular(path):
             raise ManifestError([Problem(shown, 0, 0, "", "is not a regular file")])
-        return path.open("rb")
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         raise ManifestError([Problem(shown, 0, 0, "", f"cannot be read: {error.strerror}")]) from None
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except ValueError:  # a NUL or half a character, which no file's name has
+        return False
 
 
 def state_of(file: BinaryIO) -> State:

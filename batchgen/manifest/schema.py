@@ -35,12 +35,17 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
+_MOST_BUDGET = 10**15  # micro-dollars
+
+
 def _budget(value: object) -> int:
     if not _is_number(value):
         raise ValueError("must be a plain number of dollars, for instance 25.00")
     micros = parse_usd(f"{Decimal(value):f}")
     if micros == 0:
         raise ValueError("must be more than 0; leave it out for no limit")
+    if micros > _MOST_BUDGET:
+        raise ValueError("must be at most 1,000,000,000 dollars; leave it out for no limit")
     return micros
 
 
@@ -162,7 +167,10 @@ class LimitKeys(_Keys):
     attempts: int = Field(default=3, ge=1, le=100, description="Paid calls per image at most, by itself.")
     unknown: int = Field(default=1, ge=0, le=100, description="Further calls per image after a lost answer.")
     unknown_total: int = Field(
-        default=0, ge=1, description="Lost answers that stop the run. Default: 10, or 5 % of its calls if that is more."
+        default=0,
+        ge=1,
+        le=1_000_000_000,
+        description="Lost answers that stop the run. Default: 10, or 5 % of its calls if that is more.",
     )
     budget: Annotated[int, BeforeValidator(_budget), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})] = Field(
         default=0, description="Dollars the job may ever spend.", examples=[25.00]

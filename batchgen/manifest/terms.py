@@ -26,7 +26,7 @@ class Terms:
     """Terms without regard to case: whole words, and parts of a text where words are not spaced."""
 
     def __init__(self, terms: Iterable[str]) -> None:
-        self._by_first: dict[str, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
+        self._by_first: dict[str, list[tuple[str, str]]] = defaultdict(list)
         parts: dict[str, str] = {}
         for term in terms:
             folded = _folded(term)
@@ -34,8 +34,7 @@ class Terms:
             if _HAS_UNSPACED.search(folded) or first is None:
                 parts.setdefault(folded, term)
             else:
-                whole = rf"(?<![^\W{_UNSPACED}]){re.escape(folded)}(?![^\W{_UNSPACED}])"
-                self._by_first[first[0]].append((term, re.compile(whole)))
+                self._by_first[first[0]].append((term, folded))
         self._parts = parts
         self._part = re.compile("|".join(map(re.escape, sorted(parts, key=len, reverse=True)))) if parts else None
 
@@ -47,9 +46,9 @@ class Terms:
         folded = _folded(text)
         words = (_ASCII_WORDS if folded.isascii() else _WORDS).findall(folded)
         if not self._by_first.keys().isdisjoint(words):
-            for word in words:
+            for word in dict.fromkeys(words):
                 for term, whole in self._by_first.get(word, ()):
-                    if whole.search(folded):
+                    if _stands_alone(whole, folded):
                         return term
         if self._part is not None and (part := self._part.search(folded)):
             return self._parts[part[0]]
@@ -80,6 +79,17 @@ def read_terms(reading: Reading) -> Terms | None:
         reading.wrong(("risky_terms",), f"{written}: {why}; write 1 to {MOST:,} terms, one a line")
         return None
     return Terms(terms)
+
+
+def _stands_alone(term: str, text: str) -> bool:
+    """Whether a text holds a term that is no part of a longer word."""
+    begin = text.find(term)
+    while begin >= 0:
+        end = begin + len(term)
+        if not _WORDS.match(text[begin - 1 : begin]) and not _WORDS.match(text[end : end + 1]):
+            return True
+        begin = text.find(term, begin + 1)
+    return False
 
 
 def _folded(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import ManifestError
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
+from batchgen.manifest.terms import Terms
 
 VIP = "apiyi/gpt-image-2-vip"
 
@@ -189,3 +191,12 @@ def test_rows_of_a_catalog_are_named_and_those_alike_are_counted(tmp_path: Path)
     assert len(found) == 22
     assert {each.line for each in found[:4]} == {3, 5}
     assert sum("and 20 more: " in each.message for each in found) == 2
+
+
+def test_many_terms_that_begin_alike_are_read_and_found_at_once() -> None:
+    began = time.process_time()
+    terms = Terms(f"a {number}" for number in range(20_000))
+    text = "a " * 1_000 + "ba 19999 a 199999 a 19998x"
+    assert terms.find(text) is None
+    assert terms.find(f"{text} a 19999.") == "a 19999"
+    assert time.process_time() - began < 3  # seconds; a minute, when each term had a pattern of its own
