@@ -12,7 +12,7 @@ from batchgen.cli.keys import Keys
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
-from batchgen.domain.errors import StoreError, UsageError
+from batchgen.domain.errors import ForeignOutput, LedgerError, LedgerInUse, StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.lifecycle import Charge, TaskState
@@ -27,6 +27,7 @@ from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.runner import Runner
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.adoption import Intact
+from batchgen.ledger.holder import held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.recording import Approve
@@ -34,7 +35,7 @@ from batchgen.ledger.records import AttemptRow, Count, Interrupted, JobRow, Task
 from batchgen.store.delivered import fault_of
 from batchgen.store.inputs import InputStore
 from batchgen.store.layout import SPOOL
-from batchgen.store.owner import is_owned
+from batchgen.store.owner import owner_of
 from batchgen.store.sidecar import Index, Line
 from batchgen.store.spool import Spool
 
@@ -63,7 +64,7 @@ class Session:
 
         Raises:
             LedgerInUse: another runner has the ledger.
-            ForeignOutput: the output folder belongs to another ledger.
+            ForeignOutput: the output folder belongs to another ledger, of which this may be a copy.
             UsageError: the job's images are in another folder.
         """
         async with AsyncExitStack() as stack:
@@ -200,17 +201,36 @@ class Session:
         return notes
 
     def _check_output(self) -> None:
-        """Images are known by their paths below the job's folder, so the folder cannot just be another one."""
+        """Images are known by their paths below the job's folder, so the folder cannot just be another one.
+
+        Nor may a copy of a ledger have it, which knows nothing of what the other one has bought since.
+        """
+        owner = owner_of(self.spec.output)
+        owned = owner is not None and owner[1] == self.ledger.name
+        if owner is not None and owned and _is_other(owner[0], self.ledger):
+            self._refuse_copy(owner[0])
         with Reader(self.ledger.path) as reader:
             before = {job.name: job for job in reader.jobs()}.get(self.spec.name)
         if before is None or before.output == self.spec.output:
             return
         bought = before.states.get(TaskState.COMPLETED) or before.work.get(TaskState.RUNNING) or before.billed
-        if bought and (before.output.exists() or not is_owned(self.spec.output, self.ledger.name)):
+        if bought and (before.output.exists() or not owned):
             raise UsageError(
                 f"the images of {self.spec.name} are in {before.output}, the manifest now says {self.spec.output}; "
                 "move that folder there, or put output.folder back, or give the job another name"
             )
+
+    def _refuse_copy(self, first: Path) -> None:
+        folder, copy = self.spec.output, self.ledger.path
+        if (user := held(first)) is not None:
+            raise LedgerInUse(
+                f"the output folder {folder} is in use by {user}, with the ledger {first}, of which {copy} is a copy; "
+                f"wait for it to end, and run with --db {first}"
+            )
+        raise ForeignOutput(
+            f"{folder} belongs to the ledger {first}, and {copy} is a copy of that; run with --db {first}, or move "
+            "that file away if the copy is to take its place"
+        )
 
     def _refuse_other_routes(self, interrupted: list[Interrupted], legs: Legs) -> None:
         """What an answer means and costs is in the contract of the route that was called, and in no other."""
@@ -299,6 +319,15 @@ def line_of(task: TaskRow, attempt: AttemptRow) -> Line:
         created=image.created_at,
         cost=attempt.billed if attempt.charge is Charge.BILLED else None,
     )
+def _is_other(path: Path, mine: Ledger) -> bool:
+    """Whether a path leads to another ledger that has the name of this one: one of them is a copy."""
+    try:
+        if path.samefile(mine.path):
+            return False
+        with Reader(path) as reader:
+            return reader.name == mine.name
+    except (OSError, LedgerError):  # nothing is there any more, or something else
+        return False
 
 
 def _ignore(_event: RunEvent) -> None:

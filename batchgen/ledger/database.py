@@ -65,14 +65,21 @@ _Waiter = asyncio.Future[Any] | futures.Future[Any]
 class Database:
     """The connection that writes, and its thread."""
 
-    def __init__(self, path: Path, clock: Clock, busy: float) -> None:
+    def __init__(self, path: Path, clock: Clock, busy: float, check: Callable[[], None]) -> None:
         """Open the file and bring its schema up to date.
+
+        Args:
+            path: the database file.
+            clock: for the time that verbs are given.
+            busy: seconds to wait for a lock that another program holds.
+            check: raises `LedgerError` when what is written would be lost; asked before every commit.
 
         Raises:
             LedgerError: it is no ledger, not ours, locked or not writable.
         """
         self._path = path
         self._clock = clock
+        self._check = check
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._closed = False
         current = is_current(path)
@@ -138,6 +145,15 @@ class Database:
 
     def _write(self, orders: list[_Order]) -> None:
         try:
+            self._check()
+        except LedgerError as error:
+            for order in orders:
+                order.answer = error
+        else:
+            self._commit(orders)
+
+    def _commit(self, orders: list[_Order]) -> None:
+        try:
             with self._connection.begin():
                 self._run(orders)
         except OperationalError as error:  # of the file, not of a verb: the answer is the same for all
@@ -150,7 +166,7 @@ class Database:
                 orders[0].answer = explain(self._path, error) if isinstance(error, DBAPIError) else error
             else:
                 for order in orders:
-                    self._write([order])
+                    self._commit([order])
 
     def _run(self, orders: list[_Order]) -> None:
         now = self._clock.now()

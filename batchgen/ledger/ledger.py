@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,14 +73,16 @@ class Ledger:
     when the file fails it. Who is cancelled while waiting loses the answer, not the write.
 
     Attributes:
+        path: of the file itself, links resolved.
         name: random, made with the file; a spool names the ledger it belongs to by it.
     """
 
     def __init__(self, path: Path, clock: Clock, busy: float) -> None:
         self.path = path
         with ExitStack() as opened:
-            opened.callback(Holder(path, clock.now()).release)
-            self._database = Database(path, clock, busy)
+            holder = Holder(path, clock.now())
+            opened.callback(holder.release)
+            self._database = Database(path, clock, busy, holder.check)
             opened.callback(self._database.close)
             self.name = self._database.call(_NAME, None)
             self._opened = opened.pop_all()
@@ -97,6 +100,7 @@ class Ledger:
             LedgerInUse: another run has it; the message says which.
             LedgerError: it is no ledger, a newer one, locked, or cannot be written.
         """
+        path = Path(os.path.realpath(path))
         create_file(path)
         return cls(path, clock, busy)
 

@@ -26,7 +26,7 @@ from batchgen.ledger.decisions import Amounts, amounts, choose
 from batchgen.ledger.diff import input_files
 from batchgen.ledger.records import AttemptRow, Count, ImageRow, JobRow, Problem, Spending, TaskRow
 from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
-from batchgen.ledger.schema import attempt, image, job, prompt, task, variant
+from batchgen.ledger.schema import attempt, image, job, ledger, prompt, task, variant
 
 BATCH = 1_000  # rows fetched at a time, however many there are
 
@@ -54,6 +54,11 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.__exit__(kind, error, trace)
+
+    @property
+    def name(self) -> str | None:
+        """The random name that the ledger was made with; None while it has none."""
+        return self._connection.execute(select(ledger.c.name)).scalar()
 
     def jobs(self) -> list[JobRow]:
         """Every job, oldest first."""

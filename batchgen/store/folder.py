@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+from contextlib import suppress
 from threading import Lock
 
 from batchgen.domain.errors import NoRoom, StoreError
@@ -24,6 +25,7 @@ _BY_HANDLE = hasattr(os, "O_DIRECTORY") and {os.open, os.mkdir, os.link, os.unli
 )
 _LINK_SELF = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NO_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # some network file systems; never EIO
 
 
@@ -67,6 +69,23 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
             done += os.write(fd, view[done:])
 
 
+def _locked(fd: int) -> bool:
+    """Lock an open file or folder for as long as it is open; False when it is locked already."""
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - only there
+
+        with suppress(PermissionError):
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+            return True
+    else:
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
 class Folder:
     """An open folder. All names are single segments. Every method may raise `OSError`.
 
@@ -76,7 +95,7 @@ class Folder:
         known: paths below it that whoever uses it has made durable.
     """
 
-    __slots__ = ("_asked", "_counting", "_kept", "_syncing", "fd", "known", "path")
+    __slots__ = ("_asked", "_counting", "_kept", "_lock", "_syncing", "fd", "known", "path")
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
@@ -86,6 +105,7 @@ class Folder:
         self._syncing = Lock()
         self._asked = 0
         self._kept = 0
+        self._lock: int | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Folder:
@@ -183,6 +203,23 @@ class Folder:
         if self.fd is not None:
             os.fchmod(self.fd, mode)
 
+    def lock(self, name: str = "") -> bool:
+        """Keep everybody else who does the same out of it until it is closed; False when somebody is in it.
+
+        The lock is on the folder itself, whatever its path. Where the system has no such locks (Windows, some network
+        file systems) it is on a file in it of that name, or there is none.
+        """
+        if self.fd is not None:
+            try:
+                return _locked(self.fd)
+            except OSError as error:
+                if error.errno not in _NO_LOCK:
+                    raise
+        if not name:
+            return True
+        self._lock = os.open(self.at(name), os.O_RDWR | os.O_CREAT | _NO_FOLLOW, PRIVATE_FILE, dir_fd=self.fd)
+        return _locked(self._lock)
+
     def owner(self) -> os.stat_result:
         """Owner and permission bits of the folder."""
         return os.lstat(self.path) if self.fd is None else os.fstat(self.fd)
@@ -216,6 +253,9 @@ class Folder:
 
     def close(self) -> None:
         """Let go of it."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            os.close(lock)
         if self.fd is not None:
             fd, self.fd = self.fd, None
             os.close(fd)

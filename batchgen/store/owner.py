@@ -1,68 +1,68 @@
-"""Whose spool it is. Two ledgers with one output folder would take each other's paid answers for their own."""
+"""Whose spool it is, and who is in it. Two ledgers or two processes would take each other's answers for their own."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
+from batchgen.domain.clock import stamp
 from batchgen.domain.errors import ForeignOutput, StoreError
 from batchgen.store.folder import Folder, make_durable, write_all
 from batchgen.store.layout import SPOOL
 
 _FILE = "owner.json"
+_NEW = "owner.tmp"
+_LOCK = "lock"  # where a folder itself cannot be locked
 
 
-def claim_spool(spool: Folder, output: Path, ledger: Path, ledger_id: str) -> None:
-    """Write down that the spool belongs to a ledger, or make sure that it does.
+def lock_output(root: Folder, spool: Folder) -> None:
+    """Keep every other process out of an output folder and its spool until these are closed, by whatever path it came.
 
-    A ledger that has moved is known by its id; its new path is written down.
+    Raises:
+        StoreError: another process is in one of them.
+        OSError: they cannot be locked.
+    """
+    if root.lock() and spool.lock(_LOCK):
+        return
+    raise StoreError(
+        f"the output folder {root.path} is in use by {_user(spool)}; wait for it to end, or choose another folder"
+    )
+
+
+def claim_spool(spool: Folder, output: Path, ledger: Path, ledger_id: str, now: float) -> None:
+    """Write down that a locked spool belongs to a ledger and is used by this process, or make sure that it may.
+
+    A ledger that has moved is known by its id; its new path is written down. `now` is seconds since the epoch.
 
     Raises:
         ForeignOutput: it belongs to another one.
         StoreError: it does not say to whom it belongs.
         OSError: it cannot be read or written.
     """
-    record = json.dumps({"ledger": os.fspath(ledger), "id": ledger_id}).encode()
-    new = f"owner.{os.getpid()}.tmp"
-    fd = spool.create_anew(new)
+    if spool.stat(_FILE):
+        found = _read(spool)
+        if found["id"] != ledger_id:
+            raise ForeignOutput(_whose(output, ledger, found["ledger"]))
+    user = {"process": os.getpid(), "host": socket.gethostname(), "since": stamp(now)}
+    fd = spool.create_anew(_NEW)
     try:
-        write_all(fd, record)
+        write_all(fd, json.dumps({"ledger": os.fspath(ledger), "id": ledger_id, **user}).encode())
         make_durable(fd)
     finally:
         os.close(fd)
-    try:
-        found = _read(spool) if spool.stat(_FILE) else _first(spool, new)
-        if found is None:
-            return
-        if found["id"] != ledger_id:
-            raise ForeignOutput(_whose(output, ledger, found["ledger"]))
-        if found["ledger"] != os.fspath(ledger):
-            spool.rename(new, _FILE)
-            spool.sync()
-    finally:
-        spool.remove(new)
+    spool.rename(_NEW, _FILE)
+    spool.sync()
 
 
-def is_owned(output: Path, ledger_id: str) -> bool:
-    """Whether an output folder has a spool that belongs to this ledger."""
+def owner_of(output: Path) -> tuple[Path, str] | None:
+    """Where the ledger was that last used an output folder, and its id; None when the folder does not say."""
     try:
         found = json.loads((output / SPOOL / _FILE).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("id") == ledger_id
-
-
-def _first(spool: Folder, new: str) -> dict[str, str] | None:
-    """Claim a spool without an owner; what it says when somebody else was faster, else None."""
-    try:
-        spool.link(new, _FILE, spool)
-    except FileExistsError:
-        return _read(spool)
-    except OSError:  # a file system without links; the ledger's lock still keeps out a second runner
-        spool.rename(new, _FILE)
-    spool.sync()
-    return None
+        return Path(str(found["ledger"])), str(found["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read(spool: Folder) -> dict[str, str]:
@@ -74,6 +74,16 @@ def _read(spool: Folder) -> dict[str, str]:
             f"{spool.where(_FILE)} does not say which ledger the output belongs to; "
             "if it is this one's, delete that file and run again"
         ) from error
+
+
+def _user(spool: Folder) -> str:
+    """The process that has the spool, as it wrote down itself."""
+    try:
+        found = json.loads(spool.read_bytes(_FILE))
+        process = f"process {found['process']} on {found['host']} since {found['since']}"
+        return f"{process}, with the ledger {found['ledger']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process, whose note is gone"
 
 
 def _whose(output: Path, ledger: Path, theirs: str) -> str:

@@ -24,7 +24,7 @@ from batchgen.store.landing import land_answer, land_download
 from batchgen.store.layout import PART, RECEIPT, SPOOL, mark_of, removal_order
 from batchgen.store.leftovers import files_of, find_download, read_answer, sweep
 from batchgen.store.opening import open_output, open_spool
-from batchgen.store.owner import claim_spool
+from batchgen.store.owner import claim_spool, lock_output
 from batchgen.store.place import Spooled, Spot, place_within, set_aside
 from batchgen.store.room import BALLAST, Room
 from batchgen.store.sink import SpoolSink
@@ -80,7 +80,7 @@ class Spool:
 
         Raises:
             ForeignOutput: the output folder belongs to another ledger.
-            StoreError: the folder cannot be made or used.
+            StoreError: the folder cannot be made or used, or another process uses it.
         """
         output = output.absolute()
         with ExitStack() as opened:
@@ -88,7 +88,8 @@ class Spool:
                 root = opened.enter_context(open_output(output))
                 folder, notes = open_spool(root)
                 opened.enter_context(folder)
-                claim_spool(folder, output, ledger, ledger_id)
+                lock_output(root, folder)
+                claim_spool(folder, output, ledger, ledger_id, clock.now())
             except OSError as error:
                 raise trouble(error, "use the output folder", output) from error
             spool = cls(root, folder, Hops(executor), Room(root, clock, ballast), decoder)

@@ -129,7 +129,7 @@ def test_read_only_ledger_and_folders(tmp_path: Path) -> None:
         ledger, out = site.folder / "batchgen.db", site.folder / "out" / "job"
         cases = [
             (ledger, 1, "batchgen.db cannot be written; check the permissions of the file"),
-            (site.folder, 1, "batchgen.db.holder cannot be written: Permission denied"),
+            (site.folder, 1, "of those beside it (-wal, -shm) and of its folder"),
             (site.spool, 4, "Permission denied; put that right, then run again"),
         ]
         for path, code, sentence in cases:

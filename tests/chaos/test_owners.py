@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.promises import promise
+from tests.chaos.promises import cannot, promise
 from tests.chaos.site import LONG, Site, running
 from tests.shop import Shop, gateway
 
@@ -83,3 +86,124 @@ def test_second_runner_is_refused(tmp_path: Path) -> None:
         books = site.check()
         assert books.calls == books.attempts == site.tasks
     promise(11, f"{STARTS} second runners refused, {STARTS - 1} beside a frozen first; {books.calls} calls")
+
+
+def linked_file(site: Site) -> str:
+    (site.folder / "link.db").symlink_to("batchgen.db")
+    return "link.db"
+
+
+def linked_folder(site: Site) -> str:
+    (site.folder.parent / "alias").symlink_to(site.folder, target_is_directory=True)
+    return "../alias/batchgen.db"
+
+
+def without_notes(site: Site) -> str:
+    for path in [*site.folder.glob("batchgen.db.*"), site.spool / "owner.json"]:
+        path.unlink()
+    return "batchgen.db"
+
+
+def copied(site: Site) -> str:
+    for end in ("", "-wal"):
+        shutil.copy(site.folder / f"batchgen.db{end}", site.folder / f"copy.db{end}")
+    return "copy.db"
+
+
+def copied_and_spool_removed(site: Site) -> str:
+    """The output folder itself is locked as well."""
+    shutil.rmtree(site.spool)
+    return copied(site)
+
+
+def another_ledger(site: Site) -> str:
+    """With a job of its own, whose output is another name of the same folder."""
+    other = (site.folder / "job.yaml").read_text(encoding="utf-8").replace("name: job", "name: other")
+    site.write("job.yaml", other)
+    (site.folder / "out" / "other").symlink_to("job", target_is_directory=True)
+    return "other.db"
+
+
+WAYS = [linked_file, linked_folder, copied, without_notes, copied_and_spool_removed, another_ledger]
+CHANGES = ["retry job", "cancel job", "run job.yaml --limit 1"]
+
+
+def test_nobody_else_gets_in_by_whatever_way(tmp_path: Path) -> None:
+    with gateway(Shop(tmp_path), "latency=60") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        with running(site) as process:
+            site.wait_for_attempts(process, 3)
+            me = f"process {process.pid} "
+            for words in CHANGES:
+                assert f" is in use by {me}" in site.run(*words.split(), code=4).stderr
+            for way in WAYS:
+                said = site.run("run", "job.yaml", "--db", way(site), code=4).stderr
+                assert " is in use by " in said
+                assert (me in said) is (way not in {copied_and_spool_removed, another_ledger}), "only with its note"
+            assert site.attempts() == calls_in(site, "copy.db") == 4
+            assert process.poll() is None
+    promise(11, f"{len(CHANGES)} commands beside a run, {len(WAYS)} other ways to its ledger or output: 0 calls")
+
+
+def calls_in(site: Site, ledger: str) -> int:
+    return int(site.query("SELECT count(*) FROM attempt", ledger)[0][0])
+
+
+def test_mounts_are_no_second_ledger(tmp_path: Path) -> None:
+    """A mounted folder is the same ledger; a file that is mounted alone would have a write-ahead log of its own."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
+        cannot("a ledger under a second mount: no mount namespaces here; tried by links alone")
+        return
+    with gateway(Shop(tmp_path), "latency=30") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "batchgen.db").touch()
+        with running(site) as process:
+            site.wait_for_attempts(process, 3)
+            for what, into, code, sentence in (
+                (site.folder, other, 4, f"is in use by process {process.pid} on "),
+                (site.folder / "batchgen.db", other / "batchgen.db", 1, "is mounted as a single file"),
+            ):
+                site.prefix = mounted(what, into)
+                assert sentence in site.run("run", "job.yaml", "--db", str(other / "batchgen.db"), code=code).stderr
+            site.prefix = []
+            assert site.attempts() == 4
+    promise(11, "a ledger under a second mount: its folder's is refused beside a run, its own always")
+
+
+def mounted(what: Path, into: Path) -> list[str]:
+    """Words before a command that has something mounted a second time, for it alone."""
+    mount = f"mount --bind {shlex.quote(str(what))} {shlex.quote(str(into))}"
+    return ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "mounted"]
+
+
+def test_copy_of_a_ledger_is_refused_on_the_same_output(tmp_path: Path) -> None:
+    """It would buy again what the other one has bought since; moved away, the first makes room for it."""
+    with gateway(Shop(tmp_path)) as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        site.run("run", "job.yaml", "--limit", "6", code=4)
+        copied(site) if (site.folder / "batchgen.db-wal").exists() else shutil.copy(
+            site.folder / "batchgen.db", site.folder / "copy.db"
+        )
+        site.finish()
+        said = site.run("run", "job.yaml", "--db", "copy.db", code=2).stderr
+        assert f"copy.db is a copy of that; run with --db {site.folder / 'batchgen.db'}" in said
+        assert site.check().calls == TASKS
+    promise(11, f"a copy of the ledger on the same output: refused, {TASKS} calls for {TASKS} images")
+
+
+def test_ledger_deleted_in_mid_run_stops_it(tmp_path: Path) -> None:
+    with gateway(Shop(tmp_path), "latency=0.5") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        with running(site) as process:
+            site.wait_for_attempts(process, 3)
+            (site.folder / "batchgen.db").unlink()
+            assert process.wait(30) == 1
+        assert "batchgen.db was deleted, moved or replaced in mid-run; put it back and run again" in site.said
+        assert site.said.count("\n") < 12, site.said
+        assert "Traceback" not in site.said
+        calls = len(site.bill())
+        assert calls <= 8
+        assert site.receipts() + len(site.images()) == calls
+    promise(11, f"ledger deleted in mid-run: stopped after {calls} of {TASKS} calls, all answers kept")

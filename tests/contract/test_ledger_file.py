@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import socket
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from batchgen.domain.errors import Exit, LedgerError, LedgerInUse, StaleClaim
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Settlement
 from batchgen.ledger.connect import explain
+from batchgen.ledger.holder import Held, held
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.reading import Reader
 from tests.conftest import ManualClock
 from tests.ledger_help import PRICE, booking, completion, plan, query, reservation
 
@@ -50,7 +53,7 @@ def test_open_makes_files_that_only_their_owner_may_read(path: Path) -> None:
             modes = {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()}
     finally:
         os.umask(before)
-    names = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock", "ledger.db.holder")
+    names = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.holder")
     assert modes == dict.fromkeys(names, "0o600")
 
 
@@ -89,6 +92,137 @@ def test_second_runner_is_refused_and_told_who_has_it(path: Path) -> None:
     with Ledger.open(path, ManualClock()) as ledger:
         assert ledger.name
     assert not path.with_name("ledger.db.holder").exists()
+
+
+def same(path: Path) -> Path:
+    return path
+
+
+def upper_folder(path: Path) -> Path:
+    return path.parent / ".." / path.parent.name / path.name
+
+
+def linked_file(path: Path) -> Path:
+    (path.parent / "elsewhere").mkdir()
+    other = path.parent / "elsewhere" / "link.db"
+    other.symlink_to(path)
+    return other
+
+
+def linked_twice(path: Path) -> Path:
+    other = path.parent / "again.db"
+    other.symlink_to(linked_file(path))
+    return other
+
+
+def linked_folder(path: Path) -> Path:
+    other = path.parent.parent / "linked"
+    other.symlink_to(path.parent, target_is_directory=True)
+    return other / path.name
+
+
+def relative(path: Path) -> Path:
+    return Path(os.path.relpath(path))
+
+
+def without_note(path: Path) -> Path:
+    for name in ("holder", "lock"):
+        path.with_name(f"{path.name}.{name}").unlink(missing_ok=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [same, upper_folder, linked_file, linked_twice, linked_folder, relative, without_note],
+    ids=lambda n: n.__name__,
+)
+def test_ledger_is_locked_whatever_it_is_called(path: Path, name: Callable[[Path], Path]) -> None:
+    with Ledger.open(path, ManualClock(60.0)):
+        other = name(path)
+        where = "" if name is without_note else " on \\S+"
+        with pytest.raises(
+            LedgerInUse, match=f"in use by process {os.getpid()}{where} since 1970-01-01T00:01:00Z; wait"
+        ):
+            Ledger.open(other, ManualClock())
+    with Ledger.open(other, ManualClock()) as ledger:
+        assert ledger.path == path
+
+
+def test_ledger_with_a_second_name_is_refused_and_left_alone(path: Path) -> None:
+    with Ledger.open(path, ManualClock()) as ledger:
+        ledger.record(plan("a"))
+    other = path.with_name("other.db")
+    other.hardlink_to(path)
+    before = path.read_bytes()
+    for each in (path, other):
+        with pytest.raises(LedgerError, match=r"has 2 names \(hard links\)"):
+            Ledger.open(each, ManualClock())
+    assert path.read_bytes() == before
+    other.unlink()
+    Ledger.open(path, ManualClock()).close()
+
+
+def test_reader_is_told_who_holds_a_ledger_and_keeps_nobody_out(path: Path) -> None:
+    assert held(path) is None
+    with Ledger.open(path, ManualClock(60.0)):
+        assert held(path) == Held(os.getpid(), socket.gethostname(), 60.0)
+        path.with_name("ledger.db.holder").unlink()
+        assert held(path) == Held(os.getpid(), "", 60.0)
+        path.with_name("ledger.db.holder").write_text("process 1 on elsewhere since 1999-01-01T00:00:00Z")
+        assert held(path) == Held(os.getpid(), "", 60.0)
+    path.with_name("ledger.db.holder").write_text(f"process {os.getpid()} on elsewhere since 1999-01-01T00:00:00Z")
+    assert held(path) is None
+
+
+def test_asking_who_holds_a_ledger_loses_a_reader_no_lock(path: Path) -> None:
+    """To close any descriptor of a file drops all classic locks of the process on it, and SQLite's are such."""
+    Ledger.open(path, ManualClock()).close()
+    with Reader(path):
+        before = locks_on(path)
+        assert held(path) is None
+        assert locks_on(path) == before != []
+
+
+def locks_on(path: Path) -> list[str]:
+    """The locks of this process on a file, as the kernel lists them."""
+    found = path.stat()
+    mine = f" {os.getpid()} {os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino} "
+    return [line.split(maxsplit=1)[1] for line in Path("/proc/locks").read_text().splitlines() if mine in line]
+
+
+def test_releasing_a_ledger_frees_it_although_its_note_cannot_be_removed(path: Path) -> None:
+    with Ledger.open(path, ManualClock()):
+        note = path.with_name("ledger.db.holder")
+        note.unlink()
+        note.mkdir()
+    Ledger.open(path, ManualClock()).close()
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("moved.db"))
+
+
+def replaced(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+@pytest.mark.parametrize("harm", [deleted, moved, replaced], ids=lambda n: n.__name__)
+async def test_nothing_is_written_once_the_path_leads_elsewhere(path: Path, harm: Callable[[Path], None]) -> None:
+    with Ledger.open(path, ManualClock()) as ledger:
+        ledger.record(plan(*"abc"))
+        claims = await ledger.claim(1, 9, 0.0)
+        assert await ledger.reserve(reservation(claims[0])) == 1
+        harm(path)
+        found = await asyncio.gather(
+            *(ledger.reserve(reservation(each)) for each in claims[1:]), return_exceptions=True
+        )
+        assert ["was deleted, moved or replaced in mid-run" in str(error) for error in found] == [True] * 2
 
 
 def test_killed_owner_leaves_no_lock_behind(path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import resource
 import threading
@@ -34,18 +35,27 @@ class Stores:
         self._open: list[Spool] = []
 
     def open(self, **options: Any) -> Spool:
+        self.bury()
         spool = Spool.open(self.output, self.ledger, "one", clock=self.clock, decoder=NoDecoder(), **options)
         self._open.append(spool)
         return spool
 
     def close(self) -> None:
         while self._open:
-            self._open.pop().close()
+            self._open[-1].close()
+            self._open.pop()
+
+    def bury(self) -> None:
+        """Free what the system frees when a process dies that had these spools open."""
+        for spool in self._open:
+            for folder in (spool._root, spool._folder):
+                if folder.fd is not None:
+                    fcntl.flock(folder.fd, fcntl.LOCK_UN)
 
     @property
     def spooled(self) -> list[str]:
         """Files of attempts in the spool."""
-        return sorted(entry.name for entry in self.folder.iterdir() if entry.name != "owner.json")
+        return sorted(entry.name for entry in self.folder.iterdir() if entry.name not in {"owner.json", "lock"})
 
     @property
     def images(self) -> dict[str, bytes]:
@@ -134,6 +144,7 @@ def test_spool_whose_name_could_not_be_synced_is_synced_by_the_next_start(
 
 def test_spool_of_another_ledger_is_refused_and_names_its_database(stores: Stores, tmp_path: Path) -> None:
     stores.open()
+    stores.bury()
     with pytest.raises(ForeignOutput, match=f"run with --db {stores.ledger}") as refusal:
         Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock)
     assert refusal.value.exit_code is Exit.USAGE
@@ -144,6 +155,7 @@ def test_spool_of_a_ledger_that_was_replaced_at_its_path_is_refused_without_nami
     stores: Stores,
 ) -> None:
     stores.open()
+    stores.bury()
     with pytest.raises(ForeignOutput, match="put that ledger back") as refusal:
         Spool.open(stores.output, stores.ledger, "two", clock=stores.clock)
     assert "--db" not in str(refusal.value)
@@ -153,6 +165,7 @@ def test_spool_follows_its_ledger_when_that_has_moved(stores: Stores, tmp_path: 
     stores.open()
     stores.ledger = tmp_path / "moved.db"
     stores.open()
+    stores.bury()
     with pytest.raises(ForeignOutput, match=r"--db .*moved\.db"):
         Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock)
     assert stores.spooled == []
@@ -698,6 +711,7 @@ async def test_a_kill_at_any_change_of_the_disk_loses_no_answer_that_was_finishe
     for at in range(10_000):
         stores = Stores(tmp_path / str(at), clock)
         said = await killed_at(stores, data, at)
+        stores.bury()
         stores._open.clear()  # a dead process closes nothing in order
         _whole_or_absent(stores, data)
         await _recovery(stores, data, said)

@@ -34,11 +34,12 @@ class Watcher(Protocol):
 class SimDatabase(Database):
     """The ledger's writer: what waits is written in one commit when a timer says so, as the thread would."""
 
-    def __init__(self, watcher: Watcher, path: Path, clock: Clock, busy: float) -> None:
+    def __init__(self, watcher: Watcher, path: Path, clock: Clock, busy: float, check: Callable[[], None]) -> None:
         if not is_current(path):
             raise LedgerError("the simulation starts with a ledger of the present schema")
         self._path = path
         self._clock = clock
+        self._check = check
         self._closed = False
         self._watcher = watcher
         self._waiting: list[_Order] = []
