@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchgen.cli.streams import is_utf8
 from batchgen.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def check_only(reader: Reader, job: JobRow, only: Iterable[str]) -> None:
 
 def print_json(document: object) -> None:
     """One JSON document on stdout."""
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    json.dump(document, sys.stdout, ensure_ascii=not is_utf8(sys.stdout), indent=2, default=str)
     sys.stdout.write("\n")
 
 

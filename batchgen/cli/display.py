@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from batchgen.cli.common import counted
 from batchgen.cli.progress import Progress
+from batchgen.cli.streams import is_utf8
 from batchgen.domain.clock import Clock, stamp
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
 from batchgen.domain.money import format_usd, usd_text
@@ -170,7 +171,7 @@ class JsonDisplay(AbstractContextManager["JsonDisplay"]):
 
 def write_json_line(fields: dict[str, object]) -> None:
     """One JSON object on one line of stdout, at once."""
-    sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(fields, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
     sys.stdout.flush()
 
 

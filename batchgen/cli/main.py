@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from batchgen.cli import signals, streams
 from batchgen.domain.errors import BatchgenError, Exit
 
 # name -> (module, function, what it does in one line)
@@ -72,24 +73,36 @@ def _version(wanted: bool) -> None:
 
 def main() -> None:
     """Run the command line; every error is one clear sentence and an exit code."""
+    streams.prepare()
     try:
+        signals.act_as_ctrl_c()
         code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        code = _ended("interrupted", Exit.INTERRUPTED)
+    except BrokenPipeError:  # whoever read has enough
+        code = Exit.INTERNAL
     except BatchgenError as error:
-        click.echo(f"batchgen: {error}", err=True)
-        code = error.exit_code
+        code = _ended(str(error), error.exit_code)
     except click.ClickException as error:
+        streams.endure()
         error.show()
         code = Exit.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("batchgen: interrupted", err=True)
-        code = Exit.INTERRUPTED
     except Exception as error:  # the last line of defence: a sentence, never a traceback
         if os.environ.get("BATCHGEN_DEBUG"):
             raise
-        click.echo(
-            f"batchgen: internal error: {type(error).__name__}: {error}. What was received is on disk, "
+        code = _ended(
+            f"internal error: {type(error).__name__}: {error}. What was received is on disk, "
             "booked or not; run again to go on. Set BATCHGEN_DEBUG=1 to see where it happened",
-            err=True,
+            Exit.INTERNAL,
         )
-        code = Exit.INTERNAL
+    signals.ignore()
+    streams.endure()
     sys.exit(int(code or 0))
+
+
+def _ended(why: str, code: Exit) -> Exit:
+    """Say the last sentence of a command, if there is somebody to say it to."""
+    streams.endure()
+    click.echo(f"batchgen: {why}", err=True)
+    return code

@@ -36,7 +36,10 @@ async def simulated(routes: Sequence[Written], speed: float, faults: tuple[str, 
     except OSError as error:
         raise UsageError(f"cannot make {REHEARSAL.absolute()}: {error.strerror}; rehearse in another folder") from error
     process = await asyncio.create_subprocess_exec(
-        *_command(routes, speed, faults), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *_command(routes, speed, faults),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # what a terminal sends to all who are in it must not end what a run drains into
     )
     try:
         yield [await _base_url(process) for _ in routes]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.cli import signals
 from batchgen.cli.asked import Asked
 from batchgen.cli.common import (
     REBUY_ALL,
@@ -132,6 +133,7 @@ async def _run(asked: Asked) -> Exit:
         else:
             runner = session.runner(legs, tally)
         await watch(session, runner, as_json=asked.as_json, until=_until(session))
+        signals.ignore()  # nothing is left but to close the books and to say what came of it
         _tell(session.notes())
         return conclude(session, runner, asked)
 

@@ -6,12 +6,12 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
 from batchgen.cli.progress import Progress, Row
 from batchgen.cli.session import Session
+from batchgen.cli.signals import LEAVING, heard
+from batchgen.cli.streams import endure
 from batchgen.domain.events import Listener, Notice, RunEvent
 from batchgen.engine.pool import Pool
 from batchgen.store.cores import share_one
@@ -24,47 +24,47 @@ async def watch(
 ) -> None:
     """Run to the end, shown as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
 
-    `also` is told of every event first.
+    `also` is told of every event first. That nobody can be shown anything any more is no reason to end.
 
     Raises:
         BatchgenError: the books or the disk failed.
     """
+    endure()
     share_one()
     gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
     progress = _progress(session)
     display = _display(progress, as_json=as_json)
     session.watch(display.on_event if also is None else _both(also, display.on_event))
-    with display:
+    leaving: list[asyncio.Task[None]] = []
+    with display, heard(_Interrupt(runner, display, leaving)):
+        await asyncio.sleep(0)  # a signal that came before ends it here, while nothing is begun
         running = asyncio.create_task(runner.run(until))
         refreshing = asyncio.create_task(display.run())
-        leaving: list[asyncio.Task[None]] = []
-        interrupt = _Interrupt(runner, display, leaving)
-        with _signals(interrupt):
-            try:
-                await asyncio.wait({running})
-                await running
-            finally:
-                refreshing.cancel()
-                if leaving:
-                    await asyncio.wait(leaving)
+        try:
+            await asyncio.wait({running})
+            await running
+        finally:
+            refreshing.cancel()
+            if leaving:
+                await asyncio.wait(leaving)
 
 
 class _Interrupt:
-    """The first signal stops new calls, also where the run is ending by itself; the second leaves."""
+    """The first signal stops new calls, also where the run is ending by itself; another may leave."""
 
     def __init__(self, runner: Pool, display: Display, leaving: list[asyncio.Task[None]]) -> None:
         self._runner = runner
         self._display = display
         self._leaving = leaving
-        self._signals = 0
+        self._told = False
 
-    def __call__(self) -> None:
+    def __call__(self, name: signal.Signals) -> None:
         """Take one signal."""
-        self._signals += 1
-        if self._signals == 2:
-            self._leaving.append(asyncio.create_task(self._runner.leave()))
-        if self._signals > 1:
+        if self._told:
+            if name in LEAVING and not self._leaving:
+                self._leaving.append(asyncio.create_task(self._runner.leave()))
             return
+        self._told = True
         self._runner.stop(INTERRUPTED)
         if self._runner.in_flight:
             self._display.on_event(
@@ -77,25 +77,6 @@ class _Interrupt:
 
 def _paid_anyway(calls: int) -> str:
     return f"{calls} calls in flight are paid anyway and awaited" if calls > 1 else "1 call in flight is paid anyway"
-
-
-@contextmanager
-def _signals(handler: Callable[[], None]) -> Iterator[None]:
-    """Have SIGINT and SIGTERM call the handler for as long as the block lasts."""
-    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-    try:
-        for name in names:
-            loop.add_signal_handler(name, handler)
-    except NotImplementedError:  # Windows: through the interpreter's own handlers
-        for name in names:
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(handler))
-        yield
-        return
-    try:
-        yield
-    finally:
-        for name in names:
-            loop.remove_signal_handler(name)
 
 
 def _both(first: Listener, second: Listener) -> Listener:

@@ -109,7 +109,8 @@ def _prepare(seconds: float, memory: int, cores: frozenset[int]) -> None:
     global _seconds  # noqa: PLW0603 - a worker's own setting, made once
     _seconds = seconds
     use_all(cores)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in {"SIGINT", "SIGHUP", "SIGQUIT"} & signal.Signals.__members__.keys():  # a terminal's, meant for the run
+        signal.signal(signal.Signals[name], signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         import resource  # noqa: PLC0415 - not on Windows

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import random
+import select
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +55,145 @@ def test_one_signal_drains(tmp_path: Path, name: str) -> None:
         books = site.check()
         assert books.calls == site.tasks
     promise(10, f"{name} once, {ROUNDS} times at random: drained, exit 130, 0 unknown, 0 extra calls")
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT", "SIGALRM", "SIGXCPU"])
+def test_other_signals_drain_too(tmp_path: Path, name: str) -> None:
+    """And where the sender does not mean it, a second does not leave: a terminal that closes sends SIGHUP twice."""
+    with gateway(Shop(tmp_path), "latency=1") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        with running(site) as process:
+            site.wait_for_attempts(process, 3)
+            process.send_signal(getattr(signal, name))
+            wait_for_words(site, process, "paid anyway")
+            if name != "SIGQUIT":
+                process.send_signal(getattr(signal, name))
+            assert process.wait(60) == 130, site.said
+        assert "stopped before the end: interrupted" in site.said
+        calls = drained(site)
+    promise(10, f"{name}: drained, exit 130, {calls} calls, 0 unknown")
+
+
+def drained(site: Site) -> int:
+    """All that was begun is in the books and in the output folder; how many calls that was."""
+    assert not site.receipts()
+    calls = len(site.bill())
+    assert dict(site.query("SELECT charge, count(*) FROM attempt WHERE sent_at > 0 GROUP BY charge")) == {
+        "billed": calls
+    }
+    assert site.states() == {"available": TASKS - calls, "completed": calls}
+    return calls
+
+
+def test_signals_without_a_meaning_are_ignored(tmp_path: Path) -> None:
+    with gateway(Shop(tmp_path), "latency=0.2") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        with running(site) as process:
+            for count, name in enumerate(("SIGUSR1", "SIGUSR2", "SIGPIPE")):
+                site.wait_for_attempts(process, 3 * count)
+                process.send_signal(getattr(signal, name))
+            assert process.wait(60) == 0
+        assert site.check().calls == TASKS
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["live", "json"])
+def test_terminal_that_is_closed_drains_the_run(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """SIGHUP, and nowhere to write to: neither may end it, or change how it ends."""
+    with gateway(Shop(tmp_path), "latency=1") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        with on_terminal(site, "run", "job.yaml", *words) as (process, hang_up):
+            site.wait_for_attempts(process, 3)
+            hang_up()
+            assert process.wait(60) == 130
+        calls = drained(site)
+    promise(10, f"terminal closed ({words or 'live'}): drained, exit 130, {calls} calls, 0 unknown")
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["live", "json"])
+def test_run_that_nobody_may_hang_up_goes_on_without_its_terminal(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with gateway(Shop(tmp_path), "latency=0.3") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        site.prefix = ["sh", "-c", "trap '' HUP; exec \"$@\"", "nohup"]
+        with on_terminal(site, "run", "job.yaml", *words) as (process, hang_up):
+            site.wait_for_attempts(process, 3)
+            hang_up()
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(60) == 0
+        site.prefix = []
+        assert site.check().calls == TASKS
+    promise(10, f"terminal closed under nohup ({words or 'live'}): {TASKS} images, exit 0")
+
+
+@contextmanager
+def on_terminal(site: Site, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], None]]]:
+    """A command on a terminal of its own, which is read all the time, and how to close that."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        site.command(*words),
+        cwd=site.folder,
+        env=site.env(),
+        preexec_fn=partial(os.login_tty, theirs),  # noqa: PLW1509 - no thread that could be in the way
+    )
+    os.close(theirs)
+    reader = threading.Thread(target=_read_all, args=(os.dup(ours), closed := threading.Event()))
+    reader.start()
+
+    def hang_up() -> None:
+        closed.set()
+        reader.join()
+        os.close(ours)
+
+    try:
+        yield process, hang_up
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if not closed.is_set():
+            hang_up()
+
+
+def _read_all(end: int, closed: threading.Event) -> None:
+    with suppress(OSError):
+        while not closed.is_set():
+            if select.select([end], [], [], 0.05)[0]:
+                os.read(end, 65536)
+    os.close(end)
+
+
+@pytest.mark.parametrize("end", ["stdout", "stderr", "both"])
+def test_run_without_an_output_from_the_start_is_like_any_other(tmp_path: Path, end: str) -> None:
+    """A closed descriptor would be the ledger's, and what a child says would be written into that."""
+    closing = {"stdout": ">&-", "stderr": "2>&-", "both": "<&- >&- 2>&-"}[end]
+    with gateway(Shop(tmp_path)) as shop:
+        site = Site.of(shop, "site", 3, LIMITS)
+        site.prefix = ["sh", "-c", f'exec "$@" {closing}', "closed"]
+        site.run("run", "job.yaml", code=0)
+        site.prefix = []
+        site.run("run", "job.yaml", "--json", code=0)
+        assert site.check().calls == 3
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signal_at_any_moment_of_the_start_or_the_end_loses_nothing(tmp_path: Path, name: str) -> None:
+    """At one of the calls that write: of the recovery after a kill, of the plan, of the run, and of the end."""
+    codes = set()
+    with gateway(Shop(tmp_path), "latency=0.05") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        with running(site) as process:
+            site.wait_for_attempts(process, 2)
+            site.kill(process)
+        lost = len(site.unanswered())
+        for moment in range(1, 60) if LONG else (3, 8, 14, 21, 29):
+            site.environment = hooked(f"signal:{name}={moment}")
+            done = site.run("run", "job.yaml", "--limit", "1", code=None)
+            codes.add(done.returncode)
+            assert "Traceback" not in done.stderr, done.stderr
+        site.environment = {}
+        site.finish()
+        assert site.check().calls <= TASKS + lost
+    assert codes <= {130, 4, 0}
+    promise(10, f"{name} while it starts, recovers, plans or ends: {sorted(codes)}, nothing lost")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

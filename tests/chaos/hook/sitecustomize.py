@@ -1,7 +1,7 @@
 """Faults inside a child process, put there by `PYTHONPATH` and `CHAOS_HOOK`; the product knows nothing of it.
 
 `kill:N` ends the process, as the kernel would, before its N-th write-type call; `kill:NAME=N` counts only those of a
-name. `fail:N` and `fail:N+` have the N-th
+name. `signal:NAME=N` sends it that signal then. `fail:N` and `fail:N+` have the N-th
 `os.fsync`, or all from there on, report an I/O error. `trace:FILE` writes every such call down, and what goes to a
 socket. `clock:FILE` moves the wall clock by the seconds in that file, which may change at any time.
 """
@@ -63,7 +63,7 @@ def _nothing(_name: str, _args: tuple[Any, ...]) -> None:
     return
 
 
-def _kill_at(number: int, only: str) -> None:
+def _kill_at(number: int, only: str, by: signal.Signals = signal.SIGKILL) -> None:
     count = 0
 
     def before(name: str, _args: tuple[Any, ...]) -> None:
@@ -73,7 +73,7 @@ def _kill_at(number: int, only: str) -> None:
         with _lock:
             count += 1
             if count == number:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), by)
 
     def after(name: str, args: tuple[Any, ...]) -> None:
         if name == "commit":  # as much a place to die as before it
@@ -139,6 +139,9 @@ def _move_clock(path: Path) -> None:
 if _mode == "kill":
     _name, _, _count = _given.rpartition("=")
     _kill_at(int(_count), _name)
+elif _mode == "signal":
+    _name, _, _count = _given.rpartition("=")
+    _kill_at(int(_count), "", signal.Signals[_name])
 elif _mode == "fail":
     _fail_at(int(_given.rstrip("+")), from_then_on=_given.endswith("+"))
 elif _mode == "trace":
