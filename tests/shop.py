@@ -42,6 +42,7 @@ class Shop:
             input=stdin,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=100,
             check=False,
         )

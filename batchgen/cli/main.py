@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from batchgen.cli import signals, streams
+from batchgen.cli import signals, streams, surroundings
 from batchgen.domain.errors import BatchgenError, Exit
 
 # name -> (module, function, what it does in one line)
@@ -76,6 +76,8 @@ def main() -> None:
     streams.prepare()
     try:
         signals.act_as_ctrl_c()
+        surroundings.leave_the_locale()
+        surroundings.check_names()
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
