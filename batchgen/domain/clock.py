@@ -7,6 +7,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_DAYS = (
+    4  # one may be without the time, and the next without a whole day, where a country changes sides of the date line
+)
+
 
 class Clock(Protocol):
     """Time as the engine sees it; tests pass one they move by hand."""
@@ -50,13 +54,25 @@ def stamp(seconds: float) -> str:
 
 
 def next_time_of_day(now: float, minutes: int) -> float:
-    """The next moment at which the local clock shows a time of day, seconds since the epoch.
+    """The next moment, always after now, at which the local clock shows a time of day, in seconds since the epoch.
+
+    Where the clocks are put back it shows some times twice, and the first of both that is still to come counts. Where
+    they are put forward it never shows some; such a time comes on the next day.
 
     Args:
         now: seconds since the epoch.
         minutes: after midnight.
     """
-    # Without an offset: in the night when the clocks change, the end has another one than now.
-    here = datetime.fromtimestamp(now, UTC).astimezone().replace(tzinfo=None)
-    end = here.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
-    return (end if end > here else end + timedelta(days=1)).timestamp()
+    today = _local(now).replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
+    days = (today + timedelta(days=number) for number in range(_DAYS))
+    moments = (day.replace(fold=fold).timestamp() for day in days for fold in (0, 1))
+    return min(moment for moment in moments if moment > now and _minutes(_local(moment)) == minutes)
+
+
+def _minutes(shown: datetime) -> int:
+    return shown.hour * 60 + shown.minute
+
+
+def _local(moment: float) -> datetime:
+    """What the local clock shows, without its offset: on the day when the clocks change there are two."""
+    return datetime.fromtimestamp(moment, UTC).astimezone().replace(tzinfo=None)
