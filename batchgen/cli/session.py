@@ -33,6 +33,7 @@ from batchgen.ledger.reading import Reader
 from batchgen.ledger.recording import Approve
 from batchgen.ledger.records import AttemptRow, Count, Interrupted, JobRow, TaskRow
 from batchgen.store.delivered import fault_of
+from batchgen.store.descriptors import raise_limit
 from batchgen.store.inputs import InputStore
 from batchgen.store.layout import SPOOL
 from batchgen.store.owner import owner_of
@@ -67,6 +68,7 @@ class Session:
             ForeignOutput: the output folder belongs to another ledger, of which this may be a copy.
             UsageError: the job's images are in another folder.
         """
+        raise_limit()
         async with AsyncExitStack() as stack:
             self.ledger = stack.enter_context(Ledger.open(self._ledger_path, self.clock))
             self._check_output()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from batchgen.cli.common import say
 from batchgen.cli.keys import Keys
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
@@ -23,6 +24,7 @@ from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import Rules
+from batchgen.store.descriptors import calls_that_fit
 from batchgen.store.inputs import InputStore
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
@@ -63,8 +65,9 @@ async def wire(
 
     Raises:
         UsageError: a key is missing that buying needs.
+        NoRoom: too few files may be open for a single call.
     """
-    tally, crowd = Tally(), Crowd(shared.spec.limits.concurrency)
+    tally, crowd = Tally(), Crowd(_at_once(shared.spec, routes) if buying else shared.spec.limits.concurrency)
     legs: list[Leg] = []
     made: list[Legs] = []
     for route in routes:
@@ -84,6 +87,19 @@ async def wire(
         legs.append(_leg(shared, route, hand, fingerprint, (tally, crowd), made))
     made.append(Legs(legs))
     return made[0], tally
+
+
+def _at_once(spec: JobSpec, routes: Sequence[Reachable]) -> int:
+    """How many calls may be in flight: what the job allows, or what the open files of this process do.
+
+    Raises:
+        NoRoom: not one.
+    """
+    local = any(route.contract.loopback for route in routes)
+    most, notice = calls_that_fit(spec.limits.concurrency, routes=len(routes), local=local)
+    if notice:
+        say(notice)
+    return most
 
 
 def _leg(

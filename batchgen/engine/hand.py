@@ -92,7 +92,7 @@ class Hand:
         Raises:
             NoRoom: it has not.
         """
-        self._spool.check_room(in_flight * ANSWER_BYTES)
+        self._spool.check_room(in_flight * ANSWER_BYTES, in_flight)
 
     async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
         """The input images of a call as they are sent, each made ready once.

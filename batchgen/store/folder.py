@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 from contextlib import suppress
+from pathlib import Path
 from threading import Lock
 
 from batchgen.domain.errors import NoRoom, StoreError
@@ -24,16 +25,18 @@ _BY_HANDLE = hasattr(os, "O_DIRECTORY") and {os.open, os.mkdir, os.link, os.unli
     os.supports_dir_fd
 )
 _LINK_SELF = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
-_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # some network file systems; never EIO
 
 
 def trouble(error: OSError, doing: str, path: str | os.PathLike[str]) -> StoreError:
     """The error a user reads for one of the system's; `NoRoom` for a full disk, a quota or a file size limit."""
     why = error.strerror or type(error).__name__
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return NoRoom(f"cannot {doing} {os.fspath(path)}: {why}; make room there, then run again")
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return NoRoom(f"cannot {doing} {os.fspath(path)}: {why}; raise the limit (`ulimit -n 10240`), then run again")
     return StoreError(f"cannot {doing} {os.fspath(path)}: {why}; put that right, then run again")
 
 
@@ -232,6 +235,24 @@ class Folder:
         import shutil  # noqa: PLC0415 - Windows only
 
         return shutil.disk_usage(self.path).free
+
+    def free_files(self) -> int | None:
+        """How many files may still be made below it; None where the file system does not count them."""
+        if not hasattr(os, "statvfs"):
+            return None
+        space = os.statvfs(self.path if self.fd is None else self.fd)
+        return space.f_favail if space.f_files else None
+
+    def is_in_place(self) -> bool:
+        """Whether it still is what its path names: not removed, replaced or unmounted since it was opened."""
+        try:
+            now = Path(self.path).stat()
+        except OSError:
+            return False
+        if self.fd is None:
+            return stat.S_ISDIR(now.st_mode)
+        opened = os.fstat(self.fd)
+        return (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
 
     def sync(self) -> None:
         """Make the names in it durable. Callers that wait at the same time share one sync."""

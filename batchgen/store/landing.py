@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from batchgen.domain.wire import Answer
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.layout import RECEIPT, TEMPORARY, mark_of
 from batchgen.store.receipt import write_receipt
+from batchgen.store.room import Room
 from batchgen.store.sink import SpoolSink
 
 
-def land_answer(spool: Folder, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+def land_answer(spool: Folder, room: Room, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
     """The pictures of an answer, then its receipt; when this returns, all is durable.
 
     Everything is written before anything is synced, because the first sync then does most of the work of the others.
@@ -24,14 +26,14 @@ def land_answer(spool: Folder, answer: Answer, sinks: Sequence[SpoolSink]) -> No
     new, fd = f"{answer.attempt}{TEMPORARY}", -1
     try:
         for sink in sinks:
-            sink.land()
-        fd = spool.create_anew(new)
-        write_all(fd, write_receipt(answer))
+            room.insist(sink.land)
+        fd = room.insist(partial(_write, spool, new, write_receipt(answer)))
         for sink in sinks:
             sink.make_durable()
         make_durable(fd)
-        spool.rename(new, f"{answer.attempt}{RECEIPT}")
+        room.insist(partial(spool.rename, new, f"{answer.attempt}{RECEIPT}"))
         spool.sync()
+        room.leave_some_for_the_books()
     except OSError as error:
         raise trouble(error, "write the answer", spool.where(new)) from error
     finally:
@@ -41,7 +43,7 @@ def land_answer(spool: Folder, answer: Answer, sinks: Sequence[SpoolSink]) -> No
             sink.release()
 
 
-def land_download(spool: Folder, sink: SpoolSink) -> None:
+def land_download(spool: Folder, room: Room, sink: SpoolSink) -> None:
     """A downloaded picture, then the mark that says it is whole; when this returns, both are durable.
 
     Raises:
@@ -49,11 +51,23 @@ def land_download(spool: Folder, sink: SpoolSink) -> None:
         StoreError: the spool cannot be written.
     """
     try:
-        sink.land()
+        room.insist(sink.land)
         sink.make_durable()
-        os.close(spool.create_anew(mark_of(sink.name)))
+        os.close(room.insist(partial(spool.create_anew, mark_of(sink.name))))
         spool.sync()
+        room.leave_some_for_the_books()
     except OSError as error:
         raise trouble(error, "write", spool.where(sink.name)) from error
     finally:
         sink.release()
+
+
+def _write(spool: Folder, name: str, data: bytes) -> int:
+    """A new file with all of these bytes, still open."""
+    fd = spool.create_anew(name)
+    try:
+        write_all(fd, data)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

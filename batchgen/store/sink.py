@@ -12,6 +12,7 @@ import aiofiles
 
 from batchgen.store.folder import Folder, make_durable, trouble
 from batchgen.store.layout import mark_of
+from batchgen.store.room import Room
 from batchgen.store.stream import PIECE
 
 
@@ -28,15 +29,19 @@ class SpoolSink:
         taken: whether an answer or a download has it; it can no longer be discarded then.
     """
 
-    __slots__ = ("_executor", "_fd", "_file", "_folder", "_memory", "_spilling", "attempt", "name", "size", "taken")
+    __slots__ = (
+        *("_executor", "_fd", "_file", "_folder", "_memory", "_room", "_spilling"),
+        *("attempt", "name", "size", "taken"),
+    )
 
-    def __init__(self, folder: Folder, executor: Executor, attempt: int, name: str) -> None:
+    def __init__(self, folder: Folder, executor: Executor, room: Room, attempt: int, name: str) -> None:
         self.attempt = attempt
         self.name = name
         self.size = 0
         self.taken = False
         self._folder = folder
         self._executor = executor
+        self._room = room
         self._memory = bytearray()
         self._fd = -1
         self._file: _RawFile | None = None
@@ -104,13 +109,22 @@ class SpoolSink:
         try:
             if self._file is None:
                 loop = asyncio.get_running_loop()
-                self._fd = await loop.run_in_executor(self._executor, self._create)
+                self._fd = await loop.run_in_executor(self._executor, self._room.insist, self._create)
                 self._file = await aiofiles.open(self._fd, "wb", buffering=0, closefd=False, executor=self._executor)
             while piece:
-                del piece[: await self._file.write(piece)]
+                await self._pour(self._file, piece)
         except OSError as error:
             self._memory = piece + self._memory
             raise trouble(error, "write", self._folder.where(self.name)) from error
+
+    async def _pour(self, file: _RawFile, piece: bytearray) -> None:
+        """Write some of it; on a full disk, once something was given up for it."""
+        try:
+            del piece[: await file.write(piece)]
+        except OSError as error:
+            loop = asyncio.get_running_loop()
+            if not await loop.run_in_executor(self._executor, self._room.give_up_for, error):
+                raise
 
     def _create(self) -> int:
         try:

@@ -90,20 +90,22 @@ class Spool:
                 opened.enter_context(folder)
                 lock_output(root, folder)
                 claim_spool(folder, output, ledger, ledger_id, clock.now())
+                room = Room(root, folder, clock, ballast)
             except OSError as error:
                 raise trouble(error, "use the output folder", output) from error
-            spool = cls(root, folder, Hops(executor), Room(root, clock, ballast), decoder)
+            spool = cls(root, folder, Hops(executor), room, decoder)
             opened.pop_all()
         spool.notes += notes
         return spool
 
-    def check_room(self, promised: int) -> None:
-        """Make sure that so many bytes can be written. Looks at the disk only now and then.
+    def check_room(self, promised: int, calls: int = 1) -> None:
+        """Make sure that so many bytes can be written for so many calls. Looks at the disk only now and then.
 
         Raises:
             NoRoom: they cannot.
+            StoreError: the folder is no longer there.
         """
-        self._room.check(promised)
+        self._room.check(promised, calls)
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
         """Where the bytes of one picture of an attempt go. A download takes an index no inline picture has.
@@ -111,7 +113,7 @@ class Spool:
         Each further try has a file of its own: that of an earlier one is removed by a thread, whenever it comes to it.
         """
         number = index + _NEXT_TRY * self._discarded.get(attempt, 0)
-        return SpoolSink(self._folder, self._hops.executor, attempt, f"{attempt}-{number}{PART}")
+        return SpoolSink(self._folder, self._hops.executor, self._room, attempt, f"{attempt}-{number}{PART}")
 
     async def finish(self, answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
         """Make an answer complete: its pictures and then its receipt, durable. Sinks it does not name are discarded.
@@ -127,7 +129,7 @@ class Spool:
         for sink in kept:
             sink.taken = True
         hop = self._hops.run_large if any(sink.size >= PIECE for sink in kept) else self._hops.run
-        await hop(land_answer, self._folder, answer, kept)
+        await hop(land_answer, self._folder, self._room, answer, kept)
         self._remember_answer(answer)
 
     async def finish_download(self, sink: SpoolSink) -> Picture:
@@ -138,7 +140,7 @@ class Spool:
             StoreError: the spool cannot be written.
         """
         sink.taken = True
-        await self._hops.run(land_download, self._folder, sink)
+        await self._hops.run(land_download, self._folder, self._room, sink)
         self._remember(sink.attempt, mark_of(sink.name), sink.name)
         return Picture(sink.name, sink.size)
 
@@ -227,6 +229,8 @@ class Spool:
         self._remove_cleared()
         if self._own_decoder is not None:
             self._own_decoder.close()
+        with self._noted():
+            self._room.close()
         self._folder.close()
         self._root.close()
 

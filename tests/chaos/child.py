@@ -1,6 +1,7 @@
 """Becomes a command, after giving up something first: `child.py fsize=300000 powers -- COMMAND…`.
 
-`fsize=N` lets no file grow beyond N bytes, told by an error instead of a signal; `powers` drops what lets the
+`fsize=N` lets no file grow beyond N bytes, told by an error instead of a signal; `nofile=N` lets it open N files and no
+more; `powers` drops what lets the
 superuser write where permissions forbid it.
 """
 
@@ -20,6 +21,8 @@ def give_up(what: str) -> None:
     if name == "fsize":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))
+    elif name == "nofile":
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(value), int(value)))
     elif name == "powers":
         if os.getuid() == 0:
             prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -17,6 +17,7 @@ import pytest
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import Exit, ForeignOutput, NoRoom, StoreError
 from batchgen.domain.wire import Answer, ApiError, Damaged, Ending, Image, Picture, Usage
+from batchgen.store.ballast import Ballast
 from batchgen.store.folder import Folder
 from batchgen.store.spool import Spool, SpoolSink
 from tests.store_help import NoDecoder, png
@@ -551,10 +552,15 @@ async def test_sweep_keeps_paid_bytes_that_are_nowhere_else(stores: Stores, how:
 # No room, and other trouble
 
 
+def _holds_nothing(*_: object) -> None:
+    """Where the disk of the test is made up, nothing is taken of the real one."""
+
+
 def test_room_is_refused_before_a_call_when_the_disk_could_not_hold_its_answer(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = stores.open(ballast=50)
+    monkeypatch.setattr(Ballast, "hold", _holds_nothing)
     monkeypatch.setattr(Folder, "free", lambda _: 1050)
     spool.check_room(1000)
     with pytest.raises(NoRoom, match=rf"{stores.output} has .* free"):
@@ -571,6 +577,7 @@ def test_room_is_looked_at_again_when_time_has_passed_or_it_was_refused(
         looks.append(1)
         return free[0]
 
+    monkeypatch.setattr(Ballast, "hold", _holds_nothing)
     monkeypatch.setattr(Folder, "free", look)
     spool = stores.open(ballast=0)
     for _ in range(1000):

@@ -9,13 +9,14 @@ from batchgen.domain.wire import Answer
 from batchgen.store import landing
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.receipt import write_receipt
+from batchgen.store.room import Room
 from batchgen.store.sink import SpoolSink
 
 CHECKS = ("tests/chaos/test_simulation.py",)
 FIRST_SEED = 20
 
 
-def _land_answer(spool: Folder, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+def _land_answer(spool: Folder, _room: Room, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
     new = f"{answer.attempt}.tmp"
     try:
         fd = spool.create_anew(new)

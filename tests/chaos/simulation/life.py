@@ -25,6 +25,7 @@ from batchgen.engine.recovery import recover
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
 from batchgen.policy.decide import Onward, Rules
+from batchgen.store.ballast import Ballast
 from batchgen.store.folder import Folder
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
@@ -187,6 +188,7 @@ class Life:
             mock.patch("batchgen.store.spool.Hops", hops),
             mock.patch("batchgen.store.sink.PIECE", self.world.spill),
             mock.patch.object(Folder, "free", free),
+            mock.patch.object(Ballast, "hold"),  # what is full here is the room that a look tells
         ):
             yield
 
