@@ -44,7 +44,12 @@ class Ballast:
     @property
     def held(self) -> int:
         """Bytes."""
-        return len(self._pieces) * PIECE
+        return self.files * PIECE
+
+    @property
+    def files(self) -> int:
+        """How many files, each of which is an inode."""
+        return len(self._pieces)
 
     def hold(self, size: int) -> None:
         """Hold at least so many bytes, but no more than `MOST`.

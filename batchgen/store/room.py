@@ -58,10 +58,10 @@ class Room:
             self._seen = now
         if self._free + self._ballast.held < need:
             raise NoRoom(
-                f"{self._root.path} has {self._free / 1e6:,.0f} MB free, and the answers under way may need "
+                f"{self._root.path} has {(self._free + self._ballast.held) / 1e6:,.0f} MB free, and the answers under way may need "
                 f"{need / 1e6:,.0f} MB; make room there, then run again"
             )
-        if self._inodes is not None and self._inodes < files:
+        if self._lacks_inodes(files):
             raise NoRoom(
                 f"{self._root.path} has room for {self._inodes:,} more files (inodes), and the answers under way may "
                 f"need {files:,}; remove files there, then run again"
@@ -119,7 +119,10 @@ class Room:
         self._ballast.close()
 
     def _short_of(self, need: int, files: int) -> bool:
-        return self._free + self._ballast.held < need or (self._inodes is not None and self._inodes < files)
+        return self._free + self._ballast.held < need or self._lacks_inodes(files)
+
+    def _lacks_inodes(self, files: int) -> bool:
+        return self._inodes is not None and self._inodes + self._ballast.files < files
 
     def _look(self, each: int) -> None:
         """Look at the folders and the disk."""

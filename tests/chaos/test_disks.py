@@ -6,6 +6,7 @@ by the next run without a call or named as one to be decided on. Nothing is boug
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from tests.chaos import child, fill
 from tests.chaos.promises import promise
-from tests.chaos.site import LONG, Site
+from tests.chaos.site import LONG, Site, running
 from tests.chaos.traced import failing, give_up, hooked, need_strace
 from tests.shop import Shop, gateway
 
@@ -39,6 +40,17 @@ def harmed(site: Site, prefix: list[str], code: int, environment: dict[str, str]
     return said
 
 
+def limited(site: Site, size: int, code: int) -> str:
+    """A run whose files may grow no further than that from its first calls on; what it said."""
+    with running(site) as process:
+        assert site.wait_for_attempts(process, 0)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
+        assert process.wait(60) == code, site.said
+    assert "internal error" not in site.said
+    assert "Traceback" not in site.said
+    return site.said
+
+
 def finish_all(site: Site) -> int:
     """The next runs finish what is left; what is named as lost is bought again by order only. Gives how many were."""
     code = 5 if site.states().get("parked") else 0
@@ -58,7 +70,7 @@ def test_ledger_that_cannot_grow(tmp_path: Path) -> None:
     """A file size limit, which SQLite reports as an I/O error and not as a full disk."""
     with gateway(Shop(tmp_path), "latency=0.05") as shop:
         site = Site.of(shop, "site", 40, LIMITS)
-        said = harmed(site, without("fsize=420000"), code=1)
+        said = limited(site, 420_000, code=1)
         assert "batchgen.db cannot be read or written: the disk reports an error" in said
         bought, answers = len(site.bill()), site.receipts()
         assert 0 < bought < site.tasks
@@ -68,10 +80,13 @@ def test_ledger_that_cannot_grow(tmp_path: Path) -> None:
 
 
 def test_answers_larger_than_any_file_may_be(tmp_path: Path) -> None:
-    """What free space does not tell: the first answers cannot be kept, and no further call is made."""
+    """What free space does not tell: no call is made; where it comes over a run, none after those in flight."""
     with gateway(Shop(tmp_path), "latency=0.2", "bytes=3000000") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
         said = harmed(site, without("fsize=2000000"), code=4)
+        assert "no file may grow beyond 2.0 MB here, and an answer may need 34 MB" in said
+        assert len(site.bill()) == 0, "bought although no file may become so large"
+        said = limited(site, 2_000_000, code=4)
         assert "File too large; make room there, then run again. One paid answer could not be kept" in said
         bought = len(site.bill())
         assert bought <= IN_FLIGHT
@@ -81,11 +96,12 @@ def test_answers_larger_than_any_file_may_be(tmp_path: Path) -> None:
     promise(8, f"answers that cannot be written: {bought} in flight were paid and named, 0 calls after them")
 
 
-def test_disk_that_fills_up_under_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["bytes", "inodes"])
+def test_disk_that_fills_up_under_the_run(tmp_path: Path, what: str) -> None:
     """A small file system of its own, in a namespace that needs no privilege; see `fill`."""
     if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
         give_up("no user namespaces: no small disk could be filled; the file size limits stand in")
-    words = [*NAMESPACE, sys.executable, fill.__file__, str(tmp_path)]
+    words = [*NAMESPACE, sys.executable, fill.__file__, str(tmp_path), what]
     done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, cwd=Path.cwd())
     assert done.returncode == 0, done.stdout + done.stderr
     promise(8, done.stdout.strip().splitlines()[-1])
