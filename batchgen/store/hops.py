@@ -11,6 +11,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from batchgen.domain.errors import StoreError
 from batchgen.store.cores import use_all
 
 _THREADS = 4
@@ -26,22 +27,32 @@ class Hops:
     """Runs whole steps in a few threads and wakes the loop once for all that ended meanwhile.
 
     A thread pool wakes the loop for every result; with thousands of small steps a second that costs more than they do.
+
+    Attributes:
+        executor: a thread pool for large answers, whose bytes are worked on outside the interpreter's lock.
     """
 
-    def __init__(self, executor: Executor | None) -> None:
-        """Start the threads.
+    def __init__(self) -> None:
+        """Start all threads: none is to be missing once there is something paid to write.
 
-        Args:
-            executor: for large answers, whose bytes are worked on outside the interpreter's lock; None for an own one.
+        Raises:
+            StoreError: the system gives no more threads.
         """
-        self._owned = executor is None
-        self.executor = executor or ThreadPoolExecutor(_LARGE, thread_name_prefix="store-large", initializer=use_all)
+        self.executor: Executor = ThreadPoolExecutor(_LARGE, thread_name_prefix="store-large", initializer=use_all)
         self._queue: SimpleQueue[tuple[_Work, asyncio.Future[Any] | None] | None] = SimpleQueue()
         self._ended: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._waking = False
         self._threads = [threading.Thread(target=self._serve, name=f"store-{n}", daemon=True) for n in range(_THREADS)]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+            self.wait()
+        except RuntimeError as error:
+            self.close()
+            raise StoreError(
+                f"the system lets this process have no more threads ({error}); "
+                "end other programs or raise the limit (`ulimit -u`), then run again"
+            ) from error
 
     def start(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have it run; nobody waits."""
@@ -60,19 +71,25 @@ class Hops:
 
     def wait(self) -> None:
         """Wait for all that was begun: every thread comes here with nothing before it left to do."""
-        meeting = threading.Barrier(len(self._threads) + 1)
-        for _ in self._threads:
-            self._queue.put((meeting.wait, None))
+        meeting = threading.Barrier(len(self._threads) + _LARGE + 1)
+        try:
+            for _ in self._threads:
+                self._queue.put((meeting.wait, None))
+            for _ in range(_LARGE):
+                self.executor.submit(meeting.wait)
+        except RuntimeError:  # no thread to be had
+            meeting.abort()
+            raise
         meeting.wait()
 
     def close(self) -> None:
         """Wait for all that was begun, then let the threads go."""
-        for _ in self._threads:
+        started = [thread for thread in self._threads if thread.is_alive()]
+        for _ in started:
             self._queue.put(None)
-        for thread in self._threads:
+        for thread in started:
             thread.join()
-        if self._owned:
-            self.executor.shutdown()
+        self.executor.shutdown()
 
     def _serve(self) -> None:
         while (item := self._queue.get()) is not None:

@@ -56,9 +56,10 @@ class Room:
         if self._short_of(need, files) or now - self._seen >= _AGE:
             self._look(promised // calls)
             self._seen = now
-        if self._free + self._ballast.held < need:
+        room = self._free + self._ballast.held
+        if room < need:
             raise NoRoom(
-                f"{self._root.path} has {(self._free + self._ballast.held) / 1e6:,.0f} MB free, and the answers under way may need "
+                f"{self._root.path} has {room / 1e6:,.0f} MB free, and the answers under way may need "
                 f"{need / 1e6:,.0f} MB; make room there, then run again"
             )
         if self._lacks_inodes(files):

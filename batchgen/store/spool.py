@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -65,7 +64,6 @@ class Spool:
         output: Path,
         ledger: Path,
         ledger_id: str,
-        executor: Executor | None = None,
         *,
         clock: Clock,
         ballast: int = BALLAST,
@@ -74,9 +72,8 @@ class Spool:
         """Open the spool of an output folder, made if need be, for the ledger that owns it.
 
         `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies.
-        The executor has at most 8 threads for all that touches the disk; None makes own ones. `ballast` is bytes to
-        keep free beyond what is promised. The decoder takes JPEG and WebP; None makes an own pool of processes, which
-        start with the first such image.
+        `ballast` is bytes to keep free beyond what is promised. The decoder takes JPEG and WebP; None makes an own pool
+        of processes, which start with the first such image.
 
         Raises:
             ForeignOutput: the output folder belongs to another ledger.
@@ -93,7 +90,8 @@ class Spool:
                 room = Room(root, folder, clock, ballast)
             except OSError as error:
                 raise trouble(error, "use the output folder", output) from error
-            spool = cls(root, folder, Hops(executor), room, decoder)
+            opened.callback(room.close)
+            spool = cls(root, folder, Hops(), room, decoder)
             opened.pop_all()
         spool.notes += notes
         return spool

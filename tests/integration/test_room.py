@@ -204,7 +204,7 @@ def test_no_call_is_made_where_no_file_may_become_as_large_as_an_answer(room: Ro
 def test_no_call_is_made_without_inodes_for_its_files(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Folder, "free_files", lambda _: 64 + 4 * 10)
     room.check(1, 10)
-    with pytest.raises(NoRoom, match="room for 104 more files.*may need 108; remove files there"):
+    with pytest.raises(NoRoom, match=r"room for 104 more files.*may need 108; remove files there"):
         room.check(1, 11)
 
 
@@ -240,14 +240,15 @@ def test_no_call_is_made_once_a_folder_is_not_what_it_was(
 def all_taken() -> Iterator[list[int]]:
     """Every descriptor that this process may have is taken; the list may be emptied to give some back."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))) + 20, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(path.name) for path in Path("/dev/fd").iterdir()) + 20, hard))
     taken: list[int] = []
     try:
         while True:
             try:
                 taken.append(os.open(os.devnull, os.O_RDONLY))
             except OSError as error:
-                assert error.errno == errno.EMFILE
+                if error.errno != errno.EMFILE:
+                    raise
                 break
         yield taken
     finally:
@@ -274,14 +275,12 @@ async def test_download_is_kept_when_no_descriptor_is_left(spool: Spool) -> None
     assert spool.downloaded(57) is not None
 
 
-def test_descriptor_is_waited_for_when_the_spare_ones_are_given_up(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_descriptor_is_waited_for_when_the_spare_ones_are_given_up(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     with all_taken() as taken:
         mine = [room.insist(lambda: os.open(os.devnull, os.O_RDONLY)) for _ in range(8)]
         monkeypatch.setattr(room_module.time, "sleep", lambda _: os.close(taken.pop()))  # a call beside ends
         mine.append(room.insist(lambda: os.open(os.devnull, os.O_RDONLY)))
-        taken += mine
+        taken.extend(mine)
 
 
 def test_no_call_is_made_until_descriptors_are_held_back_again(room: Room) -> None:

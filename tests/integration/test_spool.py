@@ -8,7 +8,6 @@ import os
 import resource
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -303,23 +302,78 @@ async def test_discard_waits_for_the_thread_when_a_write_was_cancelled(
     assert stores.spooled == []
 
 
-async def test_cancelled_finish_still_lands_and_cannot_be_discarded(stores: Stores) -> None:
-    go_on = threading.Event()
-    with ThreadPoolExecutor(1) as threads:
-        spool = stores.open(executor=threads)
-        sink = spool.sink(57, 0)
-        await sink.write(b"x" * BIG)
-        threads.submit(go_on.wait)
-        finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
-        await asyncio.sleep(0)
-        finish.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await finish
-        spool.discard([sink])
-        go_on.set()
-        stores.close()
+@pytest.mark.parametrize("size", [1000, BIG], ids=["small", "big"])
+async def test_cancelled_finish_still_lands_and_cannot_be_discarded(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(fd: int) -> None:
+        begun.set()
+        go_on.wait()
+
+    spool = stores.open()
+    sink = spool.sink(57, 0)
+    await sink.write(b"x" * size)
+    monkeypatch.setattr(os, "fsync", slow)
+    finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
+    await asyncio.to_thread(begun.wait)
+    finish.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finish
+    spool.discard([sink])
+    closing = asyncio.ensure_future(asyncio.to_thread(stores.close))
+    go_on.set()
+    await closing
     assert stores.spooled == ["57-0.part", "57.json"]
-    assert (stores.folder / "57-0.part").stat().st_size == BIG
+    assert (stores.folder / "57-0.part").stat().st_size == size
+
+
+@pytest.mark.parametrize("size", [1000, BIG], ids=["small", "big"])
+async def test_sweep_waits_for_what_a_cancelled_caller_left_to_a_thread(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    rename = Folder.rename
+
+    def slow(folder: Folder, name: str, to: str) -> None:
+        begun.set()
+        go_on.wait()
+        rename(folder, name, to)
+
+    spool = stores.open()
+    sink = spool.sink(57, 0)
+    await sink.write(b"x" * size)
+    monkeypatch.setattr(Folder, "rename", slow)
+    finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
+    await asyncio.to_thread(begun.wait)
+    finish.cancel()
+    sweeping = asyncio.ensure_future(asyncio.to_thread(spool.sweep, {57}))
+    go_on.set()
+    await sweeping
+    assert stores.spooled == ["57-0.part", "57.json"]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_spool_says_that_there_are_no_more_threads_before_anything_is_paid(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    left = [number]
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    descriptors, threads = len(list(Path("/dev/fd").iterdir())), threading.active_count()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(StoreError, match=r"no more threads .*`ulimit -u`"):
+            stores.open()
+    assert (len(list(Path("/dev/fd").iterdir())), threading.active_count()) == (descriptors, threads)
+    stores.open()
 
 
 async def test_a_new_picture_never_writes_into_an_image_that_was_placed(stores: Stores) -> None:

@@ -175,7 +175,7 @@ class Life:
             self._databases.append(SimDatabase(self.world, *given))
             return self._databases[-1]
 
-        def hops(_executor: object) -> SimHops:
+        def hops() -> SimHops:
             return SimHops(self.world)
 
         def free(folder: Folder, real: Any = Folder.free) -> int:
