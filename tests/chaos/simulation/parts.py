@@ -138,5 +138,5 @@ class SimHops(Hops):
         self._watcher.step(f"hop {work.__name__}")
         result = work(*args, **kwargs)
         if work is land_answer:
-            self._watcher.landed(args[1].attempt)
+            self._watcher.landed(args[2].attempt)
         return result
