@@ -31,11 +31,12 @@ from batchgen.cli.common import (
 @rebuy_option
 def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: str | None) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
+    from batchgen.cli.delivered import intact_below
     from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import forecast_of, plan_fields, plan_lines
     from batchgen.cli.planned import LazyPlan
     from batchgen.cli.rehearsal import output_folder
-    from batchgen.cli.session import intact_below, recorded
+    from batchgen.cli.session import recorded
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
     from batchgen.store.inputs import InputStore

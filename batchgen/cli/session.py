@@ -7,16 +7,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
-from batchgen.cli.common import told_now_and_then
+from batchgen.cli.delivered import intact_below, line_of
 from batchgen.cli.keys import Keys
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
-from batchgen.domain.errors import ForeignOutput, LedgerError, LedgerInUse, StoreError, UsageError
+from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
-from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.wire import Image
 from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
@@ -26,18 +24,14 @@ from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.runner import Runner
 from batchgen.gateway.batches import BatchApi
-from batchgen.ledger.adoption import Intact
-from batchgen.ledger.holder import held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.recording import Approve
-from batchgen.ledger.records import AttemptRow, Count, Interrupted, JobRow, TaskRow
-from batchgen.store.delivered import fault_of
+from batchgen.ledger.records import Count, Interrupted, JobRow
 from batchgen.store.descriptors import raise_limit
 from batchgen.store.inputs import InputStore
 from batchgen.store.layout import SPOOL
-from batchgen.store.owner import owner_of
-from batchgen.store.sidecar import Index, Line
+from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
 
 _ENDPOINTS = {"generations": "images", "edits": "images"}  # of an attempt, by that of a contract
@@ -71,8 +65,10 @@ class Session:
         raise_limit()
         async with AsyncExitStack() as stack:
             self.ledger = stack.enter_context(Ledger.open(self._ledger_path, self.clock))
-            self._check_output()
-            self._spool = Spool.open(self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock)
+            known = await check_output(self.spec, self.ledger)
+            self._spool = Spool.open(
+                self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known
+            )
             stack.callback(self._spool.close)
             self._index = Index.open(self.spec.output)
             stack.callback(self._index.close)
@@ -202,38 +198,6 @@ class Session:
         notes, self._spool.notes[:] = list(self._spool.notes), []
         return notes
 
-    def _check_output(self) -> None:
-        """Images are known by their paths below the job's folder, so the folder cannot just be another one.
-
-        Nor may a copy of a ledger have it, which knows nothing of what the other one has bought since.
-        """
-        owner = owner_of(self.spec.output)
-        owned = owner is not None and owner[1] == self.ledger.name
-        if owner is not None and owned and _is_other(owner[0], self.ledger):
-            self._refuse_copy(owner[0])
-        with Reader(self.ledger.path) as reader:
-            before = {job.name: job for job in reader.jobs()}.get(self.spec.name)
-        if before is None or before.output == self.spec.output:
-            return
-        bought = before.states.get(TaskState.COMPLETED) or before.work.get(TaskState.RUNNING) or before.billed
-        if bought and (before.output.exists() or not owned):
-            raise UsageError(
-                f"the images of {self.spec.name} are in {before.output}, the manifest now says {self.spec.output}; "
-                "move that folder there, or put output.folder back, or give the job another name"
-            )
-
-    def _refuse_copy(self, first: Path) -> None:
-        folder, copy = self.spec.output, self.ledger.path
-        if (user := held(first)) is not None:
-            raise LedgerInUse(
-                f"the output folder {folder} is in use by {user}, with the ledger {first}, of which {copy} is a copy; "
-                f"wait for it to end, and run with --db {first}"
-            )
-        raise ForeignOutput(
-            f"{folder} belongs to the ledger {first}, and {copy} is a copy of that; run with --db {first}, or move "
-            "that file away if the copy is to take its place"
-        )
-
     def _refuse_other_routes(self, interrupted: list[Interrupted], legs: Legs) -> None:
         """What an answer means and costs is in the contract of the route that was called, and in no other."""
         endpoints = {leg.contract.route: leg.contract.endpoint for leg in legs.all}
@@ -285,51 +249,6 @@ def recorded(ledger: Path, name: str) -> JobRow | None:
         return None
     with Reader(ledger) as reader:
         return next((job for job in reader.jobs() if job.name == name), None)
-
-
-def intact_below(output: Path) -> Intact:
-    """Tells of images below an output folder whether they are whole, and now and then how many were looked at."""
-    step = told_now_and_then("earlier images that may serve again")
-
-    def intact(image: str, size: int, sha256: str) -> bool:
-        step()
-        return fault_of(output, image, size, sha256) is None
-
-    return intact
-
-
-def line_of(task: TaskRow, attempt: AttemptRow) -> Line:
-    """What the index says of a delivered image, by the books.
-
-    Raises:
-        ValueError: the task has no image.
-    """
-    if task.image is None:
-        raise ValueError(f"task {task.id} has no image")
-    image = task.image
-    return Line(
-        key=task.key,
-        size=str(task.size),
-        sample=task.sample,
-        revision=image.revision,
-        image=Image(image.path, image.sha256, image.bytes, image.width, image.height, image.format),
-        flags=image.flags,
-        route=attempt.route,
-        model=attempt.model,
-        attempt=attempt.id,
-        request_ids=attempt.request_ids,
-        created=image.created_at,
-        cost=attempt.billed if attempt.charge is Charge.BILLED else None,
-    )
-def _is_other(path: Path, mine: Ledger) -> bool:
-    """Whether a path leads to another ledger that has the name of this one: one of them is a copy."""
-    try:
-        if path.samefile(mine.path):
-            return False
-        with Reader(path) as reader:
-            return reader.name == mine.name
-    except (OSError, LedgerError):  # nothing is there any more, or something else
-        return False
 
 
 def _ignore(_event: RunEvent) -> None:

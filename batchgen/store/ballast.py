@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 import sys
+from contextlib import suppress
+from itertools import count
 from threading import Lock
 
 from batchgen.store.folder import Folder, write_all
@@ -39,7 +42,8 @@ class Ballast:
                 if _is_whole(spool.stat(name)):
                     self._pieces.append(name)
                 else:
-                    spool.remove(name)
+                    with suppress(OSError):  # not one of ours
+                        spool.remove(name)
 
     @property
     def held(self) -> int:
@@ -79,7 +83,8 @@ class Ballast:
             continue
 
     def _make(self) -> str:
-        name = next(name for number in range(1 << 30) if (name := f"{_NAME}{number}") not in self._pieces)
+        names = (f"{_NAME}{number}" for number in count())
+        name = next(name for name in names if self._spool.stat(name) is None)
         fd = self._spool.create_anew(name)
         try:
             _allocate(fd, PIECE)
@@ -95,7 +100,7 @@ def _is_whole(found: os.stat_result | None) -> bool:
     """Whether a file has all of its blocks, as far as the system tells."""
     if found is None or found.st_size < PIECE:
         return False
-    return not hasattr(found, "st_blocks") or found.st_blocks * 512 >= PIECE
+    return stat.S_ISREG(found.st_mode) and (not hasattr(found, "st_blocks") or found.st_blocks * 512 >= PIECE)
 
 
 def _allocate(fd: int, size: int) -> None:

@@ -27,7 +27,12 @@ _BY_HANDLE = hasattr(os, "O_DIRECTORY") and {os.open, os.mkdir, os.link, os.unli
 _LINK_SELF = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
 _NO_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NO_FILE = {errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.EMLINK}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # some network file systems; never EIO
+
+
+class NotAFile(OSError):
+    """What has a file's name is no file, or none that we may read; other files are not concerned."""
 
 
 def trouble(error: OSError, doing: str, path: str | os.PathLike[str]) -> StoreError:
@@ -165,9 +170,33 @@ class Folder:
         """A descriptor for reading a file that is no link."""
         return os.open(self.at(name), _READ, dir_fd=self.fd)
 
+    def read_file(self, name: str) -> int:
+        """The same of what anybody may have put there.
+
+        Raises:
+            NotAFile: a folder, a link or a pipe has that name, or it may not be read.
+        """
+        try:
+            fd = self.read(name)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise NotAFile(error.errno, error.strerror, name) from error
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise NotAFile(errno.EINVAL, "Not a file", name)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
     def read_bytes(self, name: str) -> bytes:
-        """A whole small file."""
-        with open(self.read(name), "rb") as file:  # noqa: PTH123 - by descriptor
+        """A whole small file.
+
+        Raises:
+            NotAFile: see `read_file`.
+        """
+        with open(self.read_file(name), "rb") as file:  # noqa: PTH123 - by descriptor
             return file.read()
 
     def stat(self, name: str) -> os.stat_result | None:

@@ -5,11 +5,12 @@ Bytes that may be paid and are nowhere else are never removed; they go to quaran
 
 from __future__ import annotations
 
+import stat
 from collections import defaultdict
 from pathlib import Path
 
 from batchgen.domain.wire import Answer, Picture
-from batchgen.store.folder import Folder
+from batchgen.store.folder import Folder, NotAFile
 from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
 from batchgen.store.place import set_aside
 from batchgen.store.receipt import read_receipt
@@ -35,7 +36,7 @@ def read_answer(spool: Folder, attempt: int) -> tuple[Answer | None, str]:
             raise ValueError(f"it names {strange[0]!r}")
     except FileNotFoundError:
         return None, ""
-    except ValueError as error:
+    except (ValueError, NotAFile) as error:
         kept = [set_aside(spool, name) for name in reversed(files_of(spool, attempt))]
         return None, f"the receipt of attempt {attempt} cannot be used ({error}); its files are kept: {', '.join(kept)}"
     return answer, ""
@@ -49,8 +50,10 @@ def find_download(spool: Folder, attempt: int) -> Picture | None:
     """
     names = files_of(spool, attempt)
     for name in names:
-        if name.endswith(PART) and mark_of(name) in names and (found := spool.stat(name)):
-            return Picture(name, found.st_size)
+        if name.endswith(PART) and mark_of(name) in names:
+            found = spool.stat(name)
+            if found is not None and stat.S_ISREG(found.st_mode):
+                return Picture(name, found.st_size)
     return None
 
 
@@ -79,16 +82,25 @@ def _sweep_one(spool: Folder, attempt: int, names: list[str]) -> list[str]:
         and _only_here(spool, name)
     ]
     for name in sorted(names, key=removal_order):
-        spool.remove(name)
+        _remove(spool, name)
     return [
         f"the ledger is done with attempt {attempt}, but its picture was only in the spool: see {at}" for at in kept
     ]
 
 
+def _remove(spool: Folder, name: str) -> None:
+    """A file; a folder that has its name is none of ours, and is set aside."""
+    found = spool.stat(name)
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        set_aside(spool, name)
+    else:
+        spool.remove(name)
+
+
 def _only_here(spool: Folder, name: str) -> bool:
     """Whether a file has bytes and no second name in the output folder."""
     found = spool.stat(name)
-    return found is not None and found.st_size > 0 and found.st_nlink < 2
+    return found is not None and stat.S_ISREG(found.st_mode) and found.st_size > 0 and found.st_nlink < 2
 
 
 def answered(output: Path) -> frozenset[int]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from batchgen.domain.clock import stamp
 from batchgen.domain.errors import ForeignOutput, StoreError
-from batchgen.store.folder import Folder, make_durable, write_all
+from batchgen.store.folder import Folder, NotAFile, make_durable, write_all
 from batchgen.store.layout import SPOOL
+from batchgen.store.place import set_aside
 
 _FILE = "owner.json"
 _NEW = "owner.tmp"
@@ -31,16 +32,23 @@ def lock_output(root: Folder, spool: Folder) -> None:
     )
 
 
-def claim_spool(spool: Folder, output: Path, ledger: Path, ledger_id: str, now: float) -> None:
+def claim_spool(
+    spool: Folder, output: Path, ledger: Path, ledger_id: str, now: float, *, known: bool = False
+) -> list[str]:
     """Write down that a locked spool belongs to a ledger and is used by this process, or make sure that it may.
 
-    A ledger that has moved is known by its id; its new path is written down. `now` is seconds since the epoch.
+    A ledger that has moved is known by its id; its new path is written down. `now` is seconds since the epoch. Where
+    the ledger itself says that the output is its own (`known`), a file that does not say to whom it belongs is set
+    aside, and a sentence says so.
 
     Raises:
         ForeignOutput: it belongs to another one.
         StoreError: it does not say to whom it belongs.
         OSError: it cannot be read or written.
     """
+    notes: list[str] = []
+    if known and spool.stat(_FILE) and not _is_readable(spool):
+        notes.append(f"{spool.where(_FILE)} could not be used and was set aside: {set_aside(spool, _FILE)}")
     if spool.stat(_FILE):
         found = _read(spool)
         if found["id"] != ledger_id:
@@ -54,6 +62,7 @@ def claim_spool(spool: Folder, output: Path, ledger: Path, ledger_id: str, now: 
         os.close(fd)
     spool.rename(_NEW, _FILE)
     spool.sync()
+    return notes
 
 
 def owner_of(output: Path) -> tuple[Path, str] | None:
@@ -61,15 +70,37 @@ def owner_of(output: Path) -> tuple[Path, str] | None:
     try:
         found = json.loads((output / SPOOL / _FILE).read_bytes())
         return Path(str(found["ledger"])), str(found["id"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def is_away(output: Path) -> bool:
+    """Whether an output folder that was used before has no spool that says whose it is, as without its drive.
+
+    An empty spool is one that somebody has made on purpose.
+    """
+    try:
+        names = [path.name for path in (output / SPOOL).iterdir()]
+    except PermissionError:  # it is there; whoever opens it says what is wrong
+        return False
+    except OSError:
+        return True
+    return bool(names) and _FILE not in names
+
+
+def _is_readable(spool: Folder) -> bool:
+    try:
+        _read(spool)
+    except StoreError:
+        return False
+    return True
 
 
 def _read(spool: Folder) -> dict[str, str]:
     try:
         found = json.loads(spool.read_bytes(_FILE))
         return {"ledger": str(found["ledger"]), "id": str(found["id"])}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, NotAFile) as error:
         raise StoreError(
             f"{spool.where(_FILE)} does not say which ledger the output belongs to; "
             "if it is this one's, delete that file and run again"

@@ -19,7 +19,7 @@ from threading import Lock
 from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Damaged, Image
 from batchgen.store.descent import Descent
-from batchgen.store.folder import Folder, make_durable, trouble, write_all
+from batchgen.store.folder import Folder, NotAFile, make_durable, trouble, write_all
 from batchgen.store.image import BadImage, Decoder, ImageFacts, examine
 from batchgen.store.layout import QUARANTINE
 from batchgen.store.naming import output_name, safe_path
@@ -80,6 +80,8 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
         return Damaged(bad.reason, set_aside(source.spool, source.file))
     except FileNotFoundError:
         return _from_quarantine(source, decoder)
+    except NotAFile as bad:
+        return Damaged(f"it cannot be read: {bad.strerror}", set_aside(source.spool, source.file))
     except OSError as error:
         raise trouble(error, "read", source.path) from error
     *parents, name = safe_path(spot.path)
@@ -101,7 +103,7 @@ def set_aside(spool: Folder, file: str) -> str:
         StoreError: it cannot be moved.
     """
     try:
-        spool.make(QUARANTINE, 0o700)
+        _make_quarantine(spool)
         with spool.child(QUARANTINE) as quarantine:
             name = next(name for name in _variants(file) if quarantine.stat(name) is None)
             spool.rename(file, name, quarantine)
@@ -112,6 +114,15 @@ def set_aside(spool: Folder, file: str) -> str:
     return f"{QUARANTINE}/{name}"
 
 
+def _make_quarantine(spool: Folder) -> None:
+    """What has its name and is no folder gets another one."""
+    if not spool.make(QUARANTINE, 0o700):
+        there = spool.stat(QUARANTINE)
+        if there is not None and not stat.S_ISDIR(there.st_mode):
+            spool.rename(QUARANTINE, next(name for name in _variants(QUARANTINE) if spool.stat(name) is None))
+            spool.make(QUARANTINE, 0o700)
+
+
 def _variants(name: str) -> Iterator[str]:
     yield name
     for number in range(2, 1_000_000):
@@ -119,7 +130,7 @@ def _variants(name: str) -> Iterator[str]:
 
 
 def _examine(source: Spooled, decoder: Decoder) -> ImageFacts:
-    with _closing(source.spool.read(source.file)) as fd:
+    with _closing(source.spool.read_file(source.file)) as fd:
         return examine(fd, source.path, decoder)
 
 

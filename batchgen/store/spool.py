@@ -66,14 +66,15 @@ class Spool:
         ledger_id: str,
         *,
         clock: Clock,
+        known: bool = False,
         ballast: int = BALLAST,
         decoder: Decoder | None = None,
     ) -> Spool:
         """Open the spool of an output folder, made if need be, for the ledger that owns it.
 
-        `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies.
-        `ballast` is bytes to keep free beyond what is promised. The decoder takes JPEG and WebP; None makes an own pool
-        of processes, which start with the first such image.
+        `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies;
+        `known` whether it says that the folder is its own. `ballast` is bytes to keep free beyond what is promised. The
+        decoder takes JPEG and WebP; None makes an own pool of processes, which start with the first such image.
 
         Raises:
             ForeignOutput: the output folder belongs to another ledger.
@@ -86,7 +87,7 @@ class Spool:
                 folder, notes = open_spool(root)
                 opened.enter_context(folder)
                 lock_output(root, folder)
-                claim_spool(folder, output, ledger, ledger_id, clock.now())
+                notes += claim_spool(folder, output, ledger, ledger_id, clock.now(), known=known)
                 room = Room(root, folder, clock, ballast)
             except OSError as error:
                 raise trouble(error, "use the output folder", output) from error

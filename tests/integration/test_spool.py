@@ -179,6 +179,26 @@ def test_spool_is_refused_when_it_does_not_say_whose_it_is(stores: Stores, owner
         stores.open()
 
 
+@pytest.mark.parametrize("owner", [b"", b"[" * 100_000, b'{"ledger": 1}', b'{"id": NaN', b"\xff", "a folder", "a link"])
+def test_owner_that_says_nothing_is_set_aside_where_the_books_know_the_folder(
+    stores: Stores, owner: bytes | str
+) -> None:
+    stores.folder.mkdir(parents=True)
+    path = stores.folder / "owner.json"
+    if owner == "a folder":
+        path.mkdir()
+    elif owner == "a link":
+        path.symlink_to("nowhere")
+    else:
+        assert isinstance(owner, bytes)
+        path.write_bytes(owner)
+    with pytest.raises(StoreError, match=r"owner\.json does not say"):
+        stores.open()
+    spool = stores.open(known=True)
+    assert spool.notes == [f"{path} could not be used and was set aside: quarantine/owner.json"]
+    stores.open()
+
+
 def test_spool_is_refused_when_it_is_a_link_or_a_file(stores: Stores, tmp_path: Path) -> None:
     stores.output.mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -799,3 +819,92 @@ async def _recovery(stores: Stores, data: bytes, said: list[str]) -> None:
         assert found == {"a/mug.png": data}
     else:
         assert found == {}
+
+
+# What is no file, in the place of one
+
+
+def in_place_of(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something that can never be read has that name."""
+    path.unlink(missing_ok=True)
+    if kind == "folder":
+        path.mkdir()
+        (path / "x").touch()
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        read = Folder.read
+
+        def refused(folder: Folder, name: str) -> int:
+            if name == path.name:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+            return read(folder, name)
+
+        monkeypatch.setattr(Folder, "read", refused)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "not ours"])
+async def test_start_goes_on_when_a_receipt_is_no_file(
+    stores: Stores, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = stores.open()
+    await deliver(spool, png(), 57)
+    await deliver(spool, png(), 58)
+    in_place_of(stores.folder / "57.json", kind, monkeypatch)
+    descriptors = len(list(Path("/dev/fd").iterdir()))
+    assert spool.read_receipt(57) is None
+    assert spool.read_receipt(58) is not None
+    assert len(list(Path("/dev/fd").iterdir())) == descriptors
+    assert "the receipt of attempt 57 cannot be used" in spool.notes[0]
+    assert (stores.folder / "quarantine" / "57-0.part").read_bytes() == png(), "its bytes are kept"
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "not ours"])
+async def test_picture_that_is_no_file_is_not_placed_and_not_met_again(
+    stores: Stores, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = stores.open()
+    await deliver(spool, png(), 57)
+    in_place_of(stores.folder / "57-0.part", kind, monkeypatch)
+    damaged = await spool.place("57-0.part", "mug", 1, 57)
+    assert isinstance(damaged, Damaged)
+    assert damaged.reason.startswith("it cannot be read: ")
+    assert damaged.kept == "quarantine/57-0.part"
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+async def test_download_that_is_no_file_is_fetched_again(
+    stores: Stores, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = stores.open()
+    sink = spool.sink(57, 1000)
+    await sink.write(b"x" * 100)
+    await spool.finish_download(sink)
+    in_place_of(stores.folder / sink.name, kind, monkeypatch)
+    assert stores.open().downloaded(57) is None
+
+
+@pytest.mark.parametrize("name", ["57.json", "57-0.part", "57-1000.whole", "57.tmp", "ballast-0"])
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_start_is_not_stopped_by_what_is_no_file(
+    stores: Stores, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores.open()
+    stores.close()
+    in_place_of(stores.folder / name, kind, monkeypatch)
+    spool = stores.open()
+    spool.sweep(set())
+    spool.check_room(1)
+    stores.close()
+
+
+def test_quarantine_that_is_a_file_is_moved_away(stores: Stores) -> None:
+    spool = stores.open()
+    (stores.folder / "quarantine").write_text("mine")
+    (stores.folder / "57.json").write_text("{")
+    assert spool.read_receipt(57) is None
+    assert (stores.folder / "quarantine" / "57.json").read_text() == "{"
+    assert (stores.folder / "quarantine.2").read_text() == "mine"

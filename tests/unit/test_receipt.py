@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+import sqlite3
+from dataclasses import asdict, fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.contracts.catalog import load_catalog
+from batchgen.domain.model import Cost
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
+from batchgen.engine.entries import booking
+from batchgen.policy.classify import classify
 from batchgen.store.receipt import read_receipt, write_receipt
+from tests.unit.test_decide import claim
+
+CONTRACT = load_catalog().find("apiyi/gpt-image-2-vip")
 
 text = st.text()
 pairs = st.lists(st.tuples(text, text), max_size=3).map(tuple)
-seconds = st.floats(allow_nan=False)
+numbers = st.integers(0, 2**63 - 1)
+seconds = st.floats(0, 1e11)
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "attempt": st.integers(0, 2**53),
     "ending": st.sampled_from(Ending),
@@ -21,11 +30,11 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "content_type": text,
     "retry_after": st.none() | seconds,
     "request_ids": pairs,
-    "pictures": st.lists(st.builds(Picture, text, st.integers(0), text), max_size=3).map(tuple),
+    "pictures": st.lists(st.builds(Picture, text, numbers, text), max_size=3).map(tuple),
     "urls": st.lists(text, max_size=3).map(tuple),
     "text": text,
     "error": st.none() | st.builds(ApiError, text, text, text, text),
-    "usage": st.none() | st.builds(Usage, *[st.none() | st.integers(0)] * 5),
+    "usage": st.none() | st.builds(Usage, *[st.none() | numbers] * 7),
     "revised_prompt": text,
     "effective": pairs,
     "excerpt": text,
@@ -66,6 +75,27 @@ def test_receipt_is_read_when_a_later_version_wrote_more() -> None:
         b'{"attempt": 7, "ending": "complete", "pictures": 3}',
         b'{"attempt": 7, "ending": "complete", "usage": {"coins": 3}}',
         b'{"attempt": 7, "ending": "complete", "request_ids": [1]}',
+        b'{"attempt": 7, "ending": "complete", "attempt": 8}',
+        b'{"attempt": 7, "ending": ["complete"]}',
+        b'{"attempt": -7, "ending": "complete"}',
+        b'{"attempt": 1e400, "ending": "complete"}',
+        b'{"attempt": 7, "ending": "complete", "total": 1e400}',
+        b'{"attempt": 7, "ending": "complete", "total": NaN}',
+        b'{"attempt": 7, "ending": "complete", "total": true}',
+        b'{"attempt": 7, "ending": "complete", "status": "200"}',
+        b'{"attempt": 7, "ending": "complete", "status": 1%s}' % (b"0" * 30),
+        b'{"attempt": 7, "ending": "complete", "status": 1%s}' % (b"0" * 5000),
+        b'{"attempt": 7, "ending": "complete", "is_json": 1}',
+        b'{"attempt": 7, "ending": "complete", "text": null}',
+        b'{"attempt": 7, "ending": "complete", "text": "\\ud800"}',
+        b'{"attempt": 7, "ending": "complete", "urls": "https://a"}',
+        b'{"attempt": 7, "ending": "complete", "urls": [["https://a"]]}',
+        b'{"attempt": 7, "ending": "complete", "urls": %s}' % (b"[" * 100_000),
+        b'{"attempt": 7, "ending": "complete", "error": {"message": 3}}',
+        b'{"attempt": 7, "ending": "complete", "error": []}',
+        b'{"attempt": 7, "ending": "complete", "usage": {"input_tokens": 1.5}}',
+        b'{"attempt": 7, "ending": "complete", "usage": {"input_tokens": -1}}',
+        b'{"attempt": 7, "ending": "complete", "pictures": [{"0": 1, "1": 2, "2": 3}]}',
         b"\xff\xfe",
         b"\0" * 300,
     ],
@@ -80,3 +110,38 @@ def test_receipt_is_refused_when_cut(answer: Answer, data: st.DataObject) -> Non
     whole = write_receipt(answer)
     with pytest.raises(ValueError, match="not a receipt"):
         read_receipt(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.sampled_from([2**63, 10**30, -1, "complete"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+RECORDS = st.fixed_dictionaries(
+    {"attempt": st.integers(0, 99) | JSON, "ending": st.sampled_from(list(Ending)) | JSON},
+    optional={name: values | JSON for name, values in FIELDS.items() if name not in {"attempt", "ending"}},
+)
+
+
+def written(record: dict[str, object]) -> bytes:
+    return json.dumps(record, default=asdict).encode()
+
+
+@given(RECORDS.map(written) | st.binary())
+def test_what_is_read_is_an_answer_that_can_be_judged_and_written_again(data: bytes) -> None:
+    try:
+        answer = read_receipt(data)
+    except ValueError:
+        return
+    outcome = classify(answer, CONTRACT)
+    entry = booking(claim(), answer, outcome, Cost(30_000, 30_000, ""), CONTRACT, 1.0)
+    database = sqlite3.connect(":memory:")
+    values = [value for value in asdict(entry).values() if isinstance(value, int | float | str)]
+    database.execute(f"SELECT {','.join('?' * len(values))}", values)
+    database.close()
+    assert read_receipt(write_receipt(answer)) == answer
