@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchgen.cli.main import cli
+from batchgen.domain.errors import UsageError
 from tests.chaos.site import Site, running
 from tests.shop import Shop, gateway
 
@@ -37,8 +38,8 @@ def refused(site: Site) -> str:
     """What a run says that does not begin."""
     words = ["run", str(site.folder / "job.yaml"), "--db", str(site.folder / "batchgen.db"), "--yes"]
     done = CliRunner().invoke(cli, words, env={"SHOP_KEY": site.key})
-    assert done.exit_code == 2, done.output
-    return done.output
+    assert isinstance(done.exception, UsageError), done.output
+    return str(done.exception)
 
 
 def missing(out: Path) -> None:
