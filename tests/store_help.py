@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from batchgen.store.stream import BadImage
+from batchgen.store.stream import BadImage, Decoded
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -69,14 +69,14 @@ def encoded(kind: str, width: int = 64, height: int = 48) -> bytes:
 class NoDecoder:
     """Stands where JPEG and WebP are not expected."""
 
-    def decode(self, path: str, kind: str) -> tuple[int, int]:
+    def decode(self, path: str, kind: str) -> Decoded:
         raise BadImage(f"{path} is {kind}, which no test of PNG should meet")
 
 
 class PillowHere:
     """Decodes in this process, for tests that are not about the worker processes."""
 
-    def decode(self, path: str, kind: str) -> tuple[int, int]:
+    def decode(self, path: str, kind: str) -> Decoded:
         with Pillow.open(Path(path), formats=[kind]) as image:
             image.load()
-            return image.size
+            return Decoded(*image.size, blank=False)

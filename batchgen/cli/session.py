@@ -9,6 +9,7 @@ from types import TracebackType
 
 from batchgen.cli.delivered import intact_below, line_of
 from batchgen.cli.keys import Keys
+from batchgen.cli.output_check import check_output
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock

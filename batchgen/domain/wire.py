@@ -206,6 +206,7 @@ class Image:
     Attributes:
         path: below the output folder, `/` as separator.
         format: by content, not by name: `png`, `jpeg` or `webp`.
+        blank: whether every pixel is the same; False where nobody looked.
     """
 
     path: str
@@ -214,6 +215,7 @@ class Image:
     width: int
     height: int
     format: str
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,9 @@ class Damaged:
 
     Attributes:
         kept: file name below the spool folder.
+        sure: whether it is known that they are wrong; else nobody could tell, and a person must look.
     """
 
     reason: str
     kept: str
+    sure: bool = True

@@ -17,7 +17,7 @@ from batchgen.domain.wire import Answer, Damaged, Fetch, Picture
 from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.hand import Hand
 from batchgen.policy.backoff import Backoff, Uniform
-from batchgen.policy.classify import damaged, expired
+from batchgen.policy.classify import damaged, expired, unchecked
 from batchgen.policy.decide import NOWHERE, Onward, Park, Rules, decide
 from batchgen.store.layout import SPOOL
 from batchgen.store.sidecar import Index, Line
@@ -144,10 +144,7 @@ class Delivery:
             self._means.stop(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(placed, Damaged):
-            outcome = damaged(f"{placed.reason}; the bytes are kept in {SPOOL}/{placed.kept}")
-            await self._means.books.settle(
-                claim, attempt, outcome, decide(outcome, claim, self._means.rules, self._means.uniform)
-            )
+            await self._not_placed(claim, attempt, placed)
         else:
             flags = await self._means.books.complete(claim, attempt, placed)
             self._index.add(
@@ -168,6 +165,16 @@ class Delivery:
             )
         self._means.hand.clear(attempt)
         return Ended.SETTLED
+
+    async def _not_placed(self, claim: Claim, attempt: int, placed: Damaged) -> None:
+        why = f"{placed.reason}; the bytes are kept in {SPOOL}/{placed.kept}"
+        if placed.sure:
+            outcome = damaged(why)
+            decision = decide(outcome, claim, self._means.rules, self._means.uniform)
+        else:
+            outcome = unchecked(why)
+            decision = Park(f"paid, but its image could not be checked ({why})")
+        await self._means.books.settle(claim, attempt, outcome, decision)
 
     async def keep_damaged(self, answer: Answer) -> None:
         """Paid bytes are not thrown away, whatever they are."""

@@ -62,6 +62,11 @@ def damaged(detail: str) -> Outcome:
     return Outcome(kind=Kind.DAMAGED, charge=Charge.BILLED, detail=detail)
 
 
+def unchecked(detail: str) -> Outcome:
+    """The outcome of an answer of which nobody can tell whether it is an image. Its money is booked already."""
+    return Outcome(kind=Kind.DELIVERED, charge=Charge.BILLED, detail=detail)
+
+
 def expired(detail: str) -> Outcome:
     """The outcome of a paid address that died before it was fetched. Its money is booked already."""
     return Outcome(kind=Kind.EXPIRED, charge=Charge.BILLED, detail=detail)

@@ -1,7 +1,8 @@
 """Full decoding of JPEG and WebP by Pillow, in worker processes with limits: the bytes come from strangers.
 
 Workers are spawned, so they hold no descriptor of ours; they end when their parent is gone; one that takes too much
-time or memory dies alone, and only the image it died on is called bad.
+time or memory dies alone. What a worker died of is told by how it died: a system that ends one for want of memory says
+nothing about the image, which is tried again by itself and in the end left as it is.
 """
 
 from __future__ import annotations
@@ -12,56 +13,70 @@ import os
 import signal
 import time
 import warnings
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
+from batchgen.domain.errors import StoreError
 from batchgen.store.cores import ALL, use_all
 from batchgen.store.png import MAX_PIXELS
-from batchgen.store.stream import BadImage
+from batchgen.store.stream import BadImage, Decoded, NotJudged
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WORKERS = 2
 SECONDS = 20.0  # for one image; 40 megapixels of WebP take under one
 _ASLEEP = 2  # after so many times its time nobody but a stopped process finds it over
-_SLEEPS = 3
 MEMORY = 1 << 30  # address space of a worker, interpreter included; 40 megapixels decoded take 160 MB
+PAUSES = (0.0, 1.0, 4.0)  # seconds before each try of an image by itself, while others end and give memory back
+_ENOUGH = 2  # tries that an image ended by itself
+# How a worker ends that somebody else has ended, which is mostly the system, for want of memory.
+_ENDED = {-getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGBUS", "SIGHUP", "SIGXCPU")}
+_Found = Decoded | str | OSError | MemoryError
+
+_spawn = multiprocessing.get_context("spawn")
 
 
 class DecodePool:
     """Decodes images in other processes, which start with the first image and not before. Safe to call from threads."""
 
-    def __init__(self, *, workers: int = WORKERS, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int = WORKERS,
+        seconds: float = SECONDS,
+        memory: int = MEMORY,
+        pauses: tuple[float, ...] = PAUSES,
+    ) -> None:
         self._workers = workers
         self._limits = (seconds, memory)
+        self._pauses = pauses
         self._pool: ProcessPoolExecutor | None = None
         self._opening = Lock()
         self._alone = Lock()
         self._closed = False
 
-    def decode(self, path: str, kind: str) -> tuple[int, int]:
-        """Width and height of the image at `path`, of the kind `jpeg` or `webp`.
+    def decode(self, path: str, kind: str) -> Decoded:
+        """What the image at `path` is, of the kind `jpeg` or `webp`.
 
         Raises:
-            BadImage: it cannot be decoded, or not within the limits of time and memory.
+            BadImage: it cannot be decoded.
+            NotJudged: decoding it takes more time or memory than any image of ours should, every time.
+            StoreError: the system ends our decoders, or lets us have none; nothing is known of the image.
         """
         pool = self._shared()
         try:
-            return _verdict(pool.submit(_decode, path, kind))
-        except BrokenProcessPool:
+            return _verdict(pool.submit(_decode, path, kind).result())
+        except (BrokenProcessPool, OSError, RuntimeError):  # no new process or thread to be had, or closed by a death
             self._discard(pool)
-        # Some image killed a worker, and every image of that moment is suspect: this one is tried again by itself.
+        except (MemoryError, NotJudged):
+            pass
+        # Some image may have ended a worker, and every image of that moment is suspect: this one is tried by itself.
         with self._alone:
-            for _ in range(_SLEEPS):
-                begun, pool = time.monotonic(), self._start(1)
-                try:
-                    return _verdict(pool.submit(_decode, path, kind))
-                except BrokenProcessPool:
-                    if time.monotonic() - begun < _ASLEEP * self._limits[0]:
-                        break  # its time was not over because all of us were stopped
-                finally:
-                    pool.shutdown()
-        raise BadImage("decoding it takes more time or memory than any image of ours should")
+            return self._decode_alone(path, kind)
 
     def close(self) -> None:
         """End the workers."""
@@ -75,7 +90,9 @@ class DecodePool:
             if self._closed:
                 raise RuntimeError("the pool of decoders is closed")
             if self._pool is None:
-                self._pool = self._start(self._workers)
+                self._pool = ProcessPoolExecutor(
+                    self._workers, mp_context=_spawn, initializer=_prepare, initargs=(*self._limits, ALL)
+                )
             return self._pool
 
     def _discard(self, pool: ProcessPoolExecutor) -> None:
@@ -85,19 +102,59 @@ class DecodePool:
             self._pool = None
         pool.shutdown()
 
-    def _start(self, workers: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            max_workers=workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_prepare,
-            initargs=(*self._limits, ALL),
+    def _decode_alone(self, path: str, kind: str) -> Decoded:
+        own, why = 0, ""
+        for pause in self._pauses:
+            time.sleep(pause)
+            try:
+                return _verdict(self._try_alone(path, kind))
+            except NotJudged as error:
+                own += 1
+                if own == _ENOUGH:
+                    raise
+                why = error.reason
+            except (OSError, RuntimeError) as error:
+                why = str(error)
+        raise StoreError(
+            f"{path} cannot be checked, because no decoder comes to its end on this machine now ({why}); "
+            "free some memory, or end other programs, then run again"
         )
 
+    def _try_alone(self, path: str, kind: str) -> _Found:
+        """One try by a process that does nothing else.
 
-def _verdict(future: Future[tuple[int, int] | str]) -> tuple[int, int]:
-    found = future.result()
+        Raises:
+            NotJudged: the image ended it.
+            OSError: something else did, or it could not be started.
+            RuntimeError: as `OSError`.
+        """
+        ours, theirs = _spawn.Pipe(duplex=False)
+        with ours:
+            with theirs:
+                process = _spawn.Process(
+                    target=_decode_once, args=(theirs, *self._limits, ALL, path, kind), daemon=True
+                )
+                process.start()
+            begun = time.monotonic()
+            try:
+                found: _Found = ours.recv()
+            except EOFError:
+                process.join()
+                code, took = process.exitcode or 0, (time.monotonic() - begun) / self._limits[0]
+                if code in _ENDED or (code > 0 and not 1 <= took < _ASLEEP):  # before it could begin, or while we slept
+                    raise ChildProcessError(f"it ended with {code}") from None
+                raise NotJudged("decoding it takes more time or memory than any image of ours should") from None
+            process.join()
+            return found
+
+
+def _verdict(found: _Found) -> Decoded:
     if isinstance(found, str):
         raise BadImage(found)
+    if isinstance(found, MemoryError):
+        raise NotJudged("decoding it takes more memory than any image of ours should")
+    if isinstance(found, OSError):
+        raise found
     return found
 
 
@@ -127,8 +184,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _decode(path: str, kind: str) -> tuple[int, int] | str:
-    """In a worker: the dimensions, or what is wrong in one clause."""
+def _decode_once(out: Connection, seconds: float, memory: int, cores: frozenset[int], path: str, kind: str) -> None:
+    """All of a process that decodes one image."""
+    _prepare(seconds, memory, cores)
+    out.send(_decode(path, kind))
+
+
+def _decode(path: str, kind: str) -> _Found:
+    """In a worker: what it is, or what is wrong in one clause, or what this process or the system could not do."""
     from PIL import Image, JpegImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415 - only workers pay for it
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -139,12 +202,21 @@ def _decode(path: str, kind: str) -> tuple[int, int] | str:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path, formats=[kind]) as image:
                     image.load()
-                    return image.size
+                    return Decoded(*image.size, _is_blank(image))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             return f"it is over the limit of {MAX_PIXELS // 1_000_000} megapixels"
-        except MemoryError:
-            return "decoding it takes too much memory"
+        except MemoryError as error:
+            return error
+        except OSError as error:
+            return f"it cannot be decoded as {kind}: {error}"[:200] if error.errno is None else error
         except Exception as error:  # noqa: BLE001 - whatever a decoder makes of hostile bytes means: no image
             return f"it cannot be decoded as {kind}: {str(error)[:200] or type(error).__name__}"
         finally:
             faulthandler.cancel_dump_traceback_later()
+
+
+def _is_blank(image: Image) -> bool:
+    """Whether every pixel is the same."""
+    extrema = image.getextrema()
+    bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
+    return all(low == high for low, high in bands)

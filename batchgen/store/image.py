@@ -9,9 +9,9 @@ from typing import Protocol
 
 from batchgen.store.folder import trouble
 from batchgen.store.png import SIGNATURE, check_png
-from batchgen.store.stream import BadImage, Stream
+from batchgen.store.stream import BadImage, Decoded, NotJudged, Stream
 
-__all__ = ["BadImage", "Decoder", "ImageFacts", "examine", "inspect"]
+__all__ = ["BadImage", "Decoded", "Decoder", "ImageFacts", "NotJudged", "examine", "inspect"]
 
 _END_WITHIN = 64 * 1024  # some encoders append data behind the end mark of a JPEG
 _KNOWN = ((b"GIF8", "a GIF"), (b"BM", "a BMP"), (b"II*\0", "a TIFF"), (b"MM\0*", "a TIFF"), (b"\0\0\1\0", "an icon"))
@@ -20,11 +20,13 @@ _KNOWN = ((b"GIF8", "a GIF"), (b"BM", "a BMP"), (b"II*\0", "a TIFF"), (b"MM\0*",
 class Decoder(Protocol):
     """Decodes JPEG and WebP wholly, out of this process."""
 
-    def decode(self, path: str, kind: str) -> tuple[int, int]:
-        """Width and height of the image at `path`, which is of the kind `jpeg` or `webp`.
+    def decode(self, path: str, kind: str) -> Decoded:
+        """What the image at `path` is, which is of the kind `jpeg` or `webp`.
 
         Raises:
-            BadImage: it cannot be decoded within the limits.
+            BadImage: it cannot be decoded.
+            NotJudged: not within the limits.
+            StoreError: there is no decoder to be had.
         """
         ...
 
@@ -35,6 +37,7 @@ class ImageFacts:
 
     Attributes:
         format: `png`, `jpeg` or `webp`, by content.
+        blank: whether every pixel is the same.
         trailing: bytes behind the image's own end; harmless, but not part of it.
         sha256: of the file, hex.
         bytes: of the file.
@@ -43,6 +46,7 @@ class ImageFacts:
     format: str
     width: int
     height: int
+    blank: bool
     trailing: int
     sha256: str
     bytes: int
@@ -53,6 +57,7 @@ def inspect(path: Path, decoder: Decoder) -> ImageFacts:
 
     Raises:
         BadImage: it is not a whole PNG, JPEG or WebP of at most 40 megapixels.
+        NotJudged: nobody can tell.
         StoreError: it cannot be read.
     """
     try:
@@ -76,9 +81,9 @@ def examine(fd: int, path: str, decoder: Decoder) -> ImageFacts:
         stream = Stream(fd)
         start = stream.peek(12)
         if start.startswith(SIGNATURE):
-            width, height = check_png(stream)
+            found = check_png(stream)
             trailing, _ = stream.rest()
-            return ImageFacts("png", width, height, trailing, stream.sha256, stream.size)
+            return ImageFacts("png", *found, trailing, stream.sha256, stream.size)
         if start.startswith(b"\xff\xd8\xff"):
             kind, trailing = "jpeg", _behind_jpeg(stream)
         elif start[:4] == b"RIFF" and start[8:] == b"WEBP":
@@ -87,8 +92,7 @@ def examine(fd: int, path: str, decoder: Decoder) -> ImageFacts:
             raise BadImage(_what(stream.peek(32)))
     except OSError as error:
         raise trouble(error, "read", path) from error
-    width, height = decoder.decode(path, kind)
-    return ImageFacts(kind, width, height, trailing, stream.sha256, stream.size)
+    return ImageFacts(kind, *decoder.decode(path, kind), trailing, stream.sha256, stream.size)
 
 
 def _behind_jpeg(stream: Stream) -> int:

@@ -20,7 +20,7 @@ from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Damaged, Image
 from batchgen.store.descent import Descent
 from batchgen.store.folder import Folder, NotAFile, make_durable, trouble, write_all
-from batchgen.store.image import BadImage, Decoder, ImageFacts, examine
+from batchgen.store.image import BadImage, Decoder, ImageFacts, NotJudged, examine
 from batchgen.store.layout import QUARANTINE
 from batchgen.store.naming import output_name, safe_path
 from batchgen.store.stream import PIECE
@@ -76,8 +76,8 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
     """The same, with the two folders held open."""
     try:
         facts = _examine(source, decoder)
-    except BadImage as bad:
-        return Damaged(bad.reason, set_aside(source.spool, source.file))
+    except (BadImage, NotJudged) as bad:
+        return Damaged(bad.reason, set_aside(source.spool, source.file), sure=isinstance(bad, BadImage))
     except FileNotFoundError:
         return _from_quarantine(source, decoder)
     except NotAFile as bad:
@@ -93,7 +93,9 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
         raise trouble(error, "write the image to", way.last.path) from error
     finally:
         way.close()
-    return Image("/".join((*parents, final)), facts.sha256, facts.bytes, facts.width, facts.height, facts.format)
+    return Image(
+        "/".join((*parents, final)), facts.sha256, facts.bytes, facts.width, facts.height, facts.format, facts.blank
+    )
 
 
 def set_aside(spool: Folder, file: str) -> str:
@@ -140,8 +142,8 @@ def _from_quarantine(source: Spooled, decoder: Decoder) -> Damaged:
     try:
         with source.spool.child(QUARANTINE) as quarantine:
             _examine(Spooled(quarantine, source.file), decoder)
-    except BadImage as bad:
-        return Damaged(bad.reason, kept)
+    except (BadImage, NotJudged) as bad:
+        return Damaged(bad.reason, kept, sure=isinstance(bad, BadImage))
     except FileNotFoundError:
         return Damaged("its bytes are no longer in the spool", "")
     except OSError as error:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from zlib_ng import zlib_ng as zlib  # many times faster than the standard library on flat images and checksums
 
-from batchgen.store.stream import BadImage, Stream
+from batchgen.store.blank import OneColour
+from batchgen.store.stream import BadImage, Decoded, Stream
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 40_000_000
@@ -25,8 +26,8 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 _FILTERS = b"\0\1\2\3\4"
 
 
-def check_png(stream: Stream) -> tuple[int, int]:
-    """Width and height of a whole PNG; the stream stands behind its end mark then.
+def check_png(stream: Stream) -> Decoded:
+    """What a whole PNG is; the stream stands behind its end mark then.
 
     Raises:
         BadImage: it is not whole, not valid, or over 40 megapixels.
@@ -36,14 +37,14 @@ def check_png(stream: Stream) -> tuple[int, int]:
     kind, body = _chunk(stream)
     if kind != b"IHDR":
         raise BadImage(f"its first chunk is {_name(kind)}, not IHDR")
-    width, height, colour, rows = _header(body)
-    pixels, order = _Pixels(rows), _Order(colour)
+    width, height, colour, bits, rows = _header(body)
+    pixels, order = _Pixels(rows, bits), _Order(colour)
     for _ in range(_MAX_CHUNKS):
         kind, body = _chunk(stream, pixels)
         order.take(kind, body)
         if kind == b"IEND":
             pixels.end()
-            return width, height
+            return Decoded(width, height, pixels.colour.holds)
     raise BadImage(f"it has more than {_MAX_CHUNKS:,} chunks")
 
 
@@ -66,8 +67,11 @@ def _chunk(stream: Stream, pixels: _Pixels | None = None) -> tuple[bytes, bytes]
     return kind, body
 
 
-def _header(body: bytes) -> tuple[int, int, int, Iterator[tuple[int, int]]]:
-    """Width, height, colour type and the passes of pixel rows, each as (rows, bytes of a row with its filter byte)."""
+def _header(body: bytes) -> tuple[int, int, int, int, Iterator[tuple[int, int]]]:
+    """Width, height, colour type, bits of a pixel and the passes of pixel rows.
+
+    Each pass is (rows, bytes of a row with its filter byte).
+    """
     if len(body) != _IHDR.size:
         raise BadImage("its IHDR chunk has the wrong length")
     width, height, depth, colour, packing, filtering, interlace = _IHDR.unpack(body)
@@ -79,7 +83,7 @@ def _header(body: bytes) -> tuple[int, int, int, Iterator[tuple[int, int]]]:
         raise BadImage("its IHDR chunk asks for what no PNG has")
     bits = depth * _CHANNELS[colour]
     grids = _ADAM7 if interlace else ((0, 0, 1, 1),)
-    return width, height, colour, _passes(width, height, bits, grids)
+    return width, height, colour, bits, _passes(width, height, bits, grids)
 
 
 def _passes(width: int, height: int, bits: int, grids: tuple[tuple[int, ...], ...]) -> Iterator[tuple[int, int]]:
@@ -126,7 +130,8 @@ class _Order:
 class _Pixels:
     """The pixel stream: unpacked in bounded pieces, counted to the byte, the filter of every row looked at."""
 
-    def __init__(self, passes: Iterator[tuple[int, int]]) -> None:
+    def __init__(self, passes: Iterator[tuple[int, int]], bits: int) -> None:
+        self.colour = OneColour(bits)
         self._passes = passes
         self._stride = 1
         self._left = 0  # bytes of the current pass still to come
@@ -169,6 +174,8 @@ class _Pixels:
             end = min(len(raw), at + self._left)
             if raw[at + self._filter_in : end : self._stride].translate(None, _FILTERS):
                 raise BadImage("a row of its pixels has an unknown filter")
+            if self.colour.holds:
+                self.colour.feed(raw[at:end])
             taken = end - at
             self._filter_in = (self._filter_in - taken) % self._stride
             self._left -= taken
@@ -181,3 +188,4 @@ class _Pixels:
         self._left = rows * self._stride
         self._filter_in = 0
         self._done = not rows
+        self.colour.begin_pass(self._stride)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import NamedTuple
 
 PIECE = 256 * 1024
 
@@ -19,6 +20,30 @@ class BadImage(ValueError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class NotJudged(Exception):
+    """Nobody can tell whether the bytes are a whole image: they are more than a decoder of ours takes, every time.
+
+    Attributes:
+        reason: as that of `BadImage`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Decoded(NamedTuple):
+    """What a decoder has seen of an image.
+
+    Attributes:
+        blank: whether every pixel is the same.
+    """
+
+    width: int
+    height: int
+    blank: bool
 
 
 class Stream:

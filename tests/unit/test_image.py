@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import errno
 import itertools
+import multiprocessing
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import popen_spawn_posix
 from pathlib import Path
 
 import pytest
+from PIL import Image as Pillow
 
 from batchgen.domain.errors import StoreError
 from batchgen.store import decode as decode_module
 from batchgen.store.decode import DecodePool
-from batchgen.store.image import BadImage, inspect
+from batchgen.store.image import BadImage, NotJudged, inspect
 from tests.store_help import encoded, png
 
 
@@ -117,11 +123,100 @@ def test_pool_gives_up_one_image_and_not_its_neighbours_when_a_decoder_hangs(tmp
         bad = threads.submit(pool.decode, str(hangs), "jpeg")
         with hangs.open("wb"):  # opens when the worker has begun to read, and then nothing comes
             neighbours = [threads.submit(pool.decode, str(good), "jpeg") for _ in range(3)]
-            with pytest.raises(BadImage, match="more time or memory"):
+            with pytest.raises(NotJudged, match="more time or memory"):
                 bad.result()
-        assert [neighbour.result() for neighbour in neighbours] == [(64, 48)] * 3
-    assert pool.decode(str(good), "jpeg") == (64, 48)
+        assert [neighbour.result() for neighbour in neighbours] == [(64, 48, False)] * 3
+    assert pool.decode(str(good), "jpeg") == (64, 48, False)
     pool.close()
+
+
+@contextmanager
+def killer(most: int) -> Iterator[list[int]]:
+    """Something ends our decoders as they appear, as the system does that has no memory left; so many at most."""
+    killed: list[int] = []
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.002) and len(killed) < most:
+            for process in multiprocessing.active_children():
+                if process.pid is not None and process.pid not in killed and len(killed) < most:
+                    os.kill(process.pid, signal.SIGKILL)
+                    killed.append(process.pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("deaths", [1, 3])
+def test_image_whose_decoders_are_killed_is_decoded_once_they_are_left_alone(tmp_path: Path, deaths: int) -> None:
+    image = put(tmp_path, encoded("jpeg"))
+    pool = DecodePool(workers=1, pauses=(0, 0, 0))
+    with killer(deaths) as killed:
+        assert pool.decode(str(image), "jpeg") == (64, 48, False)
+    assert len(killed) == deaths
+    pool.close()
+
+
+def test_image_is_left_as_it_is_when_every_decoder_is_killed(tmp_path: Path) -> None:
+    image = put(tmp_path, encoded("jpeg"))
+    pool = DecodePool(workers=1, pauses=(0, 0, 0))
+    with (
+        killer(4) as killed,
+        pytest.raises(StoreError, match=r"no decoder comes to its end .*with -9.*; free some mem"),
+    ):
+        pool.decode(str(image), "jpeg")
+    assert len(killed) == 4
+    assert pool.decode(str(image), "jpeg") == (64, 48, False)
+    pool.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EAGAIN, "no process"), RuntimeError("can't start new thread")])
+def test_image_is_left_as_it_is_when_no_decoder_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    image = put(tmp_path, encoded("jpeg"))
+    pool = DecodePool(pauses=(0, 0, 0))
+    with monkeypatch.context() as patch:
+        patch.setattr(popen_spawn_posix.Popen, "__init__", refuse)
+        with pytest.raises(StoreError, match="no decoder comes to its end"):
+            pool.decode(str(image), "jpeg")
+    assert pool.decode(str(image), "jpeg") == (64, 48, False)
+    pool.close()
+
+
+def test_image_that_takes_all_memory_of_a_decoder_is_not_judged(tmp_path: Path) -> None:
+    file = tmp_path / "large.jpg"
+    Pillow.new("RGB", (6300, 6300)).save(file)
+    pool = DecodePool(memory=200 << 20, pauses=(0, 0, 0))
+    with pytest.raises(NotJudged, match=r"more .*memory than any image of ours should"):
+        pool.decode(str(file), "jpeg")
+    pool.close()
+
+
+def test_trouble_of_the_system_is_not_the_fault_of_an_image(tmp_path: Path) -> None:
+    """As a disk that reports errors, or no descriptor left; here the file is not there."""
+    pool = DecodePool(pauses=(0, 0, 0))
+    with pytest.raises(StoreError, match="No such file"):
+        pool.decode(str(tmp_path / "gone"), "jpeg")
+    pool.close()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_image_of_one_colour_is_told(tmp_path: Path, pool: DecodePool, kind: str) -> None:
+    file = tmp_path / "flat"
+    for mode, colour in (("RGB", (0, 0, 0)), ("RGB", (250, 10, 10)), ("L", 255)):
+        Pillow.new(mode, (640, 480), colour).save(file, kind, quality=100)
+        assert pool.decode(str(file), kind) == (640, 480, True), mode
+    noise = put(tmp_path, encoded(kind))
+    assert not pool.decode(str(noise), kind).blank
 
 
 def test_pool_blames_no_image_for_a_sleep_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +224,7 @@ def test_pool_blames_no_image_for_a_sleep_of_its_own(tmp_path: Path, monkeypatch
     hangs, slept = tmp_path / "hangs", itertools.count(0, 100)
     os.mkfifo(hangs)
     monkeypatch.setattr(decode_module.time, "monotonic", lambda: float(next(slept)))
-    pool = DecodePool(workers=1, seconds=0.3)
+    pool = DecodePool(workers=1, seconds=0.3, pauses=(0, 0, 0))
     with ThreadPoolExecutor(1) as threads:
         image = threads.submit(pool.decode, str(hangs), "jpeg")
         for content in (b"", b"", encoded("jpeg")):  # the shared worker, the first one alone, the second
@@ -138,7 +233,7 @@ def test_pool_blames_no_image_for_a_sleep_of_its_own(tmp_path: Path, monkeypatch
                     worker.write(content)
                 else:
                     wait_for_end_of(worker.fileno())
-        assert image.result() == (64, 48)
+        assert image.result() == (64, 48, False)
     pool.close()
 
 
@@ -175,7 +270,7 @@ import os, signal, sys
 from batchgen.store.decode import DecodePool
 if __name__ == "__main__":
     pool = DecodePool()
-    print(pool.decode(sys.argv[1], "jpeg"), flush=True)
+    print(pool.decode(sys.argv[1], "jpeg")[:2], flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

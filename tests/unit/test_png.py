@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from batchgen.store.image import BadImage, ImageFacts, inspect
-from tests.store_help import NoDecoder, chunk, header, png, raw_rows
+from tests.store_help import ADAM7, CHANNELS, NoDecoder, chunk, header, png, raw_rows
 
 KINDS = [
     (colour, depth)
@@ -172,3 +172,63 @@ def test_png_check_keeps_its_memory_small_when_a_bomb_is_inside(file: Path) -> N
 
 def test_png_is_refused_when_it_has_a_hundred_thousand_chunks(file: Path) -> None:
     assert "chunks" in refused(file, png(before=chunk(b"tEXt") * 100_000))
+
+
+def filtered(rows: list[bytes], across: int, filters: list[int]) -> bytes:
+    """Rows as each of them is written with its filter, by the words of the PNG specification."""
+    out, above = b"", bytes(len(rows[0]))
+    for row, kind in zip(rows, filters, strict=True):
+        packed = bytearray([kind])
+        for at, byte in enumerate(row):
+            left, up, corner = (row[at - across], above[at], above[at - across]) if at >= across else (0, above[at], 0)
+            nearest = min(
+                (abs(up - corner), 0, left), (abs(left - corner), 1, up), (abs(left + up - 2 * corner), 2, corner)
+            )
+            packed.append((byte - (0, left, up, (left + up) // 2, nearest[2])[kind]) % 256)
+        out, above = out + bytes(packed), row
+    return out
+
+
+@given(st.data(), st.sampled_from(KINDS), st.integers(1, 40), st.integers(1, 7))
+def test_png_of_one_colour_is_told_whatever_its_filters(
+    file: Path, data: st.DataObject, kind: tuple[int, int], width: int, height: int
+) -> None:
+    colour, depth = kind
+    bits = depth * CHANNELS[colour]
+    pixel = data.draw(st.integers(0, (1 << bits) - 1))
+    row = int(f"{pixel:0{bits}b}" * width + "0" * (-width * bits % 8), 2).to_bytes((width * bits + 7) // 8, "big")
+    across = max(1, bits // 8)
+    filters = data.draw(st.lists(st.integers(0, 4), min_size=height, max_size=height))
+    raw = filtered([row] * height, across, filters)
+    padded = bits < 8 and width * bits % 8
+    if not padded:
+        assert check(file, png(width, height, depth, colour, raw=raw)).blank
+    other = bytes([row[0] ^ 0x80]) + row[1:]
+    if len(row) > across and not padded:
+        rows = [row] * (height - 1) + [other]
+        assert not check(file, png(width, height, depth, colour, raw=filtered(rows, across, filters))).blank
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (1280, 900)])
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_png_of_one_colour_is_told_as_others_write_it(file: Path, mode: str, size: tuple[int, int], level: int) -> None:
+    out = io.BytesIO()
+    Pillow.new(mode, size, 0).save(out, "png", compress_level=level)
+    assert check(file, out.getvalue()).blank
+
+
+def test_png_of_one_colour_but_for_its_last_pixel_is_not_blank(file: Path) -> None:
+    image, out = Pillow.new("RGB", (1280, 900)), io.BytesIO()
+    image.putpixel((1279, 899), (0, 0, 1))
+    image.save(out, "png")
+    assert not check(file, out.getvalue()).blank
+
+
+def test_interlaced_png_is_told_by_all_its_passes(file: Path) -> None:
+    raw = b"".join(
+        (b"\0" + b"\7\7\7" * len(range(left, 18, across))) * len(range(top, 12, down))
+        for left, top, across, down in ADAM7
+    )
+    assert check(file, png(interlace=1, raw=raw)).blank
+    assert not check(file, png(interlace=1, raw=raw[:-1] + b"\6")).blank
