@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import os
+import sys
 
 import pytest
+
+# Hundreds of processes are started here: none of them is to compile the program anew, whatever the shell asks for.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)

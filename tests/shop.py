@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.simulator.bill import Bill, Line
+from tests import warm
 
 KEY = "sk-canary-5f2d8c"
 
@@ -35,22 +36,27 @@ class Shop:
         return {**kept, "SHOP_KEY": KEY, "COLUMNS": "200", **self.environment}
 
     def run(self, *words: str, code: int | None = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.env(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=100,
-            check=False,
-        )
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with self.popen(*words, **pipes, text=True, errors="replace") as process:
+            try:
+                said, complained = process.communicate(stdin, timeout=100)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(words, process.returncode, said, complained)
         if code is not None:
             assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def popen(self, *words: str, **streams: Any) -> subprocess.Popen[Any]:
+        """The command begun, warm where that makes no difference: for all that is not to be killed or interrupted."""
+        environment = self.env()
+        if warm.possible(environment):
+            return warm.popen(list(words), self.folder, environment, **streams)
+        return subprocess.Popen(self.command(*words), cwd=self.folder, env=environment, **streams)
+
     def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """The command begun cold, from the first instruction of the interpreter."""
         return subprocess.Popen(
             self.command(*words),
             cwd=self.folder,
@@ -107,10 +113,8 @@ class Shop:
 def gateway(shop: Shop, *faults: str, route: str = "apiyi/gpt-image-2-vip") -> Iterator[Shop]:
     """`batchgen simulate` beside the shop, for as long as the block lasts."""
     words = [word for fault in ("pictures=plain", *faults) for word in ("--fault", fault)]
-    process = subprocess.Popen(
-        shop.command("simulate", route, "--speed", "100000", *words),
-        cwd=shop.folder,
-        env=shop.env(),
+    process = shop.popen(
+        *("simulate", route, "--speed", "100000", *words),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

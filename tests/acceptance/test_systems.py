@@ -27,10 +27,8 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, 
     shop = Shop(tmp_path_factory.mktemp("gateways"), environment={"BATCHGEN_CONTRACTS": str(OWN)})
     routes = [_played(CATALOG.find(name)) for name in CATALOG.routes()]
     options = [word for option in ("pictures=plain", "batch_seconds=10000") for word in ("--fault", option)]
-    process = subprocess.Popen(
-        shop.command("simulate", *routes, "--speed", "100000", *options),
-        cwd=shop.folder,
-        env=shop.env(),
+    process = shop.popen(
+        *("simulate", *routes, "--speed", "100000", *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

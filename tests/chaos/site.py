@@ -88,6 +88,11 @@ class Site(Shop):
     def command(self, *words: str) -> list[str]:
         return [*self.prefix, *super().command(*words)]
 
+    def popen(self, *words: str, **streams: Any) -> subprocess.Popen[Any]:
+        if self.prefix:
+            return subprocess.Popen(self.command(*words), cwd=self.folder, env=self.env(), **streams)
+        return super().popen(*words, **streams)
+
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / "said").open("wb") as said:
             return subprocess.Popen(

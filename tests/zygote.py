@@ -1,0 +1,89 @@
+"""A process that has imported the whole program and forks: each child is a `batchgen` that need not import it again.
+
+`tests.warm` starts it, with a socket as its only argument. A request is the words, folder and environment of one
+command, with its three streams; the answer is the number of the process that has become it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import pkgutil
+import socket
+import sys
+import threading
+from importlib import import_module
+
+LARGEST = 1 << 17  # bytes of a request
+
+
+def preload() -> None:
+    """Import every module of the program, and what it imports only when a command runs."""
+    import batchgen  # noqa: PLC0415
+
+    for module in pkgutil.walk_packages(batchgen.__path__, "batchgen."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    assert threading.active_count() == 1, "a fork would lose the other threads"
+    gc.freeze()
+
+
+def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str]] | None:
+    """Fork until nobody asks any more. In a child, what it is to become; None in this process, at the end."""
+    while True:
+        message, streams, _, _ = socket.recv_fds(control, LARGEST, 3)
+        if not message:
+            return None
+        reading, writing = os.pipe()
+        between = os.fork()
+        if between == 0:
+            child = os.fork()
+            if child:
+                os.write(writing, str(child).encode())
+                os._exit(0)
+            control.detach()
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            words, folder, environment = json.loads(message)
+            return words, folder, environment
+        for descriptor in (*streams, writing):
+            os.close(descriptor)
+        os.waitpid(between, 0)  # from now on the child is the test's own
+        control.send(os.read(reading, 32))
+        os.close(reading)
+
+
+def become(words: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Go on as `python -m batchgen WORDS` would in that folder and environment."""
+    from batchgen.cli.main import main  # noqa: PLC0415
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = words
+    sys.path[0] = folder
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(line_buffering=stream.isatty())  # type: ignore[union-attr]
+    try:
+        main()
+    except SystemExit as done:
+        end(int(done.code or 0))
+
+
+def end(code: int) -> None:
+    """What the interpreter does at its end, but for taking down what was imported, which is most of the time it takes."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    preload()
+    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    if request is not None:
+        become(*request)
