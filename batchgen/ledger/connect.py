@@ -106,8 +106,12 @@ def writing_engine(path: Path, busy: float) -> Engine:
     return engine
 
 
-def reading_engine(path: Path) -> Engine:
+def reading_engine(path: Path, busy: float = 5.0) -> Engine:
     """An engine that cannot write the file; its temporary tables lie on disk.
+
+    Args:
+        path: the database file.
+        busy: seconds to wait for a lock that another program holds.
 
     Raises:
         LedgerError: there is no such file.
@@ -119,7 +123,7 @@ def reading_engine(path: Path) -> Engine:
 
     def connect() -> sqlite3.Connection:
         uri = f"{path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None)
+        connection = sqlite3.connect(uri, uri=True, timeout=busy, isolation_level=None)
         connection.execute("PRAGMA temp_store = FILE")
         connection.execute("PRAGMA cache_size = -32768")
         return connection
@@ -168,14 +172,18 @@ def version(connection: Connection) -> str | None:
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or FOREIGN
 
 
-def is_current(path: Path) -> bool:
+def is_current(path: Path, busy: float = 5.0) -> bool:
     """Whether a file has this program's schema already, found without touching it.
+
+    Args:
+        path: the database file.
+        busy: seconds to wait for a lock that another program holds.
 
     Raises:
         LedgerError: it belongs to something else, or to a newer batchgen.
     """
     _undo_half_made(path)
-    with explained(path), reading_engine(path).begin() as connection:
+    with explained(path), reading_engine(path, busy).begin() as connection:
         found = version(connection)
     if found is None or found == HEAD:
         return found is not None

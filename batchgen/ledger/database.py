@@ -82,7 +82,7 @@ class Database:
         self._check = check
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._closed = False
-        current = is_current(path)
+        current = is_current(path, busy)
         with explained(path):
             self._connection = writing_engine(path, busy).connect()
             if not current:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -257,13 +258,22 @@ def test_open_refuses_what_is_no_ledger_and_leaves_it_as_it_is(tmp_path: Path) -
     assert contents == (letter.read_bytes(), foreign.read_bytes())
 
 
-def test_open_gives_up_on_a_file_that_another_program_keeps_locked(path: Path) -> None:
+def test_open_gives_up_on_a_file_that_another_program_keeps_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Ledger.open(path, ManualClock()).close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
+    connect, waits = sqlite3.connect, list[float]()
+
+    def noted(*args: Any, timeout: float = 5.0, **options: Any) -> sqlite3.Connection:
+        waits.append(timeout)
+        return connect(*args, timeout=timeout, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
     with pytest.raises(LedgerError, match="locked by another program"):
         Ledger.open(path, ManualClock(), busy=0.01)
+    assert set(waits) == {0.01}, "a look at the file waits longer for the lock than was asked"
+    monkeypatch.undo()
     other.close()
     Ledger.open(path, ManualClock()).close()
 
