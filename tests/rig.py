@@ -11,7 +11,7 @@ from typing import Any
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
-from batchgen.domain.clock import SystemClock
+from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.events import RunEvent
 from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
@@ -154,9 +154,10 @@ async def rig(
     selection: Selection | None = None,
     ballast: int = 1 << 20,
     record: bool = True,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Rig]:
     """Everything a run needs, closed in order."""
-    clock, events, limits = SystemClock(), [], plan.job.limits
+    clock, events, limits = clock or SystemClock(), [], plan.job.limits
     emit = events.append
     ledger = Ledger.open(folder / "ledger.db", clock)
     spool = Spool.open(plan.job.output, ledger.path, ledger.name, clock=clock, ballast=ballast)

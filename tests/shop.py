@@ -22,11 +22,16 @@ KEY = "sk-canary-5f2d8c"
 
 @dataclass
 class Shop:
-    """A folder with manifests, and everything the command writes there."""
+    """A folder with manifests, and everything the command writes there.
+
+    Attributes:
+        pace: how many times as fast the clock of its commands is, where they start warm: for those that wait long.
+    """
 
     folder: Path
     base_url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    pace: float = field(default=1.0, kw_only=True)
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "batchgen", *words]
@@ -52,7 +57,7 @@ class Shop:
         """The command begun, warm where that makes no difference: for all that is not to be killed or interrupted."""
         environment = self.env()
         if warm.possible(environment):
-            return warm.popen(list(words), self.folder, environment, **streams)
+            return warm.popen(list(words), self.folder, environment, self.pace, **streams)
         return subprocess.Popen(self.command(*words), cwd=self.folder, env=environment, **streams)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ZYGOTE = Path(__file__).with_name("zygote.py")
+ROOT = Path(__file__).parent.parent
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # what the interpreter or the system heeds only then
 
@@ -34,16 +34,19 @@ class Zygote:
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with far:
             self._process = subprocess.Popen(
-                [sys.executable, str(ZYGOTE), str(far.fileno())],
+                [sys.executable, "-m", "tests.zygote", str(far.fileno())],
+                cwd=ROOT,
                 pass_fds=[far.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
         atexit.register(self.close)
 
-    def fork(self, words: list[str], folder: Path, environment: Mapping[str, str], streams: list[int]) -> int:
+    def fork(
+        self, words: list[str], folder: Path, environment: Mapping[str, str], pace: float, streams: list[int]
+    ) -> int:
         """The number of a new child of this process, which runs that command."""
-        request = json.dumps([words, str(folder), dict(environment)]).encode()
+        request = json.dumps([words, str(folder), dict(environment), pace]).encode()
         with self._one_at_a_time, _adopting():
             socket.send_fds(self._control, [request], streams)
             return int(self._control.recv(32))
@@ -80,6 +83,10 @@ def zygote() -> Zygote:
 class _Forked(subprocess.Popen[Any]):
     """A child as `Popen` has them, made otherwise."""
 
+    def __init__(self, words: list[str], pace: float, **options: Any) -> None:
+        self._pace = pace
+        super().__init__(words, **options)
+
     def _execute_child(
         self,
         args: list[str],
@@ -96,7 +103,7 @@ class _Forked(subprocess.Popen[Any]):
     ) -> None:
         p2cread, _, _, c2pwrite, _, errwrite = pipes[:6]
         streams = [given if given >= 0 else own for own, given in enumerate((p2cread, c2pwrite, errwrite))]
-        self.pid = zygote().fork(args, cwd, env, streams)
+        self.pid = zygote().fork(args, cwd, env, self._pace, streams)
         self._child_created = True
         self._close_pipe_fds(*pipes[:6])
 
@@ -106,9 +113,15 @@ def possible(environment: Mapping[str, str]) -> bool:
     return sys.platform == "linux" and _at_start(environment) == _at_start(zygote().environment)
 
 
-def popen(words: list[str], folder: Path, environment: Mapping[str, str], **streams: Any) -> subprocess.Popen[Any]:
-    """`python -m batchgen WORDS`, begun warm."""
-    return _Forked(words, cwd=folder, env=environment, **streams)
+def popen(
+    words: list[str], folder: Path, environment: Mapping[str, str], pace: float = 1.0, **streams: Any
+) -> subprocess.Popen[Any]:
+    """`python -m batchgen WORDS`, begun warm.
+
+    Args:
+        pace: how many times as fast its clock is; what is timed by the operating system stays as slow as it is.
+    """
+    return _Forked(words, pace, cwd=folder, env=environment, **streams)
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:

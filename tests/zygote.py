@@ -1,7 +1,7 @@
 """A process that has imported the whole program and forks: each child is a `batchgen` that need not import it again.
 
 `tests.warm` starts it, with a socket as its only argument. A request is the words, folder and environment of one
-command, with its three streams; the answer is the number of the process that has become it.
+command and the pace of its clock, with its three streams; the answer is the number of the process that has become it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import socket
 import sys
 import threading
 from importlib import import_module
+
+from tests.hasty import HastyClock
 
 LARGEST = 1 << 17  # bytes of a request
 
@@ -30,7 +32,7 @@ def preload() -> None:
     gc.freeze()
 
 
-def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str]] | None:
+def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str], float] | None:
     """Fork until nobody asks any more. In a child, what it is to become; None in this process, at the end."""
     while True:
         message, streams, _, _ = socket.recv_fds(control, LARGEST, 3)
@@ -47,8 +49,8 @@ def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str]] | Non
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            words, folder, environment = json.loads(message)
-            return words, folder, environment
+            words, folder, environment, pace = json.loads(message)
+            return words, folder, environment, pace
         for descriptor in (*streams, writing):
             os.close(descriptor)
         os.waitpid(between, 0)  # from now on the child is the test's own
@@ -56,9 +58,14 @@ def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str]] | Non
         os.close(reading)
 
 
-def become(words: list[str], folder: str, environment: dict[str, str]) -> None:
-    """Go on as `python -m batchgen WORDS` would in that folder and environment."""
+def become(words: list[str], folder: str, environment: dict[str, str], pace: float) -> None:
+    """Go on as `python -m batchgen WORDS` would in that folder and environment, on a clock so many times as fast."""
     from batchgen.cli.main import main  # noqa: PLC0415
+    from batchgen.domain import clock  # noqa: PLC0415
+
+    hasty = HastyClock(pace)
+    for name in ("now", "monotonic", "sleep") if pace != 1 else ():
+        setattr(clock.SystemClock, name, staticmethod(getattr(hasty, name)))
 
     os.chdir(folder)
     os.environ.clear()

@@ -25,6 +25,7 @@ from batchgen.engine.leg import Leg, Legs
 from batchgen.engine.pool import Order, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
+from tests.hasty import HastyClock
 from tests.rig import rig, simulator, small_plan
 
 PRICE = 30_000
@@ -182,7 +183,7 @@ async def test_paid_address_is_downloaded_and_never_paid_again(tmp_path: Path) -
 
 async def test_expired_address_is_parked_and_not_bought_again(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["x [[sim:expired-url]]"], SMALL, Limits())
-    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan, clock=HastyClock(100)) as run:
         await run.runner.run()
         assert run.states() == {"parked": 1}
         assert len(run.bill()) == 1
