@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ quality: low
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+    return Shop(tmp_path, pace=20)
 
 
 def batch_job(shop: Shop, more: str = "") -> str:
@@ -41,9 +42,14 @@ def batches(shop: Shop) -> list[tuple[str, str]]:
     return [(str(state), str(remote)) for state, remote in shop.query_or_nothing("SELECT state, remote FROM batch")]
 
 
-def kill_when(shop: Shop, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+def wait_until(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
     while not ready():
-        assert process.poll() is None, "the run ended before it could be killed"
+        assert process.poll() is None, "the run ended before it could be stopped"
+        time.sleep(0.004)  # looking takes the time that the run itself is in need of
+
+
+def kill_when(shop: Shop, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    wait_until(process, ready)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -162,8 +168,7 @@ def test_interrupt_leaves_the_batch_to_a_later_run(shop: Shop) -> None:
     with gateway(shop, "batch_seconds=80000", route=ROUTE):
         job = batch_job(shop)
         process = shop.start("run", job)
-        while [state for state, _ in batches(shop)] != ["submitted"]:
-            assert process.poll() is None
+        wait_until(process, lambda: [state for state, _ in batches(shop)] == ["submitted"])
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 130

@@ -24,7 +24,7 @@ sizes: ["16:9@4K", "1:1@2K"]
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+    return Shop(tmp_path, pace=20)
 
 
 def rehearse(shop: Shop, *faults: str, text: str = MANIFEST, code: int = 0) -> str:
@@ -172,6 +172,7 @@ sizes: ["1:1@2K"]
 
 @pytest.mark.parametrize("limit", [6, 9])
 def test_limit_counts_what_waits_for_its_route(shop: Shop, limit: int) -> None:
+    shop.pace = 1  # the pauses of one route and the latency of the other are measured against each other
     shop.write("job.yaml", TWO)
     plain = ("--fault", "pictures=plain")
     shop.run("run", "job.yaml", "--rehearse", "--limit", "1", *plain, code=4)

@@ -97,7 +97,7 @@ LOOKS = (
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     keys = {"SHOP_KEY": CANARY, "APIYI_ACCESS_TOKEN": TOKEN, "BATCHGEN_DEBUG": "1"}
-    return Shop(tmp_path, environment=keys)
+    return Shop(tmp_path, environment=keys, pace=20)
 
 
 @pytest.fixture
