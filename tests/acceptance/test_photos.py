@@ -45,7 +45,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty photographs of twelve megapixels and 1.5 MB upwards, each with a comment of its own, and a style."""
     folder = tmp_path_factory.mktemp("shop") / "photos"
     folder.mkdir()
-    Image.effect_noise((2000, 1500), 60).convert("RGB").resize((4000, 3000)).save(folder / "one.jpg", quality=90)
+    Image.effect_noise((500, 375), 60).convert("RGB").resize((4000, 3000)).save(folder / "one.jpg", quality=80)
     data = (folder / "one.jpg").read_bytes()
     (folder / "one.jpg").unlink()
     for number in range(PHOTOS):
