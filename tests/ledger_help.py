@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from batchgen.domain.clock import SystemClock
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import Charge, Event
@@ -155,6 +158,24 @@ async def end(ledger: Ledger, claim: Claim, event: Event, charge: Charge = Charg
     assert attempt is not None
     await ledger.book_and_settle(booking(attempt, charge), Settlement(claim.task, attempt, event, **others))
     return attempt
+
+
+@cache
+def _empty() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        Ledger.open(path, SystemClock()).close()
+        return path.read_bytes()
+
+
+def empty_ledger(path: Path) -> Path:
+    """A ledger without jobs, made once and copied: making one takes longer than most of what is tried on it.
+
+    All copies have one `Ledger.name`.
+    """
+    path.write_bytes(_empty())
+    path.chmod(0o600)
+    return path
 
 
 def query(path: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -37,6 +37,7 @@ from batchgen.simulator.serve import start
 from batchgen.store.inputs import InputStore
 from batchgen.store.sidecar import Index
 from batchgen.store.spool import Spool
+from tests.ledger_help import empty_ledger
 
 
 @dataclass
@@ -159,7 +160,8 @@ async def rig(
     """Everything a run needs, closed in order."""
     clock, events, limits = clock or SystemClock(), [], plan.job.limits
     emit = events.append
-    ledger = Ledger.open(folder / "ledger.db", clock)
+    path = folder / "ledger.db"
+    ledger = Ledger.open(path if path.exists() else empty_ledger(path), clock)
     spool = Spool.open(plan.job.output, ledger.path, ledger.name, clock=clock, ballast=ballast)
     index = Index.open(plan.job.output)
     try:

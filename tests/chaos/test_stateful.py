@@ -24,7 +24,7 @@ from batchgen.ledger.ledger import Ledger
 from tests.chaos.books_model import Model
 from tests.chaos.site import LONG
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, SmallPlan, booking, query, reservation
+from tests.ledger_help import PRICE, SmallPlan, booking, empty_ledger, query, reservation
 
 T = TypeVar("T")
 BUDGET = 7 * PRICE
@@ -49,7 +49,7 @@ class Books(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "ledger.db"
+        self.path = empty_ledger(Path(self.folder.name) / "ledger.db")
         self.loop = asyncio.new_event_loop()
         self.ledger = Ledger.open(self.path, ManualClock())
         self.model = Model()

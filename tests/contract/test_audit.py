@@ -10,7 +10,7 @@ from batchgen.domain.lifecycle import Charge, Event
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from tests.conftest import ManualClock
-from tests.ledger_help import deliver, end, plan, reservation, spoil
+from tests.ledger_help import deliver, empty_ledger, end, plan, reservation, spoil
 
 WHERE = {key: f"spring {key}/1280x1280/1" for key in "abcd"}
 
@@ -18,7 +18,7 @@ WHERE = {key: f"spring {key}/1280x1280/1" for key in "abcd"}
 @pytest.fixture
 async def path(tmp_path: Path) -> Path:
     """a is delivered by attempt 1, b failed after attempt 2, c is held by attempt 3, d waits; another job is as it should."""
-    path = tmp_path / "ledger.db"
+    path = empty_ledger(tmp_path / "ledger.db")
     with Ledger.open(path, ManualClock()) as ledger:
         ledger.record(plan("a", "b", "c", "d"))
         a, b, c, _ = await ledger.claim(1, 9, 0.0)

@@ -14,12 +14,12 @@ from batchgen.domain.size import Size
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, booking, deliver, end, plan, query, reservation
+from tests.ledger_help import LARGE, PRICE, SMALL, booking, deliver, empty_ledger, end, plan, query, reservation
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.db", ManualClock()) as opened:
+    with Ledger.open(empty_ledger(tmp_path / "ledger.db"), ManualClock()) as opened:
         yield opened
     assert check(opened.path) == []
 

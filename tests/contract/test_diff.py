@@ -16,12 +16,12 @@ from batchgen.ledger.diff import compare
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, SmallPlan, deliver, end, plan, query, reservation
+from tests.ledger_help import LARGE, PRICE, SMALL, SmallPlan, deliver, empty_ledger, end, plan, query, reservation
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.db", ManualClock()) as opened:
+    with Ledger.open(empty_ledger(tmp_path / "ledger.db"), ManualClock()) as opened:
         yield opened
     assert check(opened.path) == []
 

@@ -19,7 +19,7 @@ from batchgen.domain.model import Claim, Settlement
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, SmallPlan, booking, completion, query, reservation
+from tests.ledger_help import PRICE, SmallPlan, booking, completion, empty_ledger, query, reservation
 
 T = TypeVar("T")
 BUDGET = 5 * PRICE
@@ -31,7 +31,7 @@ class Books(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "ledger.db"
+        self.path = empty_ledger(Path(self.folder.name) / "ledger.db")
         self.loop = asyncio.new_event_loop()
         self.ledger = Ledger.open(self.path, ManualClock())
         self.texts = {"a": 0, "b": 0, "c": 0}

@@ -15,7 +15,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import Count, Spending
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, booking, completion, deliver, end, plan, reservation
+from tests.ledger_help import LARGE, PRICE, SMALL, booking, completion, deliver, empty_ledger, end, plan, reservation
 
 ROUTE = "apiyi/gpt-image-2-vip"
 
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def ledger(path: Path) -> Iterator[Ledger]:
     """A job with a task in every state: a is delivered, b failed, c parked, d backs off, e runs, f cancelled, g waits."""
-    with Ledger.open(path, ManualClock()) as opened:
+    with Ledger.open(empty_ledger(path), ManualClock()) as opened:
         opened.record(plan("gone", *"abcdefg", overrides={"a": '{"quality":"low"}'}))
         opened.record(plan(*"abcdefg", overrides={"a": '{"quality":"low"}'}, limits=Limits(budget=9_000_000, rate=2.0)))
         a, b, c, d, e, *_ = await opened.claim(1, 9, 0.0)
@@ -136,7 +136,7 @@ async def test_task_shows_the_latest_image_also_when_it_is_of_an_earlier_revisio
     ],
 )
 def test_find_understands_what_people_write(path: Path, reference: str, found: list[str]) -> None:
-    with Ledger.open(path, ManualClock()) as ledger:
+    with Ledger.open(empty_ledger(path), ManualClock()) as ledger:
         ledger.record(plan("shoe", "hats/red", sizes=(SMALL, LARGE), samples=2))
     with Reader(path) as reader:
         assert [f"{row.key}/{row.size}/{row.sample}" for row in reader.find(reference)] == found

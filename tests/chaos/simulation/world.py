@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -15,14 +13,12 @@ from pathlib import Path
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.tokens import PerCall
-from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import FourK, Limits
 from batchgen.domain.size import parse_size
-from batchgen.ledger.ledger import Ledger
 from tests.chaos.simulation.disk import FAILURES, Disk, failure
 from tests.chaos.simulation.gateway import PRICES, Gateway
 from tests.chaos.simulation.loop import START, Crash
-from tests.ledger_help import SmallPlan
+from tests.ledger_help import SmallPlan, empty_ledger
 
 HOME, FALLBACK = PRICES
 USERS_FILE = b"a photo of my own"
@@ -103,7 +99,7 @@ class World:
             rate=dice.choice((0.0, 0.2, 0.5)),
             urls=dice.choice((0.0, 0.4, 1.0)),
         )
-        shutil.copy(_template(), self.database)
+        empty_ledger(self.database)
         self.users = self._users_file(f"p0/{sizes[0]}-1.png") if dice.random() < 0.3 else None
 
     @property
@@ -200,11 +196,3 @@ class World:
         path.write_bytes(USERS_FILE)
         self.disk.keep(path)
         return path
-
-
-@cache
-def _template() -> Path:
-    """A ledger without jobs; making one takes longer than a seed."""
-    path = Path(tempfile.mkdtemp(prefix="simulation-")) / "ledger.db"
-    Ledger.open(path, SystemClock()).close()
-    return path
