@@ -8,7 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +27,14 @@ class Shop:
 
     Attributes:
         pace: how many times as fast the clock of its commands is, where they start warm: for those that wait long.
+        gateway: the process that serves it, while there is one.
     """
 
     folder: Path
     base_url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     pace: float = field(default=1.0, kw_only=True)
+    gateway: subprocess.Popen[Any] | None = field(default=None, kw_only=True)
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "batchgen", *words]
@@ -125,11 +128,30 @@ def gateway(shop: Shop, *faults: str, route: str = "apiyi/gpt-image-2-vip") -> I
         text=True,
     )
     assert process.stdout is not None
+    shop.gateway = process
     try:
         shop.base_url = process.stdout.readline().strip()
         assert shop.base_url.endswith("/v1")
         yield shop
     finally:
+        shop.gateway = None
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
+
+
+@contextmanager
+def frozen(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """While it lasts, the process does nothing at all."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def wait_until(process: subprocess.Popen[Any], ready: Callable[[], bool]) -> None:
+    """Until what a process does is seen from outside; it must not end before."""
+    while not ready():
+        assert process.poll() is None, "the run ended too soon"
+        time.sleep(0.004)  # looking takes the time that the run itself is in need of

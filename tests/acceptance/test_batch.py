@@ -6,13 +6,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop, gateway
+from tests.shop import Shop, gateway, wait_until
 
 ROUTE = "openai/gpt-image-2"
 TASKS = 12
@@ -40,12 +39,6 @@ def batch_job(shop: Shop, more: str = "") -> str:
 def batches(shop: Shop) -> list[tuple[str, str]]:
     """Every bundle of the ledger: its state and the gateway's id of it."""
     return [(str(state), str(remote)) for state, remote in shop.query_or_nothing("SELECT state, remote FROM batch")]
-
-
-def wait_until(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
-    while not ready():
-        assert process.poll() is None, "the run ended before it could be stopped"
-        time.sleep(0.004)  # looking takes the time that the run itself is in need of
 
 
 def kill_when(shop: Shop, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop, gateway
+from tests.shop import Shop, gateway, wait_until
 
 PRICE = 30_000
 CATALOG = """
@@ -30,8 +30,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def wait_for_calls(shop: Shop, process: subprocess.Popen[bytes], calls: int) -> None:
     """Until the gateway has answered so many calls."""
-    while len(shop.bill()) < calls:
-        assert process.poll() is None, "the run ended before it could be killed"
+    wait_until(process, lambda: len(shop.bill()) >= calls)
 
 
 def check_books(shop: Shop, tasks: int) -> None:
@@ -90,8 +89,7 @@ def test_interrupt_twice_leaves_within_two_seconds_and_counts_what_was_in_flight
         job = shop.manifest(CATALOG)
         process = shop.start("run", job, "--json")
         assert process.stdout is not None
-        while len(shop.query_or_nothing("SELECT id FROM attempt")) < 4:
-            assert process.poll() is None
+        wait_until(process, lambda: len(shop.query_or_nothing("SELECT id FROM attempt")) >= 4)
         process.send_signal(signal.SIGINT)
         while json.loads(process.stdout.readline())["event"] != "stopped":  # two signals at once may be one
             assert process.poll() is None

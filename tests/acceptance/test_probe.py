@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.shop import KEY, Shop, gateway
+from tests.shop import KEY, Shop, gateway, wait_until
 
 VIP = "apiyi/gpt-image-2-vip"
 
@@ -138,8 +138,7 @@ def test_probe_that_was_killed_is_put_in_order_by_the_next(shop: Shop) -> None:
     with gateway(shop, "latency=30"):
         own_route(shop)
         first = shop.start("probe", VIP, "--yes")
-        while not shop.query_or_nothing("SELECT 1 FROM attempt"):
-            assert first.poll() is None
+        wait_until(first, lambda: bool(shop.query_or_nothing("SELECT 1 FROM attempt")))
         first.kill()
         first.communicate()
         (shop.folder / "simulator" / "bill.jsonl").exists()

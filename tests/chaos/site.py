@@ -137,7 +137,7 @@ class Site(Shop):
         """Answers that are whole in the spool."""
         return len(list(self.spool.glob("[0-9]*.json")))
 
-    def wait_for_attempts(self, process: subprocess.Popen[bytes], more_than: int, within: float = 20.0) -> bool:
+    def wait_for_attempts(self, process: subprocess.Popen[bytes], more_than: int, within: float = 90.0) -> bool:
         """Until the ledger has more attempts than that; False when the process ended before."""
         end = time.monotonic() + within
         while self.attempts() <= more_than:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import signal
 import sqlite3
 import subprocess
 import threading
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from tests.chaos.promises import cannot, promise
 from tests.chaos.site import LONG, Site, running
-from tests.shop import Shop, gateway
+from tests.shop import Shop, frozen, gateway
 
 TASKS = 24
 LIMITS = "concurrency: 4, budget: 100.00"
@@ -77,11 +76,13 @@ def test_second_runner_is_refused(tmp_path: Path) -> None:
         site = Site.of(shop, "site", TASKS, LIMITS)
         with running(site) as process:
             site.wait_for_attempts(process, 0)
-            for number in range(STARTS):
-                assert f"process {process.pid} on " in site.run("run", "job.yaml", code=4).stderr
-                if number == 0:
-                    process.send_signal(signal.SIGSTOP)
-            process.send_signal(signal.SIGCONT)
+            refused = f"process {process.pid} on "
+            assert shop.gateway is not None
+            with frozen(shop.gateway):  # so that the first has not ended when the second is there
+                assert refused in site.run("run", "job.yaml", code=4).stderr
+                with frozen(process):
+                    for _ in range(STARTS - 1):
+                        assert refused in site.run("run", "job.yaml", code=4).stderr
             assert process.wait(60) == 0
         books = site.check()
         assert books.calls == books.attempts == site.tasks
