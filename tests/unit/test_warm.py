@@ -1,0 +1,84 @@
+"""A warm command is a process like a cold one: own streams, folder, environment, exit code and end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+from tests.shop import Shop
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands start cold elsewhere")
+
+COMMANDS = [
+    (("--version",), 0),
+    (("schema",), 0),
+    (("check", "job.yaml"), 0),
+    (("check", "missing.yaml"), 2),
+    (("run", "job.yaml"), 2),  # a question that nobody is there to answer
+    (("status", "nope"), 2),
+]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path, base_url="http://127.0.0.1:9/v1")
+    shop.catalog(200)
+    shop.manifest('prompts: [{from: products.csv, id: "{{ sku }}", text: "A {{ name }}"}]\nsizes: ["1:1@1K"]\n')
+    return shop
+
+
+def cold(shop: Shop, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        shop.command(*words),
+        cwd=shop.folder,
+        env=shop.env(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), COMMANDS, ids=lambda given: " ".join(given) if given.__class__ is tuple else ""
+)
+def test_warm_command_says_what_a_cold_one_says(shop: Shop, words: tuple[str, ...], code: int) -> None:
+    expected = cold(shop, *words)
+    done = shop.run(*words, code=code)
+    assert (done.returncode, done.stdout, done.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+    assert done.stdout or done.stderr
+
+
+def test_warm_process_is_a_child_with_nothing_of_its_neighbours(shop: Shop) -> None:
+    process = shop.popen("simulate", "apiyi/gpt-image-2-vip", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        proc = Path("/proc") / str(process.pid)
+        assert f"\nPPid:\t{os.getpid()}\n" in (proc / "status").read_text()
+        assert (proc / "cwd").readlink() == shop.folder
+        assert not sockets(process.pid) & sockets(os.getpid())
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(60) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def sockets(pid: int) -> set[str]:
+    held = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+    return {name for name in held if name.startswith("socket:")}
+
+
+def test_environment_that_is_read_at_the_start_makes_a_cold_start(shop: Shop) -> None:
+    assert warm.possible(shop.env())
+    for name in ("PYTHONPATH", "PYTHONUTF8", "LC_ALL", "TZ"):
+        assert not warm.possible({**shop.env(), name: "1"})
