@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,9 @@ from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bundle import Bundler
 from batchgen.engine.intake import Desk
 from batchgen.engine.pool import Order, Selection
+from batchgen.gateway.batch_lines import BatchLines
 from batchgen.gateway.batches import BatchApi, RemoteBatch
+from batchgen.gateway.scan import Sink
 from tests.rig import Rig, rig, small_plan
 
 USAGE = {
@@ -58,6 +60,9 @@ class Api:
     def __init__(self) -> None:
         self.made: list[tuple[str, list[str]]] = []
         self._files: dict[str, list[str]] = {}
+
+    def lines(self, sink: Callable[[str, int], Sink | None]) -> BatchLines:
+        return BatchLines(sink)
 
     def clean(self, answer: Answer) -> Answer:
         return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -64,6 +65,34 @@ def without(secret: str, text: str) -> str:
         if text.endswith(secret[:length]):
             return text[:-length] + _MASK
     return text
+
+
+@lru_cache(maxsize=8)
+def written_forms(secret: str) -> tuple[bytes, ...]:
+    """A secret as it may stand in a file: plain, hex, base64, escaped for an address or for JSON, in UTF-16.
+
+    >>> b"s\\0k\\0-\\0" in written_forms("sk-0123456789")[-1]
+    True
+    """
+    if len(secret) < _SHORTEST_SECRET:
+        return ()
+    escaped = [
+        secret,
+        secret.replace("/", "\\/"),
+        *(form for case in (str.lower, str.upper) for form in _escapes(secret, case)),
+    ]
+    plain = dict.fromkeys(each.encode() for each in (*escaped, *_forms(secret)[1]))
+    return *plain, secret.encode("utf-16-le")[:-1]  # without the last zero it is the same in either order
+
+
+def _escapes(secret: str, case: Callable[[str], str]) -> tuple[str, ...]:
+    """A secret with its characters escaped, in hexadecimal digits of one case."""
+    some = "".join(char if char.isalnum() or char in "-._~" else case(f"%{ord(char):02x}") for char in secret)
+    return (
+        some,
+        "".join(case(f"%{ord(char):02x}") for char in secret),
+        "".join("\\u" + case(f"{ord(char):04x}") for char in secret),
+    )
 
 
 def cleaned(secret: str, value: _Value) -> _Value:

@@ -137,6 +137,7 @@ class Executor:
             return Ended.SETTLED
         entry = await self.means.books.book(claim, answer, outcome, cost)
         self._watch_price(entry, cost)
+        await self.delivery.keep_damaged(answer, but=answer.picture)
         paid = Paid(answer.attempt, entry.billed if entry.charge is Charge.BILLED else None, answer.request_ids)
         if answer.picture is None:
             return await self.delivery.fetch(claim, paid, entry.url, entry.url_expires)

@@ -133,6 +133,10 @@ class Delivery:
             await self._means.books.settle(claim, attempt, expired(picture), Park(picture))
             self._means.hand.clear(attempt)
             return Ended.SETTLED
+        if picture.damage:
+            await self._condemn(claim, attempt, Damaged(picture.damage, picture.file))
+            self._means.hand.clear(attempt)
+            return Ended.SETTLED
         return await self.place(claim, paid, picture)
 
     async def place(self, claim: Claim, paid: Paid, picture: Picture) -> Ended:
@@ -144,7 +148,7 @@ class Delivery:
             self._means.stop(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
             return Ended.LEFT_FOR_RECOVERY
         if isinstance(placed, Damaged):
-            await self._not_placed(claim, attempt, placed)
+            await self._condemn(claim, attempt, placed)
         else:
             flags = await self._means.books.complete(claim, attempt, placed)
             self._index.add(
@@ -166,9 +170,10 @@ class Delivery:
         self._means.hand.clear(attempt)
         return Ended.SETTLED
 
-    async def _not_placed(self, claim: Claim, attempt: int, placed: Damaged) -> None:
-        why = f"{placed.reason}; the bytes are kept in {SPOOL}/{placed.kept}"
-        if placed.sure:
+    async def _condemn(self, claim: Claim, attempt: int, found: Damaged) -> None:
+        """Settle a task whose paid image is set aside."""
+        why = f"{found.reason}; the bytes are kept in {SPOOL}/{found.kept}"
+        if found.sure:
             outcome = damaged(why)
             decision = decide(outcome, claim, self._means.rules, self._means.uniform)
         else:
@@ -176,11 +181,14 @@ class Delivery:
             decision = Park(f"paid, but its image could not be checked ({why})")
         await self._means.books.settle(claim, attempt, outcome, decision)
 
-    async def keep_damaged(self, answer: Answer) -> None:
-        """Paid bytes are not thrown away, whatever they are."""
+    async def keep_damaged(self, answer: Answer, but: Picture | None = None) -> None:
+        """Set aside what an answer brought and is not delivered: paid bytes are not thrown away, whatever they are.
+
+        Of an answer that is delivered, `but` for that picture, only damaged ones are kept; the others are variants.
+        """
         if 200 <= answer.status < 300:
             for picture in answer.pictures:
-                if picture.size:
+                if picture.size and (picture.damage or but is None):
                     kept = await self._means.hand.keep(picture)
                     self._means.emit(
                         Notice(f"attempt {answer.attempt}: {picture.damage or 'cut'}; its bytes are in {SPOOL}/{kept}")
@@ -198,7 +206,7 @@ class Delivery:
         try:
             while not self.over:
                 begun = clock.monotonic()
-                download = await self._means.hand.download(attempt, url)
+                download = await self._means.hand.download(attempt, url, self._means.contract.key_env)
                 if download.picture is not None:
                     return download.picture
                 failures += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from batchgen.contracts.parts import References
 from batchgen.domain.errors import StoreError
@@ -165,8 +166,10 @@ class Hand:
         if cancelled:
             raise asyncio.CancelledError
 
-    async def download(self, attempt: int, url: str) -> Download:
+    async def download(self, attempt: int, url: str, key_env: str = "") -> Download:
         """Fetch a paid address into the spool; one try.
+
+        A picture that holds the key, which is behind the name of a variable, comes as damaged; it is kept aside then.
 
         Raises:
             StoreError: the bytes could not be written.
@@ -174,12 +177,16 @@ class Hand:
         async with self._downloads:
             sink = self._spool.sink(attempt, _DOWNLOADED)
             try:
-                download = await self._downloader.fetch(url, sink, loopback_base=self._loopback_base)
+                secret = self._client.secret(key_env)
+                download = await self._downloader.fetch(url, sink, loopback_base=self._loopback_base, secret=secret)
             except BaseException:
                 self._spool.discard([sink])
                 raise
             if download.picture is None:
                 self._spool.discard([sink])
+            elif download.picture.damage:
+                kept = await self._spool.set_download_aside(sink)
+                return replace(download, picture=replace(download.picture, file=kept))
             else:
                 await self._spool.finish_download(sink)
             return download

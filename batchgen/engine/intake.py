@@ -14,7 +14,7 @@ from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Ended, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
-from batchgen.gateway.batch_lines import BatchLines, Line
+from batchgen.gateway.batch_lines import Line
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.ledger import Ledger
@@ -94,7 +94,7 @@ class Intake:
             sinks.append(hand.sink(attempt, index))
             return sinks[-1]
 
-        lines, placing = BatchLines(sink), set[asyncio.Task[None]]()
+        lines, placing = self._desk.api.lines(sink), set[asyncio.Task[None]]()
         taken, seen = 0, 0
         try:
             async for data in self._desk.api.content(file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from batchgen.gateway.echoes import results
 from batchgen.gateway.patterns import pattern_for
 from batchgen.gateway.reply import Reply, Shape, parse, read_reply
 from batchgen.gateway.scan import MAX_BODY, Scanner, Sink
+from batchgen.gateway.watch import KeyWatch
 
 # Lines that were never worked on, and cost nothing (OpenAI, Batch guide).
 _UNTOUCHED = frozenset({"batch_expired", "batch_cancelled"})
@@ -40,10 +42,12 @@ class BatchLines:
 
     Args:
         sink: makes the sink of a picture by custom id and index; None where nobody wants that line.
+        secret: the key, which is looked for in every picture.
     """
 
-    def __init__(self, sink: Callable[[str, int], Sink | None]) -> None:
+    def __init__(self, sink: Callable[[str, int], Sink | None], secret: str = "") -> None:
         self._sink = sink
+        self._secret = secret
         self._begin()
 
     async def feed(self, data: bytes) -> list[Line]:
@@ -62,6 +66,7 @@ class BatchLines:
         await self._scan(bytes(self._held))
         self._scanner.finish()
         text, scanner, sinks, custom_id = self._scanner.text, self._scanner, self._sinks, self._name
+        watches = self._watches
         self._begin()
         if not custom_id:
             return None
@@ -73,7 +78,7 @@ class BatchLines:
         silent = not (answer.text or answer.error or answer.urls)
         shown = ((index, scanner.pictures[index]) for index in results(marks, scanner.pictures, silent=silent))
         pictures = tuple(
-            Picture(kept.name, found.size, found.damage)
+            Picture(kept.name, found.size, found.damage or watches[index].damage)
             for index, found in shown
             if (kept := sinks.get(index)) is not None
         )
@@ -84,6 +89,7 @@ class BatchLines:
     def _begin(self) -> None:
         self._scanner = Scanner(pattern_for("batch"))
         self._sinks: dict[int, Sink | None] = {}
+        self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(self._secret))
         self._name = ""
         self._held = bytearray()  # the line, until it is known whose it is: as a rule its first hundred bytes
 
@@ -109,6 +115,7 @@ class BatchLines:
                 self._sinks[index] = self._sink(self._name, index)
             kept = self._sinks[index]
             if kept is not None:
+                self._watches[index].take(piece)
                 await kept.write(piece)
 
 

@@ -22,9 +22,11 @@ from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.domain.wire import Answer, Call, FilePiece
+from batchgen.gateway.batch_lines import BatchLines
 from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.reply import read_reply
+from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed
 
@@ -138,6 +140,10 @@ class BatchApi:
             except WIRE_ERRORS as wrong:
                 said = without(self._key(), described(wrong))
                 raise GatewayError(f"the batch's answers broke off: {said}", passing=True) from None
+
+    def lines(self, sink: Callable[[str, int], Sink | None]) -> BatchLines:
+        """Reads a file of answers, and looks for the key in their pictures; see `BatchLines`."""
+        return BatchLines(sink, self._key())
 
     def clean(self, answer: Answer) -> Answer:
         """An answer without the key, should the gateway have echoed it."""

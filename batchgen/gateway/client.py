@@ -8,6 +8,7 @@ from types import TracebackType
 import aiohttp
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.errors import UsageError
 from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.gateway.connector import OwnConnections
@@ -60,6 +61,13 @@ class Client:
         if session is not None:
             await session.close()
 
+    def secret(self, key_env: str) -> str:
+        """The key behind the name of a variable, to look for it in what comes; "" where there is none."""
+        try:
+            return self._key(key_env) if key_env else ""
+        except UsageError:
+            return ""
+
     async def send(self, call: Call, sinks: SinkFactory) -> Answer:
         """Make one paid call and stream its answer into the sinks.
 
@@ -73,7 +81,7 @@ class Client:
         secret = self._key(call.key_env) if call.key_env else ""
         if refusal := _refusal(call, secret):
             return Answer(call.attempt, Ending.NOT_SENT, detail=refusal)
-        exchange = Exchange(call, sinks, self._clock)
+        exchange = Exchange(call, sinks, self._clock, secret)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
         if self._session is None:
             self._session = open_session(OwnConnections(open_socket), _HEADERS)

@@ -27,6 +27,7 @@ from batchgen.gateway.transport import (
     open_socket,
     wake_when_closed,
 )
+from batchgen.gateway.watch import KeyWatch
 
 _HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 _PORTS = frozenset({80, 443})
@@ -63,7 +64,7 @@ class Downloader:
         for session in sessions.values():
             await session.close()
 
-    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "") -> Download:
+    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "", secret: str = "") -> Download:
         """Stream one image into a sink.
 
         Args:
@@ -71,6 +72,7 @@ class Downloader:
             sink: a fresh one for each fetch; after anything but `DONE` what it holds is worthless.
             loopback_base: the base URL of the route if that is loopback: its host and port, and no others on this
                 machine, may then be fetched from, also over plain http.
+            secret: the key of the call, which is not sent but looked for: a picture that holds it comes as damaged.
 
         Raises:
             Exception: only what the sink raises, and cancellation.
@@ -82,7 +84,7 @@ class Downloader:
                 response = await self._get(target, loopback_base, deadline)
                 try:
                     if response.status not in _REDIRECTS:
-                        return await self._receive(response, sink, deadline)
+                        return await self._receive(response, sink, deadline, KeyWatch(secret))
                     target = target.join(_parsed(response.headers.get("location", "")))
                 finally:
                     response.close()
@@ -103,7 +105,9 @@ class Downloader:
         except WIRE_ERRORS as wrong:
             raise _Over(_failed(wrong)) from None
 
-    async def _receive(self, response: aiohttp.ClientResponse, sink: Sink, deadline: Deadline) -> Download:
+    async def _receive(
+        self, response: aiohttp.ClientResponse, sink: Sink, deadline: Deadline, watch: KeyWatch
+    ) -> Download:
         if response.status != 200:
             gone = 400 <= response.status < 500 and response.status not in _PASSING
             return Download(Fetch.GONE if gone else Fetch.AGAIN, detail=f"status {response.status}")
@@ -115,10 +119,11 @@ class Downloader:
                 size += len(plain)
                 if size > MAX_PICTURE:
                     return Download(Fetch.REFUSED, detail=f"the file is larger than {MAX_PICTURE >> 20} MiB")
+                watch.take(plain)
                 await sink.write(plain)
         if not size:
             return Download(Fetch.AGAIN, detail="the file came empty")
-        return Download(Fetch.DONE, Picture(sink.name, size))
+        return Download(Fetch.DONE, Picture(sink.name, size, watch.damage))
 
     async def _next(self, content: aiohttp.StreamReader, deadline: Deadline) -> bytes:
         try:

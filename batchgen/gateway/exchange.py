@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from batchgen.gateway.reply import Shape, parse
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, wake_when_closed
+from batchgen.gateway.watch import KeyWatch
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -42,7 +44,7 @@ class Exchange:
         document: the same as JSON, when `shape` says that it is whole.
     """
 
-    def __init__(self, call: Call, sinks: SinkFactory, clock: Clock) -> None:
+    def __init__(self, call: Call, sinks: SinkFactory, clock: Clock, secret: str = "") -> None:
         self.response: aiohttp.ClientResponse | None = None
         self._deadline = Deadline(call.timeout)
         self.request = RequestBody(call, clock, self._deadline)
@@ -57,6 +59,7 @@ class Exchange:
         self._broken = False
         self._make_sink = sinks
         self._sinks: dict[int, Sink] = {}
+        self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(secret))
         self._sent = sent_by(call)
         self._hashes: dict[int, _Hash] = {}  # of the pictures that come, where some were sent
         self._inflater: Inflater | None = None
@@ -95,7 +98,9 @@ class Exchange:
     def pictures(self, indices: Iterable[int]) -> tuple[Picture, ...]:
         """Some of what was decoded into the sinks."""
         found = ((index, self.scanner.pictures[index]) for index in indices)
-        return tuple(Picture(self._sink(index).name, one.size, one.damage) for index, one in found)
+        return tuple(
+            Picture(self._sink(index).name, one.size, one.damage or self._watches[index].damage) for index, one in found
+        )
 
     def _ending_without_head(self) -> Ending:
         if not self.request.begun:
@@ -154,6 +159,7 @@ class Exchange:
                 for index, piece in self.scanner.feed(plain):
                     if self._sent.files:
                         self._hashes.setdefault(index, hashlib.sha256()).update(piece)
+                    self._watches[index].take(piece)
                     await self._sink(index).write(piece)
                 if self.scanner.too_large:
                     return

@@ -114,7 +114,7 @@ _FINAL = {
     Kind.REFUSED: "the content was refused",
     Kind.REFUSED_TEXT: "the content was refused in words",
     Kind.EMPTY: "the answer held no image",
-    Kind.DAMAGED: "the bytes are not a whole image",
+    Kind.DAMAGED: "the image cannot be used",
     Kind.OVERSIZED: "the answer never ended",
 }
 

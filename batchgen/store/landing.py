@@ -9,6 +9,7 @@ from functools import partial
 from batchgen.domain.wire import Answer
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.layout import RECEIPT, TEMPORARY, mark_of
+from batchgen.store.place import set_aside
 from batchgen.store.receipt import write_receipt
 from batchgen.store.room import Room
 from batchgen.store.sink import SpoolSink
@@ -60,6 +61,23 @@ def land_download(spool: Folder, room: Room, sink: SpoolSink) -> None:
         raise trouble(error, "write", spool.where(sink.name)) from error
     finally:
         sink.release()
+
+
+def land_aside(spool: Folder, room: Room, sink: SpoolSink) -> str:
+    """A downloaded picture that is not to be placed, in the quarantine; its name below the spool.
+
+    Raises:
+        NoRoom: the disk is full.
+        StoreError: the spool cannot be written.
+    """
+    try:
+        room.insist(sink.land)
+        sink.make_durable()
+    except OSError as error:
+        raise trouble(error, "write", spool.where(sink.name)) from error
+    finally:
+        sink.release()
+    return set_aside(spool, sink.name)
 
 
 def _write(spool: Folder, name: str, data: bytes) -> int:

@@ -19,7 +19,7 @@ from batchgen.store.decode import DecodePool
 from batchgen.store.folder import Folder, trouble
 from batchgen.store.hops import Hops
 from batchgen.store.image import Decoder
-from batchgen.store.landing import land_answer, land_download
+from batchgen.store.landing import land_answer, land_aside, land_download
 from batchgen.store.layout import PART, RECEIPT, SPOOL, mark_of, removal_order
 from batchgen.store.leftovers import files_of, find_download, read_answer, sweep
 from batchgen.store.opening import open_output, open_spool
@@ -142,6 +142,16 @@ class Spool:
         await self._hops.run(land_download, self._folder, self._room, sink)
         self._remember(sink.attempt, mark_of(sink.name), sink.name)
         return Picture(sink.name, sink.size)
+
+    async def set_download_aside(self, sink: SpoolSink) -> str:
+        """Keep a download durable in the quarantine, as one that is not to be placed; where, below the spool.
+
+        Raises:
+            NoRoom: the disk is full.
+            StoreError: the spool cannot be written.
+        """
+        sink.taken = True
+        return await self._hops.run(land_aside, self._folder, self._room, sink)
 
     async def place(self, file: str, path: str, revision: int, attempt: int, size: int = 0) -> Image | Damaged:
         """Check a picture wholly and give it its name in the output folder; one hop. See `place.place`.

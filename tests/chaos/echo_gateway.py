@@ -20,15 +20,31 @@ _ID = re.compile(r'"custom_id"\s*:\s*"([^"]+)"')
 _TOKEN = re.compile(r'"batchgen"\s*:\s*"([^"]+)"')
 
 
-def png(side: int = 1280) -> bytes:
-    """A whole grey picture."""
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
+def png(side: int = 1280, *more: bytes) -> bytes:
+    """A whole grey picture, with further chunks."""
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     rows = zlib.compress((b"\0" + b"\x80" * side) * side)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + b"".join(more) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def marked(how: str, key: str) -> bytes:
+    """A whole picture that says the key in its metadata, or behind its end."""
+    match how:
+        case "text":
+            return png(1280, chunk(b"tEXt", f"request\0Authorization: Bearer {key}".encode()))
+        case "packed":
+            return png(1280, chunk(b"zTXt", b"request\0\0" + zlib.compress(f"Authorization: Bearer {key}".encode())))
+        case "base64":
+            return png(1280, chunk(b"tEXt", b"request\0" + base64.b64encode(f"Bearer {key}".encode())))
+        case "utf16":
+            return png(1280, chunk(b"eXIf", b"II*\0" + key.encode("utf-16-le")))
+        case _:
+            return png() + key.encode()
 
 
 PNG = png()
@@ -44,8 +60,10 @@ class EchoGateway:
     stray: list[bytes] = field(default_factory=list)  # what reached the port that redirects lead to
     stray_port: int = 0
     token: str = ""
+    picture: str = ""  # of a batch's answer, where it is not the plain one
     says: str = ""  # instead of the key
     limited: bool = False
+    key: str = ""  # of the last paid call
     ids: list[str] = field(default_factory=list)
 
     @property
@@ -63,6 +81,12 @@ class EchoGateway:
 
     def call(self, case: str, key: str) -> bytes:
         """One paid answer."""
+        self.key = key
+        kind, _, how = case.partition("-")
+        if kind == "picture":
+            return framed({"data": [{"b64_json": base64.b64encode(marked(how, key)).decode()}]})
+        if case == "two-pictures":
+            return framed({"data": [{"b64_json": base64.b64encode(marked("text", key)).decode()}, {"b64_json": B64}]})
         link = f"http://127.0.0.1:{self.port}/img"
         spelled = {
             "plain": key,
@@ -99,7 +123,7 @@ class EchoGateway:
             case "revised":
                 item = {"b64_json": B64, "revised_prompt": f"a mug {key}", "size": key, "quality": key}
                 return framed({"data": [item], "size": key, "quality": key, "background": key})
-            case "url" | "url-gone" | "url-redirect" | "url-loop":
+            case "url" | "url-gone" | "url-redirect" | "url-loop" | "url-marked":
                 return framed({"data": [{"url": f"{link}/{case}/{key}.png?sig={quote(key, safe='')}"}]})
             case "stall":
                 return framed({"data": [{"url": f"{link}/stall/{key}.png"}], "created": key, "note": key})
@@ -143,7 +167,7 @@ class EchoGateway:
             return framed("", status=302, more=f"Location: http://127.0.0.1:{self.stray_port}/x\r\n")
         if "/stall/" in path:
             time.sleep(20)
-        return framed(PNG)
+        return framed(marked("text", self.key) if "/url-marked/" in path else PNG)
 
     def batch(self, method: str, path: str, key: str, body: bytes) -> bytes:
         """The Batch API: half of the answers are errors, and all of it says the key."""
@@ -166,7 +190,7 @@ class EchoGateway:
         number = self.ids.index(name)
         if number == 0:
             found = {
-                "body": {"data": [{"b64_json": B64, "revised_prompt": key}]},
+                "body": {"data": [{"b64_json": self.picture or B64, "revised_prompt": key}]},
                 "status_code": 200,
                 "request_id": key,
             }

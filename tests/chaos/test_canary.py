@@ -13,7 +13,7 @@ import pytest
 
 from batchgen.domain.text import without
 from batchgen.simulator.faults import Fault
-from tests.chaos.echo_gateway import EchoGateway, echoing
+from tests.chaos.echo_gateway import EchoGateway, echoing, marked
 from tests.chaos.inside import inside
 from tests.chaos.promises import promise
 from tests.shop import Shop, gateway
@@ -139,6 +139,45 @@ def check_downloads(echo: EchoGateway) -> None:
     downloads = [each.lower() for each in echo.heads if each.startswith(b"GET /img")]
     assert len(downloads) >= 4
     assert not [each for each in downloads if b"authorization" in each or b"cookie" in each or b"referer" in each]
+
+
+MARKED = ("picture-text", "picture-packed", "picture-base64", "picture-utf16", "picture-behind", "url-marked")
+
+
+def test_picture_that_says_the_key_is_kept_aside_and_never_delivered(shop: Shop, echo: EchoGateway) -> None:
+    name = job(shop, [(case, f"[[echo:{case}]]") for case in (*MARKED, "fine", "two-pictures")])
+    said = spoken(shop, ("run", name), *LOOKS, ("show", "url-marked"))
+    assert shop.states() == {"completed": 2, "failed": len(MARKED)}
+    assert shop.query("SELECT DISTINCT outcome, charge FROM attempt") == [
+        ("damaged", "billed"),
+        ("delivered", "billed"),
+    ]
+    assert all("holds the key" in reason for (reason,) in shop.query("SELECT reason FROM task WHERE state = 'failed'"))
+    assert len(shop.images()) == 2
+    quarantine = shop.folder / "out" / "job" / ".batchgen" / "quarantine"
+    kept = list(quarantine.iterdir())
+    assert len(kept) == len(MARKED) + 1, "with the first of two pictures"
+    assert all("holds the key" in "".join(said) and path.name in "".join(said) for path in kept)
+    assert quarantine.stat().st_mode & 0o077 == 0
+    assert sum(CANARY.encode() in path.read_bytes() for path in kept) >= 3
+    calls = len(echo.heads)
+    spoken(shop, ("run", name))
+    assert len(echo.heads) == calls, "not bought again without an order"
+    for path in kept:
+        path.unlink()
+    search(shop, *said)
+    promise(13, f"{len(MARKED)} pictures with the key in them, in line and as addresses: kept aside, 0 delivered")
+
+
+def test_picture_of_a_batch_that_says_the_key_is_kept_aside(shop: Shop, echo: EchoGateway) -> None:
+    echo.picture = base64.b64encode(marked("packed", CANARY)).decode()
+    route = f'{{use: openai/gpt-image-2, endpoint: batch, base_url: "{shop.base_url}", key_env: SHOP_KEY}}'
+    text = "prompts:\n  - {id: a, text: x}\nsizes: [1280x1280]\nquality: low\n"
+    said = spoken(shop, ("run", shop.manifest(text + LIMITS, route=route)))
+    assert shop.states() == {"failed": 1}
+    assert shop.images() == []
+    assert "holds the key" in "".join(said)
+    assert len(list((shop.folder / "out" / "job" / ".batchgen" / "quarantine").iterdir())) == 1
 
 
 def test_key_is_in_no_receipt_and_no_write_ahead_log_of_a_killed_run(shop: Shop, echo: EchoGateway) -> None:
