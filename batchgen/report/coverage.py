@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from math import inf
 
 from batchgen.domain.charged import LogRow
@@ -107,13 +108,14 @@ class Witnesses:
         return f"the log ends at {stamp(self._coverage.last)}, and it was due until {stamp(last)}"
 
     def _too_few(self, call: Booked, around: tuple[float, float]) -> str:
-        seen = self._seen.get((call.model, call.key), [])
-        near = seen[bisect_left(seen, around[0], key=_end) : bisect_right(seen, around[1], key=_end)]
-        alike, needed = sum(_is_alike(call, each) for each in near), 1 if self._coverage.counted else OF_EXPORT
-        if alike >= needed:
+        seen, needed = self._seen.get((call.model, call.key), []), 1 if self._coverage.counted else OF_EXPORT
+        near = (seen[place] for place in range(bisect_left(seen, around[0], key=_end), len(seen)))
+        alike = (each for each in takewhile(lambda each: each.ended <= around[1], near) if _is_alike(call, each))
+        found = sum(1 for _ in islice(alike, needed))
+        if found == needed:
             return ""
         return (
-            f"the log shows {alike} charged calls of its model, key and price within an hour of it, and {needed} are "
+            f"the log shows {found} charged calls of its model, key and price within an hour of it, and {needed} are "
             "needed to tell by"
         )
 
