@@ -158,6 +158,7 @@ def _booked(attempt: AttemptRow, timeout: float) -> Booked:
         billed=attempt.billed,
         most=max(attempt.billed, attempt.reserved),
         ids=tuple(value for _, value in attempt.request_ids),
+        headers=tuple(name for name, _ in attempt.request_ids),
         begun=begun,
         heard=begun + attempt.first_byte if attempt.first_byte else ended,
         ended=ended,

@@ -53,7 +53,7 @@ class Booked:
 
     Attributes:
         billed: for an unknown charge the best guess; `most` is what it may have cost, 0 when nobody knows.
-        ids: every request id that came with the answer.
+        ids: every request id that came with the answer; `headers` are those they came in, in the same order.
         begun: when it was sent; `heard` when its answer began, `ended` when that was whole.
         latest: when the gateway was done with it at the latest: `ended`, or the call's deadline for a lost answer.
         key: fingerprint of the key.
@@ -73,6 +73,7 @@ class Booked:
     ended: float
     latest: float
     key: str = ""
+    headers: tuple[str, ...] = ()
     lost: bool = False
     noted: Noted | None = None
 

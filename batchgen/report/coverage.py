@@ -52,9 +52,9 @@ class Coverage:
         return self.closed or call.wide[1] <= self.read_at
 
 
-def of_account(call: Booked, row: LogRow | None, matching: Matching) -> bool:
-    """Whether a charged call is in the log: by a row that names no other call, and that was not rounded to nothing."""
-    return row is not None and (row.amount > 0 or not row.blur) and call.attempt not in matching.misnamed
+def has_charge(row: LogRow | None) -> bool:
+    """Whether a row is there and says what was charged: not nothing, unless a log that does not round says so."""
+    return row is not None and (row.amount > 0 or not row.blur)
 
 
 class Witnesses:
@@ -73,7 +73,7 @@ class Witnesses:
         seen: dict[Kind, list[Booked]] = defaultdict(list)
         lacking: dict[Kind, list[Booked]] = defaultdict(list)
         for call in due:
-            there = of_account(call, matching.rows.get(call.attempt), matching)
+            there = has_charge(matching.rows.get(call.attempt))
             (seen if there else lacking)[call.model, call.key].append(call)
         self._seen = seen
         self._due = [_end(call) for call in due]

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from itertools import zip_longest
 from math import inf
 
 from batchgen.domain.charged import LogRow
@@ -18,7 +19,7 @@ from batchgen.report.booked import UNDECIDED, Booked, Window
 
 ROUNDING = 2  # micro-dollars: a quota unit, in which logs count, is as much
 
-Place = tuple[str, str, int]  # model, fingerprint of the key, amount
+Place = tuple[str, str, int, bool]  # model, fingerprint of the key, amount, whether its id would be in the log
 
 
 @dataclass(slots=True)
@@ -30,14 +31,14 @@ class Matching:
         strangers: rows that no call of the ledger accounts for.
         tokens: by fingerprint of a key, the names of its tokens in the log, as sure matches tell them.
         sure: attempts whose row is named by a request id or by the books.
-        misnamed: attempts whose row names another request than theirs, in a log that knows the ids of such calls.
+        named: attempts with an id from a header whose ids the log is known to have: a row with another is not theirs.
     """
 
     rows: dict[int, LogRow] = field(default_factory=dict)
     strangers: list[LogRow] = field(default_factory=list)
     tokens: dict[str, set[str]] = field(default_factory=dict)
     sure: set[int] = field(default_factory=set)
-    misnamed: set[int] = field(default_factory=set)
+    named: set[int] = field(default_factory=set)
 
     def is_foreign(self, row: LogRow) -> bool:
         """Whether a row is known to be of a key that the ledger's calls did not use."""
@@ -49,7 +50,8 @@ class Matching:
         first, last = call.until_deadline
         affordable = row.amount > 0 and (not call.most or call.most + ROUNDING >= row.amount)
         same = row.model == call.model and _may_be_of(row, self.tokens.get(call.key, set()))
-        return same and affordable and first <= row.time <= last
+        others = call.attempt in self.named and row.request_id
+        return bool(same and affordable and not others and first <= row.time <= last)
 
 
 def match(calls: Sequence[Booked], rows: Iterable[LogRow]) -> Matching:
@@ -57,6 +59,7 @@ def match(calls: Sequence[Booked], rows: Iterable[LogRow]) -> Matching:
     found = Matching(tokens={call.key: set() for call in calls})
     waiting = _Waiting(found, list(calls), sorted(rows, key=lambda row: row.time))
     _by_id(waiting)
+    found.named = _named(found, calls)
     _by_note(waiting)
     found.sure = set(found.rows)
     _by_amount(waiting)
@@ -68,7 +71,6 @@ def match(calls: Sequence[Booked], rows: Iterable[LogRow]) -> Matching:
     waiting.settle(waiting.pairs(_Rule(_BILLED, lambda call: call.wide, _nothing, _of_any_amount)))
     waiting.settle(waiting.pairs(_Rule(_FREE, lambda call: call.near, lambda call: call.most, _affordable)))
     found.strangers += [row for row in waiting.rows if row.amount]
-    found.misnamed = _misnamed(found, calls)
     return found
 
 
@@ -108,7 +110,7 @@ class _Waiting:
         used = {id(row) for _, row in besides}
         calls = [call for call in self.calls if call.charge in rule.charges and call.attempt not in gone]
         rows = [row for row in self.rows if row.amount and id(row) not in used]
-        return _in_order(calls, rows, rule, _Open(self.found.tokens))
+        return _in_order(calls, rows, rule, _Open(self.found))
 
     def settle(self, pairs: Sequence[tuple[Booked, LogRow]]) -> None:
         """Keep these pairs; neither side is looked at again."""
@@ -131,17 +133,19 @@ def _by_id(waiting: _Waiting) -> None:
     waiting.rows = [row for row in waiting.rows if row.request_id not in owners]
 
 
-def _misnamed(found: Matching, calls: Sequence[Booked]) -> set[int]:
-    models = {call.model for call in calls if (row := found.rows.get(call.attempt)) and row.request_id in call.ids}
-    return {
-        call.attempt
+def _named(found: Matching, calls: Sequence[Booked]) -> set[int]:
+    headers = {
+        (call.model, header)
         for call in calls
-        if call.ids
-        and call.model in models
-        and (row := found.rows.get(call.attempt))
-        and row.request_id
-        and row.request_id not in call.ids
+        if (row := found.rows.get(call.attempt)) is not None
+        for header, value in _ids(call)
+        if value == row.request_id
     }
+    return {call.attempt for call in calls if any((call.model, header) in headers for header, _ in _ids(call))}
+
+
+def _ids(call: Booked) -> Iterator[tuple[str, str]]:
+    return zip_longest(call.headers, call.ids, fillvalue="")
 
 
 def _by_note(waiting: _Waiting) -> None:
@@ -186,14 +190,15 @@ class _Open:
         places: by model, where there are calls.
     """
 
-    def __init__(self, tokens: dict[str, set[str]]) -> None:
-        self.tokens = tokens
+    def __init__(self, found: Matching) -> None:
+        self.tokens = found.tokens
+        self._named = found.named
         self.places: dict[str, set[Place]] = defaultdict(set)
         self._heaps: dict[Place, list[tuple[float, int, Booked]]] = defaultdict(list)
 
     def add(self, call: Booked, amount: int, end: float) -> None:
         """Open a window."""
-        place = call.model, call.key, amount
+        place = call.model, call.key, amount, call.attempt in self._named
         heappush(self._heaps[place], (end, call.attempt, call))
         self.places[call.model].add(place)
 
@@ -220,7 +225,7 @@ def _in_order(
             _, end, _, call = coming.pop()
             opened.add(call, rule.amount(call), end)
         for place in rule.places(row, opened):
-            if (owner := opened.take(place, row.time)) is not None:
+            if not (place[3] and row.request_id) and (owner := opened.take(place, row.time)) is not None:
                 pairs.append((owner, row))
                 break
     return pairs
@@ -234,7 +239,7 @@ def _exactly(row: LogRow, opened: _Open) -> Iterator[Place]:
     """Calls that were booked at what the row says, to the rounding of a log."""
     for off in range(ROUNDING + 1):
         for amount in dict.fromkeys((row.amount - off, row.amount + off)):
-            yield from ((row.model, key, amount) for key in opened.tokens)
+            yield from ((row.model, key, amount, named) for key in opened.tokens for named in (True, False))
 
 
 def _affordable(row: LogRow, opened: _Open) -> Iterable[Place]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
 from batchgen.report.booked import Booked
-from batchgen.report.coverage import Coverage, of_account
+from batchgen.report.coverage import Coverage
 from batchgen.report.reconcile import Matching
 
 _Pair = tuple[LogRow, Booked]
@@ -48,8 +48,7 @@ class Rivals:
             uncertain = call.charge is Charge.RESERVED or (call.charge is Charge.BILLED and not self._counted)
             return uncertain or call.job != self._job
         first, last = call.near
-        near = first <= row.time <= last and of_account(call, row, self._matching)
-        return not near or not self._counted
+        return not first <= row.time <= last or not self._counted
 
 
 def _time(pair: _Pair) -> float:

@@ -69,6 +69,32 @@ def test_request_id_wins_over_time_and_amount() -> None:
     assert pairs(found) == {1: "y", 2: "x"}
 
 
+def test_row_that_names_another_request_is_not_taken_by_time() -> None:
+    calls = [
+        call(1, ids=("a",)),
+        call(2, at=5, ids=("b",)),
+        call(3, charge=Charge.UNKNOWN, at=1, ids=("c",)),
+        call(4, charge=Charge.UNKNOWN, at=2),
+    ]
+    rows = [row("a", 60, request_id="a"), row("b", 65, request_id="b"), row("z", 64, request_id="z")]
+    found = judged(calls, rows)
+    assert verdicts(found) == {1: Verdict.AGREES, 2: Verdict.AGREES, 3: Verdict.FREE, 4: Verdict.CHARGED}
+    lacking = judged(calls, [rows[0], rows[2]])  # the row of an answered call fell out: its place is not another's
+    assert verdicts(lacking) == {1: Verdict.AGREES, 2: Verdict.MISSING, 3: Verdict.OPEN, 4: Verdict.CHARGED}
+
+
+def test_id_from_a_header_that_the_log_does_not_know_tells_nothing() -> None:
+    calls = [call(1, ids=("a", "1"), headers=("request-id", "cf-ray")), call(2, at=1, ids=("2",), headers=("cf-ray",))]
+    assert pairs(match(calls, [row("a", 60, request_id="a"), row("z", 61, request_id="z")])) == {1: "a", 2: "z"}
+
+
+def test_second_row_of_a_request_is_nobody_elses() -> None:
+    calls = [call(1, ids=("a",)), call(2, charge=Charge.UNKNOWN, at=1)]
+    found = judged(calls, [row("a", 60, request_id="a"), row("a again", 60, request_id="a")])
+    assert verdicts(found) == {1: Verdict.AGREES, 2: Verdict.FREE}
+    assert [each.name for each in found.strangers] == ["a again"]
+
+
 def test_without_ids_the_nearest_in_time_of_the_right_amount_is_taken() -> None:
     calls = [call(1, at=0), call(2, at=30), call(3, at=60, billed=20_000)]
     found = match(calls, [row("c", 120, 20_000), row("b", 90), row("a", 59.5)])
