@@ -101,3 +101,14 @@ def test_no_folder_has_a_cycle_of_files() -> None:
 
     for module in edges:
         visit(module, ())
+
+
+def test_only_one_place_of_the_commands_prints() -> None:
+    """There foreign words are made plain; whatever printed by itself would go around it."""
+    door, others = {"common.py", "main.py"}, set()
+    for path in (PACKAGE / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}:
+                others.add((path.name, name))
+    assert {each for each in others if each[0] not in door} == {("routes.py", "print"), ("display.py", "print")}

@@ -13,6 +13,7 @@ from batchgen.cli.asked import Asked
 from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Difference, JobSpec
 from batchgen.domain.money import about_usd, format_usd
+from batchgen.domain.text import plain
 from batchgen.report.forecast import Forecast
 
 ASK_ABOVE = 5_000_000  # micro-dollars a run without a budget may cost before somebody is asked
@@ -64,7 +65,7 @@ def _ask(question: str, asked: Asked, *, agreed: bool | None = None, option: str
     if asked.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{question}; nobody is here to be asked; give {option} if that is right")
     with _ctrl_c_ends_the_question():
-        yes = click.confirm(f"{question}. Go on?", err=True)
+        yes = click.confirm(plain(f"{question}. Go on?"), err=True)
     if not yes:
         raise UsageError("nothing was bought")
 

@@ -12,6 +12,7 @@ from batchgen.cli.common import (
     check_only,
     counted,
     db_option,
+    echo,
     job_name,
     json_option,
     ledger_path,
@@ -77,11 +78,11 @@ def retry(
     if as_json:
         print_json({"job": row.name, "available_again": count, "worst_usd": None if worst is None else usd_text(worst)})
     elif not count:
-        click.echo(f"{row.name}: nothing to retry")
+        echo(f"{row.name}: nothing to retry")
     else:
         cost = "an unknown amount" if worst is None else f"up to {about_usd(worst)}"
         again, them = ("1 task is", "it") if count == 1 else (f"{count} tasks are", "them")
-        click.echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
+        echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
         say("next: " + run_command(row.manifest))
 
 
@@ -101,9 +102,9 @@ def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:
         print_json({"job": row.name, "batch": batch, **found})
         return
     paid = f"maybe paid, {about_usd(done.unknown)} at most" if done.unknown else "free"
-    click.echo(f"{row.name}: batch {batch} is given up; {counted(done.calls, 'call')}: {paid}")
+    echo(f"{row.name}: batch {batch} is given up; {counted(done.calls, 'call')}: {paid}")
     if done.kept:
-        click.echo(f"{counted(done.kept, 'answer')} of it are on disk, and are not bought again")
+        echo(f"{counted(done.kept, 'answer')} of it are on disk, and are not bought again")
     again = "image is" if done.calls == 1 else "images are"
     say(f"the {again} bought again by: " + run_command(row.manifest))
 
@@ -160,4 +161,4 @@ def cancel(job: str, db: Path | None, rehearse: bool, as_json: bool, only: tuple
         print_json({"job": row.name, "cancelled": count})
     else:
         again = next_command(f"retry {row.name} --cancelled")
-        click.echo(f"{row.name}: {counted(count, 'task')} cancelled; to want them again: {again}")
+        echo(f"{row.name}: {counted(count, 'task')} cancelled; to want them again: {again}")

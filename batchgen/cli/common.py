@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -16,6 +15,7 @@ import click
 
 from batchgen.cli.streams import is_utf8
 from batchgen.domain.errors import UsageError
+from batchgen.domain.text import json_text, plain
 
 if TYPE_CHECKING:
     from batchgen.contracts.catalog import Catalog
@@ -164,15 +164,22 @@ def check_only(reader: Reader, job: JobRow, only: Iterable[str]) -> None:
         raise UsageError(f"{job.name} has no prompt {missing[0]}; `{next_command(f'tasks {job.name}')}` lists them")
 
 
-def print_json(document: object) -> None:
-    """One JSON document on stdout."""
-    json.dump(document, sys.stdout, ensure_ascii=not is_utf8(sys.stdout), indent=2, default=str)
-    sys.stdout.write("\n")
+def print_json(document: object, *, indent: int | None = 2) -> None:
+    """One JSON document on stdout, at once."""
+    sys.stdout.write(json_text(document, indent=indent, ascii_only=not is_utf8(sys.stdout)) + "\n")
+    sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """Talk goes to stderr, so that stdout stays for results."""
-    click.echo(text, err=True)
+def echo(*lines: str) -> None:
+    """Lines of the result, on stdout. A ledger and its words may be a stranger's: nothing in them is obeyed."""
+    for line in lines:
+        click.echo(plain(line))
+
+
+def say(*lines: str) -> None:
+    """Lines of talk, on stderr, so that stdout stays for results."""
+    for line in lines:
+        click.echo(plain(line), err=True)
 
 
 def told_now_and_then(what: str) -> Callable[[], None]:

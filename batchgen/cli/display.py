@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from batchgen.cli.common import counted
+from batchgen.cli.common import counted, print_json
 from batchgen.cli.progress import Progress
-from batchgen.cli.streams import is_utf8
 from batchgen.domain.clock import Clock, stamp
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
 from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.text import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,9 +56,9 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
         """Count it; the next refresh shows it."""
         self._progress.on_event(event)
         if isinstance(event, RunStopped):
-            self._live.console.print(f"[bold]no new calls:[/] {_escape(event.reason)}")
+            self._live.console.print(f"[bold]no new calls:[/] {_markup(event.reason)}")
         elif isinstance(event, Notice):
-            self._live.console.print(_escape(event.text))
+            self._live.console.print(_markup(event.text))
 
     async def run(self) -> None:
         """Redraw until cancelled."""
@@ -101,12 +99,12 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
                 f"[red]{row.failed}[/]" if row.failed else "0",
                 f"[yellow]{row.parked}[/]" if row.parked else "0",
             )
-        lines: list[RenderableType] = [Text(progress.job, style="bold"), table]
+        lines: list[RenderableType] = [Text(plain(progress.job), style="bold"), table]
         lines += [Text(_pace_line(progress)), Text(_money_line(progress))]
         if not self._over and (pause := progress.current_pause()):
-            lines.append(Text(pause, style="yellow", overflow="ellipsis", no_wrap=True))
+            lines.append(Text(plain(pause), style="yellow", overflow="ellipsis", no_wrap=True))
         if progress.last_problem:
-            lines.append(Text(f"last problem: {progress.last_problem}", overflow="ellipsis", no_wrap=True))
+            lines.append(Text(plain(f"last problem: {progress.last_problem}"), overflow="ellipsis", no_wrap=True))
         if progress.stopping and not self._over and (running := progress.total().running):
             lines.append(Text(f"stopping: waiting for {running} in flight"))
         return Group(*lines)
@@ -145,7 +143,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         self._say(_one_line(self._progress))
 
     def _say(self, text: str) -> None:
-        print(f"{stamp(self._progress.clock.now())} {text}", file=self._out, flush=True)
+        print(plain(f"{stamp(self._progress.clock.now())} {text}"), file=self._out, flush=True)
 
 
 class JsonDisplay(AbstractContextManager["JsonDisplay"]):
@@ -158,7 +156,7 @@ class JsonDisplay(AbstractContextManager["JsonDisplay"]):
     def on_event(self, event: RunEvent) -> None:
         """Print it."""
         self._progress.on_event(event)
-        write_json_line({"at": stamp(self._clock.now()), **_event_fields(event)})
+        print_json({"at": stamp(self._clock.now()), **_event_fields(event)}, indent=None)
 
     async def run(self) -> None:
         """Nothing to refresh."""
@@ -167,12 +165,6 @@ class JsonDisplay(AbstractContextManager["JsonDisplay"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
-
-
-def write_json_line(fields: dict[str, object]) -> None:
-    """One JSON object on one line of stdout, at once."""
-    sys.stdout.write(json.dumps(fields, ensure_ascii=not is_utf8(sys.stdout)) + "\n")
-    sys.stdout.flush()
 
 
 def _event_fields(event: RunEvent) -> dict[str, object]:
@@ -244,7 +236,8 @@ def _local(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%a %H:%M")
 
 
-def _escape(text: str) -> str:
+def _markup(text: str) -> str:
+    """Words as they are, for rich, which would obey brackets in them and pass on what a terminal obeys."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(plain(text))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import counted, next_command, run_command
-from batchgen.cli.display import write_json_line
+from batchgen.cli.common import counted, echo, next_command, print_json, run_command
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.session import Session
 from batchgen.cli.watching import INTERRUPTED
@@ -24,7 +21,7 @@ def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
     stopped = runner.stopped if runner else None
     code = exit_code(runner, job)
     if asked.as_json:
-        write_json_line(
+        print_json(
             {
                 "event": "summary",
                 **job_fields(job),
@@ -35,19 +32,20 @@ def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
                 "stopped": stopped,
                 "switches": runner.explained if runner else [],
                 "exit": int(code),
-            }
+            },
+            indent=None,
         )
         return code
     bought = f"{counted(tally.calls, 'call')}, {counted(tally.delivered, 'image')}, {format_usd(tally.billed)}"
-    click.echo(f"{bought} in this run{_maybe(tally.maybe)}")
+    echo(f"{bought} in this run{_maybe(tally.maybe)}")
     for explained in runner.explained if runner else ():
-        click.echo(explained)
+        echo(explained)
     if stopped is not None:
-        click.echo(f"stopped before the end: {stopped}")
-    click.echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
-    click.echo(f"images in {job.output}")
+        echo(f"stopped before the end: {stopped}")
+    echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
+    echo(f"images in {job.output}")
     for line in _next(job, asked, stopped):
-        click.echo(line)
+        echo(line)
     return code
 
 

@@ -13,6 +13,7 @@ from batchgen.cli.common import (
     check_only,
     counted,
     db_option,
+    echo,
     job_name,
     json_option,
     ledger_path,
@@ -45,11 +46,11 @@ def status(job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> N
         print_json(job_fields(rows[0]) if job else [job_fields(row) for row in rows])
         return
     if not rows:
-        click.echo("no jobs yet")
+        echo("no jobs yet")
     for row in rows:
-        click.echo(f"{row.name}  {states_text(row)}")
-        click.echo(f"  {money_text(row)} · {row.route} · last change {stamp(row.updated_at)}")
-        click.echo(f"  images in {row.output}")
+        echo(f"{row.name}  {states_text(row)}")
+        echo(f"  {money_text(row)} · {row.route} · last change {stamp(row.updated_at)}")
+        echo(f"  images in {row.output}")
 
 
 @click.command()
@@ -83,7 +84,7 @@ def tasks(
             print_json([task_fields(task) for task in found])
             return
         for task in found:
-            click.echo(_task_line(task))
+            echo(_task_line(task))
 
 
 @click.command()
@@ -116,7 +117,7 @@ def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: b
         )
         return
     for each, calls in rows:
-        click.echo("\n".join([*_task_text(each), *map(_attempt_text, calls)]))
+        echo(*_task_text(each), *(line for call in calls for line in _attempt_text(call)))
 
 
 def states_text(row: JobRow) -> str:
@@ -199,7 +200,7 @@ def _task_text(task: TaskRow) -> list[str]:
     return lines
 
 
-def _attempt_text(call: AttemptRow) -> str:
+def _attempt_text(call: AttemptRow) -> list[str]:
     money = {"billed": format_usd(call.billed), "void": "free", "unknown": f"maybe {format_usd(call.at_most)}"}
     head = (
         f"  attempt {call.id} ({call.revision}.{call.number}) {stamp(call.reserved_at)}  "
@@ -211,8 +212,8 @@ def _attempt_text(call: AttemptRow) -> str:
     if call.detail:
         lines.append(f"    {call.detail}")
     if call.settled_note:
-        lines.append(f"    settled by {one_line(call.settled_note)}")
-    return "\n".join(lines)
+        lines.append(f"    settled by {call.settled_note}")
+    return lines
 
 
 def _sent(call: AttemptRow) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 
 import click
 
 from batchgen.cli import signals, streams, surroundings
-from batchgen.domain.errors import BatchgenError, Exit
+from batchgen.domain.errors import BatchgenError, Exit, ManifestError
+from batchgen.domain.text import plain
 
 # name -> (module, function, what it does in one line)
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -81,11 +83,13 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
-        code = _ended("interrupted", Exit.INTERRUPTED)
+        code = _ended(["interrupted"], Exit.INTERRUPTED)
     except BrokenPipeError:  # whoever read has enough
         code = Exit.INTERNAL
+    except ManifestError as error:
+        code = _ended(map(str, error.problems), error.exit_code)
     except BatchgenError as error:
-        code = _ended(str(error), error.exit_code)
+        code = _ended([str(error)], error.exit_code)
     except click.ClickException as error:
         streams.endure()
         error.show()
@@ -93,18 +97,18 @@ def main() -> None:
     except Exception as error:  # the last line of defence: a sentence, never a traceback
         if os.environ.get("BATCHGEN_DEBUG"):
             raise
-        code = _ended(
+        sentence = (
             f"internal error: {type(error).__name__}: {error}. What was received is on disk, "
-            "booked or not; run again to go on. Set BATCHGEN_DEBUG=1 to see where it happened",
-            Exit.INTERNAL,
+            "booked or not; run again to go on. Set BATCHGEN_DEBUG=1 to see where it happened"
         )
+        code = _ended([sentence], Exit.INTERNAL)
     signals.ignore()
     streams.endure()
     sys.exit(int(code or 0))
 
 
-def _ended(why: str, code: Exit) -> Exit:
-    """Say the last sentence of a command, if there is somebody to say it to."""
+def _ended(lines: Iterable[str], code: Exit) -> Exit:
+    """Say why a command has ended, if there is somebody to say it to."""
     streams.endure()
-    click.echo(f"batchgen: {why}", err=True)
+    click.echo("batchgen: " + "\n".join(map(plain, lines)), err=True)
     return code

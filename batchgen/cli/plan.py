@@ -13,6 +13,7 @@ from batchgen.cli.common import (
     REBUY_ALL,
     RebuyCommand,
     db_option,
+    echo,
     json_option,
     known_routes,
     ledger_path,
@@ -57,5 +58,4 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     if as_json:
         print_json(plan_fields(spec, difference, outlook, before))
         return
-    for line in plan_lines(loaded, spec, difference, outlook, before):
-        click.echo(line)
+    echo(*plan_lines(loaded, spec, difference, outlook, before))

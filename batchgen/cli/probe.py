@@ -12,6 +12,7 @@ import click
 
 from batchgen.cli.common import (
     db_option,
+    echo,
     json_option,
     known_routes,
     ledger_path,
@@ -73,8 +74,7 @@ def probe(
     if as_json:
         print_json(fields[0] if other is None else fields)
     else:
-        for line in probe_lines(fields):
-            click.echo(line)
+        echo(*probe_lines(fields))
     raise click.exceptions.Exit(code)
 
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import db_option, job_name, json_option, known_routes, ledger_path, print_json, rehearse_option
+from batchgen.cli.common import (
+    db_option,
+    echo,
+    job_name,
+    json_option,
+    known_routes,
+    ledger_path,
+    print_json,
+    rehearse_option,
+)
 from batchgen.domain.errors import Exit
 
 if TYPE_CHECKING:
@@ -69,8 +78,7 @@ def reconcile(
     if as_json:
         print_json(outcome_fields(outcome))
     else:
-        for line in outcome_lines(outcome, dry_run=dry_run):
-            click.echo(line)
+        echo(*outcome_lines(outcome, dry_run=dry_run))
     if not outcome.agrees:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 

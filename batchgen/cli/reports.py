@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import counted, db_option, job_name, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.cli.common import (
+    counted,
+    db_option,
+    echo,
+    job_name,
+    json_option,
+    ledger_path,
+    print_json,
+    rehearse_option,
+    say,
+)
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -38,18 +48,17 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
                 print_json({"job": row.name, "tables": tables})
             else:
                 for table in tables:
-                    click.echo(f"{table['file']}: {table['tasks']} tasks")
+                    echo(f"{table['file']}: {table['tasks']} tasks")
             return
         summary = summarise(reader, row)
     if as_json:
         print_json(report_fields(summary))
         return
-    for line in report_lines(summary):
-        click.echo(line)
+    echo(*report_lines(summary))
     if rehearse:
         from batchgen.cli.bill_text import same_as_bill
 
-        click.echo(same_as_bill(ledger_path(db, rehearse=rehearse)))
+        echo(same_as_bill(ledger_path(db, rehearse=rehearse)))
 
 
 def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> list[dict[str, object]]:
@@ -93,11 +102,11 @@ def verify(job: str | None, db: Path | None, rehearse: bool, as_json: bool, quic
         print_json({"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes})
     else:
         for finding in proof.findings:
-            click.echo(f"{finding.check}: {finding.where + ': ' if finding.where else ''}{finding.detail}")
+            echo(f"{finding.check}: {finding.where + ': ' if finding.where else ''}{finding.detail}")
         for note in proof.notes:
             say(f"open: {note}")
         verdict = "all agree" if not proof.findings else f"{len(proof.findings)} findings"
         where = counted(jobs, "job")
-        click.echo(f"{counted(proof.images, 'image')} and {counted(proof.attempts, 'attempt')} in {where}: {verdict}")
+        echo(f"{counted(proof.images, 'image')} and {counted(proof.attempts, 'attempt')} in {where}: {verdict}")
     if proof.findings:
         raise click.exceptions.Exit(Exit.SOME_FAILED)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from batchgen.cli.common import json_option, known_routes, print_json, say
+from batchgen.cli.common import echo, json_option, known_routes, print_json, say
 
 
 @click.command()
@@ -30,7 +30,7 @@ def routes(route: str | None, as_json: bool) -> None:
             return
         width = max(map(len, fields))
         for name, value in fields.items():
-            click.echo(f"{name.ljust(width)}  {value}")
+            echo(f"{name.ljust(width)}  {value}")
         return
     contracts = [catalog.find(name) for name in catalog.routes()]
     if as_json:
@@ -39,7 +39,7 @@ def routes(route: str | None, as_json: bool) -> None:
     rows = [contract_row(contract) for contract in contracts]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @click.command()

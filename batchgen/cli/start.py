@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from batchgen.cli.common import byte_size, counted, json_option, known_routes, print_json, say
+from batchgen.cli.common import byte_size, counted, echo, json_option, known_routes, print_json, say
 from batchgen.domain.errors import BatchgenError, Exit, ManifestError, UsageError
 
 _FILES = {"manifest.yaml": "first.yaml", "products.csv": "products.csv", "env.example": ".env.example"}
@@ -37,12 +37,17 @@ def init(folder: Path) -> None:
         for template, name in _FILES.items():
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write((source / template).read_text(encoding="utf-8"))
-            click.echo(folder / name)
+            echo(str(folder / name))
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder") from error
     manifest = folder / "first.yaml"
     typed = shlex.quote(str(manifest))
-    say(f"\nnext: batchgen check {typed}\n      batchgen run {typed} --rehearse    (costs nothing, needs no key)")
+    for line in (
+        "",
+        f"next: batchgen check {typed}",
+        f"      batchgen run {typed} --rehearse    (costs nothing, needs no key)",
+    ):
+        say(line)
 
 
 @click.command()
@@ -67,7 +72,7 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
             bad = True
             rows.append({"manifest": str(path), "ok": False, "problems": [_fields(each) for each in error.problems]})
             if not as_json:
-                click.echo("\n".join(str(problem) for problem in error.problems))
+                echo(*map(str, error.problems))
             continue
         warnings = [str(warning) for warning in (*manifest.warnings, *plan.warnings)]
         rows.append({"manifest": str(path), "ok": True, "warnings": warnings})
@@ -75,7 +80,7 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
             say(f"{warning} (warning)")
         if not as_json:
             totals, route = plan.totals, manifest.contract.route
-            click.echo(f"{path}: ok, {counted(totals.prompts, 'prompt')}, {counted(totals.tasks, 'image')}, {route}")
+            echo(f"{path}: ok, {counted(totals.prompts, 'prompt')}, {counted(totals.tasks, 'image')}, {route}")
     if as_json:
         print_json(rows)
     if bad:
@@ -113,9 +118,9 @@ def doctor(as_json: bool) -> None:
     else:
         for finding in findings:
             mark = "ok  " if finding.ok else "LOOK"
-            click.echo(
-                f"{mark} {finding.what}: {finding.value}" + (f"\n     {finding.advice}" if finding.advice else "")
-            )
+            echo(f"{mark} {finding.what}: {finding.value}")
+            if finding.advice:
+                echo(f"     {finding.advice}")
     if not all(finding.ok for finding in findings):
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 

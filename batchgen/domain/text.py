@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
@@ -13,12 +14,14 @@ LONG = 4096
 _Value = TypeVar("_Value")
 
 _SPACE = re.compile(r"[\s\x85\u2028\u2029]+")
+_BREAK = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 # Controls, soft hyphen, direction marks and overrides, invisible operators, tags, and halves of surrogate pairs,
 # which no database takes. Joiners stay: Persian, Hindi and emoji need them.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_UNSAFE_IN_JSON = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "", 1))  # these are written out, or between the lines
 _SHORTEST_SECRET = 8
 _MASK = "[key]"
 
@@ -35,6 +38,15 @@ def one_line(text: str, most: int = LONG) -> str:
     return text.strip()[:most]
 
 
+def plain(text: str) -> str:
+    """A line for a terminal: what could move its cursor, reorder or hide is left out, all else stays as it is.
+
+    >>> plain("  a\\nforged: b\\x1b[31m\\u202ec  d")
+    '  a forged: b[31mc  d'
+    """
+    return text if text.isprintable() else _UNSAFE.sub("", _BREAK.sub(" ", text))
+
+
 def escaped(text: str, most: int = LONG) -> str:
     r"""The beginning of foreign words, what is unsafe in them written out.
 
@@ -43,6 +55,16 @@ def escaped(text: str, most: int = LONG) -> str:
     """
     text = text[:most]
     return text if text.isprintable() else _UNSAFE.sub(_written_out, text)[:most]
+
+
+def json_text(document: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
+    r"""A document as JSON that is as harmless on a terminal; whoever reads it as JSON gets every character.
+
+    >>> json_text({"ü": "\x1b\x9b\u202e"})
+    '{"ü": "\\u001b\\u009b\\u202e"}'
+    """
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=indent, default=str)
+    return text if text.isprintable() else _UNSAFE_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def without(secret: str, text: str) -> str:

@@ -9,7 +9,9 @@ import json
 import os
 import pty
 import re
+import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,72 @@ def test_words_of_a_gateway_reach_no_live_view(shop: Shop, echo: EchoGateway) ->
     assert "evil" in text
     for escape in ("\x1b[2J", "\x1b]0;", "\u202e", "\x07", "\x9b", "\x08", "\u2066"):
         assert escape not in text, ascii(escape)
+
+
+FORGED = f"{EVIL}\nFORGED: all is paid\r\u2028FORGED again"
+LOOKS = (
+    *(
+        "status",
+        "status job",
+        "tasks job",
+        "show 1",
+        "show 2",
+        "report job",
+        "verify",
+        "reconcile job",
+        "plan job.yaml",
+    ),
+    *("retry job --only a", "retry job", "cancel job", "run job.yaml", "show nothing", "tasks nobody"),
+)
+
+
+def test_words_of_a_strangers_ledger_are_plain_lines(shop: Shop, echo: EchoGateway) -> None:
+    """Whoever made the file can have put anything into it; what is for machines keeps it, in JSON's own escapes."""
+    echo.says = "no"
+    name = shop.manifest(f'prompts:\n  - {{id: a, text: "a mug [[echo:plain]]"}}\n  - {{id: b, text: b}}\n{LIMITS}')
+    shop.run("run", name, code=None)
+    poisoned = poison(shop.folder / "batchgen.db")
+    assert {"attempt.detail", "attempt.settled_note", "task.reason", "prompt.key", "prompt.text"} <= poisoned
+    for words in ("status", "tasks job", "show 1"):
+        raw = shop.run(*words.split(), "--json").stdout
+        assert not _FORBIDDEN.search(raw)
+        assert any(FORGED in text for text in texts(json.loads(raw))), (words, raw)
+    for words in LOOKS:
+        done = shop.run(*words.split(), code=None)
+        assert done.returncode != 1 or "run" in words, done.stderr
+        for line in (done.stdout + done.stderr).split("\n"):
+            assert not _FORBIDDEN.search(line), (words, ascii(line))
+            assert not line.startswith("FORGED"), (words, line)
+    promise(14, f"a stranger's ledger with escapes in {len(poisoned)} columns: 0 in {len(LOOKS)} outputs")
+
+
+def texts(document: Any) -> list[str]:
+    """Every text in a document."""
+    if isinstance(document, str):
+        return [document]
+    values = document.values() if isinstance(document, dict) else document if isinstance(document, list) else []
+    return [text for value in values for text in texts(value)]
+
+
+WORDS = {
+    "attempt": ("detail", "settled_note", "route", "provider", "model", "base_url", "size_asked", "size_sent"),
+    "task": ("reason",),
+    "prompt": ("key", "text"),
+    "job": ("route", "model", "output", "manifest"),
+}
+
+
+def poison(path: Path) -> set[str]:
+    """Add foreign words to what a ledger has in words, where its own rules let anything be written; which columns."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    found = set()
+    for table, columns in WORDS.items():
+        for column in columns:
+            with suppress(sqlite3.IntegrityError):
+                connection.execute(f"UPDATE {table} SET {column} = {column} || ?", (FORGED,))
+                found.add(f"{table}.{column}")
+    connection.close()
+    return found
 
 
 IDS = ("=1+1", "+1", "-1", "@SUM(A1)", "＝1", '=cmd|"/c calc"!A0', "%0A=1", "'=1", "a,=1")
