@@ -107,7 +107,8 @@ class Progress:
         if event.becomes is not None:
             self._move(size, TaskState.RUNNING, event.becomes)
             name = f"{event.claim.key}/{size}/{event.claim.sample}"
-            self.last_problem = f"{name}: {event.outcome.detail[:160]} ({event.then[:80]})"
+            detail, then = event.outcome.detail, event.then  # what becomes of a task for good says why, mostly in full
+            self.last_problem = f"{name}: {then[:240] if detail in then else f'{detail[:160]} ({then[:80]})'}"
 
     def _move(self, size: str, before: TaskState, after: TaskState) -> None:
         row = self.rows.setdefault(size, Row())

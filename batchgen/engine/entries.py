@@ -162,6 +162,8 @@ def words(decision: Decision) -> str:
             return f"again at {size} {_when(delay)}"
         case Failover(route):
             return f"goes on over {route}"
+        case Park(why) | Fail(why):
+            return f"{_WORDS[type(decision)]}: {why}"
         case _:
             return _WORDS[type(decision)]
 

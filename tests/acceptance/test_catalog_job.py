@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,9 @@ def test_second_runner_is_refused_at_once_and_touches_nothing(shop: Shop) -> Non
         first = shop.start("run", job)
         while not (shop.folder / "batchgen.db.holder").exists():
             assert first.poll() is None
+        first.send_signal(signal.SIGSTOP)  # it must not end before the second has begun, however slow this machine is
         second = shop.run("run", job, code=4)
+        first.send_signal(signal.SIGCONT)
         assert f"process {first.pid}" in second.stderr
         assert first.wait(60) == 0
         first.communicate()

@@ -15,12 +15,14 @@ from batchgen.cli.plan_text import forecast_of, plan_lines
 from batchgen.cli.progress import Progress, Row
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
-from batchgen.domain.events import RunStopped
+from batchgen.domain.events import CallEnded, RunStopped
 from batchgen.domain.job import Ask, Difference, Texts
-from batchgen.domain.lifecycle import Charge
+from batchgen.domain.lifecycle import Charge, TaskState
+from batchgen.domain.model import Kind, Outcome
 from batchgen.domain.size import parse_size
 from batchgen.engine.entries import words
-from batchgen.policy.decide import Retry
+from batchgen.policy.decide import Decision, Fail, Park, Retry
+from tests.gateway_help import a_claim
 from tests.manifest_help import HEAD, load
 
 
@@ -146,3 +148,30 @@ def test_nothing_is_promised_once_a_run_stops() -> None:
 def test_no_wait_is_at_once() -> None:
     assert words(Retry(0.0, "x")) == "again at once"
     assert words(Retry(2.4, "x")) == "again in 2 s"
+
+
+TIMED_OUT = "no answer within 60 s"
+
+
+@pytest.mark.parametrize(
+    ("decision", "detail", "said"),
+    [
+        (
+            Park(f"2 lost answers, each may have been charged ({TIMED_OUT})"),
+            TIMED_OUT,
+            f"parked: 2 lost answers, each may have been charged ({TIMED_OUT})",
+        ),
+        (Park("the paid address is gone"), "the paid address is gone", "parked: the paid address is gone"),
+        (Park("the disk is full"), "a picture came", "a picture came (parked: the disk is full)"),
+        (Fail(f"the content was refused ({TIMED_OUT})"), TIMED_OUT, f"failed: the content was refused ({TIMED_OUT})"),
+        (Park("an answer was lost"), "", "parked: an answer was lost"),
+        (Retry(2.0, TIMED_OUT), TIMED_OUT, f"{TIMED_OUT} (again in 2 s)"),
+    ],
+)
+def test_last_problem_says_why_a_task_is_left(decision: Decision, detail: str, said: str) -> None:
+    progress = Progress(SystemClock(), "job", None)
+    outcome = Outcome(Kind.TIMED_OUT, Charge.UNKNOWN, detail)
+    progress.on_event(CallEnded(a_claim(), 7, outcome, 0, 30_000, 60.0, TaskState.PARKED, words(decision)))
+    name, _, problem = progress.last_problem.partition(": ")
+    assert name.startswith(f"{a_claim().key}/")
+    assert problem == said
