@@ -208,3 +208,21 @@ def test_ledger_deleted_in_mid_run_stops_it(tmp_path: Path) -> None:
         assert calls <= 8
         assert site.receipts() + len(site.images()) == calls
     promise(11, f"ledger deleted in mid-run: stopped after {calls} of {TASKS} calls, all answers kept")
+
+
+def test_ledger_moved_in_mid_run_and_put_back_has_lost_nothing(tmp_path: Path) -> None:
+    """What SQLite had not yet written into the file is beside its first name still."""
+    with gateway(Shop(tmp_path), "latency=0.5") as shop:
+        site = Site.of(shop, "site", TASKS, LIMITS)
+        ledger, other = site.folder / "batchgen.db", site.folder / "moved.db"
+        with running(site) as process:
+            site.wait_for_attempts(process, 5)
+            ledger.rename(other)
+            assert process.wait(30) == 1
+        assert "was deleted, moved or replaced in mid-run" in site.said
+        other.rename(ledger)
+        site.finish()
+        books = site.check()
+        assert books.calls == books.attempts == TASKS
+        assert books.unknowns == 0
+    promise(11, f"ledger moved in mid-run and put back: {TASKS} calls for {TASKS} images, 0 unknown")
