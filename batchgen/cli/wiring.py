@@ -15,6 +15,7 @@ from batchgen.domain.events import Listener
 from batchgen.domain.job import FourK, JobSpec
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper, Tally
+from batchgen.engine.delivered import Delivered
 from batchgen.engine.delivery import Delivery, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
@@ -23,6 +24,7 @@ from batchgen.engine.leg import Leg, Legs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.reading import Reader
 from batchgen.policy.decide import Rules
 from batchgen.store.descriptors import calls_that_fit
 from batchgen.store.inputs import InputStore
@@ -68,6 +70,7 @@ async def wire(
         NoRoom: too few files may be open for a single call.
     """
     tally, crowd = Tally(), Crowd(_at_once(shared.spec, routes) if buying else shared.spec.limits.concurrency)
+    delivered = _delivered(shared)
     legs: list[Leg] = []
     made: list[Legs] = []
     for route in routes:
@@ -84,7 +87,7 @@ async def wire(
             loopback_base=contract.base_url if contract.loopback else "",
         )
         fingerprint = keys.fingerprint(contract.key_env) if buying else ""
-        legs.append(_leg(shared, route, hand, fingerprint, (tally, crowd), made))
+        legs.append(_leg(shared, route, hand, fingerprint, (tally, crowd, delivered), made))
     made.append(Legs(legs))
     return made[0], tally
 
@@ -102,12 +105,24 @@ def _at_once(spec: JobSpec, routes: Sequence[Reachable]) -> int:
     return most
 
 
+def _delivered(shared: Shared) -> Delivered:
+    """The images that the job has already."""
+    with Reader(shared.ledger.path) as reader:
+        number = next((job.id for job in reader.jobs() if job.name == shared.spec.name), None)
+        return Delivered(() if number is None else reader.digests(number))
+
+
 def _leg(
-    shared: Shared, route: Reachable, hand: Hand, fingerprint: str, counts: tuple[Tally, Crowd], made: list[Legs]
+    shared: Shared,
+    route: Reachable,
+    hand: Hand,
+    fingerprint: str,
+    counts: tuple[Tally, Crowd, Delivered],
+    made: list[Legs],
 ) -> Leg:
     spec, contract, uniform = shared.spec, route.contract, random.SystemRandom().uniform
     limits = spec.limits
-    tally, crowd = counts
+    tally, crowd, delivered = counts
     first = contract.route == spec.route
     lane = Lane(
         f"{contract.provider}/{contract.model}",
@@ -125,6 +140,7 @@ def _leg(
         listener=shared.emit,
         tally=tally,
         home=spec.route,
+        delivered=delivered,
     )
     leg: Leg
     means = Means(

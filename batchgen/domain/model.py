@@ -183,7 +183,7 @@ class Settlement:
         send_size: for a downgrade, the size of the next attempt; None leaves it.
         send_route: for a failover, the route of the next attempt, which begins its counts anew; None leaves it.
         image: for a completion.
-        flags: of the image: `size_mismatch`, `downgraded`, `rerouted`.
+        flags: of the image: `downgraded`, `rerouted`, `size_mismatch`, `blank`, `duplicate`.
         outcome: what the booked attempt turned out to be after all (damaged, expired); None leaves what is booked.
     """
 

@@ -10,6 +10,7 @@ from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Liste
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Settlement
 from batchgen.domain.wire import Answer, Call, Image
+from batchgen.engine.delivered import Delivered
 from batchgen.engine.entries import Account, booking, image_flags, reservation, settlement, words
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import Decision, Deliver
@@ -52,15 +53,18 @@ class Bookkeeper:
         listener: Listener,
         tally: Tally | None = None,
         home: str = "",
+        delivered: Delivered | None = None,
     ) -> None:
         """Keep the books of the calls over one route.
 
         Args:
             tally: shared by all routes of a run.
             home: the job's own route, where that is another.
+            delivered: what the job has; shared like the tally.
         """
         self.tally = tally or Tally()
         self.proven = False
+        self._delivered = delivered or Delivered()
         self._rerouted = home not in {"", contract.route}
         self._contract = contract
         self.account = account
@@ -106,7 +110,8 @@ class Bookkeeper:
 
     async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
         """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
-        flags = image_flags(claim, image, self._contract, rerouted=self._rerouted)
+        repeated = self._delivered.repeats(image.sha256, claim.task)
+        flags = image_flags(claim, image, self._contract, rerouted=self._rerouted, repeated=repeated)
         await self._ledger.settle(Settlement(claim.task, attempt, Event.COMPLETE, image=image, flags=flags))
         self.tally.delivered += 1
         self._emit(ImageDelivered(claim, attempt, image, flags))

@@ -172,8 +172,10 @@ def _when(delay: float) -> str:
     return f"in {delay:.0f} s" if delay >= 0.5 else "at once"
 
 
-def image_flags(claim: Claim, image: Image, contract: Contract, *, rerouted: bool) -> tuple[str, ...]:
-    """What is to be said of an image that is not what was asked for at first, or came over another route."""
+def image_flags(
+    claim: Claim, image: Image, contract: Contract, *, rerouted: bool, repeated: bool = False
+) -> tuple[str, ...]:
+    """What is to be said of an image that may not be what was asked for, or came over another route."""
     flags = []
     if claim.send_size != claim.size:
         flags.append("downgraded")
@@ -182,6 +184,10 @@ def image_flags(claim: Claim, image: Image, contract: Contract, *, rerouted: boo
     due = contract.sizes.answer(claim.send_size)
     if due is not None and not _as_due(due, image, exact=contract.sizes.by == "parameter"):
         flags.append("size_mismatch")
+    if image.blank:
+        flags.append("blank")
+    if repeated:
+        flags.append("duplicate")
     return tuple(flags)
 
 

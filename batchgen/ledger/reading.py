@@ -129,7 +129,7 @@ class Reader:
         return map(load_task, self._stream(query, values))
 
     def flagged(self, key: int) -> Iterator[TaskRow]:
-        """Tasks whose image is not what was asked for at first: downgraded, or of other dimensions; as a stream."""
+        """Tasks of whose image there is something to be said, such as other dimensions than asked; as a stream."""
         query = queries.FLAGGED.where(task.c.job_id == key, task.c.wanted == 1)
         return map(load_task, self._stream(query.order_by(prompt.c.position, task.c.variant_id)))
 
@@ -162,6 +162,11 @@ class Reader:
             query = queries.TASKS.where(task.c.id.in_(sql.listed("tasks"))).order_by(task.c.id)
             found = map(load_task, self._connection.execute(query, values).all())
             yield from ((each, attempts[each.id]) for each in found if each.id in attempts)
+
+    def digests(self, key: int) -> Iterator[tuple[str, int]]:
+        """SHA-256 and task of every image of a job, of all revisions, as a stream."""
+        query = select(image.c.sha256, image.c.task_id).where(image.c.job_id == key).order_by(image.c.id)
+        return ((row.sha256, row.task_id) for row in self._stream(query))
 
     def images(self, key: int | None = None) -> Iterator[ImageRow]:
         """Every image delivered, of all revisions, as a stream; of one job or of all."""

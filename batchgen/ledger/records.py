@@ -64,7 +64,7 @@ class ImageRow:
 
     Attributes:
         own, shared: hashes of what was asked, as in `batchgen.domain.job.Prompt`.
-        flags: `size_mismatch`, `downgraded`, `rerouted`.
+        flags: `downgraded`, `rerouted`, `size_mismatch`, `blank`, `duplicate`.
     """
 
     id: int

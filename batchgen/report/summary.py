@@ -67,6 +67,8 @@ class Summary:
         mismatched: images of other dimensions than asked.
         rerouted: images that came over another route than the job's own.
         outdated: delivered images that are to be replaced, or could not be; each stays until its successor is there.
+        blank: images of one colour.
+        duplicate: images whose bytes another task has too, with the beginning of their digest.
         refused: calls whose content was refused, with what they cost.
         lost: calls whose answer nobody saw, with what they cost and may have cost.
         fates: of these, how many are known to be charged or free, from which source, and how many are not.
@@ -81,6 +83,8 @@ class Summary:
     mismatched: Group = field(default_factory=Group)
     rerouted: Group = field(default_factory=Group)
     outdated: Group = field(default_factory=Group)
+    blank: Group = field(default_factory=Group)
+    duplicate: Group = field(default_factory=Group)
     refused: Group = field(default_factory=Group)
     lost: Group = field(default_factory=Group)
     fates: Counter[Fate] = field(default_factory=Counter)
@@ -126,14 +130,18 @@ def _sizes(reader: Reader, job: JobRow) -> list[SizeRow]:
 def _flag(summary: Summary, task: TaskRow) -> None:
     if task.image is None:
         return
-    delivered = f"{task.image.width}x{task.image.height}"
-    name = f"{task_name(task.key, str(task.size), task.sample)} → {delivered}"
+    plain = task_name(task.key, str(task.size), task.sample)
+    name = f"{plain} → {task.image.width}x{task.image.height}"
     if "downgraded" in task.image.flags:
         summary.downgraded.add(name)
     if "size_mismatch" in task.image.flags:
         summary.mismatched.add(name)
     if "rerouted" in task.image.flags:
-        summary.rerouted.add(task_name(task.key, str(task.size), task.sample))
+        summary.rerouted.add(plain)
+    if "blank" in task.image.flags:
+        summary.blank.add(plain)
+    if "duplicate" in task.image.flags:
+        summary.duplicate.add(f"{plain} ({task.image.sha256[:8]})")
 
 
 def _problem(summary: Summary, problem: Problem) -> None:

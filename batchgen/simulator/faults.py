@@ -67,7 +67,7 @@ class Options:
         spend: micro-dollars each provider's account holds; None for no end.
         b64: `mixed`, `raw`, `prefix`, `unpadded`, `wrapped` or `escaped` (slashes); official routes always send it raw.
         bytes: noise added to every picture, to come near real sizes on the wire.
-        pictures: `full`, or `plain` for one colour and no words, which costs next to nothing.
+        pictures: `full`, or `plain` for two colours and no words, which costs next to nothing.
         takes: whether a request that comes again gets a picture that says `take 2`.
         refuse_word: a prompt with this word is refused; "" for none.
         url_lifetime: seconds an address lives; None for the contract's.

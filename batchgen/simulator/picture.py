@@ -36,7 +36,7 @@ class Drawing:
         take: 1 for the first picture of a request; later ones say so.
         format: `png`, `jpeg` or `webp`.
         transparent: whether the background is left out; not for JPEG.
-        plain: one colour and no caption, for when pictures should cost nothing.
+        plain: two colours and no caption, for when pictures should cost nothing.
         pad: bytes of noise added to the file.
         colour: of the object, as 0xRRGGBB: a reference's, so that it can be seen that it was used; -1 for the seed's.
     """
@@ -145,15 +145,17 @@ def _footer(size: Size, text: str) -> png.Band:
 
 @lru_cache(maxsize=64)
 def _plain(size: Size) -> png.Band:
-    """One colour, a bit per pixel."""
-    return png.band(bytes((1 + (size.width + 7) // 8) * size.height))
+    """One colour above another, a bit per pixel."""
+    across, above = (size.width + 7) // 8, size.height // 2
+    return png.band(bytes((1 + across) * above) + (b"\0" + b"\xff" * across) * (size.height - above))
 
 
 def _convert(drawing: Drawing, bands: tuple[png.Band, ...] | None, colours: bytes) -> bytes:
-    """The same picture as JPEG or WebP; one colour where there are no bands."""
+    """The same picture as JPEG or WebP; one colour above another where there are no bands."""
     width, height = drawing.size.width, drawing.size.height
     if bands is None:
         image = Image.new("RGB", (width, height), tuple(colours[300:303]))
+        image.paste(tuple(colours[303:306]), (0, height // 2, width, height))
     else:
         indexed = Image.frombytes("L", (width + 1, height), png.unpack(bands)).crop((1, 0, width + 1, height))
         indexed.putpalette(colours)

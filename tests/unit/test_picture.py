@@ -122,10 +122,10 @@ def test_padding_does_not_compress():
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_plain_picture_is_one_colour_and_small(kind):
+def test_plain_picture_has_two_colours_and_is_small(kind):
     file = draw(drawing(format=kind, plain=True, size=Size(1280, 1280)))
     assert len(file) < 30_000
-    assert len(opened(file).convert("RGB").getcolors() or []) == 1
+    assert 2 <= len(opened(file).convert("RGB").getcolors() or []) <= 8  # at the seam a little of both
 
 
 def test_label_keeps_what_can_be_written():
