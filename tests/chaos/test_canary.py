@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import sqlite3
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ from batchgen.simulator.faults import Fault
 from tests.chaos.echo_gateway import EchoGateway, echoing, marked
 from tests.chaos.inside import inside
 from tests.chaos.promises import promise
-from tests.shop import Shop, gateway
+from tests.shop import Shop, gateway, wait_until
 
 CANARY = "sk-canary+7Qw3/zX9v=Tr5mB8nK"
 TOKEN = "account+token/31aF=c0ffee77"
@@ -183,10 +182,7 @@ def test_picture_of_a_batch_that_says_the_key_is_kept_aside(shop: Shop, echo: Ec
 def test_key_is_in_no_receipt_and_no_write_ahead_log_of_a_killed_run(shop: Shop, echo: EchoGateway) -> None:
     prompts = [(f"stall-{number}", "[[echo:stall]]") for number in range(3)]
     process = shop.start("run", job(shop, [*prompts, *((case, f"[[echo:{case}]]") for case in ("plain", "escaped"))]))
-    end = time.monotonic() + 20
-    while len([each for each in echo.heads if b"/img/stall" in each]) < 3:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(process, lambda: len([each for each in echo.heads if b"/img/stall" in each]) >= 3)
     process.kill()
     process.communicate()
     spool = [path for path in (shop.folder / "out" / "job" / ".batchgen").rglob("*") if path.is_file()]

@@ -218,10 +218,10 @@ def test_salvage_of_a_cut_chat_takes_only_whole_images_that_were_not_sent() -> N
     ],
 )
 def test_endless_text_takes_no_endless_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     in_words(text)
     salvaged_urls(text, "chat")
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 _KEYS = ["choices", "message", "content", "images", "image_url", "url", "b64_json", "data", "text", "refusal", "type"]
