@@ -17,6 +17,7 @@ from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Vari
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Booking, Claim, Kind, Reservation, Settlement
 from batchgen.domain.size import Size
+from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Image
 from batchgen.ledger.ledger import Ledger
 
@@ -144,18 +145,18 @@ def completion(claim: Claim, attempt: int, **others: Any) -> Settlement:
     return Settlement(claim.task, attempt, Event.COMPLETE, image=image, **others)
 
 
-async def deliver(ledger: Ledger, *claims: Claim) -> None:
+async def deliver(ledger: Ledger, *claims: Claim, **others: Any) -> None:
     """Buy some claims with nothing going wrong."""
     for claim in claims:
-        attempt = await ledger.reserve(reservation(claim))
-        assert attempt is not None
+        attempt = await ledger.reserve(reservation(claim, **others))
+        assert not isinstance(attempt, Wall)
         await ledger.book_and_settle(booking(attempt), completion(claim, attempt))
 
 
 async def end(ledger: Ledger, claim: Claim, event: Event, charge: Charge = Charge.VOID, **others: Any) -> int:
     """One attempt at a claim that ends without an image."""
     attempt = await ledger.reserve(reservation(claim))
-    assert attempt is not None
+    assert not isinstance(attempt, Wall)
     await ledger.book_and_settle(booking(attempt, charge), Settlement(claim.task, attempt, event, **others))
     return attempt
 

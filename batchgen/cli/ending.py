@@ -10,8 +10,9 @@ from batchgen.cli.watching import INTERRUPTED
 from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.pool import BUDGET_REACHED, Pool
+from batchgen.engine.pool import Pool
 from batchgen.ledger.records import JobRow
 
 

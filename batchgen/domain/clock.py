@@ -53,6 +53,17 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def month_of(seconds: float) -> str:
+    """The local calendar month of a moment, such as `2026-11`."""
+    return _local(seconds).strftime("%Y-%m")
+
+
+def local_text(seconds: float, now: float) -> str:
+    """A moment as people here say it: the time of day, with the date where that is not today's."""
+    there = _local(seconds)
+    return there.strftime("%H:%M" if there.date() == _local(now).date() else "%Y-%m-%d %H:%M")
+
+
 def next_time_of_day(now: float, minutes: int) -> float:
     """The next moment, always after now, at which the local clock shows a time of day, in seconds since the epoch.
 

@@ -116,6 +116,9 @@ class Reservation:
     Attributes:
         reserved: micro-dollars set aside, the upper bound of the call's price.
         budget: micro-dollars the job may ever spend; None for no limit.
+        run: the run that makes it, None where there is none in the books.
+        per_run: micro-dollars that this run may spend; None for no limit.
+        monthly: micro-dollars that all jobs may spend in the local month of `reserved_at`; None for no limit.
     """
 
     task: int
@@ -139,6 +142,9 @@ class Reservation:
     reserved_at: float
     queued_for: float
     budget: int | None
+    run: int | None = None
+    per_run: int | None = None
+    monthly: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from batchgen.domain.errors import BatchgenError, GatewayError
 from batchgen.domain.events import Notice
 from batchgen.engine.bundle import Bundler
-from batchgen.engine.pool import BUDGET_REACHED, Order, Pool
+from batchgen.engine.pool import Order, Pool
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds between two looks at what the gateway is working on
 _MOST_OPEN = 8  # bundles at once
@@ -117,7 +117,7 @@ class BatchRunner(Pool):
         if made:
             return 0.0
         if not bundles:
-            self.stop(BUDGET_REACHED)
+            self.stop(self._wall_reached())
         return None
 
     def _room(self, under_way: int) -> int:

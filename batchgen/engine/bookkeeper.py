@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from batchgen.contracts.contract import Contract
-from batchgen.domain.clock import Clock
+from batchgen.domain.clock import Clock, month_of
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Listener
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
-from batchgen.domain.model import Booking, Claim, Cost, Outcome, Settlement
+from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
+from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Answer, Call, Image
 from batchgen.engine.delivered import Delivered
 from batchgen.engine.entries import Account, booking, image_flags, reservation, settlement, words
@@ -24,6 +25,7 @@ class Tally:
         freed: what was reserved and then not charged, and may be spent again.
         slow: paid addresses that could not be fetched a few times, and are tried on.
         unfetched: paid addresses that are given up, for this run or for good.
+        wall: what the last reservation would have gone over that was refused; `month` is the one it was for.
     """
 
     calls: int = 0
@@ -34,6 +36,12 @@ class Tally:
     freed: int = 0
     slow: int = 0
     unfetched: int = 0
+    wall: Wall = Wall.JOB
+    month: str = ""
+
+    def refused(self, wall: Wall, entry: Reservation) -> None:
+        """A reservation was not made."""
+        self.wall, self.month = wall, month_of(entry.reserved_at)
 
 
 class Bookkeeper:
@@ -73,9 +81,13 @@ class Bookkeeper:
         self._emit = listener
 
     async def reserve(self, claim: Claim, call: Call, cost: Cost) -> int | None:
-        """Write an attempt down before it is made; None when the budget does not allow it."""
+        """Write an attempt down before it is made; None when it may not be spent, and the tally says why."""
         entry = reservation(claim, call, cost, self._contract, self.account, self._clock.now())
-        return await self._ledger.reserve(entry)
+        attempt = await self._ledger.reserve(entry)
+        if isinstance(attempt, Wall):
+            self.tally.refused(attempt, entry)
+            return None
+        return attempt
 
     def started(self, claim: Claim, attempt: int) -> None:
         """The attempt is written down and its call about to be made."""

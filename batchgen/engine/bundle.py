@@ -11,6 +11,7 @@ from batchgen.domain.errors import GatewayError
 from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim, Reservation
+from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Call, FilePiece
 from batchgen.engine.entries import reservation
 from batchgen.engine.intake import TURNED_AWAY, Desk, Intake
@@ -37,7 +38,7 @@ class Bundler:
         self._submission = Submission(desk, self.gate, listener)
 
     async def open(self, claims: Sequence[Claim]) -> bool:
-        """Write a new bundle down with its money; False when the budget allows none of it.
+        """Write a new bundle down with its money; False when it may spend nothing, and the tally says why.
 
         Raises:
             StoreError: an input image cannot be made ready.
@@ -55,8 +56,10 @@ class Bundler:
         token, route = secrets.token_hex(12), self._desk.means.contract.route
         new = NewBatch(self._desk.job, route, token, tuple(entry for _, entry in wanted))
         made = await self._desk.ledger.open_batch(new)
-        for (claim, _), attempt in zip(wanted, made.attempts, strict=True):
-            if attempt is not None:
+        for (claim, entry), attempt in zip(wanted, made.attempts, strict=True):
+            if isinstance(attempt, Wall):
+                self._desk.means.books.tally.refused(attempt, entry)
+            else:
                 self._desk.means.books.tally.calls += 1
                 self._desk.means.books.started(claim, attempt)
         return made.batch is not None

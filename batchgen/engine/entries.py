@@ -11,6 +11,7 @@ from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
 from batchgen.domain.size import Size
+from batchgen.domain.walls import lowest
 from batchgen.domain.wire import Answer, Call, Image
 from batchgen.gateway.request import request_hash
 from batchgen.policy.classify import LOST_KINDS
@@ -24,28 +25,39 @@ _BILLING_UNITS = {PerCall: "call", TokenPrice: "tokens", NoPrice: "unknown"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is charged for a job's calls, and how far.
+    """Who is charged for the calls of a run, and how far; money in micro-dollars, None for no limit.
 
     Attributes:
         key_fingerprint: first 8 hex digits of the key's hash; the key itself never comes here.
-        budget: micro-dollars; None for no limit.
+        budget: of the job, over all its runs.
+        run: its number in the books; None where it has none.
+        per_run: of this run.
+        monthly: of all jobs of the ledger, in a local calendar month.
     """
 
     key_fingerprint: str
     budget: int | None
+    run: int | None = None
+    per_run: int | None = None
+    monthly: int | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether spending is held in by anything."""
+        return lowest(self.budget, self.per_run, self.monthly) is not None
 
 
 def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, account: Account, now: float) -> Reservation:
     """The attempt that is about to be made.
 
     Raises:
-        PriceUnknown: there is a budget, and nobody can say what the call costs at most: it could go over it unseen.
+        PriceUnknown: there is a limit, and nobody can say what the call costs at most: it could go over it unseen.
     """
-    if account.budget is not None and cost.upper is None:
+    if account.limited and cost.upper is None:
         asked = f"{claim.send_size} in quality {claim.parameters.quality or 'auto'}"
         raise PriceUnknown(
-            f"{claim.key}: nobody can say what {contract.route} takes at most for {asked}, so the budget cannot "
-            "hold and nothing was sent; remove limits.budget, or give the route a price: in the manifest"
+            f"{claim.key}: nobody can say what {contract.route} takes at most for {asked}, so no limit of "
+            "money can hold and nothing was sent; remove it, or give the route a price: in the manifest"
         )
     return Reservation(
         task=claim.task,
@@ -69,6 +81,9 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
         reserved_at=now,
         queued_for=max(0.0, now - claim.queued_at),
         budget=account.budget,
+        run=account.run,
+        per_run=account.per_run,
+        monthly=account.monthly,
     )
 
 

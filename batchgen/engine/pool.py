@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from batchgen.domain.clock import Clock
 from batchgen.domain.events import Listener, Notice, RunStopped
 from batchgen.domain.job import Limits
+from batchgen.domain.walls import Walls
 from batchgen.engine.bookkeeper import Tally
 from batchgen.ledger.ledger import Ledger
 
-BUDGET_REACHED = "the budget is reached"
 _LOOK = 30.0  # seconds between looks at the wall clock, which may be set meanwhile
 
 
@@ -35,6 +35,7 @@ class Order:
     Attributes:
         job: its number in the ledger.
         tally: counts of this run, which others add to as well.
+        walls: what the run may spend.
     """
 
     job: int
@@ -44,6 +45,7 @@ class Order:
     tally: Tally
     clock: Clock
     listener: Listener
+    walls: Walls = Walls()
 
 
 class Pool(ABC):
@@ -63,6 +65,7 @@ class Pool(ABC):
         self._limits = order.limits
         self._selection = order.selection
         self._clock = order.clock
+        self._walls = order.walls
         self._emit = order.listener
 
     @property
@@ -106,6 +109,10 @@ class Pool(ABC):
         """Something a person must know now, and again when the run has ended."""
         self.explained.append(text)
         self._emit(Notice(text))
+
+    def _wall_reached(self) -> str:
+        """Why nothing more may be spent, by the wall that a reservation met last."""
+        return self._walls.reached(self.tally.wall, self.tally.month)
 
     def _too_many_lost(self) -> str | None:
         """Why a run must not go on that loses so many answers, or paid images; None while it may."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from batchgen.domain.clock import month_of
 from batchgen.domain.errors import BatchgenError, StoreError
 from batchgen.domain.events import Notice
 from batchgen.domain.model import Claim
 from batchgen.engine.delivery import Ended
 from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.pool import BUDGET_REACHED, Order, Pool
+from batchgen.engine.pool import Order, Pool
 from batchgen.engine.queues import Queues
 
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
@@ -30,7 +31,7 @@ class Runner(Pool):
         self._gone = asyncio.Event()
         self._dispatchers: list[asyncio.Task[None]] = []
         self._error: BaseException | None = None
-        self._budget_full_at: int | None = None
+        self._walled_at: int | None = None  # what had been freed when a reservation was refused
         self._said_held = False
         self._queues = Queues(order.job, order.selection.only, order.ledger, legs, order.clock)
 
@@ -170,9 +171,13 @@ class Runner(Pool):
         wanted = self._selection.images
         if wanted is not None and self.tally.delivered + len(self._flights) + self._queues.admitting >= wanted:
             return f"--limit {wanted} is reached"
-        if self._budget_full_at is not None and self.tally.freed <= self._budget_full_at:
-            return BUDGET_REACHED
+        if self._walled_at is not None and self.tally.freed <= self._walled_at and self._is_same_month():
+            return self._wall_reached()
         return None
+
+    def _is_same_month(self) -> bool:
+        """Whether the month is still the one in which a reservation was refused; another has a ceiling of its own."""
+        return self.tally.month == month_of(self._clock.now())
 
     def _landed(self, flight: asyncio.Task[Ended]) -> None:
         claim, freed = self._flights.pop(flight)
@@ -186,7 +191,7 @@ class Runner(Pool):
             self._fail(error)
         elif flight.result() is Ended.NO_BUDGET:
             self._queues.put_back(claim)
-            self._budget_full_at = freed
+            self._walled_at = freed
 
     def _fail(self, error: BaseException) -> None:
         """The first error wins; nothing new is begun after it."""

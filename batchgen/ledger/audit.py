@@ -20,11 +20,32 @@ _TASK = (
     "(SELECT j.name || ' ' || p.key || '/' || v.size || '/' || v.sample FROM job j, prompt p, variant v "
     "WHERE j.id = t.job_id AND p.id = t.prompt_id AND v.id = t.variant_id)"
 )
-_SUMS = text(
-    "SELECT j.name, j.billed, j.unknown, j.reserved, coalesce(sum(a.billed * (a.charge = 'billed')), 0), "
+_MONEY = (
+    "s.billed, s.unknown, s.reserved, coalesce(sum(a.billed * (a.charge = 'billed')), 0), "
     "coalesce(sum(max(a.billed, a.reserved) * (a.charge = 'unknown')), 0), "
-    "coalesce(sum(a.reserved * (a.charge = 'reserved')), 0) "
-    "FROM job j LEFT JOIN attempt a ON a.job_id = j.id WHERE :job IS NULL OR j.id = :job GROUP BY j.id"
+    "coalesce(sum(a.reserved * (a.charge = 'reserved')), 0)"
+)
+# Who has sums of its attempts, and by what name; those of a month are of all jobs.
+_SUMS = (
+    f"SELECT s.name, {_MONEY} FROM job s LEFT JOIN attempt a ON a.job_id = s.id "
+    "WHERE :job IS NULL OR s.id = :job GROUP BY s.id",
+    f"SELECT j.name || ', run ' || s.id, {_MONEY} FROM run s JOIN job j ON j.id = s.job_id "
+    "LEFT JOIN attempt a ON a.run_id = s.id WHERE :job IS NULL OR s.job_id = :job GROUP BY s.id",
+    f"SELECT 'month ' || s.name, {_MONEY} FROM month s LEFT JOIN attempt a ON a.month = s.name "
+    "WHERE :job IS NULL GROUP BY s.id",
+)
+_RUNS = text(
+    "SELECT j.name || ', run ' || r.id, r.calls, (SELECT count(*) FROM attempt a WHERE a.run_id = r.id), r.delivered, "
+    "(SELECT count(*) FROM image i JOIN attempt a ON a.id = i.attempt_id WHERE a.run_id = r.id) "
+    "FROM run r JOIN job j ON j.id = r.job_id WHERE :job IS NULL OR r.job_id = :job"
+)
+_STRAYS = text(
+    "SELECT DISTINCT j.name, CASE WHEN r.id IS NULL OR r.job_id <> a.job_id "
+    "THEN 'has calls of run ' || a.run_id || ' that is none of its own' "
+    "ELSE 'has calls of the month ' || a.month || ', which has no sum' END "
+    "FROM attempt a JOIN job j ON j.id = a.job_id LEFT JOIN run r ON r.id = a.run_id "
+    "LEFT JOIN month m ON m.name = a.month WHERE (:job IS NULL OR a.job_id = :job) "
+    "AND ((a.run_id IS NOT NULL AND (r.id IS NULL OR r.job_id <> a.job_id)) OR (a.month <> '' AND m.id IS NULL))"
 )
 
 # Each names the offender and says what is wrong with it; `{task}` is the name of task t.
@@ -97,7 +118,12 @@ def check(path: Path, job: int | None = None) -> list[Finding]:
         LedgerError: the file cannot be read at all.
     """
     with reading(path) as connection:
-        return [*_file(connection), *_sums(connection, job), *_rules(connection, job), *_totals(connection, job)]
+        return findings(connection, job)
+
+
+def findings(connection: Connection, job: int | None) -> list[Finding]:
+    """The same of a ledger that is open, at its present moment."""
+    return [*_file(connection), *_sums(connection, job), *_rules(connection, job), *_totals(connection, job)]
 
 
 def _file(connection: Connection) -> Iterator[Finding]:
@@ -120,10 +146,15 @@ def _constraints(connection: Connection, table: Table) -> Iterator[Finding]:
 
 
 def _sums(connection: Connection, job: int | None) -> Iterator[Finding]:
-    for name, *amounts in connection.execute(_SUMS, {"job": job}):
-        for charge, written, found in zip(("billed", "unknown", "reserved"), amounts[:3], amounts[3:], strict=True):
-            if written != found:
-                yield Finding("sums", name, f"{charge} is {written} micro-dollars, but its attempts come to {found}")
+    for query in _SUMS:
+        for name, *amounts in connection.execute(text(query), {"job": job}):
+            for charge, written, found in zip(("billed", "unknown", "reserved"), amounts[:3], amounts[3:], strict=True):
+                if written != found:
+                    yield Finding(
+                        "sums", name, f"{charge} is {written} micro-dollars, but its attempts come to {found}"
+                    )
+    for name, detail in connection.execute(_STRAYS, {"job": job}):
+        yield Finding("sums", name, detail)
 
 
 def _rules(connection: Connection, job: int | None) -> Iterator[Finding]:
@@ -137,3 +168,8 @@ def _totals(connection: Connection, job: int | None) -> Iterator[Finding]:
     for name, written, found in connection.execute(_TOTALS, {"job": job}):
         if written != found:
             yield Finding("counters", name, f"has {found} tasks of its manifest, but counts {written}")
+    for name, calls, made, images, brought in connection.execute(_RUNS, {"job": job}):
+        if calls != made:
+            yield Finding("counters", name, f"made {made} calls, but counts {calls}")
+        if images != brought:
+            yield Finding("counters", name, f"brought {brought} images, but counts {images}")

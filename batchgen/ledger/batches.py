@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from batchgen.domain.errors import LedgerError, NotInLedger
 from batchgen.domain.lifecycle import BatchState, Charge, Event
 from batchgen.domain.model import Booking, Kind, Reservation, Settlement
+from batchgen.domain.walls import Wall
 from batchgen.ledger import verbs
 from batchgen.ledger.claims import interrupted
 from batchgen.ledger.rows import dump
@@ -39,12 +40,12 @@ class OpenedBatch:
     """What of it is in the books now.
 
     Attributes:
-        batch: its number; None when the budget allows none of its calls.
-        attempts: the number of each call, in order; None for those that the budget does not allow.
+        batch: its number; None when none of its calls is allowed.
+        attempts: the number of each call, in order, or the wall that it would go over.
     """
 
     batch: int | None
-    attempts: tuple[int | None, ...]
+    attempts: tuple[int | Wall, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class BatchRow:
 
 
 def open_batch(connection: Connection, wanted: Sequence[NewBatch], now: float) -> list[OpenedBatch]:
-    """Reserve every call of a bundle that the budget allows, and write the bundle down, in one transaction."""
+    """Reserve every call of a bundle that no wall forbids, and write the bundle down, in one transaction."""
     return [_open(connection, each, now) for each in wanted]
 
 
@@ -142,7 +143,7 @@ def open_batches(connection: Connection, jobs: Sequence[int], _now: float) -> li
 
 def _open(connection: Connection, wanted: NewBatch, now: float) -> OpenedBatch:
     numbers = verbs.reserve(connection, wanted.reservations, now)
-    taken = [number for number in numbers if number is not None]
+    taken = [number for number in numbers if not isinstance(number, Wall)]
     if not taken:
         return OpenedBatch(None, tuple(numbers))
     row = {

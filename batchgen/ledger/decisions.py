@@ -14,6 +14,7 @@ from batchgen.domain.job import Ask
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger import statements as sql
+from batchgen.ledger import sums
 from batchgen.ledger.rows import dump
 from batchgen.ledger.schema import job, prompt, task, variant
 
@@ -72,17 +73,15 @@ def settle_unknown(connection: Connection, decisions: Sequence[Decision], _now: 
             raise LedgerError(
                 f"attempt {wanted.attempt} cannot be settled as {wanted.charge} with {wanted.billed} micro-dollars"
             )
-        facts = connection.execute(sql.BOOKED, {"attempts": dump([wanted.attempt])}).one_or_none()
+        sums.decided(connection, wanted.attempt, wanted.billed)
         row = {
             "key": wanted.attempt,
             "charge": wanted.charge.value,
             "billed": wanted.billed,
             "note": wanted.note,
         }
-        if facts is None or sql.SETTLE_UNKNOWN.run(connection, [row]) != 1:
+        if sql.SETTLE_UNKNOWN.run(connection, [row]) != 1:
             raise LedgerError(f"attempt {wanted.attempt} has no unknown charge that could be settled")
-        key, _reserved, _billed, doubt = facts
-        sql.MOVE.run(connection, [{"key": key, "less": 0, "bill": wanted.billed, "doubt": -doubt}])
     return [None] * len(decisions)
 
 

@@ -15,7 +15,8 @@ from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Difference, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
-from batchgen.ledger import batches, claims, decisions, recording, verbs
+from batchgen.domain.walls import Wall
+from batchgen.ledger import batches, claims, decisions, recording, runs, verbs
 from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
@@ -25,13 +26,14 @@ from batchgen.ledger.holder import Holder
 from batchgen.ledger.recording import Approve, Asked, Proposal
 from batchgen.ledger.records import Interrupted
 from batchgen.ledger.rows import dump
+from batchgen.ledger.runs import NewRun, RunEnd
 from batchgen.ledger.schema import job, ledger
 
 # Within one commit bookings come first: they can only free what a reservation then may need.
 _BOOK: Verb[Booking, None] = Verb(0, verbs.book)
 _BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, verbs.book_and_settle)
 _SETTLE: Verb[Settlement, None] = Verb(2, verbs.settle)
-_RESERVE: Verb[Reservation, int | None] = Verb(3, verbs.reserve)
+_RESERVE: Verb[Reservation, int | Wall] = Verb(3, verbs.reserve)
 _CLAIM: Verb[claims.Wanted, list[Claim]] = Verb(4, claims.claim)
 _NEXT_DUE: Verb[tuple[int, float, str | None, str | None], float | None] = Verb(5, claims.next_due)
 _DIVERTED: Verb[int, frozenset[str]] = Verb(15, claims.diverted)
@@ -43,6 +45,8 @@ _WRITE_OFF: Verb[WriteOff, WrittenOff] = Verb(15, batches.write_off)
 _SETTLE_UNKNOWN: Verb[Decision, None] = Verb(7, decisions.settle_unknown)
 _REQUEUE: Verb[Choice, Amounts] = Verb(8, decisions.requeue)
 _CANCEL: Verb[Choice, int] = Verb(9, decisions.cancel)
+_BEGIN_RUN: Verb[NewRun, int] = Verb(16, runs.begin)
+_END_RUN: Verb[RunEnd, None] = Verb(17, runs.end)
 
 
 def _number(connection: Connection, names: Sequence[str], _now: float) -> list[int | None]:
@@ -198,8 +202,20 @@ class Ledger:
         """The values of `Claim.send_route` that failovers have left, "" aside."""
         return await self._database.do(_DIVERTED, job)
 
-    async def reserve(self, reservation: Reservation) -> int | None:
-        """Write an attempt down, set its money aside, take the task. The attempt's number; None: not in the budget.
+    def begin_run(self, run: NewRun) -> int:
+        """Write down that a run begins, before its first call; its number. Blocks."""
+        return self._database.call(_BEGIN_RUN, run)
+
+    def end_run(self, end: RunEnd) -> None:
+        """Write down that a run has ended, and why. Blocks.
+
+        Raises:
+            LedgerError: it is not under way.
+        """
+        self._database.call(_END_RUN, end)
+
+    async def reserve(self, reservation: Reservation) -> int | Wall:
+        """Write an attempt down, set its money aside, take the task. The attempt's number, or what it would go over.
 
         Raises:
             StaleClaim: the task does not wait to run any more, or its revision is another.

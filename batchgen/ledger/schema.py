@@ -311,7 +311,8 @@ batch = Table(
 Index("ix_batch_open", batch.c.job_id, sqlite_where=text(OPEN_BATCH))
 
 # A run of a job: who made it, when, why it ended, and what it did. One without an end is going on, or its process died.
-# `most` is what it may spend, in micro-dollars, NULL for no limit of its own. The sums are as those of a job.
+# `most` is what it may spend, in micro-dollars, NULL for no limit of its own. `calls`, `delivered` and the sums are
+# those of the attempts that it made, whoever books and delivers them.
 run = Table(
     "run",
     metadata,
@@ -326,7 +327,6 @@ run = Table(
     Column("most", Integer),
     *_number("calls"),
     *_number("delivered"),
-    *_number("lost"),
     *_number("billed"),
     *_number("unknown"),
     *_number("reserved"),

@@ -28,7 +28,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ClauseElement
 
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
-from batchgen.ledger.schema import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, job, prompt, task, variant
+from batchgen.ledger.schema import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, prompt, task, variant
 
 
 class Prepared:
@@ -74,13 +74,12 @@ unknown_sum = func.coalesce(func.sum(case((attempt.c.charge == literal(Charge.UN
 
 # --- reserve: the attempt is written down, then its task is taken ---------------------------------------------------
 
-SPENT = select(job.c.id, job.c.billed + job.c.unknown + job.c.reserved).where(job.c.id.in_(listed("jobs")))
 LAST_ATTEMPT = select(func.coalesce(func.max(attempt.c.id), 0))
 
 # fmt: off
 _RESERVED = (
     "estimated", "reserved", "provider", "route", "model", "endpoint", "base_url", "size_asked", "size_sent", "quality",
-    "request_hash", "price_basis", "billing_unit", "key_fingerprint", "reserved_at", "queued_for",
+    "request_hash", "price_basis", "billing_unit", "key_fingerprint", "reserved_at", "queued_for", "run_id", "month",
 )
 _BOOKED = (
     "charge", "billed", "outcome", "detail", "status", "request_ids", "usage", "outputs", "effective", "url",
@@ -122,11 +121,6 @@ TAKE = Prepared(
         updated_at=bindparam("now"),
     )
 )
-SET_ASIDE = Prepared(
-    update(job)
-    .where(job.c.id == bindparam("key"))
-    .values(reserved=job.c.reserved + bindparam("more"), updated_at=bindparam("now"))
-)
 
 # --- book: the money of an attempt, exactly once ---------------------------------------------------------------------
 
@@ -142,20 +136,6 @@ SETTLE_UNKNOWN = Prepared(
     update(attempt)
     .where(attempt.c.id == bindparam("key"), attempt.c.charge == literal(Charge.UNKNOWN))
     .values(charge=bindparam("charge"), billed=bindparam("billed"), settled_note=bindparam("note"))
-)
-BOOKED = (
-    select(attempt.c.job_id, func.sum(attempt.c.reserved), billed_sum, unknown_sum)
-    .where(attempt.c.id.in_(listed("attempts")))
-    .group_by(attempt.c.job_id)
-)
-MOVE = Prepared(
-    update(job)
-    .where(job.c.id == bindparam("key"))
-    .values(
-        reserved=job.c.reserved - bindparam("less"),
-        billed=job.c.billed + bindparam("bill"),
-        unknown=job.c.unknown + bindparam("doubt"),
-    )
 )
 
 # --- settle: through the fence, and only with the money booked -------------------------------------------------------

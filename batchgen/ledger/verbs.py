@@ -16,37 +16,35 @@ from sqlalchemy.engine import Connection
 from batchgen.domain.errors import LedgerError, StaleClaim
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.model import Booking, Reservation, Settlement
+from batchgen.domain.walls import Wall
 from batchgen.ledger import statements as sql
-from batchgen.ledger.rows import dump, dump_pairs, dump_usage
+from batchgen.ledger import sums
+from batchgen.ledger.rows import dump_pairs, dump_usage
 from batchgen.ledger.schema import attempt
 
 
-def reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -> list[int | None]:
-    """Write an attempt down, set its money aside and take its task; None where the budget does not allow it.
+def reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -> list[int | Wall]:
+    """Write an attempt down, set its money aside and take its task; or the wall that it would go over.
 
     Raises:
         StaleClaim: the task is not there to be taken.
     """
-    jobs = {reservation.job for reservation in wanted}
-    spent = dict(connection.execute(sql.SPENT, {"jobs": dump(list(jobs))}).all())
-    before = dict(spent)
+    spent = sums.Spent(connection, wanted)
     number: int = connection.execute(sql.LAST_ATTEMPT).scalar_one()
-    answers: list[int | None] = []
+    answers: list[int | Wall] = []
     attempts: list[dict[str, Any]] = []
     for reservation in wanted:
-        after = spent.get(reservation.job, 0) + reservation.reserved
-        if reservation.budget is not None and after > reservation.budget:
-            answers.append(None)
+        wall = spent.take(reservation)
+        if wall is not None:
+            answers.append(wall)
             continue
-        spent[reservation.job] = after
         number += 1
         attempts.append(_reservation(number, reservation))
         answers.append(number)
     _expect(sql.RESERVE.run(connection, attempts), attempts, "is not waiting to run any more")
     takes = [{"key": row["task"], "attempt": row["attempt"], "now": now} for row in attempts]
     _expect(sql.TAKE.run(connection, takes), attempts, "was taken by somebody else")
-    sums = [{"key": job, "more": spent[job] - before[job], "now": now} for job in before if spent[job] != before[job]]
-    sql.SET_ASIDE.run(connection, sums)
+    spent.write(now)
     return answers
 
 
@@ -58,7 +56,7 @@ def book(connection: Connection, bookings: Sequence[Booking], _now: float) -> li
     """
     rows = [_booking(booking) for booking in bookings]
     if sql.BOOK.run(connection, rows) == len(rows):
-        _move(connection, [booking.attempt for booking in bookings])
+        sums.booked(connection, [booking.attempt for booking in bookings])
     elif len(rows) > 1 or not _is_booked(connection, rows[0]):
         raise LedgerError(f"attempt {bookings[0].attempt} is booked already, or is not in the ledger")
     return [None] * len(rows)
@@ -83,6 +81,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: float
     images = [_image(settlement, now) for settlement in settlements if settlement.event is Event.COMPLETE]
     if sql.DELIVER.run(connection, images) != len(images):
         raise LedgerError(f"attempt {images[0]['attempt']} belongs to another task")
+    sums.delivered(connection, [image["attempt"] for image in images])
     return [None] * len(rows)
 
 
@@ -123,6 +122,8 @@ def _reservation(number: int, wanted: Reservation) -> dict[str, Any]:
         "key_fingerprint": wanted.key_fingerprint,
         "reserved_at": wanted.reserved_at,
         "queued_for": wanted.queued_for,
+        "run_id": wanted.run,
+        "month": sums.keys_of(wanted)[Wall.MONTH],
     }
 
 
@@ -188,13 +189,6 @@ def _image(settlement: Settlement, now: float) -> dict[str, Any]:
         "flags": ",".join(settlement.flags),
         "created_at": now,
     }
-
-
-def _move(connection: Connection, attempts: list[int]) -> None:
-    """Take booked attempts out of what is reserved and into what they turned out to be."""
-    moved = connection.execute(sql.BOOKED, {"attempts": dump(attempts)}).all()
-    keys = ("key", "less", "bill", "doubt")
-    sql.MOVE.run(connection, [dict(zip(keys, row, strict=True)) for row in moved])
 
 
 def _is_booked(connection: Connection, row: dict[str, Any]) -> bool:

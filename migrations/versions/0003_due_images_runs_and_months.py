@@ -33,11 +33,10 @@ def upgrade() -> None:
         sa.Column("most", sa.Integer(), nullable=True),
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.Integer(), nullable=False),
-        sa.Column("lost", sa.Integer(), nullable=False),
         sa.Column("billed", sa.Integer(), nullable=False),
         sa.Column("unknown", sa.Integer(), nullable=False),
         sa.Column("reserved", sa.Integer(), nullable=False),
-        *_not_negative("run", "pid", "calls", "delivered", "lost", "billed", "unknown", "reserved"),
+        *_not_negative("run", "pid", "calls", "delivered", "billed", "unknown", "reserved"),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_run_job_id_job")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
     )
@@ -53,6 +52,12 @@ def upgrade() -> None:
         *_not_negative("month", "billed", "unknown", "reserved"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_month")),
         sa.UniqueConstraint("name", name=op.f("uq_month_name")),
+    )
+    op.execute("UPDATE attempt SET month = strftime('%Y-%m', reserved_at, 'unixepoch', 'localtime')")
+    op.execute(
+        "INSERT INTO month (name, billed, unknown, reserved) SELECT month, sum(billed * (charge = 'billed')), "
+        "sum(max(billed, reserved) * (charge = 'unknown')), sum(reserved * (charge = 'reserved')) "
+        "FROM attempt GROUP BY month"
     )
 
 

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from batchgen.domain.errors import BatchUnderWay, LedgerError, PaidUnderWay, StaleClaim
 from batchgen.domain.lifecycle import TRANSITIONS, BatchState, Charge, Event, TaskState
 from batchgen.domain.model import Claim, Settlement
+from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Image
 from batchgen.ledger.audit import check
 from batchgen.ledger.batches import NewBatch
@@ -85,8 +86,8 @@ class Books(RuleBasedStateMachine):
             return
         claim = data.draw(st.sampled_from(found))
         attempt = self.wait(self.ledger.reserve(reservation(claim, budget=BUDGET)))
-        assert (attempt is None) == (self.model.spent(job) + PRICE > BUDGET)
-        if attempt is not None:
+        assert (attempt is Wall.JOB) == (self.model.spent(job) + PRICE > BUDGET)
+        if not isinstance(attempt, Wall):
             self.model.reserve(job, claim.key, claim.task, attempt)
             with pytest.raises(StaleClaim):
                 self.wait(self.ledger.reserve(reservation(claim)))
@@ -100,9 +101,9 @@ class Books(RuleBasedStateMachine):
         self.versions += 1
         calls = tuple(reservation(claim, budget=BUDGET) for claim in found)
         made = self.wait(self.ledger.open_batch(NewBatch(self.ledger.job(job), "a/b", f"t{self.versions}", calls)))
-        assert [attempt is not None for attempt in made.attempts] == [place < room for place in range(len(found))]
+        assert [attempt is not Wall.JOB for attempt in made.attempts] == [place < room for place in range(len(found))]
         for claim, attempt in zip(found, made.attempts, strict=True):
-            if attempt is not None:
+            if not isinstance(attempt, Wall):
                 self.model.reserve(job, claim.key, claim.task, attempt)
         assert (made.batch is None) == (room <= 0)
         if made.batch is not None:

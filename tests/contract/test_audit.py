@@ -6,25 +6,32 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.domain.clock import month_of
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.runs import NewRun
 from tests.conftest import ManualClock
 from tests.ledger_help import deliver, empty_ledger, end, plan, reservation, spoil
 
+MONTH = f"month {month_of(100.0)}"  # of every attempt of these tests
 WHERE = {key: f"spring {key}/1280x1280/1" for key in "abcd"}
 
 
 @pytest.fixture
 async def path(tmp_path: Path) -> Path:
-    """a is delivered by attempt 1, b failed after attempt 2, c is held by attempt 3, d waits; another job is as it should."""
+    """a is delivered by attempt 1, b failed after attempt 2, c is held by attempt 3, d waits; another job is as it should.
+
+    Attempts 1 and 3 are of run 1.
+    """
     path = empty_ledger(tmp_path / "ledger.db")
     with Ledger.open(path, ManualClock()) as ledger:
         ledger.record(plan("a", "b", "c", "d"))
         a, b, c, _ = await ledger.claim(1, 9, 0.0)
-        await deliver(ledger, a)
+        run = ledger.begin_run(NewRun(1, 4242, "here"))
+        await deliver(ledger, a, run=run)
         await end(ledger, b, Event.FAIL, Charge.UNKNOWN)
-        await ledger.reserve(reservation(c))
+        await ledger.reserve(reservation(c, run=run))
         ledger.record(plan("x", name="autumn"))
     return path
 
@@ -39,6 +46,14 @@ def test_healthy_books_have_no_findings(path: Path) -> None:
         ("UPDATE job SET billed = 1 WHERE id = 1", "sums", "spring", "billed is 1 micro-dollars, but its attempts come to 30000"),
         ("UPDATE attempt SET billed = 40000 WHERE id = 2", "sums", "spring", "unknown is 30000 micro-dollars, but its attempts come to 40000"),
         ("UPDATE job SET reserved = 0 WHERE id = 1", "sums", "spring", "reserved is 0"),
+        ("UPDATE run SET billed = 1", "sums", "spring, run 1", "billed is 1 micro-dollars, but its attempts come to 30000"),
+        ("UPDATE run SET reserved = 0", "sums", "spring, run 1", "reserved is 0 micro-dollars, but its attempts come to 30000"),
+        ("UPDATE month SET unknown = 7", "sums", MONTH, "unknown is 7 micro-dollars, but its attempts come to 30000"),
+        ("UPDATE attempt SET month = '1999-01' WHERE id = 1", "sums", "spring", "has calls of the month 1999-01, which has no sum"),
+        ("UPDATE attempt SET run_id = 9 WHERE id = 1", "sums", "spring", "has calls of run 9 that is none of its own"),
+        ("UPDATE run SET job_id = 2", "sums", "spring", "has calls of run 1 that is none of its own"),
+        ("UPDATE run SET calls = 3", "counters", "spring, run 1", "made 2 calls, but counts 3"),
+        ("UPDATE run SET delivered = 0", "counters", "spring, run 1", "brought 1 images, but counts 0"),
         ("UPDATE task SET attempt_id = 1 WHERE id = 3", "fence", WHERE["c"], "attempt 1 that should hold it is none of its own"),
         ("UPDATE task SET attempt_id = 1 WHERE id = 3", "fence", WHERE["c"], "has attempt 3 still reserved"),
         ("DELETE FROM image", "images", WHERE["a"], "no image of revision 1 is recorded"),

@@ -12,6 +12,7 @@ from batchgen.domain.errors import LedgerError, StaleClaim
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Kind, Settlement
+from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Usage
 from batchgen.ledger.audit import check
 from batchgen.ledger.connect import writing_engine
@@ -128,11 +129,11 @@ async def test_reserve_stops_at_the_budget_whatever_comes_at_once(ledger: Ledger
     claims = await ledger.claim(1, 9, 0.0)
     budget = 3 * PRICE
     found = await asyncio.gather(*(ledger.reserve(reservation(claim, budget=budget)) for claim in claims))
-    assert found == [1, 2, 3, None, None, None, None, None]
+    assert found == [1, 2, 3, *[Wall.JOB] * 5]
     assert money(ledger) == (0, 0, 3 * PRICE)
     await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(claims[0].task, 1, Event.FAIL))
     assert await ledger.reserve(reservation(claims[3], budget=budget)) == 4
-    assert await ledger.reserve(reservation(claims[4], budget=4 * PRICE - 1)) is None
+    assert await ledger.reserve(reservation(claims[4], budget=4 * PRICE - 1)) is Wall.JOB
 
 
 async def test_budget_counts_a_lost_answer_at_what_was_set_aside(ledger: Ledger) -> None:
@@ -141,7 +142,7 @@ async def test_budget_counts_a_lost_answer_at_what_was_set_aside(ledger: Ledger)
     await ledger.reserve(reservation(a, reserved=PRICE))
     await ledger.book_and_settle(booking(1, Charge.UNKNOWN, 10), Settlement(a.task, 1, Event.PARK, lost=True))
     assert money(ledger) == (0, PRICE, 0)
-    assert await ledger.reserve(reservation(b, budget=2 * PRICE - 1)) is None
+    assert await ledger.reserve(reservation(b, budget=2 * PRICE - 1)) is Wall.JOB
 
 
 async def test_book_moves_the_money_once_and_keeps_what_an_auditor_asks_for(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from batchgen.domain.errors import LedgerError, StaleClaim
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
 from batchgen.domain.model import Claim, Settlement
+from batchgen.domain.walls import Wall
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from tests.conftest import ManualClock
@@ -66,8 +67,8 @@ class Books(RuleBasedStateMachine):
             return
         claim = data.draw(st.sampled_from(claims))
         attempt = self.wait(self.ledger.reserve(reservation(claim, budget=BUDGET)))
-        assert (attempt is None) == (self.spent + PRICE > BUDGET)
-        if attempt is not None:
+        assert (attempt is Wall.JOB) == (self.spent + PRICE > BUDGET)
+        if not isinstance(attempt, Wall):
             assert attempt not in self.charges
             self.charges[attempt] = (Charge.RESERVED, PRICE)
             self.held[attempt] = (claim, claim.task)

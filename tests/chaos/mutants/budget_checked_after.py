@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.model import Reservation
+from batchgen.domain.walls import Wall
 from batchgen.ledger import verbs
 
 CHECKS = (
@@ -18,7 +19,7 @@ CHECKS = (
 _real = verbs.reserve
 
 
-def _reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -> list[int | None]:
+def _reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -> list[int | Wall]:
     loose = [
         each if each.budget is None else replace(each, budget=each.budget + max(0, each.reserved - 1))
         for each in wanted

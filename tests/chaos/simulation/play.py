@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.engine.pool import BUDGET_REACHED
+from batchgen.domain.walls import BUDGET_REACHED
 from tests.chaos.simulation.life import Life
 from tests.chaos.simulation.loop import Stuck
 from tests.chaos.simulation.oracle import after_life, at_the_end
