@@ -153,9 +153,11 @@ async def deliver(ledger: Ledger, *claims: Claim, **others: Any) -> None:
         await ledger.book_and_settle(booking(attempt), completion(claim, attempt))
 
 
-async def end(ledger: Ledger, claim: Claim, event: Event, charge: Charge = Charge.VOID, **others: Any) -> int:
+async def end(
+    ledger: Ledger, claim: Claim, event: Event, charge: Charge = Charge.VOID, run: int | None = None, **others: Any
+) -> int:
     """One attempt at a claim that ends without an image."""
-    attempt = await ledger.reserve(reservation(claim))
+    attempt = await ledger.reserve(reservation(claim, run=run))
     assert not isinstance(attempt, Wall)
     await ledger.book_and_settle(booking(attempt, charge), Settlement(claim.task, attempt, event, **others))
     return attempt

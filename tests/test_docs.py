@@ -157,7 +157,10 @@ def _attempt_fields() -> set[str]:
 OTHERS = "### Others"
 FIELDS = {
     "run": ("### `run --json`", lambda: _keys("cli/display.py", "_event_fields") | _keys("cli/ending.py", "conclude")),
-    "status": ("### `status --json`", lambda: _keys("cli/look.py", "job_fields")),
+    "status": (
+        "### `status --json`",
+        lambda: {"run"} | _keys("cli/look.py", "job_fields") | _keys("cli/run_text.py", "run_fields"),
+    ),
     "plan": ("### `plan --json`", lambda: _keys("cli/plan_text.py", "plan_fields")),
     "tasks": ("### `tasks --json` and `report --format`", lambda: set(COLUMNS)),
     "show": ("### `show --json`", lambda: {"text", "attempts"} | _attempt_fields()),

@@ -38,18 +38,24 @@ if TYPE_CHECKING:
 @json_option
 def status(job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> None:
     """Counts and money of all jobs, or of JOB (its name or its manifest)."""
+    from batchgen.cli.run_text import run_fields, run_text
+    from batchgen.domain.clock import SystemClock
     from batchgen.ledger.reading import Reader
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
         rows = [reader.job(job_name(job))] if job else list(reader.jobs())
+        found = [(row, reader.runs(row.id).last) for row in rows]
     if as_json:
-        print_json(job_fields(rows[0]) if job else [job_fields(row) for row in rows])
+        fields = [job_fields(row) | {"run": run_fields(last[0]) if last else None} for row, last in found]
+        print_json(fields[0] if job else fields)
         return
     if not rows:
         echo("no jobs yet")
-    for row in rows:
+    for row, last in found:
         echo(f"{row.name}  {states_text(row)}")
         echo(f"  {money_text(row)} · {row.route} · last change {stamp(row.updated_at)}")
+        for run in last:
+            echo(f"  {run_text(run, SystemClock().now())}")
         echo(f"  images in {row.output}")
 
 

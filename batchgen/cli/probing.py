@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from batchgen.cli.booked_run import booked_run
 from batchgen.cli.keys import Keys
 from batchgen.cli.session import Session
 from batchgen.cli.watching import INTERRUPTED, watch
@@ -25,6 +26,7 @@ from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
+from batchgen.domain.walls import Walls
 from batchgen.engine.pool import Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.reading import Reader
@@ -181,18 +183,26 @@ async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
         else:
             await session.tidy()
         session.record(ProbePlan(probe), rebuy=False)
-        runner = session.runner(*await session.connect(routes, keys, buying=True))
+        with booked_run(session, Walls()) as booked:
+            runner = session.runner(*await session.connect(routes, keys, buying=True))
 
-        def once(event: RunEvent) -> None:
-            if isinstance(event, LanePaused):  # a job would wait and try again; a probe has learnt what it asked
-                runner.stop(event.reason)
+            def once(event: RunEvent) -> None:
+                if isinstance(event, LanePaused):  # a job would wait and try again; a probe has learnt what it asked
+                    runner.stop(event.reason)
 
-        await watch(session, runner, as_json=False, until=None, also=once)
+            await watch(session, runner, as_json=False, until=None, also=once)
+            _learn(probe, ledger)
+            code = _exit(probe, runner)
+            booked.end(runner.stopped or "", code)
+    return code
+
+
+def _learn(probe: Probe, ledger: Path) -> None:
+    """Read what came of the call."""
     with Reader(ledger) as reader:
         job = reader.job(probe.spec.name)
         probe.task = next(reader.tasks(job.id, keys={probe.key}))
         probe.attempt = next(iter(reader.attempts(probe.task.id)[-1:]), None)
-    return _exit(probe, runner)
 
 
 def _exit(probe: Probe, runner: Runner) -> Exit:

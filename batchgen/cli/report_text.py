@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from batchgen.cli.common import next_command, run_command
 from batchgen.cli.look import job_fields, money_text, states_text
+from batchgen.cli.run_text import run_fields, runs_lines
+from batchgen.domain.clock import SystemClock
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd, usd_text
@@ -14,7 +16,7 @@ def report_lines(summary: Summary) -> list[str]:
     """The report, a line each: delivered, cost, what is unusual, what needs a person, what to type next."""
     job = summary.job
     lines = [f"{job.name}: {states_text(job)}", f"{money_text(job)} · images in {job.output}", ""]
-    lines += [*_size_table(summary), "", *_cost_table(summary)]
+    lines += [*_size_table(summary), "", *_cost_table(summary), *runs_lines(summary.runs, SystemClock().now())]
     for title, group in (
         ("delivered smaller than asked, after 4K failed", summary.downgraded),
         ("of other dimensions than asked; kept and paid", summary.mismatched),
@@ -50,6 +52,14 @@ def report_fields(summary: Summary) -> dict[str, object]:
             }
             for row in summary.spending
         ],
+        "runs": [run_fields(run) for run in summary.runs.last],
+        "earlier_runs": {
+            "count": summary.runs.earlier,
+            "calls": summary.runs.calls,
+            "delivered": summary.runs.delivered,
+            "billed_usd": usd_text(summary.runs.billed),
+            "maybe_usd": usd_text(summary.runs.unknown),
+        },
         "downgraded": _group_fields(summary.downgraded),
         "size_mismatch": _group_fields(summary.mismatched),
         "rerouted": _group_fields(summary.rerouted),

@@ -97,10 +97,12 @@ def _check_rehearsal(rehearse: bool, faults: tuple[str, ...]) -> None:
 
 async def _run(asked: Asked) -> Exit:
     """Recover, record, show the plan, ask, run, sum up."""
-    from batchgen.cli.ending import conclude
+    from batchgen.cli.booked_run import booked_run
+    from batchgen.cli.ending import conclude, exit_code
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import Session
     from batchgen.cli.watching import watch
+    from batchgen.domain.walls import Walls
     from batchgen.engine.pool import Selection
     from batchgen.manifest.load import load_manifest
 
@@ -125,15 +127,17 @@ async def _run(asked: Asked) -> Exit:
         if not (difference.calls or difference.under_way):
             return conclude(session, None, asked)
         routes, keys = await gateway.reach()
-        legs, tally = await session.connect(routes, keys, buying=True)
-        tally.unfetched = unfetched
-        runner: Pool
-        if manifest.contract.endpoint == "batch":
-            runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
-        else:
-            runner = session.runner(legs, tally)
-        await watch(session, runner, as_json=asked.as_json, until=_until(session))
-        signals.ignore()  # nothing is left but to close the books and to say what came of it
+        with booked_run(session, Walls()) as booked:
+            legs, tally = await session.connect(routes, keys, buying=True)
+            tally.unfetched = unfetched
+            runner: Pool
+            if manifest.contract.endpoint == "batch":
+                runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
+            else:
+                runner = session.runner(legs, tally)
+            await watch(session, runner, as_json=asked.as_json, until=_until(session))
+            signals.ignore()  # nothing is left but to close the books and to say what came of it
+            booked.end(runner.stopped or "", exit_code(runner, session.job_row()))
         _tell(session.notes())
         return conclude(session, runner, asked)
 

@@ -16,6 +16,7 @@ from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
+from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
@@ -54,6 +55,8 @@ class Session:
         self._listener: Listener = _ignore
         self._runner: Runner | BatchRunner | None = None
         self._trouble: str | None = None
+        self._run: int | None = None
+        self._walls = NO_WALLS
 
     async def __aenter__(self) -> Session:
         """Take the ledger, open the output folder.
@@ -99,8 +102,14 @@ class Session:
             emit=self._emit,
             stop=self._stop,
             explain=self._explain,
+            run=self._run,
+            walls=self._walls,
         )
         return await wire(shared, routes, keys, self._stack, buying=buying)
+
+    def begin(self, run: int, walls: Walls) -> None:
+        """Make all calls from now on in the name of a run in the books, and within its walls."""
+        self._run, self._walls = run, walls
 
     async def tidy(self) -> None:
         """Remove from the spool what belongs to settled attempts; for a start that finds nothing interrupted."""
@@ -151,7 +160,7 @@ class Session:
     def _order(self, tally: Tally) -> Order:
         spec = self.spec
         number = self.ledger.job(spec.name)
-        return Order(number, spec.limits, self._selection, self.ledger, tally, self.clock, self._emit)
+        return Order(number, spec.limits, self._selection, self.ledger, tally, self.clock, self._emit, self._walls)
 
     async def batch_api(self, contract: Contract, keys: Keys) -> BatchApi:
         """What talks to the route's Batch API, closed with the session."""

@@ -13,6 +13,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
 from batchgen.domain.events import Listener
 from batchgen.domain.job import FourK, JobSpec
+from batchgen.domain.walls import Walls
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper, Tally
 from batchgen.engine.delivered import Delivered
@@ -47,6 +48,7 @@ class Shared:
     Attributes:
         stop: told why no new call may be made.
         explain: told what a person must know now, and again when the run has ended.
+        run: its number in the books; None while no call may be made. `walls` are what it may spend.
     """
 
     spec: JobSpec
@@ -58,6 +60,8 @@ class Shared:
     emit: Listener
     stop: Callable[[str], None]
     explain: Callable[[str], None]
+    run: int | None
+    walls: Walls
 
 
 async def wire(
@@ -123,6 +127,7 @@ def _leg(
     spec, contract, uniform = shared.spec, route.contract, random.SystemRandom().uniform
     limits = spec.limits
     tally, crowd, delivered = counts
+    walls = shared.walls
     first = contract.route == spec.route
     lane = Lane(
         f"{contract.provider}/{contract.model}",
@@ -134,7 +139,7 @@ def _leg(
     )
     books = Bookkeeper(
         contract=contract,
-        account=Account(fingerprint, limits.budget),
+        account=Account(fingerprint, limits.budget, shared.run, walls.per_run, walls.monthly),
         ledger=shared.ledger,
         clock=shared.clock,
         listener=shared.emit,

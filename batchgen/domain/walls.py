@@ -65,6 +65,7 @@ class Walls:
 
 
 BUDGET_REACHED = "the budget is reached"
+NO_WALLS = Walls()
 
 
 def lowest(*amounts: int | None) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from batchgen.domain.clock import Clock
 from batchgen.domain.events import Listener, Notice, RunStopped
 from batchgen.domain.job import Limits
-from batchgen.domain.walls import Walls
+from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.bookkeeper import Tally
 from batchgen.ledger.ledger import Ledger
 
@@ -45,7 +45,7 @@ class Order:
     tally: Tally
     clock: Clock
     listener: Listener
-    walls: Walls = Walls()
+    walls: Walls = NO_WALLS
 
 
 class Pool(ABC):

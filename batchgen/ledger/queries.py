@@ -80,6 +80,18 @@ STATES = text(
     "SELECT wanted, state, work, count(*) FROM task INDEXED BY ix_task_counts WHERE job_id = :job GROUP BY 1, 2, 3"
 )
 
+# With when its last call was made; newest first.
+RUNS = text(
+    "SELECT id, job_id AS job, pid, host, started_at, ended_at, reason, exit_code, most, calls, delivered, billed, "
+    "unknown, reserved, coalesce((SELECT max(reserved_at) FROM attempt WHERE run_id = run.id), started_at) AS seen_at "
+    "FROM run WHERE job_id = :job ORDER BY id DESC LIMIT :most"
+)
+EARLIER_RUNS = text(
+    "SELECT count(*), coalesce(sum(calls), 0), coalesce(sum(delivered), 0), coalesce(sum(billed), 0), "
+    "coalesce(sum(unknown), 0) FROM run WHERE job_id = :job AND id < :before"
+)
+MONTH = text("SELECT billed, unknown, reserved FROM month WHERE name = :name")
+
 
 def meant(reference: str) -> ColumnElement[bool]:
     """The tasks that `7`, `KEY`, `KEY/SIZE` or `KEY/SIZE/SAMPLE` may mean; keys may hold slashes themselves."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,19 @@ from batchgen.ledger import statements as sql
 from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, choose
 from batchgen.ledger.diff import input_files
-from batchgen.ledger.records import AttemptRow, Count, ImageRow, JobRow, Problem, Spending, TaskRow
+from batchgen.ledger.holder import Held, held
+from batchgen.ledger.records import (
+    AttemptRow,
+    Count,
+    ImageRow,
+    JobRow,
+    Problem,
+    RunRow,
+    Runs,
+    RunState,
+    Spending,
+    TaskRow,
+)
 from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
 from batchgen.ledger.schema import attempt, image, job, ledger, prompt, task, variant
 
@@ -47,6 +59,7 @@ class Reader:
         self._open = ExitStack()
 
     def __enter__(self) -> Reader:
+        self._holder = held(self.path)  # before the books: who ends in between has an end in them
         self._connection = self._open.enter_context(reading(self.path))
         return self
 
@@ -76,6 +89,20 @@ class Reader:
             names = ", ".join(self._connection.execute(select(job.c.name).order_by(job.c.id)).scalars()) or "none"
             raise NotInLedger(f"the ledger {self.path} has no job named {name}; it has: {names}")
         return self._job(dict(found))
+
+    def runs(self, key: int, most: int = 1) -> Runs:
+        """The last runs of a job, and the sums of those before them.
+
+        One without an end goes on while its own process has the ledger. Else it died.
+        """
+        found = self._connection.execute(queries.RUNS, {"job": key, "most": most})
+        rows = [dict(row) for row in found.mappings()]
+        if not rows:
+            return Runs(())
+        holders = [each for each in (self._holder, held(self.path)) if each is not None]
+        last = tuple(RunRow(**row, state=_run_state(row, holders)) for row in rows)
+        earlier = self._connection.execute(queries.EARLIER_RUNS, {"job": key, "before": last[-1].id}).one()
+        return Runs(last, *earlier)
 
     def counts(self, key: int) -> list[Count]:
         """Tasks that the manifest wants, by size, quality and state."""
@@ -229,6 +256,16 @@ class Reader:
                 "removed": sum(tasks for wanted, _, _, tasks in found if not wanted),
             }
         )
+
+
+def _run_state(row: Mapping[str, Any], holders: Iterable[Held]) -> RunState:
+    if row["ended_at"] is not None:
+        return RunState.ENDED
+    # Pids are used again: who took the ledger after the run had begun is another process.
+    own = any(
+        (each.pid, each.host) == (row["pid"], row["host"]) and each.since <= row["started_at"] for each in holders
+    )
+    return RunState.RUNNING if own else RunState.DIED
 
 
 def _summed(counts: Iterable[tuple[str, int]]) -> dict[TaskState, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from batchgen.domain.inputs import Inputs
@@ -210,6 +211,63 @@ class AttemptRow:
                 return 0
             case _:
                 return max(self.billed, self.reserved)
+
+
+class RunState(StrEnum):
+    """Whether a run goes on."""
+
+    RUNNING = "running"
+    DIED = "died"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run, and what the attempts that it made have come to; money in micro-dollars.
+
+    Attributes:
+        pid: of its process, on `host`; numbers of processes are used again.
+        ended_at: seconds since the epoch, like `started_at`; None for one that goes on or died.
+        seen_at: when it made its last call; `started_at` before any.
+        reason: why it stopped before the end; "" when nothing was left to buy, or it has not ended.
+        exit_code: None before it has ended.
+        most: what it may spend; None for no limit of its own.
+        delivered: images that its calls brought, also those that a later start finished.
+    """
+
+    id: int
+    job: int
+    pid: int
+    host: str
+    started_at: float
+    ended_at: float | None
+    reason: str
+    exit_code: int | None
+    most: int | None
+    calls: int
+    delivered: int
+    billed: int
+    unknown: int
+    reserved: int
+    seen_at: float
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The last runs of a job, newest first, and those before them in sums.
+
+    Attributes:
+        earlier: how many those are.
+        billed: micro-dollars of those, as `unknown`; `calls` and `delivered` too.
+    """
+
+    last: tuple[RunRow, ...]
+    earlier: int = 0
+    calls: int = 0
+    delivered: int = 0
+    billed: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

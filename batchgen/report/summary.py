@@ -9,12 +9,13 @@ from enum import StrEnum
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Kind
 from batchgen.ledger.reading import Reader
-from batchgen.ledger.records import AttemptRow, JobRow, Problem, Spending, TaskRow
+from batchgen.ledger.records import AttemptRow, JobRow, Problem, Runs, Spending, TaskRow
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import REFUSALS
 
 # How many of each are named; the exports have all of them.
 EXAMPLES = 10
+RUNS = 5
 
 
 class Fate(StrEnum):
@@ -73,6 +74,7 @@ class Summary:
         lost: calls whose answer nobody saw, with what they cost and may have cost.
         fates: of these, how many are known to be charged or free, from which source, and how many are not.
         wasted: calls that were billed and brought no image.
+        runs: the last of them one by one.
     """
 
     job: JobRow
@@ -89,6 +91,7 @@ class Summary:
     lost: Group = field(default_factory=Group)
     fates: Counter[Fate] = field(default_factory=Counter)
     wasted: Group = field(default_factory=Group)
+    runs: Runs = field(default_factory=lambda: Runs(()))
 
     def count(self, *states: TaskState) -> int:
         """Tasks of the manifest in any of these states."""
@@ -97,7 +100,9 @@ class Summary:
 
 def summarise(reader: Reader, job: JobRow) -> Summary:
     """Read what there is to say about a job."""
-    summary = Summary(job=job, sizes=_sizes(reader, job), spending=reader.spending(job.id))
+    summary = Summary(
+        job=job, sizes=_sizes(reader, job), spending=reader.spending(job.id), runs=reader.runs(job.id, RUNS)
+    )
     for task in reader.tasks(job.id, states={TaskState.FAILED, TaskState.PARKED}):
         group = summary.stuck.setdefault((task.work, _short(task.reason)), Group())
         group.add(task_name(task.key, str(task.size), task.sample), task.billed, task.unknown)

@@ -1,0 +1,87 @@
+"""A run as a person reads it, and as a machine does."""
+
+from __future__ import annotations
+
+import socket
+
+from batchgen.cli.common import counted, duration
+from batchgen.domain.clock import local_text, stamp
+from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.text import one_line
+from batchgen.ledger.records import RunRow, Runs, RunState
+
+
+def run_text(run: RunRow, now: float) -> str:
+    """Whether a run goes on, died or ended, when and why, and what it did.
+
+    Times are local. Of a run that died nobody knows when: what is known is its last call.
+    """
+    began, host = local_text(run.started_at, now), _elsewhere(run)
+    match run.state:
+        case RunState.RUNNING:
+            told = f"running since {began} (pid {run.pid}{host}, {duration(max(0.0, now - run.started_at))})"
+        case RunState.DIED:
+            last = local_text(run.seen_at, now)
+            told = f"died at {last} or later (pid {run.pid}{host}, running since {began})"
+        case RunState.ENDED:
+            told = f"ended {local_text(run.ended_at or 0.0, now)}{host}: {end_text(run)}"
+    return f"{told}: {_did(run)}"
+
+
+def end_text(run: RunRow) -> str:
+    """Why a run ended, and its exit code."""
+    return f"{one_line(run.reason) or 'nothing was left to buy'}, exit {run.exit_code}"
+
+
+def runs_lines(runs: Runs, now: float) -> list[str]:
+    """The last runs, newest first, and what those before them come to."""
+    lines = [f"  {_span(run, now)}" for run in runs.last]
+    if runs.earlier:
+        money = _money(runs.billed, runs.unknown)
+        did = f"{counted(runs.calls, 'call')}, {counted(runs.delivered, 'image')}, {money}"
+        lines.append(f"  {counted(runs.earlier, 'run')} before: {did}")
+    return ["", "runs", *lines] if lines else []
+
+
+def run_fields(run: RunRow) -> dict[str, object]:
+    """A run for machines."""
+    return {
+        "run": run.id,
+        "state": run.state,
+        "pid": run.pid,
+        "host": run.host,
+        "started": stamp(run.started_at),
+        "ended": None if run.ended_at is None else stamp(run.ended_at),
+        "last_call": stamp(run.seen_at),
+        "reason": run.reason,
+        "exit": run.exit_code,
+        "calls": run.calls,
+        "delivered": run.delivered,
+        "billed_usd": usd_text(run.billed),
+        "maybe_usd": usd_text(run.unknown),
+        "reserved_usd": usd_text(run.reserved),
+        "most_usd": None if run.most is None else usd_text(run.most),
+    }
+
+
+def _span(run: RunRow, now: float) -> str:
+    if run.ended_at is None:
+        return run_text(run, now)
+    took = duration(max(0.0, run.ended_at - run.started_at))
+    began, ended = local_text(run.started_at, now), local_text(run.ended_at, now)
+    return f"{began} to {ended} ({took}){_elsewhere(run)}: {end_text(run)}: {_did(run)}"
+
+
+def _elsewhere(run: RunRow) -> str:
+    """On which machine it was made, where that is another."""
+    return "" if run.host == socket.gethostname() else f" on {one_line(run.host)}"
+
+
+def _did(run: RunRow) -> str:
+    held = f" + {format_usd(run.reserved)} under way" if run.reserved else ""
+    money = _money(run.billed, run.unknown) + held
+    return f"{counted(run.calls, 'call')}, {counted(run.delivered, 'image')}, {money}"
+
+
+def _money(billed: int, unknown: int) -> str:
+    return format_usd(billed) + (f" + maybe {format_usd(unknown)}" if unknown else "")
