@@ -86,17 +86,15 @@ def _export(reader: Reader, row: JobRow, formats: list[str], folder: Path) -> li
 def verify(job: str | None, db: Path | None, rehearse: bool, as_json: bool, quick: bool) -> None:
     """Prove that database, files, checksums and books agree (exit 0), or say where not (exit 3).
 
-    Open unknown charges and half answers in the spool are listed; they are not findings.
+    A run may go on meanwhile. What it has under way, open unknown charges and half answers in the spool are listed;
+    they are not findings.
     """
     from dataclasses import asdict
 
-    from batchgen.ledger.reading import Reader
     from batchgen.report.proof import prove
 
-    with Reader(ledger_path(db, rehearse=rehearse)) as reader:
-        only = reader.job(job_name(job)) if job else None
-        proof = prove(reader, only, checksums=not quick)
-        jobs = 1 if only else len(reader.jobs())
+    path = ledger_path(db, rehearse=rehearse)
+    proof = prove(path, job_name(job) if job else None, checksums=not quick)
     if as_json:
         findings = [asdict(finding) for finding in proof.findings]
         print_json({"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes})
@@ -106,7 +104,7 @@ def verify(job: str | None, db: Path | None, rehearse: bool, as_json: bool, quic
         for note in proof.notes:
             say(f"open: {note}")
         verdict = "all agree" if not proof.findings else f"{len(proof.findings)} findings"
-        where = counted(jobs, "job")
+        where = counted(proof.jobs, "job")
         echo(f"{counted(proof.images, 'image')} and {counted(proof.attempts, 'attempt')} in {where}: {verdict}")
     if proof.findings:
         raise click.exceptions.Exit(Exit.SOME_FAILED)

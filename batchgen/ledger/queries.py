@@ -14,6 +14,7 @@ from batchgen.ledger.schema import (
 )
 from batchgen.ledger.schema import (
     PROBLEM,
+    RUNNING,
     UNKNOWN,
     attempt,
     image,
@@ -89,6 +90,11 @@ RUNS = text(
 EARLIER_RUNS = text(
     "SELECT count(*), coalesce(sum(calls), 0), coalesce(sum(delivered), 0), coalesce(sum(billed), 0), "
     "coalesce(sum(unknown), 0) FROM run WHERE job_id = :job AND id < :before"
+)
+OPEN_TASKS = text(
+    "SELECT t.job_id, t.attempt_id, t.revision, j.output, p.path, v.width, v.height, v.sample "
+    "FROM task t INDEXED BY ix_task_running JOIN job j ON j.id = t.job_id JOIN prompt p ON p.id = t.prompt_id "
+    f"JOIN variant v ON v.id = t.variant_id WHERE t.{RUNNING}"
 )
 MONTH = text("SELECT billed, unknown, reserved FROM month WHERE name = :name")
 

@@ -15,11 +15,11 @@ from sqlalchemy import Select, or_, select, text
 
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.inputs import InputFile
-from batchgen.domain.job import Limits, Parameters
+from batchgen.domain.job import Limits, Parameters, output_path
 from batchgen.domain.lifecycle import Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size
-from batchgen.ledger import queries
+from batchgen.ledger import audit, queries
 from batchgen.ledger import statements as sql
 from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, choose
@@ -28,8 +28,10 @@ from batchgen.ledger.holder import Held, held
 from batchgen.ledger.records import (
     AttemptRow,
     Count,
+    Finding,
     ImageRow,
     JobRow,
+    OpenTask,
     Problem,
     RunRow,
     Runs,
@@ -194,6 +196,18 @@ class Reader:
         """SHA-256 and task of every image of a job, of all revisions, as a stream."""
         query = select(image.c.sha256, image.c.task_id).where(image.c.job_id == key).order_by(image.c.id)
         return ((row.sha256, row.task_id) for row in self._stream(query))
+
+    def open_tasks(self) -> list[OpenTask]:
+        """Every task of all jobs that an attempt holds."""
+        found = self._connection.execute(queries.OPEN_TASKS)
+        return [
+            OpenTask(key, held_by, revision, Path(output), output_path(path, Size(width, height), sample))
+            for key, held_by, revision, output, path, width, height, sample in found
+        ]
+
+    def check(self, key: int | None = None) -> list[Finding]:
+        """Everything wrong in the books of one job or of all; see `audit.check`."""
+        return audit.findings(self._connection, key)
 
     def images(self, key: int | None = None) -> Iterator[ImageRow]:
         """Every image delivered, of all revisions, as a stream; of one job or of all."""

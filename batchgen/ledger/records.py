@@ -279,6 +279,22 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that an attempt holds, and where its image goes.
+
+    Attributes:
+        output: the job's output folder.
+        path: below it, without ending or revision.
+    """
+
+    job: int
+    attempt: int
+    revision: int
+    output: Path
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """Calls of one route, size and outcome, and their money.
 

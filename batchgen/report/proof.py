@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.domain.clock import stamp
 from batchgen.domain.money import format_usd
-from batchgen.ledger.audit import check
 from batchgen.ledger.reading import Reader
-from batchgen.ledger.records import Finding, JobRow
+from batchgen.ledger.records import Finding, JobRow, OpenTask, RunState
+from batchgen.report.strangers import Walk, on_their_way, walk
 from batchgen.store.delivered import fault_of
-from batchgen.store.layout import SPOOL
 
 _NAMED = 10
-_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
 
 @dataclass(slots=True)
@@ -24,23 +22,47 @@ class Proof:
 
     Attributes:
         findings: where something does not agree.
-        notes: what is open and no fault: unknown charges, half answers in the spool.
+        notes: what is open and no fault: a run that goes on or died, unknown charges, half answers in the spool.
     """
 
+    jobs: int = 0
     images: int = 0
     attempts: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def prove(reader: Reader, only: JobRow | None, *, checksums: bool) -> Proof:
-    """Compare the books with themselves and with the disk, for one job or all."""
-    proof = Proof()
-    proof.findings += check(reader.path, None if only is None else only.id)
-    jobs = reader.jobs() if only is None else [only]
-    folders: dict[Path, set[str]] = {}
+def prove(path: Path, only: str | None = None, *, checksums: bool) -> Proof:
+    """Compare the books with themselves and with the disk, for one job or all.
+
+    A run may go on meanwhile: the folders are looked through before the books are read, at one moment, so that what
+    is delivered in between is in the books; and what an attempt has placed that is not settled is no fault.
+
+    Args:
+        path: the ledger.
+        only: a job's name; None for all.
+        checksums: whether every byte is read, and not only how many there are.
+
+    Raises:
+        LedgerError: there is no such ledger or job, or it cannot be read.
+    """
+    with Reader(path) as reader:
+        folders = {job.output for job in _jobs(reader, only)}
+    found = walk(sorted(folders))
+    with Reader(path) as reader:
+        return _compare(reader, _jobs(reader, only), found, checksums=checksums, only=only)
+
+
+def _jobs(reader: Reader, only: str | None) -> list[JobRow]:
+    return reader.jobs() if only is None else [reader.job(only)]
+
+
+def _compare(reader: Reader, jobs: Sequence[JobRow], found: Walk, *, checksums: bool, only: str | None) -> Proof:
+    proof = Proof(jobs=len(jobs))
+    proof.findings += reader.check(None if only is None else jobs[0].id)
+    tasks = reader.open_tasks()
     for job in jobs:
-        folders.setdefault(job.output, set())
+        _runs(reader, job, sum(task.job == job.id for task in tasks), proof)
         for image in reader.images(job.id):
             proof.images += 1
             wrong = fault_of(job.output, image.path, image.bytes, image.sha256 if checksums else "")
@@ -48,12 +70,22 @@ def prove(reader: Reader, only: JobRow | None, *, checksums: bool) -> Proof:
                 proof.findings.append(Finding("file", f"{job.name}: {image.path}", wrong))
         proof.attempts += sum(row.calls for row in reader.spending(job.id))
         _open_charges(reader, job, proof)
-    for job in reader.jobs():  # jobs may share a folder
-        if job.output in folders:
-            folders[job.output].update(image.path for image in reader.images(job.id))
-    for folder, known in folders.items():
-        _strangers(folder, known, proof)
+    _strangers(reader, tasks, found, proof)
     return proof
+
+
+def _runs(reader: Reader, job: JobRow, under_way: int, proof: Proof) -> None:
+    """Whether a run goes on, or has died and left something."""
+    for run in reader.runs(job.id).last:
+        tasks = "1 task" if under_way == 1 else f"{under_way} tasks"
+        if run.state is RunState.RUNNING:
+            who = f"process {run.pid} on {run.host} since {stamp(run.started_at)}"
+            proof.notes.append(f"{job.name}: a run goes on, {who}; {tasks} under way")
+        elif run.state is RunState.DIED and under_way:
+            began = stamp(run.started_at)
+            proof.notes.append(
+                f"{job.name}: the run of {began} died with {tasks} under way; the next run finishes them"
+            )
 
 
 def _open_charges(reader: Reader, job: JobRow, proof: Proof) -> None:
@@ -72,17 +104,21 @@ def _open_charges(reader: Reader, job: JobRow, proof: Proof) -> None:
         proof.notes.append(f"{job.name}: {more} more attempts that may have been charged; `report` sums them up")
 
 
-def _strangers(folder: Path, known: set[str], proof: Proof) -> None:
-    """Image files that the books do not know, and answers that are not placed yet."""
-    for parent, folders, files in os.walk(folder):
-        if SPOOL in folders:
-            folders.remove(SPOOL)
-            proof.notes += [f"{name} in the spool of {folder}" for name in _spooled(folder / SPOOL)]
-        for name in files:
-            path = Path(parent, name).relative_to(folder).as_posix()
-            if path not in known and Path(name).suffix.lower() in _IMAGES:
-                proof.findings.append(Finding("file", str(folder / path), "is not in the books"))
+def _strangers(reader: Reader, tasks: Sequence[OpenTask], found: Walk, proof: Proof) -> None:
+    """Image files that the books do not know, and answers that are not placed or settled yet."""
+    for job in reader.jobs():  # others may have the same folder, or one below it
+        for image in reader.images(job.id):
+            found.images.discard(f"{job.output.as_posix()}/{image.path}")
+    placed = [f"{path} of attempt {attempt} is not settled yet" for path, attempt in on_their_way(found, tasks)]
+    proof.notes += _first(placed, "more files that are not settled yet")
+    for spool, names in found.spooled.items():
+        told = [f"{name} in the spool of {spool.parent}" for name in names]
+        proof.notes += _first(told, f"more files in the spool of {spool.parent}")
+    proof.findings += found.unread
+    proof.findings += [Finding("file", str(Path(path)), "is not in the books") for path in sorted(found.images)]
 
 
-def _spooled(spool: Path) -> list[str]:
-    return sorted(entry.name for entry in spool.iterdir() if entry.name[0].isdigit())
+def _first(notes: Sequence[str], others: str) -> list[str]:
+    """The first few, and how many more there are."""
+    more = len(notes) - _NAMED
+    return [*notes[:_NAMED], *([f"{more} {others}"] if more > 0 else [])]

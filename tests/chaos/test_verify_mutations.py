@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import Finding
 from batchgen.report.proof import prove
 from tests.chaos.promises import promise
@@ -61,8 +60,7 @@ def edit(shop: Shop, *statements: str) -> None:
 
 
 def findings(shop: Shop) -> list[Finding]:
-    with Reader(shop.folder / "batchgen.db") as reader:
-        return prove(reader, None, checksums=True).findings
+    return prove(shop.folder / "batchgen.db", checksums=True).findings
 
 
 def image(shop: Shop, name: str) -> Path:

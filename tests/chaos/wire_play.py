@@ -24,7 +24,6 @@ from batchgen.domain.job import Limits
 from batchgen.engine import delivery as delivery_module
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
 from batchgen.policy.backoff import Backoff
 from batchgen.report.proof import Proof, prove
 from tests import rig as rig_module
@@ -96,8 +95,7 @@ async def play(
             await _until_it_ends_or_waits_long(run, running, longest=0.0 if case.lasts else _LONG)
             left = _what_it_left(run)
         seconds, grown = time.monotonic() - begun, peak.grown()
-        with Reader(folder / "ledger.db") as reader:
-            proof = prove(reader, None, checksums=True)
+        proof = prove(folder / "ledger.db", checksums=True)
     spool = plan.job.output / ".batchgen"
     spooled = sorted(path.name for path in spool.iterdir() if path.is_file() and path.name[0].isdigit())
     return Left(**left, spooled=spooled, proof=proof, gateway=gateway, seconds=seconds, grown=grown)
