@@ -126,7 +126,7 @@ def test_every_exit_code_is_told(code: Exit) -> None:
 
 def test_every_variable_is_told() -> None:
     said = under(text_of("docs/cli.md"), "## Environment and keys")
-    for name in {"BATCHGEN_DB", "BATCHGEN_DEBUG", *(each.key_env for each in CONTRACTS)}:
+    for name in {"BATCHGEN_DB", "BATCHGEN_DEBUG", "BATCHGEN_MONTHLY", *(each.key_env for each in CONTRACTS)}:
         assert f"`{name}`" in said
 
 
@@ -161,7 +161,10 @@ FIELDS = {
         "### `status --json`",
         lambda: {"run"} | _keys("cli/look.py", "job_fields") | _keys("cli/run_text.py", "run_fields"),
     ),
-    "plan": ("### `plan --json`", lambda: _keys("cli/plan_text.py", "plan_fields")),
+    "plan": (
+        "### `plan --json`",
+        lambda: _keys("cli/plan_text.py", "plan_fields") | _keys("cli/walls.py", "room_fields"),
+    ),
     "tasks": ("### `tasks --json` and `report --format`", lambda: set(COLUMNS)),
     "show": ("### `show --json`", lambda: {"text", "attempts"} | _attempt_fields()),
     "report": (
@@ -180,6 +183,7 @@ FIELDS = {
     "check": (OTHERS, lambda: _keys("cli/start.py", "check") | {"file", "line", "column", "key", "message"}),
     "retry": (OTHERS, lambda: _keys("cli/change.py", "retry")),
     "cancel": (OTHERS, lambda: _keys("cli/change.py", "cancel")),
+    "ceiling": (OTHERS, lambda: _keys("cli/ceiling.py", "_fields")),
     "verify": (OTHERS, lambda: _keys("cli/reports.py", "verify") | {"check", "where", "detail"}),
     "doctor": (OTHERS, lambda: _keys("cli/start.py", "doctor")),
 }

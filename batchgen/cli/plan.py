@@ -38,10 +38,13 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     from batchgen.cli.planned import LazyPlan
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import recorded
+    from batchgen.cli.walls import monthly_by_environment, rooms_of, walls_of
+    from batchgen.domain.clock import SystemClock
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
     from batchgen.store.inputs import InputStore
 
+    monthly_by_environment()  # what is wrong with it is said before anything
     loaded = load_manifest(manifest, known_routes())
     for warning in loaded.warnings:
         say(f"{warning} (warning)")
@@ -55,7 +58,8 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
         say(f"{warning} (warning)")
     outlook = forecast_of(loaded, spec, difference)
     before = recorded(path, spec.name)
+    rooms = rooms_of(path, spec.name, walls_of(path, spec.limits), SystemClock().now())
     if as_json:
-        print_json(plan_fields(spec, difference, outlook, before))
+        print_json(plan_fields(spec, difference, outlook, before, rooms))
         return
-    echo(*plan_lines(loaded, spec, difference, outlook, before))
+    echo(*plan_lines(loaded, spec, difference, outlook, before, rooms))

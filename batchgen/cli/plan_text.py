@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from batchgen.cli.common import byte_size, counted, duration, next_command
 from batchgen.cli.look import spent_text
+from batchgen.cli.walls import Room, nearest, room_fields, rooms_text
+from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Ask, Difference, JobSpec
 from batchgen.domain.money import about_usd, format_usd, usd_text
 from batchgen.domain.text import one_line
@@ -30,9 +33,17 @@ def forecast_again(manifest: Manifest, spec: JobSpec, difference: Difference) ->
 
 
 def plan_lines(
-    manifest: Manifest, spec: JobSpec, difference: Difference, outlook: Forecast, before: JobRow | None
+    manifest: Manifest,
+    spec: JobSpec,
+    difference: Difference,
+    outlook: Forecast,
+    before: JobRow | None,
+    rooms: Sequence[Room] = (),
 ) -> list[str]:
-    """The plan of a run, a line each. `before` is the job as it is recorded, None for a new one."""
+    """The plan of a run, a line each.
+
+    `before` is the job as it is recorded, None for a new one; `rooms` are what limits of money leave.
+    """
     lines = [
         f"{spec.name}: {difference.new} new, {difference.changed} changed, {difference.unchanged} unchanged, "
         f"{difference.removed} removed" + (f", {difference.adopted} adopted" if difference.adopted else "")
@@ -52,12 +63,15 @@ def plan_lines(
     if outlook.calls:
         lines += _onward(manifest)
         lines.append(_money_line(spec, outlook, before))
+        lines += _rooms_lines(rooms, outlook)
         lines.append(f"{_time_text(spec, outlook)} · {byte_size(outlook.disk)}")
         lines.append(f"into {spec.output}")
     return lines
 
 
-def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, before: JobRow | None) -> dict[str, object]:
+def plan_fields(
+    spec: JobSpec, difference: Difference, forecast: Forecast, before: JobRow | None, rooms: Sequence[Room]
+) -> dict[str, object]:
     """The same for machines; money in dollars as decimal strings, null without a price."""
     spent = (before.billed, before.unknown, before.reserved) if before else (0, 0, 0)
     return {
@@ -85,6 +99,7 @@ def plan_fields(spec: JobSpec, difference: Difference, forecast: Forecast, befor
         "most_usd": _usd(forecast.most),
         "worst_usd": _usd(forecast.worst),
         "budget_usd": _usd(spec.limits.budget),
+        "walls": [room_fields(room) for room in rooms],
         "spent_usd": usd_text(spent[0]),
         "maybe_usd": usd_text(spent[1]),
         "reserved_usd": usd_text(spent[2]),
@@ -170,6 +185,14 @@ def _budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
     if forecast.expected is not None and forecast.expected > left:
         return f"budget {format_usd(budget)}: it buys only part of this"
     return f"budget {format_usd(budget)}"
+
+
+def _rooms_lines(rooms: Sequence[Room], forecast: Forecast) -> list[str]:
+    """What may still be spent, and whether that is too little for all of it."""
+    left, text = nearest(rooms), rooms_text(rooms, SystemClock().now())
+    if left is not None and forecast.expected is not None and forecast.expected > left:
+        text += f"; {format_usd(left)} buys only part of this"
+    return [text] if text else []
 
 
 def _time_text(spec: JobSpec, forecast: Forecast) -> str:

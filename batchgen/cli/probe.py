@@ -60,7 +60,9 @@ def probe(
     """
     from batchgen.cli.probe_text import probe_fields, probe_lines
     from batchgen.cli.probing import Wish, prepare
+    from batchgen.cli.walls import monthly_by_environment
 
+    monthly_by_environment()  # what is wrong with it is said before anything
     wish = Wish(endpoint, main_model, size, quality, prompt)
     routes = [route] if other is None else [route, other]
     if len(set(routes)) != len(routes):

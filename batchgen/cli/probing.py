@@ -13,6 +13,7 @@ from typing import Any
 from batchgen.cli.booked_run import booked_run
 from batchgen.cli.keys import Keys
 from batchgen.cli.session import Session
+from batchgen.cli.walls import walls_of
 from batchgen.cli.watching import INTERRUPTED, watch
 from batchgen.cli.wiring import Reachable
 from batchgen.contracts.catalog import Catalog
@@ -26,7 +27,6 @@ from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
-from batchgen.domain.walls import Walls
 from batchgen.engine.pool import Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.reading import Reader
@@ -183,7 +183,7 @@ async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
         else:
             await session.tidy()
         session.record(ProbePlan(probe), rebuy=False)
-        with booked_run(session, Walls()) as booked:
+        with booked_run(session, walls_of(ledger, probe.spec.limits)) as booked:
             runner = session.runner(*await session.connect(routes, keys, buying=True))
 
             def once(event: RunEvent) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from batchgen.cli.session import Session
     from batchgen.cli.wiring import Reachable
     from batchgen.domain.job import Difference
+    from batchgen.domain.walls import Walls
     from batchgen.engine.leg import Legs
     from batchgen.engine.pool import Pool
     from batchgen.manifest.entries import Manifest
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @rehearse_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Buy at most N images this time.")
+@click.option("--max-cost", metavar="USD", help="Spend at most so many dollars this time, over all routes.")
 @only_option
 @rebuy_option
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every event, then the summary.")
@@ -54,6 +56,7 @@ def run(
     rehearse: bool,
     yes: bool,
     limit: int | None,
+    max_cost: str | None,
     only: tuple[str, ...],
     rebuy: str | None,
     as_json: bool,
@@ -65,7 +68,10 @@ def run(
     Exit codes: 0 all delivered · 2 manifest or usage · 3 some failed · 4 stopped before the end · 5 some parked ·
     130 interrupted and drained · 131 left at once.
     """
+    from batchgen.cli.walls import dollars, monthly_by_environment
+
     _check_rehearsal(rehearse, faults)
+    monthly_by_environment()
     asked = Asked(
         manifest=manifest,
         ledger=ledger_path(db, rehearse=rehearse),
@@ -73,6 +79,7 @@ def run(
         yes=yes,
         limit=limit,
         only=frozenset(only) or None,
+        max_cost=None if max_cost is None else dollars(max_cost, "--max-cost"),
         rebuy=rebuy or "",
         as_json=as_json,
         speed=speed,
@@ -101,8 +108,8 @@ async def _run(asked: Asked) -> Exit:
     from batchgen.cli.ending import conclude, exit_code
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import Session
+    from batchgen.cli.walls import walls_of
     from batchgen.cli.watching import watch
-    from batchgen.domain.walls import Walls
     from batchgen.engine.pool import Selection
     from batchgen.manifest.load import load_manifest
 
@@ -123,11 +130,12 @@ async def _run(asked: Asked) -> Exit:
             unfetched = await _recover(session, legs)
         else:
             await session.tidy()
-        difference = await _record(asked, manifest, session, gateway)
+        walls = walls_of(asked.ledger, spec.limits, asked.max_cost)
+        difference = await _record(asked, manifest, session, gateway, walls)
         if not (difference.calls or difference.under_way):
             return conclude(session, None, asked)
         routes, keys = await gateway.reach()
-        with booked_run(session, Walls()) as booked:
+        with booked_run(session, walls) as booked:
             legs, tally = await session.connect(routes, keys, buying=True)
             tally.unfetched = unfetched
             runner: Pool
@@ -214,26 +222,28 @@ def _tell(notes: list[str]) -> None:
         say(note)
 
 
-async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway) -> Difference:
+async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway, walls: Walls) -> Difference:
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
     from batchgen.cli.approval import approve_cost
     from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import forecast_again, forecast_of, plan_lines
     from batchgen.cli.planned import LazyPlan
+    from batchgen.cli.walls import rooms_of
 
     spec = session.spec
+    rooms = rooms_of(asked.ledger, spec.name, walls, session.clock.now())
 
     def approve(difference: Difference) -> None:
         outlook = forecast_of(manifest, spec, difference)
         if difference.calls or difference.new or difference.changed:
             for warning in plan.warnings:
                 say(f"{warning} (warning)")
-        for line in plan_lines(manifest, spec, difference, outlook, session.before()):
+        for line in plan_lines(manifest, spec, difference, outlook, session.before(), rooms):
             say(line)
         if difference.calls or difference.under_way:
             gateway.check_key()
         again = forecast_again(manifest, spec, difference)
-        approve_cost(asked, spec, difference, (outlook, again), images=_most_images(asked, manifest))
+        approve_cost(asked, spec, difference, (outlook, again), rooms, images=_most_images(asked, manifest))
 
     plan, takes, rebuy = LazyPlan(manifest, spec), manifest.contract.references, asked.rebuy == REBUY_ALL
     await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=rebuy)

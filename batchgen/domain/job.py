@@ -45,6 +45,7 @@ class Limits:
         unknown: further automatic calls for a task after a lost answer.
         unknown_total: lost answers after which the whole run stops; None for the larger of 10 and 5 % of its calls.
         budget: micro-dollars the job may ever spend; None for no limit.
+        budget_per_run: micro-dollars that each run of it may spend; None for no limit.
         until: local time of day, minutes after midnight, at which no new call is made; None for no limit.
     """
 
@@ -55,6 +56,7 @@ class Limits:
     unknown_total: int | None = None
     budget: int | None = None
     until: int | None = None
+    budget_per_run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

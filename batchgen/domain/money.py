@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 MICROS_PER_USD = 1_000_000
+_MOST = 10**12  # dollars; more micro-dollars than that are no integer of a database any more
+_MICRO = Decimal(1).scaleb(-6)
 
 
 def parse_usd(text: str | int | Decimal) -> int:
     """Micro-dollars of an amount in dollars, read digit by digit as written.
 
     Raises:
-        ValueError: not a number, negative, or finer than a micro-dollar.
+        ValueError: not a number, negative, more than a trillion, or finer than a micro-dollar.
 
     >>> parse_usd("0.03"), parse_usd(25)
     (30000, 25000000)
@@ -22,10 +24,11 @@ def parse_usd(text: str | int | Decimal) -> int:
         raise ValueError(f"{text!r} is not an amount in dollars") from None
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{text} is not an amount of zero dollars or more")
-    micros = amount * MICROS_PER_USD
-    if micros != micros.to_integral_value():
+    if amount > _MOST:
+        raise ValueError("it is more than a trillion dollars")
+    if amount != amount.quantize(_MICRO):
         raise ValueError(f"{text} is finer than a millionth of a dollar")
-    return int(micros)
+    return int(amount.quantize(_MICRO) * MICROS_PER_USD)
 
 
 def format_usd(micros: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.clock import Clock
@@ -59,6 +59,12 @@ def _name(connection: Connection, asked: Sequence[None], _now: float) -> list[st
     return [connection.execute(select(ledger.c.name)).scalar_one() for _ in asked]
 
 
+def _ceiling(connection: Connection, wanted: Sequence[int | None], _now: float) -> list[None]:
+    connection.execute(update(ledger).values(monthly=wanted[-1]))
+    return [None] * len(wanted)
+
+
+_CEILING: Verb[int | None, None] = Verb(18, _ceiling)
 _PROPOSE: Verb[Asked, Proposal] = Verb(20, recording.propose)
 _ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
 _DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
@@ -282,6 +288,10 @@ class Ledger:
             NotInLedger: the job has no such bundle that is open.
         """
         return self._database.call(_WRITE_OFF, WriteOff(job, batch, keep))
+
+    def set_ceiling(self, monthly: int | None) -> None:
+        """Let all jobs spend so many micro-dollars in a local calendar month; None for no limit. Blocks."""
+        self._database.call(_CEILING, monthly)
 
     def settle_unknown(self, attempt: int, charge: Charge, billed: int, note: str) -> None:
         """Decide what a lost answer cost, once: `billed` micro-dollars, or `void`. Blocks."""

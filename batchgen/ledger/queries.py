@@ -97,6 +97,7 @@ OPEN_TASKS = text(
     f"JOIN variant v ON v.id = t.variant_id WHERE t.{RUNNING}"
 )
 MONTH = text("SELECT billed, unknown, reserved FROM month WHERE name = :name")
+CEILING = text("SELECT monthly FROM ledger")
 
 
 def meant(reference: str) -> ColumnElement[bool]:

@@ -31,6 +31,7 @@ from batchgen.ledger.records import (
     Finding,
     ImageRow,
     JobRow,
+    MonthRow,
     OpenTask,
     Problem,
     RunRow,
@@ -105,6 +106,15 @@ class Reader:
         last = tuple(RunRow(**row, state=_run_state(row, holders)) for row in rows)
         earlier = self._connection.execute(queries.EARLIER_RUNS, {"job": key, "before": last[-1].id}).one()
         return Runs(last, *earlier)
+
+    def month(self, name: str) -> MonthRow:
+        """What all jobs have spent in a local calendar month, such as `2026-11`."""
+        found = self._connection.execute(queries.MONTH, {"name": name}).one_or_none()
+        return MonthRow(name, *(found or ()))
+
+    def ceiling(self) -> int | None:
+        """Micro-dollars that all jobs may spend in a calendar month, by the ledger's own setting; None for no limit."""
+        return self._connection.execute(queries.CEILING).scalar()
 
     def counts(self, key: int) -> list[Count]:
         """Tasks that the manifest wants, by size, quality and state."""

@@ -271,6 +271,25 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthRow:
+    """What all jobs have spent in a local calendar month, in micro-dollars, by the attempts reserved in it.
+
+    Attributes:
+        name: such as `2026-11`.
+    """
+
+    name: str
+    billed: int = 0
+    unknown: int = 0
+    reserved: int = 0
+
+    @property
+    def spent(self) -> int:
+        """All that counts against a ceiling."""
+        return self.billed + self.unknown + self.reserved
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """A task that was under way when its run ended, and the attempt that holds it."""
 

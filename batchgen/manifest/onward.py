@@ -91,7 +91,7 @@ def _check_all(
 ) -> None:
     """What is wrong with the routes together."""
     keys = reading.checked.keys
-    if keys.limits.budget:
+    if keys.limits.budget or keys.limits.budget_per_run:
         for each in found:
             check_budget(reading, each.contract, [pair for pair in asked if pair[0].tier == "4K" or not each.rescue])
     if found and "batch" in {contract.endpoint, *(each.contract.endpoint for each in found)}:

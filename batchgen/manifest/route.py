@@ -129,7 +129,7 @@ def read_limits(reading: Reading, contract: Contract | None, asked: Iterable[tup
     if keys.concurrency > known:
         words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
         reading.doubt(("limits", "concurrency"), words)
-    if keys.budget and contract is not None:
+    if (keys.budget or keys.budget_per_run) and contract is not None:
         check_budget(reading, contract, asked)
     return Limits(
         concurrency=keys.concurrency or min(known, MOST_CONCURRENCY),
@@ -139,6 +139,7 @@ def read_limits(reading: Reading, contract: Contract | None, asked: Iterable[tup
         unknown_total=keys.unknown_total or None,
         budget=keys.budget or None,
         until=keys.until if keys.until >= 0 else None,
+        budget_per_run=keys.budget_per_run or None,
     )
 
 
@@ -156,17 +157,18 @@ def check_budget(reading: Reading, contract: Contract, asked: Iterable[tuple[Siz
     ]
     if not endless:
         return
+    at = ("limits", "budget" if reading.checked.keys.limits.budget else "budget_per_run")
     size, quality = min(endless, key=lambda pair: (pair[0], pair[1] or ""))
     if isinstance(contract.price, TokenPrice) and (contract.endpoint != "responses" or contract.main_price):
         call = f"{size.name} in the quality {quality}" if quality else size.name
         words = f"nobody can say what {contract.route} takes at most for {call}, so a budget cannot hold; leave it out,"
-        reading.wrong(("limits", "budget"), f"{words} ask for what has a listed price, or give the route a price:")
+        reading.wrong(at, f"{words} ask for what has a listed price, or give the route a price:")
         return
     key, whose = "price", contract.route
     if contract.endpoint == "responses" and contract.main_price is None:
         key, whose = "main_price", f"the mainline model of {contract.route}"
     words = f"{whose} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
-    reading.wrong(("limits", "budget"), words)
+    reading.wrong(at, words)
 
 
 def _has_odd(reading: Reading, loc: Loc, value: object) -> bool:

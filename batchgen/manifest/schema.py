@@ -175,6 +175,9 @@ class LimitKeys(_Keys):
     budget: Annotated[int, BeforeValidator(_budget), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})] = Field(
         default=0, description="Dollars the job may ever spend.", examples=[25.00]
     )
+    budget_per_run: Annotated[
+        int, BeforeValidator(_budget), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+    ] = Field(default=0, description="Dollars that each run of the job may spend.", examples=[5.00])
     until: Annotated[
         int, BeforeValidator(_until), WithJsonSchema({"type": "string", "pattern": r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$"})
     ] = Field(default=-1, description="Local time of day after which no call is made.", examples=["07:00"])
