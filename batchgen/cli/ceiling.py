@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import db_option, json_option, ledger_path, print_json, rehearse_option
+from batchgen.cli.common import db_option, echo, json_option, ledger_path, print_json, rehearse_option
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.domain.walls import lowest
 
@@ -40,7 +40,7 @@ def ceiling(amount: str | None, db: Path | None, rehearse: bool, as_json: bool) 
     if as_json:
         print_json(_fields(month, most, monthly))
     else:
-        click.echo(_text(month, most, monthly))
+        echo(_text(month, most, monthly))
 
 
 def _text(month: MonthRow, most: int | None, monthly: int | None) -> str:
