@@ -97,7 +97,12 @@ def _output(reading: Reading) -> Path:
     if "{{" in folder or folder.startswith("~"):
         reading.wrong(("output", "folder"), "is taken as it is written, without variables or ~; write the folder out")
     below = Path(folder) if folder else Path("out", safe_segment(reading.checked.keys.name))
-    return Path(os.path.abspath(reading.folder / below))  # noqa: PTH100 - links stay as written
+    output = Path(os.path.abspath(reading.folder / below))  # noqa: PTH100 - links stay as written
+    if any(ord(each) < ord(" ") for each in folder):
+        reading.wrong(("output", "folder"), "holds a control character; name another folder")
+    elif os.path.isfile(output):  # noqa: PTH113 - no name is too long for it
+        reading.wrong(("output", "folder"), "is a file; name a folder")
+    return output
 
 
 def _source_hash(data: bytes, catalogs: Iterable[CatalogFile | None], contract: Contract) -> str:

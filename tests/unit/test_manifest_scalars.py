@@ -79,3 +79,16 @@ def test_largest_budget_is_taken(tmp_path: Path) -> None:
     manifest = load(tmp_path, MANIFEST + "limits: {budget: 1000000000, unknown_total: 1000000000}\n")
     assert manifest.job.limits.budget == 10**15
     assert expand(manifest).totals.tasks == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ('"a\\0b"', "output.folder: holds a control character"),
+        ('"a\\e[2J"', "holds a control character"),
+        ("job.yaml", "is a file; name a folder"),
+    ],
+)
+def test_folder_that_cannot_be_one_is_said_before_anything_is_bought(tmp_path: Path, folder: str, words: str) -> None:
+    (said,) = problems(tmp_path, MANIFEST + f"output: {{folder: {folder}}}\n")
+    assert words in said
