@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.cli import streams
 from batchgen.cli.common import (
     db_option,
     echo,
@@ -63,6 +64,7 @@ def probe(
     from batchgen.cli.walls import monthly_by_environment
 
     monthly_by_environment()  # what is wrong with it is said before anything
+    streams.endure()
     wish = Wish(endpoint, main_model, size, quality, prompt)
     routes = [route] if other is None else [route, other]
     if len(set(routes)) != len(routes):

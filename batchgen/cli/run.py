@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli import signals
+from batchgen.cli import signals, streams
 from batchgen.cli.asked import Asked
 from batchgen.cli.common import (
     REBUY_ALL,
@@ -70,6 +70,7 @@ def run(
     """
     from batchgen.cli.walls import dollars, monthly_by_environment
 
+    streams.endure()
     _check_rehearsal(rehearse, faults)
     monthly_by_environment()
     asked = Asked(

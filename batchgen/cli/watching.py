@@ -11,7 +11,6 @@ from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
 from batchgen.cli.progress import Progress, Row
 from batchgen.cli.session import Session
 from batchgen.cli.signals import LEAVING, heard
-from batchgen.cli.streams import endure
 from batchgen.domain.events import Listener, Notice, RunEvent
 from batchgen.engine.pool import Pool
 from batchgen.store.cores import share_one
@@ -24,12 +23,11 @@ async def watch(
 ) -> None:
     """Run to the end, shown as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
 
-    `also` is told of every event first. That nobody can be shown anything any more is no reason to end.
+    `also` is told of every event first.
 
     Raises:
         BatchgenError: the books or the disk failed.
     """
-    endure()
     share_one()
     gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
     progress = _progress(session)

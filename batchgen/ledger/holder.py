@@ -67,6 +67,8 @@ class Holder:
         """
         self._path = path
         self._note = _note_of(path)
+        self._log = path.with_name(f"{path.name}-wal")
+        self._logged = False
         with _told(f"the ledger {path} cannot be opened"):
             self._fd = os.open(path, os.O_RDWR | _LOOK)
         try:
@@ -83,20 +85,23 @@ class Holder:
             raise
 
     def check(self) -> None:
-        """Make sure that the ledger's path still leads to the file that is locked.
+        """Make sure that the ledger's path still leads to the file that is locked, and that its log is beside it.
 
         Raises:
-            LedgerError: it was deleted, moved or replaced: what is written from now on would be lost.
+            LedgerError: one was deleted, moved or replaced: what is written from now on could be lost.
         """
+        if not self._is_there():
+            raise _gone(self._path)
+        if self._log.exists():
+            self._logged = True  # SQLite makes it with the first commit, and keeps it while the ledger is open
+        elif self._logged:
+            raise _gone(self._log)
+
+    def _is_there(self) -> bool:
         try:
-            same = os.path.samestat(self._path.stat(), os.fstat(self._fd))
+            return os.path.samestat(self._path.stat(), os.fstat(self._fd))
         except OSError:
-            same = False
-        if not same:
-            raise LedgerError(
-                f"the ledger {self._path} was deleted, moved or replaced in mid-run; put it back and run again: "
-                "answers that came since are kept in the output folder"
-            )
+            return False
 
     def release(self) -> None:
         """Let the next one in."""
@@ -108,6 +113,13 @@ class Holder:
         self._note.unlink(missing_ok=True)
         with os.fdopen(os.open(self._note, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
             file.write(note)
+
+
+def _gone(path: Path) -> LedgerError:
+    return LedgerError(
+        f"the ledger {path} was deleted, moved or replaced in mid-run; put it back and run again: answers that came "
+        "since are kept in the output folder"
+    )
 
 
 def held(path: Path) -> Held | None:

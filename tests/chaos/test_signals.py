@@ -161,10 +161,10 @@ def _read_all(end: int, closed: threading.Event) -> None:
     os.close(end)
 
 
-@pytest.mark.parametrize("end", ["stdout", "stderr", "both"])
+@pytest.mark.parametrize("end", ["stdout", "stderr", "both", "full"])
 def test_run_without_an_output_from_the_start_is_like_any_other(tmp_path: Path, end: str) -> None:
     """A closed descriptor would be the ledger's, and what a child says would be written into that."""
-    closing = {"stdout": ">&-", "stderr": "2>&-", "both": "<&- >&- 2>&-"}[end]
+    closing = {"stdout": ">&-", "stderr": "2>&-", "both": "<&- >&- 2>&-", "full": ">/dev/full 2>&1"}[end]
     with gateway(Shop(tmp_path)) as shop:
         site = Site.of(shop, "site", 3, LIMITS)
         site.prefix = ["sh", "-c", f'exec "$@" {closing}', "closed"]

@@ -213,7 +213,11 @@ def replaced(path: Path) -> None:
     copy.replace(path)
 
 
-@pytest.mark.parametrize("harm", [deleted, moved, replaced], ids=lambda n: n.__name__)
+def log_deleted(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+@pytest.mark.parametrize("harm", [deleted, moved, replaced, log_deleted], ids=lambda n: n.__name__)
 async def test_nothing_is_written_once_the_path_leads_elsewhere(path: Path, harm: Callable[[Path], None]) -> None:
     with Ledger.open(path, ManualClock()) as ledger:
         ledger.record(plan(*"abc"))
