@@ -82,3 +82,21 @@ def test_environment_that_is_read_at_the_start_makes_a_cold_start(shop: Shop) ->
     assert warm.possible(shop.env())
     for name in ("PYTHONPATH", "PYTHONUTF8", "LC_ALL", "TZ"):
         assert not warm.possible({**shop.env(), name: "1"})
+
+
+def test_limit_or_ignored_signal_of_the_test_makes_a_cold_start(shop: Shop) -> None:
+    import resource  # noqa: PLC0415 - not on Windows, where this file is skipped
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert warm.possible(shop.env())
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert not warm.possible(shop.env())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        assert not warm.possible(shop.env())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert warm.possible(shop.env())
