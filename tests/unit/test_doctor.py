@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from batchgen.cli import start
 from batchgen.cli.start import doctor
+from batchgen.store import descriptors
 
 
 def diagnosed(code: int) -> dict[str, dict[str, object]]:
@@ -70,3 +72,17 @@ def test_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     found = diagnosed(0)
     assert "APIYI_API_KEY" in str(found["keys"]["value"])
     assert "canary" not in str(found)
+
+
+def test_open_files_are_told_as_calls_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: None)
+    found = {}
+    for limit in (256, 4096, 64):
+        monkeypatch.setattr(descriptors, "_limit", lambda limit=limit: limit)
+        monkeypatch.setattr(descriptors, "_open_now", lambda: 12)
+        found[limit] = start._safely(start._open_files)
+    assert (found[4096].ok, found[4096].value) == (True, "enough for 500 calls in flight")
+    assert found[256].ok
+    assert "so no more than 38 calls are in flight instead of 500" in found[256].value
+    assert not found[64].ok
+    assert "too few for a single call" in found[64].value
