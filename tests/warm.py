@@ -11,6 +11,7 @@ import atexit
 import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +30,7 @@ class Zygote:
     """The process that forks. One for every process that tests; it ends with it."""
 
     def __init__(self) -> None:
-        self.environment = dict(os.environ)
+        self.environment, self.inherited = dict(os.environ), _inherited()
         self._one_at_a_time = threading.Lock()
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with far:
@@ -46,7 +47,7 @@ class Zygote:
         self, words: list[str], folder: Path, environment: Mapping[str, str], pace: float, streams: list[int]
     ) -> int:
         """The number of a new child of this process, which runs that command."""
-        request = json.dumps([words, str(folder), dict(environment), pace]).encode()
+        request = json.dumps([words, str(folder), dict(environment), pace, _umask()]).encode()
         with self._one_at_a_time, _adopting():
             socket.send_fds(self._control, [request], streams)
             return int(self._control.recv(32))
@@ -55,6 +56,13 @@ class Zygote:
         """Let it end."""
         self._control.close()
         self._process.wait()
+
+
+def _umask() -> int:
+    """That of this process, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager
@@ -110,7 +118,10 @@ class _Forked(subprocess.Popen[Any]):
 
 def possible(environment: Mapping[str, str]) -> bool:
     """Whether a process in that environment would be the same warm as cold."""
-    return sys.platform == "linux" and _at_start(environment) == _at_start(zygote().environment)
+    if sys.platform != "linux":
+        return False
+    made = zygote()
+    return (_at_start(environment), _inherited()) == (_at_start(made.environment), made.inherited)
 
 
 def popen(
@@ -122,6 +133,15 @@ def popen(
         pace: how many times as fast its clock is; what is timed by the operating system stays as slow as it is.
     """
     return _Forked(words, pace, cwd=folder, env=environment, **streams)
+
+
+def _inherited() -> tuple[object, ...]:
+    """What a child has from its parent and is not told: limits, and the signals that are ignored or held back."""
+    import resource  # noqa: PLC0415 - not on Windows
+
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
+    return limits, ignored, signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:

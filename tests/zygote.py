@@ -1,7 +1,7 @@
 """A process that has imported the whole program and forks: each child is a `batchgen` that need not import it again.
 
-`tests.warm` starts it, with a socket as its only argument. A request is the words, folder and environment of one
-command and the pace of its clock, with its three streams; the answer is the number of the process that has become it.
+`tests.warm` starts it, with a socket as its only argument. A request comes with the three streams of the
+command; the answer is the number of the process that has become it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,21 @@ import socket
 import sys
 import threading
 from importlib import import_module
+from typing import NamedTuple
 
 from tests.hasty import HastyClock
 
 LARGEST = 1 << 17  # bytes of a request
+
+
+class Request(NamedTuple):
+    """A command and what it finds when it starts; `pace` is how many times as fast its clock is."""
+
+    words: list[str]
+    folder: str
+    environment: dict[str, str]
+    pace: float
+    umask: int
 
 
 def preload() -> None:
@@ -32,7 +43,7 @@ def preload() -> None:
     gc.freeze()
 
 
-def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str], float] | None:
+def serve(control: socket.socket) -> Request | None:
     """Fork until nobody asks any more. In a child, what it is to become; None in this process, at the end."""
     while True:
         message, streams, _, _ = socket.recv_fds(control, LARGEST, 3)
@@ -49,8 +60,7 @@ def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str], float
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            words, folder, environment, pace = json.loads(message)
-            return words, folder, environment, pace
+            return Request(*json.loads(message))
         for descriptor in (*streams, writing):
             os.close(descriptor)
         os.waitpid(between, 0)  # from now on the child is the test's own
@@ -58,20 +68,21 @@ def serve(control: socket.socket) -> tuple[list[str], str, dict[str, str], float
         os.close(reading)
 
 
-def become(words: list[str], folder: str, environment: dict[str, str], pace: float) -> None:
+def become(request: Request) -> None:
     """Go on as `python -m batchgen WORDS` would in that folder and environment, on a clock so many times as fast."""
     from batchgen.cli.main import main  # noqa: PLC0415
     from batchgen.domain import clock  # noqa: PLC0415
 
-    hasty = HastyClock(pace)
-    for name in ("now", "monotonic", "sleep") if pace != 1 else ():
+    hasty = HastyClock(request.pace)
+    for name in ("now", "monotonic", "sleep") if request.pace != 1 else ():
         setattr(clock.SystemClock, name, staticmethod(getattr(hasty, name)))
 
-    os.chdir(folder)
+    os.umask(request.umask)
+    os.chdir(request.folder)
     os.environ.clear()
-    os.environ.update(environment)
-    sys.argv[1:] = words
-    sys.path[0] = folder
+    os.environ.update(request.environment)
+    sys.argv[1:] = request.words
+    sys.path[0] = request.folder
     for stream in (sys.stdin, sys.stdout):
         stream.reconfigure(line_buffering=stream.isatty())  # type: ignore[union-attr]
     try:
@@ -93,4 +104,4 @@ if __name__ == "__main__":
     preload()
     request = serve(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
-        become(*request)
+        become(request)

@@ -57,13 +57,18 @@ def test_warm_command_says_what_a_cold_one_says(shop: Shop, words: tuple[str, ..
 
 
 def test_warm_process_is_a_child_with_nothing_of_its_neighbours(shop: Shop) -> None:
-    process = shop.popen("simulate", "apiyi/gpt-image-2-vip", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    before = os.umask(0o027)
+    try:
+        process = shop.popen("simulate", "apiyi/gpt-image-2-vip", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    finally:
+        os.umask(before)
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"http://127.0.0.1:")
         proc = Path("/proc") / str(process.pid)
         assert f"\nPPid:\t{os.getpid()}\n" in (proc / "status").read_text()
         assert (proc / "cwd").readlink() == shop.folder
+        assert "\nUmask:\t0027\n" in (proc / "status").read_text()
         assert not sockets(process.pid) & sockets(os.getpid())
         assert process.poll() is None
         process.send_signal(signal.SIGKILL)
