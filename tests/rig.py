@@ -109,7 +109,7 @@ class Rig:
         return self.ledger.job(self.plan.job.name)
 
     async def recover(self) -> Recovered:
-        return await recover(self.job, [], self.ledger, self.spool, self.legs)
+        return await recover(self.job, self.ledger, self.spool, self.legs)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.ledger.path)

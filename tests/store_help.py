@@ -10,8 +10,30 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
+from batchgen.domain.origin import Origin
 from batchgen.store.stream import BadImage, Decoded
 
+ORIGIN = Origin(
+    job="spring",
+    key="MUG/01",
+    path="Größe/{size}-{sample}",
+    size="2048x1152",
+    sample=1,
+    revision=2,
+    own=2**63 - 1,
+    shared=2**53 + 1,
+    provider="apiyi",
+    route="apiyi/gpt-image-2-vip",
+    model="gpt-image-2",
+    endpoint="generations",
+    base_url="https://api.example.com/v1",
+    size_sent="2048x1152",
+    request_hash="c" * 64,
+    billing_unit="call",
+    key_fingerprint="0badcafe",
+    reserved=30_000,
+    reserved_at=1_799_999_990.25,
+)
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 

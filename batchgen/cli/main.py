@@ -27,6 +27,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "report": ("reports", "report", "What was delivered, what it cost, what needs a person."),
     "verify": ("reports", "verify", "Prove that database, files, checksums and books agree."),
     "ceiling": ("ceiling", "ceiling", "What all jobs may spend in a calendar month."),
+    "rebuild": ("rebuild", "rebuild", "Enter into the ledger what an output folder tells: it is lost, or older."),
     "reconcile": ("reconcile", "reconcile", "Compare the ledger with the gateway's own log; settle lost answers."),
     "probe": ("probe", "probe", "One small paid call over a route, or two side by side."),
     "routes": ("routes", "routes", "The routes and their contracts."),

@@ -32,6 +32,7 @@ from batchgen.cli.common import (
 @rebuy_option
 def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: str | None) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
+    from batchgen.cli.behind import check_ledger
     from batchgen.cli.delivered import intact_below
     from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import forecast_of, plan_fields, plan_lines
@@ -50,6 +51,7 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
         say(f"{warning} (warning)")
     spec = replace(loaded.job, output=output_folder(loaded.job.name)) if rehearse else loaded.job
     path = ledger_path(db, rehearse=rehearse)
+    check_ledger(path, spec)
     wanted, again = LazyPlan(loaded, spec), rebuy == REBUY_ALL
     with closing(InputStore.of(spec)) as store:
         asyncio.run(look_where_changed(wanted, path, store, None, rebuy=again))

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
-from batchgen.cli.delivered import intact_below, line_of
+from batchgen.cli.behind import check_ledger
+from batchgen.cli.delivered import intact_below
 from batchgen.cli.keys import Keys
 from batchgen.cli.output_check import check_output
 from batchgen.cli.wiring import Reachable, Shared, wire
@@ -22,8 +23,9 @@ from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
 from batchgen.engine.intake import Desk
 from batchgen.engine.leg import Legs
+from batchgen.engine.lines import line_of
 from batchgen.engine.pool import Order, Selection
-from batchgen.engine.recovery import Recovered, recover
+from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.runner import Runner
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.ledger import Ledger
@@ -64,12 +66,15 @@ class Session:
         Raises:
             LedgerInUse: another runner has the ledger.
             ForeignOutput: the output folder belongs to another ledger, of which this may be a copy.
-            UsageError: the job's images are in another folder.
+            UsageError: the job's images are in another folder, or the ledger is older than what lies there.
         """
         raise_limit()
         async with AsyncExitStack() as stack:
+            if not self._ledger_path.exists():  # no empty ledger is left behind
+                check_ledger(self._ledger_path, self.spec)
             self.ledger = stack.enter_context(Ledger.open(self._ledger_path, self.clock))
             known = await check_output(self.spec, self.ledger)
+            check_ledger(self.ledger.path, self.spec)
             self._spool = Spool.open(
                 self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known
             )
@@ -113,13 +118,11 @@ class Session:
 
     async def tidy(self) -> None:
         """Remove from the spool what belongs to settled attempts; for a start that finds nothing interrupted."""
-        mine, others = self._jobs()
-        numbers = others if mine is None else [mine, *others]
-        self._spool.sweep({held.attempt.id for number in numbers for held in await self.ledger.interrupted(number)})
+        await tidy(self.ledger, self._spool)
 
     async def interrupted(self) -> bool:
         """Whether a dead process has left tasks of this job under way."""
-        mine, _ = self._jobs()
+        mine = self._number()
         return mine is not None and bool(await self.ledger.interrupted(mine))
 
     async def recover(self, legs: Legs) -> Recovered | None:
@@ -129,11 +132,11 @@ class Session:
             UsageError: its calls went over another route than the manifest names now.
             StoreError: something paid could not be finished; nothing new is bought before that.
         """
-        mine, others = self._jobs()
+        mine = self._number()
         if mine is None:
             return None
         self._refuse_other_routes(await self.ledger.interrupted(mine), legs)
-        found = await recover(mine, others, self.ledger, self._spool, legs)
+        found = await recover(mine, self.ledger, self._spool, legs)
         if found.left:
             reason = self._trouble or "they could not be finished now"
             raise StoreError(f"{found.left} paid images are still to be finished: {reason}")
@@ -229,12 +232,10 @@ class Session:
                 f"put that route back and run once, then change it to {self.spec.route}"
             )
 
-    def _jobs(self) -> tuple[int | None, list[int]]:
-        """The number of this job, if it is recorded, and of all others."""
+    def _number(self) -> int | None:
+        """The number of this job, if it is recorded."""
         with Reader(self.ledger.path) as reader:
-            numbers = {job.name: job.id for job in reader.jobs()}
-        mine = numbers.pop(self.spec.name, None)
-        return mine, list(numbers.values())
+            return next((job.id for job in reader.jobs() if job.name == self.spec.name), None)
 
     def _emit(self, event: RunEvent) -> None:
         try:

@@ -28,6 +28,7 @@ class Claim:
         inputs: reference images and mask.
         send_route: what the next attempt goes to, "" for the job's own route; differs after a failover.
         own, shared: hashes of what is asked, as in `batchgen.domain.job.Prompt`.
+        job_name: of the job; `pattern` is the output path with its placeholders, as in `batchgen.domain.job.Prompt`.
     """
 
     task: int
@@ -48,6 +49,8 @@ class Claim:
     send_route: str = ""
     own: int = 0
     shared: int = 0
+    job_name: str = ""
+    pattern: str = ""
 
 
 class Kind(StrEnum):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from batchgen.domain.origin import NO_ORIGIN, Origin
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -85,6 +87,7 @@ class Call:
         key_env: the variable that holds the key; "" sends none.
         timeout: seconds for the whole call, from connecting to the last byte.
         loopback: whether the base URL itself is loopback, the only case in which plain http and loopback are allowed.
+        origin: what it is for, known once it is reserved.
     """
 
     attempt: int
@@ -95,6 +98,7 @@ class Call:
     key_env: str
     timeout: float
     loopback: bool
+    origin: Origin = NO_ORIGIN
 
 
 class Ending(StrEnum):
@@ -153,6 +157,7 @@ class Answer:
         sent_at: seconds since the epoch at which the first byte left; 0.0 when none did.
         first_byte: seconds from sending to the response head; 0.0 when there was none.
         total: seconds from sending to the end.
+        origin: what its call was for; `NO_ORIGIN` where that was not told.
     """
 
     attempt: int
@@ -174,6 +179,7 @@ class Answer:
     sent_at: float = 0.0
     first_byte: float = 0.0
     total: float = 0.0
+    origin: Origin = NO_ORIGIN
 
     @property
     def picture(self) -> Picture | None:

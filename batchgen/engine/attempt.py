@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import StoreError
@@ -11,7 +10,7 @@ from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, Claim, Cost, Kind, Outcome
 from batchgen.domain.money import format_usd
-from batchgen.domain.wire import Answer, Call, Ending
+from batchgen.domain.wire import Answer, Call, Ending, Picture
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.delivery import Delivery, Ended, Means, Paid
 from batchgen.engine.hand import NotKept
@@ -54,10 +53,10 @@ class Executor:
         try:
             call, cost = await self._prepare(claim)
             self.means.hand.check_room(self._lane.crowd.in_flight)
-            attempt = await self.means.books.reserve(claim, call, cost)
-            if attempt is None:
+            reserved = await self.means.books.reserve(claim, call, cost)
+            if reserved is None:
                 return Ended.NO_BUDGET
-            answer = await self._send(claim, replace(call, attempt=attempt), ticket)
+            answer = await self._send(claim, reserved, ticket)
         finally:
             self._lane.leave(ticket)
         if answer is None:
@@ -67,13 +66,19 @@ class Executor:
         self._tell_lane(outcome, decision, ticket)
         return await self._proceed(claim, answer, outcome, decision, cost)
 
-    async def resume(self, claim: Claim, answer: Answer) -> Ended:
-        """Go on with an answer that a dead process left whole in the spool. Makes no call."""
+    async def resume(self, claim: Claim, answer: Answer, fetched: Picture | None = None) -> Ended:
+        """Go on with an answer that a dead process left whole in the spool. Makes no call.
+
+        Args:
+            claim: its task.
+            answer: with its origin.
+            fetched: what its address brought before, if it lies whole in the spool.
+        """
         outcome = classify(answer, self.means.contract)
         decision = self._decide(outcome, claim)
         if isinstance(decision, StopLane):
             self._lane.stop(decision.why)
-        return await self._proceed(claim, answer, outcome, decision, self._cost(claim))
+        return await self._proceed(claim, answer, outcome, decision, self._cost(claim), fetched)
 
     async def forget(self, claim: Claim, attempt: int, detail: str) -> None:
         """Book a call whose answer nobody saw; its task goes on within its allowance for lost answers."""
@@ -129,7 +134,15 @@ class Executor:
         cost = self._cost(claim)
         self._watch_price(await self.means.books.conclude(claim, error.answer, outcome, Park(why), cost), cost)
 
-    async def _proceed(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Ended:
+    async def _proceed(
+        self,
+        claim: Claim,
+        answer: Answer,
+        outcome: Outcome,
+        decision: Decision,
+        cost: Cost,
+        fetched: Picture | None = None,
+    ) -> Ended:
         if not isinstance(decision, Deliver):
             self._watch_price(await self.means.books.conclude(claim, answer, outcome, decision, cost), cost)
             await self.delivery.keep_damaged(answer)
@@ -138,10 +151,11 @@ class Executor:
         entry = await self.means.books.book(claim, answer, outcome, cost)
         self._watch_price(entry, cost)
         await self.delivery.keep_damaged(answer, but=answer.picture)
-        paid = Paid(answer.attempt, entry.billed if entry.charge is Charge.BILLED else None, answer.request_ids)
-        if answer.picture is None:
+        paid = Paid(answer.attempt, entry.charge, entry.billed, answer.request_ids, answer.origin)
+        picture = answer.picture or fetched
+        if picture is None:
             return await self.delivery.fetch(claim, paid, entry.url, entry.url_expires)
-        return await self.delivery.place(claim, paid, answer.picture)
+        return await self.delivery.place(claim, paid, picture)
 
     def _tell_lane(self, outcome: Outcome, decision: Decision, ticket: Ticket) -> None:
         if outcome.kind in LOST_KINDS:

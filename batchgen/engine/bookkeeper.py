@@ -13,6 +13,7 @@ from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Answer, Call, Image
 from batchgen.engine.delivered import Delivered
 from batchgen.engine.entries import Account, booking, image_flags, reservation, settlement, words
+from batchgen.engine.lines import origin_of
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import Decision, Deliver
 
@@ -80,14 +81,17 @@ class Bookkeeper:
         self._clock = clock
         self._emit = listener
 
-    async def reserve(self, claim: Claim, call: Call, cost: Cost) -> int | None:
-        """Write an attempt down before it is made; None when it may not be spent, and the tally says why."""
+    async def reserve(self, claim: Claim, call: Call, cost: Cost) -> Call | None:
+        """Write an attempt down before it is made; the call with its number.
+
+        None when it may not be spent, and the tally says why.
+        """
         entry = reservation(claim, call, cost, self._contract, self.account, self._clock.now())
         attempt = await self._ledger.reserve(entry)
         if isinstance(attempt, Wall):
             self.tally.refused(attempt, entry)
             return None
-        return attempt
+        return replace(call, attempt=attempt, origin=origin_of(claim, entry))
 
     def started(self, claim: Claim, attempt: int) -> None:
         """The attempt is written down and its call about to be made."""
@@ -97,7 +101,9 @@ class Bookkeeper:
         """Book a call that brought an image, or the address of one."""
         entry = booking(claim, answer, outcome, cost, self._contract, self._clock.now())
         if answer.picture is None:
-            entry = replace(entry, url=answer.urls[0], url_expires=entry.finished_at + self._contract.url_lifetime)
+            came = answer.sent_at + answer.total if answer.sent_at else entry.finished_at  # not now, after a kill
+            expires = min(came, entry.finished_at) + self._contract.url_lifetime
+            entry = replace(entry, url=answer.urls[0], url_expires=expires)
         await self._ledger.book(entry)
         self.proven = True
         self._count(entry, cost)

@@ -10,9 +10,12 @@ from typing import TypeVar
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
+from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import Listener, Notice
+from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim
+from batchgen.domain.origin import Origin
 from batchgen.domain.wire import Answer, Damaged, Fetch, Picture
 from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.hand import Hand
@@ -20,7 +23,7 @@ from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import damaged, expired, unchecked
 from batchgen.policy.decide import NOWHERE, Onward, Park, Rules, decide
 from batchgen.store.layout import SPOOL
-from batchgen.store.sidecar import Index, Line
+from batchgen.store.sidecar import Index
 
 T = TypeVar("T")
 
@@ -50,12 +53,14 @@ class Paid:
     """An attempt that is in the books as paid, and brought an image or its address.
 
     Attributes:
-        cost: micro-dollars; None when not known.
+        billed: micro-dollars; the best guess where the charge is unknown.
     """
 
     attempt: int
-    cost: int | None
+    charge: Charge
+    billed: int
     request_ids: tuple[tuple[str, str], ...]
+    origin: Origin
 
 
 class Wire:
@@ -151,21 +156,9 @@ class Delivery:
             await self._condemn(claim, attempt, placed)
         else:
             flags = await self._means.books.complete(claim, attempt, placed)
+            now = self._means.clock.now()
             self._index.add(
-                Line(
-                    key=claim.key,
-                    size=str(claim.size),
-                    sample=claim.sample,
-                    revision=claim.revision,
-                    image=placed,
-                    flags=flags,
-                    route=self._means.contract.route,
-                    model=self._means.contract.model,
-                    attempt=attempt,
-                    request_ids=paid.request_ids,
-                    created=self._means.clock.now(),
-                    cost=paid.cost,
-                )
+                Delivered(paid.origin, placed, flags, attempt, paid.request_ids, paid.charge, paid.billed, now)
             )
         self._means.hand.clear(attempt)
         return Ended.SETTLED

@@ -131,6 +131,7 @@ class Hand:
         if trouble is not None:
             self._spool.discard(sinks)
             raise NotKept(str(trouble), answer) from trouble
+        answer = replace(answer, origin=call.origin)
         with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
             try:
                 await self._land(answer, sinks)

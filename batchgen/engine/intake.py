@@ -14,6 +14,7 @@ from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Ended, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
+from batchgen.engine.lines import origin_of
 from batchgen.gateway.batch_lines import Line
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.batches import BatchRow
@@ -78,12 +79,12 @@ class Intake:
             StoreError: an answer cannot be kept or placed.
         """
         for file in filter(None, (row.output_file, row.error_file)):
-            held = {each.attempt.id: each.claim for each in await held_attempts(self._desk, row)}
+            held = {each.attempt.id: each for each in await held_attempts(self._desk, row)}
             await self._read(row, file, held)
         for each in await held_attempts(self._desk, row):
             await self._without_answer(row, each.attempt.id, each.claim)
 
-    async def _read(self, row: BatchRow, file: str, held: dict[int, Claim]) -> None:
+    async def _read(self, row: BatchRow, file: str, held: dict[int, Interrupted]) -> None:
         numbers = {custom_id_of(row, attempt): attempt for attempt in held}
         hand, sinks = self._desk.hand, list[SpoolSink]()
 
@@ -118,7 +119,7 @@ class Intake:
         row: BatchRow,
         line: Line,
         sinks: list[SpoolSink],
-        known: tuple[dict[str, int], dict[int, Claim]],
+        known: tuple[dict[str, int], dict[int, Interrupted]],
         placing: set[asyncio.Task[None]],
     ) -> None:
         """Make one answer durable, then book and place it beside the reading of the next."""
@@ -130,7 +131,10 @@ class Intake:
         sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
         took = max(0.0, self._desk.means.clock.now() - row.created_at)
         ids = (("batch", row.remote), *line.answer.request_ids)
-        answer = replace(line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids)
+        claim, origin = held[attempt].claim, origin_of(held[attempt].claim, held[attempt].attempt)
+        answer = replace(
+            line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids, origin=origin
+        )
         answer = self._desk.api.clean(answer)
         await self._desk.hand.receive(answer, mine)
         while len(placing) >= _AT_ONCE:
@@ -138,7 +142,7 @@ class Intake:
             placing -= done
             for each in done:
                 each.result()
-        placing.add(asyncio.create_task(self._settle(held[attempt], answer)))
+        placing.add(asyncio.create_task(self._settle(claim, answer)))
 
     async def _settle(self, claim: Claim, answer: Answer) -> None:
         kind = classify(answer, self._desk.means.contract).kind

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.lifecycle import Charge, Event
 from batchgen.domain.model import Kind, Settlement
+from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Delivery, Ended, Paid
 from batchgen.engine.leg import Legs
+from batchgen.engine.lines import origin_of
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool import Spool
@@ -50,12 +51,11 @@ class Recovered:
         return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched
 
 
-async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool, legs: Legs) -> Recovered:
+async def recover(job: int, ledger: Ledger, spool: Spool, legs: Legs) -> Recovered:
     """Finish or book every interrupted task of a job, then tidy the spool.
 
     Args:
         job: its number.
-        others: all other jobs of the ledger; what the spool holds for them is left alone.
         ledger: the books.
         spool: of the job's output folder.
         legs: the routes; each goes on with what went over it where the dead process ended.
@@ -86,11 +86,19 @@ async def recover(job: int, others: Iterable[int], ledger: Ledger, spool: Spool,
             patience.cancel()
             for delivery in deliveries:
                 delivery.over = False
-    live: set[int] = set()
-    for each in (job, *others):
-        live |= {interrupted.attempt.id for interrupted in await ledger.interrupted(each)}
-    spool.sweep(live)
+    await tidy(ledger, spool)
     return found
+
+
+async def tidy(ledger: Ledger, spool: Spool) -> None:
+    """Remove from the spool what belongs to attempts that the ledger is done with, and nothing else.
+
+    What it does not know may be paid: another ledger was here, or an older copy of this one is back.
+
+    Raises:
+        StoreError: the spool cannot be tidied.
+    """
+    spool.sweep(await ledger.settled(spool.attempts()))
 
 
 async def _patience(deliveries: list[Delivery], clock: Clock) -> None:
@@ -107,7 +115,9 @@ async def _recover_one(
     interrupted: Interrupted, ledger: Ledger, spool: Spool, executor: Executor, found: Recovered
 ) -> None:
     claim, held = interrupted.claim, interrupted.attempt
-    attempt, answer = held.id, spool.read_receipt(held.id)
+    attempt, answer, origin = held.id, spool.read_receipt(held.id), origin_of(claim, held)
+    if answer is not None and not _is_of(answer.origin, origin):
+        answer = None  # of another ledger's attempt with the same number: its bytes stay aside
     if held.charge is Charge.RESERVED and answer is None and held.batch is not None:
         return  # the gateway works on it, whether we are here or not
     if held.charge is Charge.RESERVED and answer is None:
@@ -115,11 +125,12 @@ async def _recover_one(
         found.lost += 1
         return
     if held.charge is Charge.RESERVED and answer is not None:
-        ended = await executor.resume(claim, answer)
+        fetched = spool.downloaded(attempt) if answer.urls else None
+        ended = await executor.resume(claim, replace(answer, origin=origin), fetched)
         found.placed += ended is Ended.SETTLED
         found.left += ended is Ended.LEFT_FOR_RECOVERY
         return
-    paid = Paid(attempt, held.billed if held.charge is Charge.BILLED else None, held.request_ids)
+    paid = Paid(attempt, held.charge, held.billed, held.request_ids, origin)
     picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
     if picture is not None:
         ended = await executor.delivery.place(claim, paid, picture)
@@ -135,3 +146,8 @@ async def _recover_one(
         found.gone += 1
         return
     found.left += ended is Ended.LEFT_FOR_RECOVERY
+
+
+def _is_of(told: Origin, asked: Origin) -> bool:
+    """Whether an answer is that of an attempt, as far as its receipt tells."""
+    return told == NO_ORIGIN or (told.request_hash, told.reserved_at) == (asked.request_hash, asked.reserved_at)

@@ -82,8 +82,10 @@ def _ready(connection: Connection, request: Wanted) -> list[int]:
 def _claims(connection: Connection, key: int, tasks: list[int]) -> list[Claim]:
     if not tasks:
         return []
-    parameters = connection.execute(select(job.c.parameters).where(job.c.id == key)).scalar_one()
-    claims = load_claims(key, parameters, connection.execute(sql.CLAIMS, {"tasks": dump(tasks)}))
+    owner = connection.execute(select(job.c.id, job.c.name, job.c.parameters).where(job.c.id == key)).one()
+    claims = load_claims(
+        (owner.id, owner.name, owner.parameters), connection.execute(sql.CLAIMS, {"tasks": dump(tasks)})
+    )
     order = {task: place for place, task in enumerate(tasks)}
     return sorted(claims, key=lambda claim: order[claim.task])
 

@@ -12,11 +12,11 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import NotInLedger
-from batchgen.domain.job import Difference, Plan
+from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import batches, claims, decisions, recording, runs, verbs
+from batchgen.ledger import batches, claims, decisions, rebuilding, recording, runs, verbs
 from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
@@ -70,6 +70,12 @@ _ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
 _DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
 _NUMBER: Verb[str, int | None] = Verb(11, _number)
 _NAME: Verb[None, str] = Verb(12, _name)
+_SETTLED: Verb[Collection[int], frozenset[int]] = Verb(16, rebuilding.settled)
+_KNOWN: Verb[Collection[int], frozenset[int]] = Verb(18, rebuilding.known)
+_DELIVERED: Verb[Collection[int], dict[int, str]] = Verb(17, rebuilding.delivered)
+_ADMIT: Verb[JobSpec, int] = Verb(23, rebuilding.admit)
+_ENTER_IMAGES: Verb[rebuilding.Page, rebuilding.Written] = Verb(24, rebuilding.enter_images)
+_ENTER_ANSWERS: Verb[rebuilding.Pile, rebuilding.Written] = Verb(25, rebuilding.enter_answers)
 
 
 def _listed(values: frozenset[str] | None) -> str | None:
@@ -169,6 +175,32 @@ class Ledger:
     async def interrupted(self, job: int) -> list[Interrupted]:
         """Tasks under way without anyone to hold them, for recovery."""
         return await self._database.do(_INTERRUPTED, job)
+
+    async def settled(self, attempts: Collection[int]) -> frozenset[int]:
+        """Of some attempts those that are known and hold no task any more: nobody needs their answers."""
+        return await self._database.do(_SETTLED, attempts)
+
+    # --- from an output folder ----------------------------------------------------------------------------------------
+
+    def admit(self, spec: JobSpec) -> int:
+        """The number of a job, made where there is none of that name. Blocks."""
+        return self._database.call(_ADMIT, spec)
+
+    def known(self, attempts: Collection[int]) -> frozenset[int]:
+        """Of some attempts those that are in the books. Blocks."""
+        return self._database.call(_KNOWN, attempts)
+
+    def delivered(self, attempts: Collection[int]) -> dict[int, str]:
+        """Of some attempts the checksums of their images. Blocks."""
+        return self._database.call(_DELIVERED, attempts)
+
+    def enter_images(self, page: rebuilding.Page) -> rebuilding.Written:
+        """Enter images that an index tells of; see `rebuilding`. Blocks."""
+        return self._database.call(_ENTER_IMAGES, page)
+
+    def enter_answers(self, pile: rebuilding.Pile) -> rebuilding.Written:
+        """Enter answers that lie whole in a spool. Blocks."""
+        return self._database.call(_ENTER_ANSWERS, pile)
 
     # --- during a run -------------------------------------------------------------------------------------------------
 

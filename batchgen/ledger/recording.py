@@ -133,7 +133,7 @@ def propose(connection: Connection, wanted: Sequence[Asked], _now: float) -> lis
 def accept(connection: Connection, proposals: Sequence[Proposal], now: float) -> list[None]:
     """Bring jobs, prompts, variants and tasks to what a proposal that is staged says."""
     for proposal in proposals:
-        key = _write_job(connection, proposal.plan.job, now)
+        key = write_job(connection, proposal.plan.job, now)
         if proposal.staged:
             changes = proposal.difference
             _write_prompts(connection, key, proposal.plan)
@@ -185,7 +185,7 @@ def _check_only(connection: Connection, query: TextClause, asked: Asked, key: in
             raise UsageError(f"{asked.plan.job.name} has no prompt {name}; `batchgen tasks` lists those it has")
 
 
-def _write_job(connection: Connection, spec: JobSpec, now: float) -> int:
+def write_job(connection: Connection, spec: JobSpec, now: float) -> int:
     """The job's row from its specification; what was spent and counted stays."""
     values = {
         "route": spec.route,

@@ -94,7 +94,7 @@ class TaskRow:
         send_size: what the next attempt asks for; differs from `size` after a downgrade.
         quality: what is asked, "" when the gateway chooses.
         images: input images that go with a call; `inputs` names them.
-        path: output path below the output folder, without ending or revision.
+        path: output path below the output folder, without ending or revision; `pattern` has its placeholders.
         state: what people see: `completed` as long as there is an image.
         work: where the work on what is asked now stands.
         image: of this revision or, while that is not delivered, of an earlier one.
@@ -114,6 +114,7 @@ class TaskRow:
     images: int
     inputs: Inputs
     path: str
+    pattern: str
     state: TaskState
     work: TaskState
     wanted: bool

@@ -76,12 +76,13 @@ def load_size(width: int | None, height: int | None, default: Size) -> Size:
     return default if width is None or height is None else Size(width, height)
 
 
-def load_claims(job: int, parameters: str, rows: Iterable[Row[Any]]) -> list[Claim]:
-    """Rows of `statements.CLAIMS` as claims."""
-    return [_load_claim(job, parameters, row) for row in rows]
+def load_claims(owner: tuple[int, str, str], rows: Iterable[Row[Any]]) -> list[Claim]:
+    """Rows of `statements.CLAIMS` as claims of a job, given by its number, name and parameters."""
+    return [_load_claim(owner, row) for row in rows]
 
 
-def _load_claim(job: int, parameters: str, row: Row[Any]) -> Claim:
+def _load_claim(owner: tuple[int, str, str], row: Row[Any]) -> Claim:
+    job, name, parameters = owner
     size = Size(row.width, row.height)
     return Claim(
         task=row.id,
@@ -102,6 +103,8 @@ def _load_claim(job: int, parameters: str, row: Row[Any]) -> Claim:
         send_route=row.send_route,
         own=row.own,
         shared=row.shared,
+        job_name=name,
+        pattern=row.path,
     )
 
 
@@ -154,6 +157,7 @@ def load_task(row: Any) -> TaskRow:
         images=row.images,
         inputs=load_inputs(row.inputs),
         path=output_path(row.output_path, size, row.sample),
+        pattern=row.output_path,
         state=TaskState(row.state),
         work=TaskState(row.work),
         wanted=bool(row.wanted),

@@ -35,6 +35,20 @@ def fault_of(output: Path, image: str, size: int, sha256: str = "") -> str | Non
     return None
 
 
+def fault_within(root: Path, image: str, size: int, sha256: str) -> str | None:
+    """The same, for an image that somebody else tells of: no link may lead it out of the output folder.
+
+    Args:
+        root: the output folder, without any link in its path.
+        image: as for `fault_of`; `size` and `sha256` too.
+    """
+    try:
+        inside = (root / image).resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError):
+        inside = False
+    return fault_of(root, image, size, sha256) if inside else "is not below the output folder"
+
+
 def _at_once(path: str, flags: int) -> int:
     """Open without waiting for the other end, should it be a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

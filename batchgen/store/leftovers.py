@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from batchgen.domain.wire import Answer, Picture
@@ -21,6 +22,22 @@ def files_of(spool: Folder, attempt: int) -> list[str]:
     return sorted((name for name in spool.names() if attempt_of(name) == attempt), key=removal_order)
 
 
+def look_at_answer(spool: Folder, attempt: int) -> Answer:
+    """The complete answer of an attempt; nothing is touched.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: its receipt cannot be used.
+        OSError: the spool cannot be read.
+    """
+    answer = read_receipt(spool.read_bytes(f"{attempt}{RECEIPT}"))
+    if answer.attempt != attempt:
+        raise ValueError(f"it is of attempt {answer.attempt}")
+    if strange := [picture.file for picture in answer.pictures if attempt_of(picture.file) != attempt]:
+        raise ValueError(f"it names {strange[0]!r}")
+    return answer
+
+
 def read_answer(spool: Folder, attempt: int) -> tuple[Answer | None, str]:
     """The complete answer of an attempt, if there is one; a note when its receipt had to be set aside.
 
@@ -29,17 +46,21 @@ def read_answer(spool: Folder, attempt: int) -> tuple[Answer | None, str]:
         StoreError: a file cannot be set aside.
     """
     try:
-        answer = read_receipt(spool.read_bytes(f"{attempt}{RECEIPT}"))
-        if answer.attempt != attempt:
-            raise ValueError(f"it is of attempt {answer.attempt}")
-        if strange := [picture.file for picture in answer.pictures if attempt_of(picture.file) != attempt]:
-            raise ValueError(f"it names {strange[0]!r}")
+        return look_at_answer(spool, attempt), ""
     except FileNotFoundError:
         return None, ""
     except (ValueError, NotAFile) as error:
-        kept = [set_aside(spool, name) for name in reversed(files_of(spool, attempt))]
+        kept = keep_aside(spool, attempt)
         return None, f"the receipt of attempt {attempt} cannot be used ({error}); its files are kept: {', '.join(kept)}"
-    return answer, ""
+
+
+def keep_aside(spool: Folder, attempt: int) -> list[str]:
+    """Move all files of an attempt into the quarantine; where they are now, below the spool.
+
+    Raises:
+        StoreError: one cannot be moved.
+    """
+    return [set_aside(spool, name) for name in reversed(files_of(spool, attempt))]
 
 
 def find_download(spool: Folder, attempt: int) -> Picture | None:
@@ -57,8 +78,8 @@ def find_download(spool: Folder, attempt: int) -> Picture | None:
     return None
 
 
-def sweep(spool: Folder, live: set[int]) -> list[str]:
-    """Remove what belongs to no attempt in `live`; sentences about what was set aside instead.
+def sweep(spool: Folder, settled: Collection[int]) -> list[str]:
+    """Remove what belongs to these attempts; sentences about what was set aside instead.
 
     Raises:
         OSError: a file cannot be looked at or removed.
@@ -67,7 +88,7 @@ def sweep(spool: Folder, live: set[int]) -> list[str]:
     attempts: dict[int, list[str]] = defaultdict(list)
     for name in spool.names():
         attempt = attempt_of(name)
-        if attempt is not None and attempt not in live:
+        if attempt is not None and attempt in settled:
             attempts[attempt].append(name)
     return [note for attempt, names in attempts.items() for note in _sweep_one(spool, attempt, names)]
 

@@ -33,13 +33,20 @@ def lock_output(root: Folder, spool: Folder) -> None:
 
 
 def claim_spool(
-    spool: Folder, output: Path, ledger: Path, ledger_id: str, now: float, *, known: bool = False
+    spool: Folder,
+    output: Path,
+    ledger: Path,
+    ledger_id: str,
+    now: float,
+    *,
+    known: bool = False,
+    take_over: bool = False,
 ) -> list[str]:
     """Write down that a locked spool belongs to a ledger and is used by this process, or make sure that it may.
 
     A ledger that has moved is known by its id; its new path is written down. `now` is seconds since the epoch. Where
     the ledger itself says that the output is its own (`known`), a file that does not say to whom it belongs is set
-    aside, and a sentence says so.
+    aside, and a sentence says so. With `take_over` the spool is also taken from a ledger that is gone.
 
     Raises:
         ForeignOutput: it belongs to another one.
@@ -51,7 +58,7 @@ def claim_spool(
         notes.append(f"{spool.where(_FILE)} could not be used and was set aside: {set_aside(spool, _FILE)}")
     if spool.stat(_FILE):
         found = _read(spool)
-        if found["id"] != ledger_id:
+        if found["id"] != ledger_id and not (take_over and is_gone(Path(found["ledger"]), ledger)):
             raise ForeignOutput(_whose(output, ledger, found["ledger"]))
     user = {"process": os.getpid(), "host": socket.gethostname(), "since": stamp(now)}
     fd = spool.create_anew(_NEW)
@@ -72,6 +79,25 @@ def owner_of(output: Path) -> tuple[Path, str] | None:
         return Path(str(found["ledger"])), str(found["id"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def check_owner(output: Path, ledger: Path, ledger_id: str) -> None:
+    """Make sure that an output folder may be taken over; nothing is written.
+
+    Raises:
+        ForeignOutput: it belongs to another ledger that is there.
+    """
+    owner = owner_of(output)
+    if owner is not None and owner[1] != ledger_id and not is_gone(owner[0], ledger):
+        raise ForeignOutput(_whose(output, ledger, os.fspath(owner[0])))
+
+
+def is_gone(theirs: Path, ledger: Path) -> bool:
+    """Whether a ledger is not there any more, or another one lies in its place."""
+    try:
+        return not os.path.lexists(theirs) or theirs.samefile(ledger)
+    except (OSError, ValueError):
+        return theirs == ledger
 
 
 def is_away(output: Path) -> bool:
@@ -118,9 +144,9 @@ def _user(spool: Folder) -> str:
 
 
 def _whose(output: Path, ledger: Path, theirs: str) -> str:
-    if theirs != os.fspath(ledger):
+    if not is_gone(Path(theirs), ledger):
         return f"{output} belongs to another ledger; run with --db {theirs}, or choose another output folder"
     return (
-        f"{output} belongs to a ledger that was at {theirs} before this one; put that ledger back, or choose another "
-        f"output folder, or delete {output / '.batchgen'} if what it may still hold is given up"
+        f"{output} belongs to a ledger that was at {theirs} and is gone; put that ledger back, or have this one take "
+        f"over what the folder tells: batchgen rebuild JOB --from {output}"
     )

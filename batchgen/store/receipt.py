@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any
 
+from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
+from batchgen.store.origins import plain_origin, read_origin
 
 _VERSION = 1
 _DEFAULTS = [(field.name, None if field.default is MISSING else field.default) for field in fields(Answer)]
@@ -25,6 +27,8 @@ def write_receipt(answer: Answer) -> bytes:
         record["pictures"] = [(picture.file, picture.size, picture.damage) for picture in answer.pictures]
     if answer.error is not None:
         record["error"] = _plain(answer.error)
+    if answer.origin != NO_ORIGIN:
+        record["origin"] = plain_origin(answer.origin)
     if answer.usage is not None:
         record["usage"] = _plain(answer.usage)
     return _encode(record).encode("ascii")
@@ -44,6 +48,14 @@ def read_receipt(data: bytes) -> Answer:
         return Answer(**{name: read(given[name]) for name, read in _READ.items() if name in given})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a receipt: {error}") from error
+
+
+def _origin(record: Any) -> Origin:
+    """Whose answer it is; one that cannot be used is as good as none, and the answer is whole without it."""
+    try:
+        return read_origin(record)
+    except (ValueError, AttributeError):
+        return NO_ORIGIN
 
 
 def _plain(value: ApiError | Usage) -> dict[str, Any]:
@@ -126,4 +138,5 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "sent_at": _seconds,
     "first_byte": _seconds,
     "total": _seconds,
+    "origin": _origin,
 }

@@ -1,8 +1,8 @@
 """`images.jsonl` in the output folder: one line of JSON per delivered image, for people and other tools.
 
 The ledger is the book; this is a copy that can be read without it, so it is written after the ledger and not synced.
-After a kill a line may be missing or stand twice: the last one for a task holds. A file beside every image would cost
-as much as the image does.
+After a kill a line may be missing or stand twice: the last one for a task holds. A ledger that is lost is rebuilt from
+it. A file beside every image would cost as much as the image does.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.domain.clock import stamp
+from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
+from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import usd_text
-from batchgen.domain.wire import Image
 from batchgen.store.folder import trouble, write_all
+from batchgen.store.origins import plain_origin
 
 NAME = "images.jsonl"
 _HEAD = b'{"key":'  # how every line of ours begins
@@ -28,32 +29,6 @@ _FIELDS = (
 )
 _FOREIGN = "is not an index that batchgen wrote; move it away, or name another output folder, then run again"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What there is to say about one delivered image.
-
-    Attributes:
-        key: the prompt's id.
-        size: what the manifest asked for.
-        request_ids: header name and value.
-        cost: micro-dollars billed; None when not known.
-        created: seconds since the epoch.
-    """
-
-    key: str
-    size: str
-    sample: int
-    revision: int
-    image: Image
-    flags: tuple[str, ...]
-    route: str
-    model: str
-    attempt: int
-    request_ids: tuple[tuple[str, str], ...]
-    created: float
-    cost: int | None = None
 
 
 class Index:
@@ -83,14 +58,14 @@ class Index:
             raise trouble(error, "open", path) from error
         return cls(fd, path)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: Delivered) -> None:
         """Append one image. Does not wait for the disk.
 
         Raises:
             NoRoom: the disk is full. No torn line is left.
             StoreError: it cannot be written.
         """
-        text = _text(line)
+        text = write_line(line)
         before = os.fstat(self._fd).st_size
         try:
             write_all(self._fd, text)
@@ -105,26 +80,31 @@ class Index:
             os.close(fd)
 
 
-def _text(line: Line) -> bytes:
-    image = line.image
+def write_line(line: Delivered) -> bytes:
+    """The line of one image, its line feed included; `told.read_line` is the inverse."""
+    origin, image = line.origin, line.image
     record = {
-        "key": line.key,
-        "size": line.size,
-        "sample": line.sample,
-        "revision": line.revision,
+        "key": origin.key,
+        "size": origin.size,
+        "sample": origin.sample,
+        "revision": origin.revision,
         "file": image.path,
         "sha256": image.sha256,
         "bytes": image.bytes,
         "width": image.width,
         "height": image.height,
         "format": image.format,
-        "route": line.route,
-        "model": line.model,
+        "route": origin.route,
+        "model": origin.model,
         "attempt": line.attempt,
         "request_id": line.request_ids[0][1] if line.request_ids else "",
-        "cost": None if line.cost is None else usd_text(line.cost),
+        "cost": usd_text(line.billed) if line.charge is Charge.BILLED else None,
         "flags": line.flags,
         "created": stamp(line.created),
+        "charge": line.charge,
+        "billed_micros": line.billed,
+        "request_ids": line.request_ids,
+        **plain_origin(origin),  # what stands above already keeps its place
     }
     # A lone surrogate becomes \udXXX, which is how JSON writes it; nothing else can fail to encode.
     return _encode(record).encode("utf-8", "backslashreplace") + b"\n"

@@ -8,7 +8,7 @@ complete, without it nobody saw the whole of it. A download is complete with its
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from batchgen.store.folder import Folder, trouble
 from batchgen.store.hops import Hops
 from batchgen.store.image import Decoder
 from batchgen.store.landing import land_answer, land_aside, land_download
-from batchgen.store.layout import PART, RECEIPT, SPOOL, mark_of, removal_order
-from batchgen.store.leftovers import files_of, find_download, read_answer, sweep
+from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
+from batchgen.store.leftovers import files_of, find_download, keep_aside, look_at_answer, read_answer, sweep
 from batchgen.store.opening import open_output, open_spool
 from batchgen.store.owner import claim_spool, lock_output
 from batchgen.store.place import Spooled, Spot, place_within, set_aside
@@ -69,12 +69,14 @@ class Spool:
         known: bool = False,
         ballast: int = BALLAST,
         decoder: Decoder | None = None,
+        take_over: bool = False,
     ) -> Spool:
         """Open the spool of an output folder, made if need be, for the ledger that owns it.
 
         `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies;
         `known` whether it says that the folder is its own. `ballast` is bytes to keep free beyond what is promised. The
         decoder takes JPEG and WebP; None makes an own pool of processes, which start with the first such image.
+        `take_over` also takes the spool of a ledger that is gone.
 
         Raises:
             ForeignOutput: the output folder belongs to another ledger.
@@ -87,7 +89,7 @@ class Spool:
                 folder, notes = open_spool(root)
                 opened.enter_context(folder)
                 lock_output(root, folder)
-                notes += claim_spool(folder, output, ledger, ledger_id, clock.now(), known=known)
+                notes += claim_spool(folder, output, ledger, ledger_id, clock.now(), known=known, take_over=take_over)
                 room = Room(root, folder, clock, ballast)
             except OSError as error:
                 raise trouble(error, "use the output folder", output) from error
@@ -219,8 +221,37 @@ class Spool:
         if len(self._cleared) == _CLEAR_AT_ONCE:
             self._hops.start(self._remove_cleared)
 
-    def sweep(self, live: set[int]) -> None:
-        """Tidy up at the start: remove what belongs to no attempt in `live`, the attempts not yet settled.
+    def attempts(self) -> set[int]:
+        """The attempts of which there is any file.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        with self._readable():
+            return {attempt for name in self._folder.names() if (attempt := attempt_of(name)) is not None}
+
+    def look_at(self, attempt: int) -> Answer | None:
+        """The complete answer of an attempt, if there is one. Nothing is touched.
+
+        Raises:
+            ValueError: its receipt cannot be used.
+            StoreError: the spool cannot be read.
+        """
+        with self._readable(), suppress(FileNotFoundError):
+            return look_at_answer(self._folder, attempt)
+        return None
+
+    def keep_aside(self, attempt: int) -> None:
+        """Keep what nobody can tell the task of in the quarantine, and note it.
+
+        Raises:
+            StoreError: it cannot be moved.
+        """
+        kept = keep_aside(self._folder, attempt)
+        self.notes.append(f"nobody can tell what attempt {attempt} was for; its files are kept: {', '.join(kept)}")
+
+    def sweep(self, settled: Collection[int]) -> None:
+        """Tidy up at the start: remove what belongs to attempts that the ledger knows and is done with.
 
         Bytes of a complete answer that are nowhere else go to quarantine instead, and are noted.
 
@@ -230,7 +261,7 @@ class Spool:
         self._hops.wait()
         self._remove_cleared()
         with self._readable():
-            self.notes += sweep(self._folder, live)
+            self.notes += sweep(self._folder, settled)
 
     def close(self) -> None:
         """Wait for the threads, remove what was cleared, let go of everything."""

@@ -143,6 +143,7 @@ def test_spool_whose_name_could_not_be_synced_is_synced_by_the_next_start(
 
 
 def test_spool_of_another_ledger_is_refused_and_names_its_database(stores: Stores, tmp_path: Path) -> None:
+    stores.ledger.touch()
     stores.open()
     stores.bury()
     with pytest.raises(ForeignOutput, match=f"run with --db {stores.ledger}") as refusal:
@@ -164,11 +165,39 @@ def test_spool_of_a_ledger_that_was_replaced_at_its_path_is_refused_without_nami
 def test_spool_follows_its_ledger_when_that_has_moved(stores: Stores, tmp_path: Path) -> None:
     stores.open()
     stores.ledger = tmp_path / "moved.db"
+    stores.ledger.touch()
     stores.open()
     stores.bury()
     with pytest.raises(ForeignOutput, match=r"--db .*moved\.db"):
         Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock)
     assert stores.spooled == []
+
+
+def test_spool_of_a_ledger_that_is_gone_names_the_way_to_take_it_over_and_is_taken_over(
+    stores: Stores, tmp_path: Path
+) -> None:
+    stores.open()
+    with pytest.raises(ForeignOutput, match=f"batchgen rebuild JOB --from {stores.output}"):
+        Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock)
+    Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock, take_over=True).close()
+    Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock).close()
+
+
+def test_spool_of_a_ledger_that_is_there_is_never_taken_over(stores: Stores, tmp_path: Path) -> None:
+    stores.ledger.touch()
+    stores.open()
+    with pytest.raises(ForeignOutput, match=f"run with --db {stores.ledger}"):
+        Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock, take_over=True)
+
+
+async def test_sweep_leaves_what_the_ledger_does_not_know(stores: Stores) -> None:
+    spool = stores.open()
+    await deliver(spool, b"paid", 1)
+    for name in ("2-0.part", "3-0.part", "3-0.whole", "4.tmp"):
+        (stores.folder / name).write_bytes(b"x")
+    assert spool.attempts() == {1, 2, 3, 4}
+    spool.sweep(set())
+    assert stores.spooled == ["1-0.part", "1.json", "2-0.part", "3-0.part", "3-0.whole", "4.tmp"]
 
 
 @pytest.mark.parametrize("owner", [b"", b"[]", b'{"ledger": "x"', b'{"ledger": "x"}'])
@@ -579,7 +608,7 @@ async def test_receipt_is_kept_aside_with_its_pictures_when_it_cannot_be_used(st
     assert spool.read_receipt(57) is None
     assert "the receipt of attempt 57 cannot be used" in spool.notes[0]
     assert receipts(spool) == []
-    spool.sweep(set())
+    spool.sweep({57})
     kept = stores.folder / "quarantine"
     assert {entry.name: entry.read_bytes() for entry in kept.iterdir()} == {
         "57-0.part": b"picture",
@@ -592,7 +621,7 @@ async def test_sweep_removes_what_is_no_answer_and_leaves_the_live(stores: Store
     await deliver(spool, b"live", 1)
     for name in ("1.tmp", "2-0.part", "2.tmp", "3-0.part", "4-0.whole"):
         (stores.folder / name).write_bytes(b"x")
-    spool.sweep({1, 3})
+    spool.sweep({2, 4})
     assert stores.spooled == ["1-0.part", "1.json", "1.tmp", "3-0.part"]
     assert spool.notes == []
 
@@ -602,7 +631,7 @@ async def test_sweep_removes_an_answer_that_was_placed_and_settled(stores: Store
     data = png()
     answer = await deliver(spool, data)
     await spool.place(answer.pictures[0].file, "mug", 1, 57)
-    spool.sweep(set())
+    spool.sweep({57})
     assert stores.spooled == []
     assert spool.notes == []
     assert stores.images == {"mug.png": data}
@@ -617,7 +646,7 @@ async def test_sweep_keeps_paid_bytes_that_are_nowhere_else(stores: Stores, how:
         sink = spool.sink(57, 0)
         await sink.write(b"paid")
         await spool.finish_download(sink)
-    spool.sweep(set())
+    spool.sweep({57})
     assert stores.spooled == ["quarantine"]
     assert (stores.folder / "quarantine" / "57-0.part").read_bytes() == b"paid"
     assert "attempt 57" in spool.notes[0]
@@ -810,7 +839,7 @@ async def _recovery(stores: Stores, data: bytes, said: list[str]) -> None:
         image = await spool.place(answer.pictures[0].file, "a/mug", 1, 57)
         assert isinstance(image, Image)
         spool.clear(57)
-    spool.sweep(set())
+    spool.sweep({57})
     stores.close()
     assert stores.spooled == []
     assert spool.notes == []

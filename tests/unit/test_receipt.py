@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import Cost
+from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
 from batchgen.engine.entries import booking
 from batchgen.policy.classify import classify
 from batchgen.store.receipt import read_receipt, write_receipt
+from tests.store_help import ORIGIN
 from tests.unit.test_decide import claim
 
 CONTRACT = load_catalog().find("apiyi/gpt-image-2-vip")
@@ -22,6 +24,24 @@ text = st.text()
 pairs = st.lists(st.tuples(text, text), max_size=3).map(tuple)
 numbers = st.integers(0, 2**63 - 1)
 seconds = st.floats(0, 1e11)
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
+hashes = st.integers(0, 2**63 - 1)
+sizes = st.sampled_from(["auto", "2048x2048", "3840x2160"])
+moments = st.floats(0, 4e9)
+origins = st.builds(
+    Origin,
+    **dict.fromkeys(("job", "key", "provider", "route", "group", "model", "request_hash", "quality"), names),
+    path=st.sampled_from(["mug/{size}-{sample}", "{{brace}}", "{ratio}/{tier}"]),
+    size=sizes,
+    size_sent=sizes,
+    sample=st.integers(1, 1000),
+    revision=st.integers(1, 1000),
+    own=hashes,
+    shared=hashes,
+    images=st.integers(0, 16),
+    reserved=st.integers(0, 2**53),
+    reserved_at=moments,
+)
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "attempt": st.integers(0, 2**53),
     "ending": st.sampled_from(Ending),
@@ -42,6 +62,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "sent_at": seconds,
     "first_byte": seconds,
     "total": seconds,
+    "origin": st.just(NO_ORIGIN) | origins,
 }
 answers = st.builds(Answer, **FIELDS)
 
@@ -58,6 +79,13 @@ def test_receipt_is_tried_with_every_field_of_an_answer() -> None:
 def test_receipt_is_read_when_a_later_version_wrote_more() -> None:
     record = json.loads(write_receipt(Answer(7, Ending.COMPLETE, 200)))
     assert read_receipt(json.dumps(record | {"mood": "good"}).encode()) == Answer(7, Ending.COMPLETE, 200)
+
+
+@pytest.mark.parametrize("strange", [{"job": 3}, {"path": "{size.__class__}"}, {"own": "f" * 16}, {"reserved_at": "x"}])
+def test_receipt_is_whole_without_an_origin_that_cannot_be_used(strange: dict[str, object]) -> None:
+    record = json.loads(write_receipt(Answer(7, Ending.COMPLETE, 200, origin=ORIGIN)))
+    record["origin"] |= strange
+    assert read_receipt(json.dumps(record).encode()) == Answer(7, Ending.COMPLETE, 200)
 
 
 @pytest.mark.parametrize(

@@ -3,31 +3,31 @@ from __future__ import annotations
 import json
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import NoRoom, StoreError
+from batchgen.domain.lifecycle import Charge
 from batchgen.domain.wire import Image
-from batchgen.store.sidecar import NAME, Index, Line
+from batchgen.store.sidecar import NAME, Index
+from tests.store_help import ORIGIN
 
 IMAGE = Image("Größe/mug.png", "ab" * 32, 1234, 2048, 1152, "png")
 
 
-def line(key: str = "MUG/01", cost: int | None = 30_000) -> Line:
-    return Line(
-        key=key,
-        size="2048x1152",
-        sample=1,
-        revision=2,
+def line(key: str = "MUG/01", charge: Charge = Charge.BILLED) -> Delivered:
+    return Delivered(
+        origin=replace(ORIGIN, key=key),
         image=IMAGE,
         flags=("downgraded",),
-        route="apiyi/gpt-image-2-vip",
-        model="gpt-image-2",
         attempt=57,
         request_ids=(("x-request-id", "req_1"), ("x-oneapi-request-id", "2")),
+        charge=charge,
+        billed=30_000,
         created=1_800_000_000.0,
-        cost=cost,
     )
 
 
@@ -38,7 +38,7 @@ def lines(folder: Path) -> list[dict[str, object]]:
 def test_index_has_one_line_per_image_with_all_there_is_to_say(tmp_path: Path) -> None:
     index = Index.open(tmp_path)
     index.add(line())
-    index.add(line("two", None))
+    index.add(line("two", Charge.UNKNOWN))
     index.close()
     first, second = lines(tmp_path)
     assert first == {
@@ -59,6 +59,25 @@ def test_index_has_one_line_per_image_with_all_there_is_to_say(tmp_path: Path) -
         "cost": "0.03",
         "flags": ["downgraded"],
         "created": "2027-01-15T08:00:00Z",
+        "charge": "billed",
+        "billed_micros": 30_000,
+        "request_ids": [["x-request-id", "req_1"], ["x-oneapi-request-id", "2"]],
+        "job": "spring",
+        "path": "Größe/{size}-{sample}",
+        "own": "7fffffffffffffff",
+        "shared": "0020000000000001",
+        "images": 0,
+        "provider": "apiyi",
+        "group": "",
+        "endpoint": "generations",
+        "base_url": "https://api.example.com/v1",
+        "size_sent": "2048x1152",
+        "quality": "",
+        "request_hash": "c" * 64,
+        "billing_unit": "call",
+        "key_fingerprint": "0badcafe",
+        "reserved_micros": 30_000,
+        "reserved_at": 1_799_999_990.25,
     }
     assert (second["key"], second["cost"]) == ("two", None)
 

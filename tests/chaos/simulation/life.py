@@ -94,7 +94,7 @@ class Life:
         spec = world.plan.job
         known = ledger._database.call(_NUMBER, spec.name)
         if known is not None:
-            found = await recover(known, [], ledger, spool, legs)
+            found = await recover(known, ledger, spool, legs)
             world.say(f"{found}")
         if known is None or not await ledger.interrupted(known):
             ledger.record(world.plan)  # type: ignore[arg-type]

@@ -1,0 +1,51 @@
+"""Whether a ledger knows what its output folders tell: an older copy would buy again what lies there."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from batchgen.cli.common import next_command
+from batchgen.domain.errors import StoreError, UsageError
+from batchgen.domain.job import JobSpec
+from batchgen.ledger.rebuilding import look
+from batchgen.store.owner import is_gone, owner_of
+from batchgen.store.told import newest
+
+
+def check_ledger(ledger: Path, spec: JobSpec) -> None:
+    """Make sure that a ledger has every attempt that the output of a job tells of, and those of all its other jobs.
+
+    What is looked at is the end of each index and the names of the files in each spool, so this is cheap.
+
+    Raises:
+        UsageError: it is older than one of them; the message says how they are brought together.
+        LedgerError: it cannot be read.
+        StoreError: the job's output cannot be read.
+    """
+    owner = owner_of(spec.output)
+    if owner is not None and not ledger.exists() and not is_gone(owner[0], ledger):
+        return  # of a ledger that is there: whoever opens the spool says so
+    for output in [spec.output, *look(ledger, ())[2]]:
+        _check(ledger, output, spec)
+
+
+def _check(ledger: Path, output: Path, spec: JobSpec) -> None:
+    try:
+        lines, spooled = newest(output)
+    except StoreError:
+        if output == spec.output:
+            raise
+        return  # another job's, which is not worked on now
+    told = {line.attempt for line in lines} | spooled
+    unknown = told - look(ledger, told)[0]
+    if not unknown:
+        return
+    jobs = {line.origin.job for line in lines if line.attempt in unknown} or {spec.name}
+    words = shlex.quote(str(spec.manifest)) if spec.name in jobs else shlex.quote(min(jobs))
+    again = next_command(f"rebuild {words} --from {shlex.quote(str(output))}")
+    what = "is older than" if ledger.exists() else "does not exist, but there is"
+    raise UsageError(
+        f"the ledger {ledger} {what} {output}: attempt {max(unknown)} is there, and unknown to it, so what lies there "
+        f"would be bought again. Put the right ledger back, or enter what the folder tells: {again}"
+    )

@@ -1,0 +1,216 @@
+"""What an output folder tells, entered into a ledger that does not have it: because it is new, or an older copy.
+
+An attempt keeps its number where that is free. It is known again by its task, its revision, what was asked and when it
+was reserved, so that entering the same twice changes nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import select, text
+from sqlalchemy.engine import Connection
+
+from batchgen.domain.delivered import Delivered
+from batchgen.domain.job import JobSpec
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Booking, Kind
+from batchgen.domain.origin import Origin
+from batchgen.ledger import verbs
+from batchgen.ledger.connect import empty_ledger, reading
+from batchgen.ledger.recording import write_job
+from batchgen.ledger.rows import dump
+from batchgen.ledger.schema import job
+from batchgen.ledger.scribe import Found, Scribe
+
+TOLD = "told by images.jsonl"
+"""The basis of a price that a ledger has from an index alone."""
+
+_OVERTAKEN = "its answer was not booked in the ledger that was lost, and its task went on"
+_SETTLED = text(
+    "SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:numbers)) "
+    "AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = attempt.task_id AND task.attempt_id = attempt.id)"
+)
+_KNOWN = text("SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:numbers))")
+_DELIVERED = text("SELECT id, sha256 FROM image WHERE id IN (SELECT value FROM json_each(:numbers))")
+_OUTPUTS = text("SELECT DISTINCT output FROM job")
+
+
+class Entered(StrEnum):
+    """What became of a line of an index, or of an answer in a spool."""
+
+    IMAGE = "image"  # the attempt and its image are in the books
+    MONEY = "money"  # only the attempt is: another image has its place
+    GONE = "gone"  # only the attempt is: its file is not there, or is not what was bought
+    ANSWER = "answer"  # its task is under way with it; the next run finishes it without a call
+    DOUBT = "doubt"  # booked as maybe paid: its task went on
+    KNOWN = "known"  # the ledger has it already
+    TAKEN = "taken"  # its number is another attempt's, so nobody could find its answer in the spool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some lines of an index, in its order.
+
+    Attributes:
+        lines: each with whether its image lies whole in the output folder.
+        touched: tasks that earlier pages have brought an image; of theirs a line that comes again holds.
+    """
+
+    job: int
+    lines: tuple[tuple[Delivered, bool], ...]
+    touched: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """Whole answers of a spool, by the numbers of their attempts."""
+
+    job: int
+    answers: tuple[tuple[int, Origin], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a page or a pile, in its order; and the tasks that it brought an image."""
+
+    entered: tuple[Entered, ...]
+    touched: frozenset[int] = frozenset()
+
+
+def admit(connection: Connection, specs: Sequence[JobSpec], now: float) -> list[int]:
+    """The numbers of jobs; one that the ledger does not have is made, to be compared with its manifest by a run."""
+    found = []
+    for spec in specs:
+        known = connection.execute(select(job.c.id).where(job.c.name == spec.name)).scalar()
+        found.append(write_job(connection, spec, now) if known is None else int(known))
+    return found
+
+
+def enter_images(connection: Connection, pages: Sequence[Page], now: float) -> list[Written]:
+    """Enter delivered images with their attempts and their money."""
+    return [_enter_page(connection, page, now) for page in pages]
+
+
+def enter_answers(connection: Connection, piles: Sequence[Pile], now: float) -> list[Written]:
+    """Enter answers that are whole on disk: their tasks are under way, as if the process had just died."""
+    return [_enter_pile(connection, pile, now) for pile in piles]
+
+
+def settled(connection: Connection, asked: Sequence[Collection[int]], _now: float) -> list[frozenset[int]]:
+    """Of some attempts those that the ledger knows and that hold no task any more."""
+    return [frozenset(connection.execute(_SETTLED, {"numbers": dump(sorted(each))}).scalars()) for each in asked]
+
+
+def known(connection: Connection, asked: Sequence[Collection[int]], _now: float) -> list[frozenset[int]]:
+    """Of some attempts those that the ledger knows."""
+    return [frozenset(connection.execute(_KNOWN, {"numbers": dump(sorted(each))}).scalars()) for each in asked]
+
+
+def delivered(connection: Connection, asked: Sequence[Collection[int]], _now: float) -> list[dict[int, str]]:
+    """Of some attempts the checksums of the images that the ledger has of them."""
+    found = (connection.execute(_DELIVERED, {"numbers": dump(sorted(each))}).all() for each in asked)
+    return [{row.id: row.sha256 for row in rows} for rows in found]
+
+
+def look(path: Path, numbers: Collection[int]) -> tuple[frozenset[int], dict[int, str], list[Path]]:
+    """Of some attempts those that a ledger knows, their images' checksums, and where the images of all its jobs are.
+
+    A ledger that does not exist knows nothing.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    with reading(path) if path.exists() else empty_ledger() as connection:
+        outputs = [Path(output) for output in connection.execute(_OUTPUTS).scalars()]
+        return known(connection, [numbers], 0.0)[0], delivered(connection, [numbers], 0.0)[0], outputs
+
+
+def _enter_page(connection: Connection, page: Page, now: float) -> Written:
+    scribe, touched, entered = Scribe(connection, page.job, now), set[int](), list[Entered]()
+    for line, whole in page.lines:
+        task = scribe.task_of(line.origin)
+        found = scribe.find(task, line.origin)
+        number, image = scribe.image_of(task, line.origin.revision)
+        if image == line.image.sha256 and number is not None:
+            if task in touched or task in page.touched:
+                scribe.deliver(task, number, line)
+            entered.append(Entered.KNOWN)
+            continue
+        attempt = _book(scribe, task, found, line)
+        if whole and number is None:
+            _let_go(scribe, task, attempt)
+            scribe.insert_image(task, attempt, line)
+            scribe.deliver(task, attempt, line)
+            touched.add(task)
+            entered.append(Entered.IMAGE)
+        else:
+            scribe.recount(task)
+            other = Entered.MONEY if found is None else Entered.KNOWN
+            entered.append(other if number is not None else Entered.GONE)
+    scribe.close(changed=bool({Entered.IMAGE, Entered.MONEY, Entered.GONE} & set(entered)))
+    return Written(tuple(entered), frozenset(touched))
+
+
+def _book(scribe: Scribe, task: int, found: Found | None, line: Delivered) -> int:
+    """The number of an attempt that is in the books as a line tells it, if it was not before."""
+    if found is None:
+        money = (line.charge, line.billed)
+        return scribe.insert_attempt(task, line.attempt, line.origin, money, line=line, basis=TOLD)
+    if found.charge is Charge.RESERVED:
+        booking = Booking(
+            found.number,
+            line.charge,
+            line.billed,
+            Kind.DELIVERED,
+            "",
+            status=200,
+            request_ids=line.request_ids,
+            price_basis=TOLD,
+            outputs=1,
+            finished_at=line.created,
+        )
+        verbs.book(scribe.connection, [booking], scribe.now)
+    return found.number
+
+
+def _enter_pile(connection: Connection, pile: Pile, now: float) -> Written:
+    scribe, entered = Scribe(connection, pile.job, now), list[Entered]()
+    for attempt, origin in sorted(pile.answers, key=lambda each: (each[1].revision, each[0])):
+        task = scribe.task_of(origin)
+        if scribe.find(task, origin) is not None:
+            entered.append(Entered.KNOWN)
+        elif scribe.has(attempt):
+            entered.append(Entered.TAKEN)
+        elif _may_take(scribe, task, attempt, origin):
+            _let_go(scribe, task, attempt)
+            scribe.insert_attempt(task, attempt, origin, (Charge.RESERVED, 0), basis="")
+            scribe.take(task, attempt, origin)
+            entered.append(Entered.ANSWER)
+        else:
+            scribe.insert_attempt(task, attempt, origin, (Charge.UNKNOWN, 0), basis="", detail=_OVERTAKEN)
+            scribe.recount(task)
+            entered.append(Entered.DOUBT)
+    scribe.close(changed=any(each in {Entered.ANSWER, Entered.DOUBT} for each in entered))
+    return Written(tuple(entered))
+
+
+def _may_take(scribe: Scribe, task: int, attempt: int, origin: Origin) -> bool:
+    """Whether a task still waits for this answer: it has no image of that revision, and no later call."""
+    holder, revision = scribe.standing(task)
+    if scribe.image_of(task, origin.revision)[0] is not None or revision > origin.revision:
+        return False
+    return holder is None or holder < attempt
+
+
+def _let_go(scribe: Scribe, task: int, attempt: int) -> None:
+    """Book what held a task in an older ledger as lost: another attempt came after it."""
+    holder, _ = scribe.standing(task)
+    if holder is None or holder == attempt:
+        return
+    if scribe.is_reserved(holder):
+        lost = Booking(holder, Charge.UNKNOWN, 0, Kind.LOST, _OVERTAKEN, finished_at=scribe.now)
+        verbs.book(scribe.connection, [lost], scribe.now)
