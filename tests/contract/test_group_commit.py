@@ -20,7 +20,7 @@ from batchgen.ledger.database import Database, Verb
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     create_file(tmp_path / "batchgen.db")
-    opened = Database(tmp_path / "batchgen.db", SystemClock(), 1.0)
+    opened = Database(tmp_path / "batchgen.db", SystemClock(), 1.0, lambda: None)
     opened.call(Verb(0, lambda connection, payloads, _: [connection.execute(text("CREATE TABLE note (text TEXT)"))]), 0)
     yield opened
     opened.close()
