@@ -66,6 +66,8 @@ class _Received:
                 await self._sink.write(data)
             except StoreError as error:
                 self.trouble = error
+            except MemoryError:
+                self.trouble = StoreError("there is no memory left for an answer; end other programs, then run again")
 
 
 class Hand:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from batchgen.domain.clock import Clock
@@ -43,6 +44,7 @@ class Room:
         self._free = 0
         self._inodes: int | None = 0
         self._seen = float("-inf")
+        self.leave_some_for_the_books()  # what a dead run held must not keep the next from beginning
 
     def check(self, promised: int, calls: int = 1) -> None:
         """Make sure that so many bytes can be written for so many calls, whatever a neighbour does meanwhile.
@@ -104,11 +106,11 @@ class Room:
     def leave_some_for_the_books(self) -> None:
         """Give some ballast up before the ledger, which may be on the same disk, meets a full one.
 
-        Raises:
-            OSError: nobody can say.
+        Fails silently: it only helps, and what has landed stays landed.
         """
-        if self._root.free() < _FOR_THE_BOOKS:
-            self._ballast.give()
+        with suppress(OSError):
+            while self._root.free() < _FOR_THE_BOOKS and self._ballast.give():
+                continue
 
     def close(self) -> None:
         """Give everything back.

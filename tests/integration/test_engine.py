@@ -25,6 +25,7 @@ from batchgen.engine.leg import Leg, Legs
 from batchgen.engine.pool import Order, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
+from batchgen.store.sink import SpoolSink
 from tests.hasty import HastyClock
 from tests.rig import rig, simulator, small_plan
 
@@ -350,3 +351,19 @@ async def test_tasks_that_no_route_takes_are_passed_over_in_a_few_looks_at_the_b
         await runner.run()
     assert runner.explained[-1].startswith(f"{tasks} tasks wait")
     assert looks < 60
+
+
+async def test_answer_that_memory_has_no_room_for_is_booked_as_paid_and_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(SpoolSink, "write", full)
+    plan = small_plan(tmp_path, texts(5), SMALL, Limits(concurrency=1))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.runner.stopped is not None
+        assert "no memory left for an answer; end other programs, then run again" in run.runner.stopped
+        assert run.states() == {"parked": 1, "available": 4}
+        assert run.charges() == {"billed": 1}

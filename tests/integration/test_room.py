@@ -182,9 +182,29 @@ def test_books_find_room_when_answers_land_on_a_disk_that_is_nearly_full(
     room.check(2 * PIECE, 1)
     room.leave_some_for_the_books()
     assert room._ballast.held == 2 * PIECE
-    monkeypatch.setattr(Folder, "free", lambda _: 100_000)
+    monkeypatch.setattr(Folder, "free", lambda _: 100_000 + (2 * PIECE - room._ballast.held))
     room.leave_some_for_the_books()
     assert room._ballast.held == PIECE
+
+
+def test_start_on_a_full_disk_gives_up_what_a_dead_run_held(
+    folder: Folder, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Ballast(folder).hold(2 * PIECE)
+    monkeypatch.setattr(Folder, "free", lambda _: 2 * PIECE - blocks(tmp_path))
+    room = Room(folder, folder, clock, 0)
+    assert blocks(tmp_path) == room._ballast.held == PIECE
+    room.close()
+
+
+def test_answer_stays_kept_when_nobody_can_say_how_full_the_disk_is(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Folder) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Folder, "free", fails)
+    room.leave_some_for_the_books()
 
 
 def test_no_call_is_made_where_no_file_may_become_as_large_as_an_answer(room: Room) -> None:
