@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from batchgen.domain.events import RunEvent
 from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
+from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.delivery import Delivery, Means
@@ -29,6 +31,7 @@ from batchgen.engine.runner import Runner
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.runs import NewRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
 from batchgen.simulator.bill import Bill, Line
@@ -155,6 +158,7 @@ async def rig(
     selection: Selection | None = None,
     ballast: int = 1 << 20,
     record: bool = True,
+    walls: Walls = NO_WALLS,
     clock: Clock | None = None,
 ) -> AsyncIterator[Rig]:
     """Everything a run needs, closed in order."""
@@ -171,9 +175,11 @@ async def rig(
             lane = Lane(
                 "lane", limits.concurrency, limits.rate, clock=clock, uniform=lambda low, high: (low + high) / 2
             )
+            number = ledger.job(plan.job.name)
+            run = ledger.begin_run(NewRun(number, os.getpid(), "rig", walls.per_run))
             books = Bookkeeper(
                 contract=contract,
-                account=Account("0badcafe", limits.budget),
+                account=Account("0badcafe", limits.budget, run, walls.per_run, walls.monthly),
                 ledger=ledger,
                 clock=clock,
                 listener=emit,
@@ -201,8 +207,8 @@ async def rig(
             )
             executor = Executor(means, Delivery(means, index), lane)
             legs = Legs([Leg(contract, executor, lane)])
-            number = ledger.job(plan.job.name)
-            runner = Runner(Order(number, limits, selection or Selection(), ledger, books.tally, clock, emit), legs)
+            order = Order(number, limits, selection or Selection(), ledger, books.tally, clock, emit, walls)
+            runner = Runner(order, legs)
             runners.append(runner)
             yield Rig(folder, contract, plan, ledger, spool, executor, runner, lane, legs, events)
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +21,7 @@ from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
 from batchgen.domain.size import parse_size
+from batchgen.domain.walls import Walls
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.lane import Lane
 from batchgen.engine.leg import Leg, Legs
@@ -31,6 +34,16 @@ from tests.rig import rig, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]
+
+
+class Calendar(SystemClock):
+    """A wall clock that begins where it is told, and may be set."""
+
+    def __init__(self, start: float) -> None:
+        self.start = start - self.monotonic()
+
+    def now(self) -> float:
+        return self.start + self.monotonic()
 
 
 def texts(count: int, extra: str = "") -> list[str]:
@@ -71,6 +84,55 @@ async def test_budget_is_a_wall_with_two_hundred_calls_in_flight(tmp_path: Path)
         assert run.runner.stopped == "the budget is reached"
         assert len(run.bill()) == 33
         assert run.states() == {"completed": 33, "available": 267}
+
+
+@pytest.mark.parametrize(
+    ("walls", "sentence"),
+    [
+        (Walls(per_run=1_000_000, per_run_by="--max-cost"), r"--max-cost is reached \(\$1.00 for one run\); run again"),
+        (
+            Walls(monthly=1_000_000, monthly_by="BATCHGEN_MONTHLY"),
+            r"the ledger's ceiling for \d{4}-\d\d is reached \(\$1.00 for all jobs, by BATCHGEN_MONTHLY\); raise it",
+        ),
+    ],
+    ids=["run", "month"],
+)
+async def test_every_wall_holds_at_each_moment_with_two_hundred_calls_in_flight(
+    tmp_path: Path, walls: Walls, sentence: str
+) -> None:
+    plan = small_plan(tmp_path, texts(120), SMALL, Limits(concurrency=200, unknown=9, attempts=9, unknown_total=10_000))
+    faults = ("latency=0.05", "p_500=0.2", "p_drop=0.2")  # what is free is given back, what is lost is not
+    async with simulator(tmp_path, *faults) as contract, rig(tmp_path, contract, plan, walls=walls) as run:
+        run.lane.limit = 200
+        seen: list[int] = []
+        running = asyncio.create_task(run.runner.run())
+        while not running.done():
+            sums = "SELECT max(coalesce(billed + unknown + reserved, 0)) FROM"
+            seen += [run.query(f"{sums} run")[0][0], run.query(f"{sums} month")[0][0] or 0]
+            await asyncio.sleep(0.005)
+        await running
+        assert max(seen) <= 1_000_000
+        assert max(seen) > 1_000_000 - PRICE, "and all of it is spent"
+        assert re.match(sentence, run.runner.stopped or "")
+
+
+async def test_ceiling_that_was_reached_opens_with_the_new_month(tmp_path: Path) -> None:
+    """One call is allowed per month, and midnight comes while it is in flight."""
+    clock = Calendar(datetime(2026, 11, 30, 23, 59, 58).timestamp())  # noqa: DTZ001  local, as the months are
+    plan = small_plan(tmp_path, texts(3), SMALL, Limits(concurrency=2))
+    walls = Walls(monthly=PRICE, monthly_by="`batchgen ceiling`")
+    async with (
+        simulator(tmp_path, "latency=0.3") as contract,
+        rig(tmp_path, contract, plan, walls=walls, clock=clock) as run,
+    ):
+        running = asyncio.create_task(run.runner.run())
+        while not run.lane.crowd.in_flight or not run.runner.tally.month:
+            await asyncio.sleep(0.005)
+        clock.start += 60.0
+        await running
+        assert run.query("SELECT name, billed FROM month") == [("2026-11", PRICE), ("2026-12", PRICE)]
+        assert run.states() == {"completed": 2, "available": 1}
+        assert "ceiling for 2026-12 is reached" in str(run.runner.stopped)
 
 
 async def test_budget_sends_nothing_when_nobody_can_say_what_a_call_costs_at_most(tmp_path: Path) -> None:
