@@ -22,9 +22,10 @@ from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge
 from batchgen.domain.model import Claim, Kind, Outcome
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import TABLE, THIRTY, TIERS, Size, parse_size
+from batchgen.manifest.filters import NAMES
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
-from batchgen.manifest.sandbox import _FILTERS, _METHODS
+from batchgen.manifest.sandbox import _METHODS
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import (
     NOWHERE,
@@ -338,7 +339,7 @@ def sizes() -> str:
 
 def template_words() -> str:
     """Filters and methods of templates."""
-    lines = [("filters", _FILTERS), ("methods", tuple(f"{name}()" for name in _METHODS))]
+    lines = [("filters", NAMES), ("methods", tuple(f"{name}()" for name in _METHODS))]
     return "\n".join(f"- {what}: {_wrapped(names)}" for what, names in lines)
 
 

@@ -14,6 +14,7 @@ import click
 from batchgen.cli.common import (
     counted,
     db_option,
+    echo,
     json_option,
     known_routes,
     ledger_path,
@@ -82,7 +83,7 @@ def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bo
         print_json(_fields(wanted, found, compared=compared, dry_run=dry_run))
     else:
         for line in _lines(wanted, found, dry_run=dry_run):
-            click.echo(line)
+            echo(line)
     if found.faults:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 

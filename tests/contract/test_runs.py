@@ -67,11 +67,6 @@ def test_note_of_the_dead_and_what_is_no_note_are_nobody(path: Path, note: str) 
     assert held(path) is None
 
 
-def test_holder_on_another_machine_is_believed(path: Path) -> None:
-    path.with_name("ledger.db.holder").write_text(f"process {NOBODY} on mars since 2026-11-27T22:14:00Z\n")
-    assert held(path) == Held(NOBODY, "mars", 1795817640.0)
-
-
 async def test_run_goes_on_until_the_books_say_why_it_ended(ledger: Ledger, path: Path, clock: ManualClock) -> None:
     assert runs(path) == Runs(())
     number = ledger.begin_run(replace(HERE, most=5_000_000))

@@ -177,6 +177,7 @@ def test_spool_of_a_ledger_that_is_gone_names_the_way_to_take_it_over_and_is_tak
     stores: Stores, tmp_path: Path
 ) -> None:
     stores.open()
+    stores.bury()
     with pytest.raises(ForeignOutput, match=f"batchgen rebuild JOB --from {stores.output}"):
         Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock)
     Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock, take_over=True).close()
@@ -186,6 +187,7 @@ def test_spool_of_a_ledger_that_is_gone_names_the_way_to_take_it_over_and_is_tak
 def test_spool_of_a_ledger_that_is_there_is_never_taken_over(stores: Stores, tmp_path: Path) -> None:
     stores.ledger.touch()
     stores.open()
+    stores.bury()
     with pytest.raises(ForeignOutput, match=f"run with --db {stores.ledger}"):
         Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock, take_over=True)
 
@@ -397,7 +399,7 @@ async def test_sweep_waits_for_what_a_cancelled_caller_left_to_a_thread(
     finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
     await asyncio.to_thread(begun.wait)
     finish.cancel()
-    sweeping = asyncio.ensure_future(asyncio.to_thread(spool.sweep, {57}))
+    sweeping = asyncio.ensure_future(asyncio.to_thread(spool.sweep, set()))
     go_on.set()
     await sweeping
     assert stores.spooled == ["57-0.part", "57.json"]
@@ -683,6 +685,7 @@ def test_room_is_looked_at_again_when_time_has_passed_or_it_was_refused(
     monkeypatch.setattr(Ballast, "hold", _holds_nothing)
     monkeypatch.setattr(Folder, "free", look)
     spool = stores.open(ballast=0)
+    looks.clear()
     for _ in range(1000):
         spool.check_room(1000)
     assert len(looks) == 1
