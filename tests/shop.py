@@ -47,7 +47,7 @@ class Shop:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         with self.popen(*words, **pipes, text=True, errors="replace") as process:
             try:
-                said, complained = process.communicate(stdin, timeout=100)
+                said, complained = process.communicate(stdin, timeout=280)
             except BaseException:
                 process.kill()
                 raise

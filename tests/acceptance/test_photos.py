@@ -85,7 +85,7 @@ def test_job_of_sixty_photographs_stays_small_and_reads_each_once(
         env=shop.env(),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr

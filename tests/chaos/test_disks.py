@@ -102,7 +102,7 @@ def test_disk_that_fills_up_under_the_run(tmp_path: Path, what: str) -> None:
     if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
         give_up("no user namespaces: no small disk could be filled; the file size limits stand in")
     words = [*NAMESPACE, sys.executable, fill.__file__, str(tmp_path), what]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, cwd=Path.cwd())
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False, cwd=Path.cwd())
     assert done.returncode == 0, done.stdout + done.stderr
     promise(8, done.stdout.strip().splitlines()[-1])
 
