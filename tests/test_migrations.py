@@ -51,7 +51,9 @@ def shape(connection: Connection) -> dict[str, object]:
     indexes = sorted(
         connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").scalars()
     )
+    views = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'view' ORDER BY name").all()
     return {
+        "views": views,
         "columns": columns,
         "checks": checks,
         "unique": unique,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from sqlalchemy import (
+    DDL,
     CheckConstraint,
     Column,
     Computed,
@@ -20,11 +21,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     text,
 )
 
 from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import Kind
+from batchgen.ledger.views import VIEWS
 
 HEAD = "0003"
 """The revision of `migrations/` that makes these tables."""
@@ -345,3 +348,6 @@ month = Table(
     *_number("reserved"),
     UniqueConstraint("name"),
 )
+
+for _view in VIEWS.values():
+    event.listen(metadata, "after_create", DDL(_view.replace("%", "%%")))  # type: ignore[no-untyped-call]

@@ -62,6 +62,8 @@ def test_run_that_goes_on_dies_and_ends_is_told_at_each_moment(shop: Shop) -> No
         told = shop.json("status", "job")["run"]
         assert (told["state"], told["pid"], told["ended"], told["exit"]) == ("running", process.pid, None, None)
         assert told["calls"] == 4
+        sums = "SELECT count(*), round(sum(reserved_usd), 6), (SELECT count(*) FROM images) FROM spending"
+        assert shop.query(sums) == [(4, 0.12, 20)], "who looks with SQLite holds nobody up, and is held up by nobody"
         said = shop.run("status").stdout
         assert re.search(
             rf"\n  running since \d\d:\d\d \(pid {process.pid}, \d+ s\): 4 calls, 0 images, \$0.00 \+ \$0.12 under way",
