@@ -198,7 +198,7 @@ def test_every_field_of_json_is_told(command: str) -> None:
 
 def test_every_field_of_the_index_is_told() -> None:
     said = under(text_of("docs/cli.md"), "## Files")
-    assert all(f"`{name}`" in said for name in _keys("store/sidecar.py", "_text"))
+    assert all(f"`{name}`" in said for name in _keys("store/sidecar.py", "write_line"))
 
 
 # --- the manifest ---------------------------------------------------------------------------------------------------

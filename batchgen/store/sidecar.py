@@ -128,11 +128,11 @@ def _mend(fd: int, path: str) -> None:
 
 
 def _is_ours(head: bytes) -> bool:
-    """Whether a file that begins so is an index: its first line has our fields, or is a torn one."""
+    """Whether a file that begins so is an index: its first line begins with our fields, or is a torn one."""
     first, ended, _ = head.partition(b"\n")
     if not ended:
         return True  # a torn line is looked at as such
     try:
-        return tuple(json.loads(first)) == _FIELDS
+        return tuple(json.loads(first))[: len(_FIELDS)] == _FIELDS
     except (ValueError, TypeError, RecursionError):
         return False
