@@ -201,6 +201,14 @@ def test_every_field_of_the_index_is_told() -> None:
     assert all(f"`{name}`" in said for name in _keys("store/sidecar.py", "write_line"))
 
 
+def test_every_test_that_the_reliability_page_names_is_there() -> None:
+    named = re.findall(
+        r"`((?:unit|contract|integration|acceptance|chaos)/test_\w+\.py)`", text_of("docs/reliability.md")
+    )
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
+
+
 # --- the manifest ---------------------------------------------------------------------------------------------------
 
 
