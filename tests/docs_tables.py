@@ -70,7 +70,7 @@ EVENTS = {
     Event.FAIL: "no automatic way on",
     Event.PARK: "a person must decide",
     Event.REQUEUE: "`batchgen retry`: fresh allowances, the size first asked",
-    Event.REVISE: "what is asked has changed (or `--rebuy`): a new revision",
+    Event.REVISE: "what is asked has changed (or `--rebuy`, `retry --gone`): a new revision",
     Event.ADOPT: "what is asked was delivered before: that image serves, without a call",
     Event.CANCEL: "`batchgen cancel`",
 }

@@ -184,6 +184,7 @@ FIELDS = {
     "retry": (OTHERS, lambda: _keys("cli/change.py", "retry")),
     "cancel": (OTHERS, lambda: _keys("cli/change.py", "cancel")),
     "ceiling": (OTHERS, lambda: _keys("cli/ceiling.py", "_fields")),
+    "rebuild": (OTHERS, lambda: _keys("cli/rebuild.py", "_fields") | _keys("cli/rebuild.py", "_write_index")),
     "verify": (OTHERS, lambda: _keys("cli/reports.py", "verify") | {"check", "where", "detail"}),
     "doctor": (OTHERS, lambda: _keys("cli/start.py", "doctor")),
 }

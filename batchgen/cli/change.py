@@ -29,6 +29,7 @@ from batchgen.domain.money import about_usd, usd_text
 
 if TYPE_CHECKING:
     from batchgen.domain.job import Ask
+    from batchgen.ledger.reading import Reader
     from batchgen.ledger.records import JobRow, TaskRow
 
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--failed", is_flag=True, help="What failed.")
 @click.option("--parked", is_flag=True, help="What was parked: lost answers, expired addresses.")
 @click.option("--cancelled", is_flag=True, help="What was cancelled.")
+@click.option("--gone", is_flag=True, help="What was delivered, and whose file is gone or of another size.")
 @only_option
 @click.option("--batch", metavar="ID", help="What is in this batch, which is waited for no longer.")
 def retry(
@@ -50,20 +52,24 @@ def retry(
     failed: bool,
     parked: bool,
     cancelled: bool,
+    gone: bool,
     only: tuple[str, ...],
     batch: str | None,
 ) -> None:
     """Make tasks of JOB available again, with fresh allowances, and say what that may cost. `run` then buys them.
 
     Without --failed, --parked or --cancelled: what failed and what is parked. A batch that is given up may be paid
-    already, and is booked so.
+    already, and is booked so. With --gone the images are bought again as new revisions; a file that is put back before
+    that serves instead.
     """
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.ledger import Ledger
     from batchgen.ledger.reading import Reader
 
+    if gone and (failed or parked or cancelled):
+        raise UsageError("--gone is about images that were delivered; give it without --failed, --parked, --cancelled")
     if batch is not None:
-        if failed or parked or cancelled or only:
+        if failed or parked or cancelled or gone or only:
             raise UsageError("--batch stands for all that is in it; give it alone")
         _give_up(job, ledger_path(db, rehearse=rehearse), batch, as_json=as_json)
         return
@@ -72,9 +78,13 @@ def retry(
     with Reader(path) as reader:
         row = reader.job(job_name(job))
         check_only(reader, row, only)
-        worst = _worst_cost(row, list(reader.tasks(row.id, states=states, keys=keys)))
+        chosen = _gone(reader, row, keys) if gone else list(reader.tasks(row.id, states=states, keys=keys))
+        worst = _worst_cost(row, chosen)
     with Ledger.open(path, SystemClock()) as ledger:
-        count = sum(ledger.requeue(row.id, states, keys).values())
+        if gone:
+            count = ledger.buy_anew(row.id, (task.id for task in chosen))
+        else:
+            count = sum(ledger.requeue(row.id, states, keys).values())
     if as_json:
         print_json({"job": row.name, "available_again": count, "worst_usd": None if worst is None else usd_text(worst)})
     elif not count:
@@ -84,6 +94,22 @@ def retry(
         again, them = ("1 task is", "it") if count == 1 else (f"{count} tasks are", "them")
         echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
         say("next: " + run_command(row.manifest))
+
+
+def _gone(reader: Reader, row: JobRow, keys: frozenset[str] | None) -> list[TaskRow]:
+    """The delivered tasks whose files are not there as they were bought.
+
+    Raises:
+        UsageError: the output folder itself is not there, so its drive may not be, either.
+    """
+    from batchgen.report.absent import absent
+
+    if not row.output.is_dir():
+        raise UsageError(
+            f"{row.output} is not there; if it is on another drive, mount that, else make the folder first"
+        )
+    missing = {image.task for image in absent(reader.path, row)}
+    return [task for task in reader.tasks(row.id, states={TaskState.COMPLETED}, keys=keys) if task.id in missing]
 
 
 def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchgen.cli.absent import absent_fields, absent_lines, absent_of
 from batchgen.cli.asked import Asked
 from batchgen.cli.common import counted, echo, next_command, print_json, run_command
 from batchgen.cli.look import job_fields, money_text, states_text
@@ -14,18 +15,21 @@ from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.pool import Pool
 from batchgen.ledger.records import JobRow
+from batchgen.report.absent import Absent
 
 
 def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
     """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
     job, tally = session.job_row(), runner.tally if runner else Tally()
     stopped = runner.stopped if runner else None
-    code = exit_code(runner, job)
+    gone = absent_of(session.ledger.path, job, job.output)
+    code = exit_code(runner, job, gone)
     if asked.as_json:
         print_json(
             {
                 "event": "summary",
                 **job_fields(job),
+                **absent_fields(gone),
                 "calls": tally.calls,
                 "delivered": tally.delivered,
                 "run_billed_usd": usd_text(tally.billed),
@@ -45,20 +49,25 @@ def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
         echo(f"stopped before the end: {stopped}")
     echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
     echo(f"images in {job.output}")
-    for line in _next(job, asked, stopped):
-        echo(line)
+    echo(*absent_lines(gone, job.name, job.output), *_next(job, asked, stopped))
     return code
 
 
-def exit_code(runner: Pool | None, job: JobRow) -> Exit:
-    """What the run came to, in the order of what a person must know first."""
+def exit_code(runner: Pool | None, job: JobRow, gone: Absent | None) -> Exit:
+    """What the run came to, in the order of what a person must know first.
+
+    Args:
+        runner: None when there was nothing to buy.
+        job: as the books have it now.
+        gone: delivered images whose files are not there; None for none.
+    """
     if runner is not None and runner.stopped is not None:
         if runner.left:
             return Exit.LEFT_AT_ONCE
         return Exit.INTERRUPTED if runner.stopped == INTERRUPTED else Exit.STOPPED
     if any(job.work.get(state) for state in WAITING):
         return Exit.STOPPED
-    if job.work.get(TaskState.FAILED):
+    if job.work.get(TaskState.FAILED) or gone is not None:
         return Exit.SOME_FAILED
     return Exit.SOME_PARKED if job.work.get(TaskState.PARKED) else Exit.DELIVERED
 

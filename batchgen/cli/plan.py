@@ -32,6 +32,7 @@ from batchgen.cli.common import (
 @rebuy_option
 def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: str | None) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
+    from batchgen.cli.absent import absent_fields, absent_lines, absent_of
     from batchgen.cli.behind import check_ledger
     from batchgen.cli.delivered import intact_below
     from batchgen.cli.inputs import look_where_changed
@@ -61,7 +62,8 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     outlook = forecast_of(loaded, spec, difference)
     before = recorded(path, spec.name)
     rooms = rooms_of(path, spec.name, walls_of(path, spec.limits), SystemClock().now())
+    gone = absent_of(path, before, spec.output)
     if as_json:
-        print_json(plan_fields(spec, difference, outlook, before, rooms))
+        print_json(plan_fields(spec, difference, outlook, before, rooms) | absent_fields(gone))
         return
-    echo(*plan_lines(loaded, spec, difference, outlook, before, rooms))
+    echo(*plan_lines(loaded, spec, difference, outlook, before, rooms), *absent_lines(gone, spec.name, spec.output))

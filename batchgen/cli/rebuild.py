@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -67,7 +68,8 @@ class _Wanted:
 @rehearse_option
 @json_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be entered; write nothing.")
-def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bool, dry_run: bool) -> None:
+@click.option("--index", is_flag=True, help="Write images.jsonl of OUTPUT anew from the ledger instead.")
+def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bool, dry_run: bool, index: bool) -> None:
     """Enter into the ledger what OUTPUT tells of JOB and the ledger does not have: it is lost, or an older copy.
 
     JOB is a manifest or a job's name. Images are entered with their attempts and their money when their files are
@@ -77,6 +79,9 @@ def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bo
     4 a run has the ledger.
     """
     wanted = _wanted(job, folder.absolute(), ledger_path(db, rehearse=rehearse), rehearse=rehearse)
+    if index:
+        _write_index(wanted, as_json=as_json, dry_run=dry_run)
+        return
     found = _look(wanted) if dry_run else _enter(wanted)
     compared = not dry_run and _compare(wanted)
     if as_json:
@@ -164,6 +169,37 @@ def _enter(wanted: _Wanted) -> Salvaged:
     return found
 
 
+def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
+    """Write the index anew; one that is there may tell more than the ledger knows, so it is not replaced.
+
+    Raises:
+        UsageError: there is an index, or --dry-run is given, too.
+        ForeignOutput: the output belongs to another ledger.
+    """
+    from batchgen.engine.lines import line_of
+    from batchgen.ledger.ledger import Ledger
+    from batchgen.ledger.listing import listed
+    from batchgen.store.sidecar import NAME, write_index
+    from batchgen.store.spool import Spool
+
+    if dry_run:
+        raise UsageError("--index writes images.jsonl and nothing else; give it without --dry-run")
+    path, clock = wanted.output / NAME, SystemClock()
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is there; move it away, then give --index again")
+    if not wanted.ledger.exists():
+        raise UsageError(f"there is no ledger at {wanted.ledger} to write {path} from; give --db")
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(wanted.ledger, clock))
+        _check_recorded(wanted)
+        stack.callback(Spool.open(wanted.output, ledger.path, ledger.name, clock=clock).close)
+        lines = write_index(wanted.output, (line_of(*each) for each in listed(wanted.ledger, wanted.output)))
+    if as_json:
+        print_json({"job": wanted.name, "index": str(path), "lines": lines})
+    else:
+        click.echo(f"{path}: {counted(lines, 'line')}")
+
+
 def _check_recorded(wanted: _Wanted) -> None:
     from batchgen.cli.session import recorded
 
@@ -229,7 +265,7 @@ def _compare(wanted: _Wanted) -> bool:
 
     try:
         asyncio.run(_record(wanted.manifest, wanted.spec, wanted.ledger))
-    except (BatchUnderWay, PaidUnderWay, ManifestError, StoreError) as error:
+    except (BatchUnderWay, PaidUnderWay, ManifestError, StoreError, UsageError) as error:
         say(f"the manifest is compared by the next run: {error}")
         return False
     return True

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 )
 def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: str | None, to: Path | None) -> None:
     """Say what JOB delivered, what it cost by route, size and outcome, and what needs a person."""
+    from batchgen.cli.absent import absent_fields, absent_lines, absent_of
     from batchgen.cli.report_text import report_fields, report_lines
     from batchgen.ledger.reading import Reader
     from batchgen.report.summary import summarise
@@ -51,10 +52,11 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
                     echo(f"{table['file']}: {table['tasks']} tasks")
             return
         summary = summarise(reader, row)
+    gone = absent_of(ledger_path(db, rehearse=rehearse), row, row.output)
     if as_json:
-        print_json(report_fields(summary))
+        print_json(report_fields(summary) | absent_fields(gone))
         return
-    echo(*report_lines(summary))
+    echo(*report_lines(summary), *absent_lines(gone, row.name, row.output))
     if rehearse:
         from batchgen.cli.bill_text import same_as_bill
 

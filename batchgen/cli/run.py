@@ -105,6 +105,7 @@ def _check_rehearsal(rehearse: bool, faults: tuple[str, ...]) -> None:
 
 async def _run(asked: Asked) -> Exit:
     """Recover, record, show the plan, ask, run, sum up."""
+    from batchgen.cli.absent import absent_lines, absent_of
     from batchgen.cli.booked_run import booked_run
     from batchgen.cli.ending import conclude, exit_code
     from batchgen.cli.rehearsal import output_folder
@@ -131,6 +132,8 @@ async def _run(asked: Asked) -> Exit:
             unfetched = await _recover(session, legs)
         else:
             await session.tidy()
+        for line in absent_lines(absent_of(asked.ledger, session.before(), spec.output), spec.name, spec.output):
+            say(line)
         walls = walls_of(asked.ledger, spec.limits, asked.max_cost)
         difference = await _record(asked, manifest, session, gateway, walls)
         if not (difference.calls or difference.under_way):
@@ -146,7 +149,9 @@ async def _run(asked: Asked) -> Exit:
                 runner = session.runner(legs, tally)
             await watch(session, runner, as_json=asked.as_json, until=_until(session))
             signals.ignore()  # nothing is left but to close the books and to say what came of it
-            booked.end(runner.stopped or "", exit_code(runner, session.job_row()))
+            job = session.job_row()
+            code = exit_code(runner, job, absent_of(asked.ledger, job, spec.output))
+            booked.end(runner.stopped or "", code)
         _tell(session.notes())
         return conclude(session, runner, asked)
 

@@ -28,12 +28,14 @@ def by_the_books(_path: str, _size: int, _sha256: str) -> bool:
 
 _SOUGHT = text(
     # What a prompt alone asks must be equal. Where only a job-wide setting has changed, an image that was bought with
-    # the very settings is sought; else the one at hand is kept, as for every delivered image.
+    # the very settings is sought; else the one at hand is kept, as for every delivered image. A task without any has
+    # lost its file; when that is put back, the image serves again.
     "SELECT t.id AS task, t.image_id AS present, i.id AS image, i.revision, i.shared, i.path, i.bytes, i.sha256 "
     "FROM task t JOIN plan p ON p.prompt_id = t.prompt_id "
     "JOIN member m ON m.variant_set = p.variant_set AND m.variant_id = t.variant_id "
     "JOIN image i ON i.task_id = t.id AND i.own = p.own "
-    f"WHERE t.job_id = :job AND NOT t.{RUNNING} AND (t.own <> p.own OR (t.shared <> p.shared AND i.shared = p.shared)) "
+    f"WHERE t.job_id = :job AND NOT t.{RUNNING} AND (t.image_id IS NULL OR t.own <> p.own "
+    "OR (t.shared <> p.shared AND i.shared = p.shared)) "
     "ORDER BY t.id, i.shared = p.shared DESC, i.id IS t.image_id DESC, i.revision DESC"
 )
 _FOUND = text("INSERT INTO adoptable VALUES (:task, :image, :revision, :shared)")

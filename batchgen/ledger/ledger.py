@@ -16,7 +16,7 @@ from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import batches, claims, decisions, rebuilding, recording, runs, verbs
+from batchgen.ledger import batches, claims, decisions, gone, rebuilding, recording, runs, verbs
 from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
@@ -70,6 +70,7 @@ _ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
 _DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
 _NUMBER: Verb[str, int | None] = Verb(11, _number)
 _NAME: Verb[None, str] = Verb(12, _name)
+_BUY_ANEW: Verb[gone.Anew, int] = Verb(19, gone.buy_anew)
 _SETTLED: Verb[Collection[int], frozenset[int]] = Verb(16, rebuilding.settled)
 _KNOWN: Verb[Collection[int], frozenset[int]] = Verb(18, rebuilding.known)
 _DELIVERED: Verb[Collection[int], dict[int, str]] = Verb(17, rebuilding.delivered)
@@ -303,6 +304,10 @@ class Ledger:
     ) -> Amounts:
         """Make failed, parked or cancelled tasks available again; how many by what is asked. Blocks."""
         return self._database.call(_REQUEUE, choose(job, Event.REQUEUE, states, only))
+
+    def buy_anew(self, job: int, tasks: Iterable[int]) -> int:
+        """Make delivered tasks available again whose images are gone; how many. Blocks."""
+        return self._database.call(_BUY_ANEW, gone.Anew(job, tuple(tasks)))
 
     def cancel(self, job: int, only: Iterable[str] | None = None) -> int:
         """Want the rest of a job no more; how many tasks. Blocks."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.delivered import Delivered
@@ -19,7 +19,7 @@ from batchgen.domain.model import Kind
 from batchgen.domain.origin import Origin
 from batchgen.domain.size import parse_size
 from batchgen.ledger.rows import dump, dump_pairs, merged
-from batchgen.ledger.schema import RUNNING, attempt, image, job, prompt, task, variant
+from batchgen.ledger.schema import RUNNING, attempt, image, prompt, task, variant
 from batchgen.ledger.staging import first_free
 
 _TASK = text(
@@ -36,6 +36,25 @@ _RECOUNT = text(
     "calls = (SELECT count(*) FROM attempt a WHERE a.task_id = task.id AND a.revision = task.revision), "
     "last_revision = (SELECT coalesce(max(a.revision), 0) FROM attempt a WHERE a.task_id = task.id) WHERE id = :task"
 )
+_MOVE = text(
+    "UPDATE task SET work = :work, image_id = coalesce(:image, image_id), attempt_id = :attempt, "
+    "revision = :revision, own = :own, shared = :shared, quality = :quality, images = :images, "
+    "send_width = :send_width, send_height = :send_height, send_route = :send_route, attempts = 0, unknowns = 0, "
+    "scheduled_at = NULL, reason = '', updated_at = :now, "
+    "calls = (SELECT count(*) FROM attempt a WHERE a.task_id = task.id AND a.revision = :revision), "
+    "last_revision = (SELECT coalesce(max(a.revision), 0) FROM attempt a WHERE a.task_id = task.id) WHERE id = :key"
+)
+_JOB = text("SELECT route, parameters FROM job WHERE id = :job")
+_CHARGE = text("SELECT charge FROM attempt WHERE id = :attempt")
+_CALLS = text("SELECT count(*) FROM attempt WHERE task_id = :task AND revision = :revision")
+_IMAGE = text("SELECT id, sha256 FROM image WHERE task_id = :task AND revision = :revision")
+_PROMPT = text("SELECT id FROM prompt WHERE job_id = :job AND key = :key")
+_VARIANT = text(
+    "SELECT id FROM variant WHERE job_id = :job AND width = :width AND height = :height AND sample = :sample"
+)
+_NEW_PROMPT, _NEW_VARIANT, _NEW_TASK = insert(prompt), insert(variant), insert(task)
+_NEW_ATTEMPT, _NEW_IMAGE = insert(attempt), insert(image)
+_COMPARE = text("UPDATE job SET source_hash = '' WHERE id = :job")
 _HOLDER = text(f"SELECT CASE WHEN {RUNNING} THEN attempt_id END, last_revision FROM task WHERE id = :task")
 _SUMS = text(
     "UPDATE job SET billed = billed + :billed, unknown = unknown + :unknown, reserved = reserved + :reserved, "
@@ -68,7 +87,7 @@ class Scribe:
         self.connection = connection
         self.now = now
         self._job = number
-        row = connection.execute(select(job.c.route, job.c.parameters).where(job.c.id == number)).one()
+        row = connection.execute(_JOB, {"job": number}).one()
         self._route: str = row.route
         self._parameters: Parameters = merged(row.parameters, "")
         self._sums: Counter[str] = Counter()
@@ -91,12 +110,11 @@ class Scribe:
 
     def has(self, number: int) -> bool:
         """Whether there is any attempt of that number."""
-        return self.connection.execute(select(attempt.c.id).where(attempt.c.id == number)).first() is not None
+        return self.connection.execute(_CHARGE, {"attempt": number}).first() is not None
 
     def image_of(self, number: int, revision: int) -> tuple[int | None, str]:
         """The image of a task's revision and its checksum; None and "" where there is none."""
-        query = select(image.c.id, image.c.sha256).where(image.c.task_id == number, image.c.revision == revision)
-        row = self.connection.execute(query).first()
+        row = self.connection.execute(_IMAGE, {"task": number, "revision": revision}).first()
         return (None, "") if row is None else (row.id, row.sha256)
 
     def standing(self, number: int) -> tuple[int | None, int]:
@@ -106,8 +124,7 @@ class Scribe:
 
     def is_reserved(self, number: int) -> bool:
         """Whether an attempt is not booked yet."""
-        query = select(attempt.c.charge).where(attempt.c.id == number)
-        return self.connection.execute(query).scalar() == Charge.RESERVED
+        return bool(self.connection.execute(_CHARGE, {"attempt": number}).scalar() == Charge.RESERVED)
 
     # --- what is entered ----------------------------------------------------------------------------------------------
 
@@ -141,7 +158,7 @@ class Scribe:
         if line is not None:
             row |= {"status": 200, "request_ids": dump_pairs(line.request_ids), "outputs": 1}
             row["finished_at"] = line.created
-        self.connection.execute(insert(attempt).values(row))
+        self.connection.execute(_NEW_ATTEMPT, row)
         self._count(charge, billed, origin.reserved, month)
         return named
 
@@ -165,18 +182,18 @@ class Scribe:
             "own": origin.own,
             "shared": origin.shared,
         }
-        self.connection.execute(insert(image).values(row))
+        self.connection.execute(_NEW_IMAGE, row)
 
     def deliver(self, number: int, of: int, line: Delivered) -> None:
         """Make an image its task's; nothing holds the task any more."""
-        self._move(number, line.origin, TaskState.COMPLETED, {"image_id": of, "attempt_id": None})
+        self._move(number, line.origin, TaskState.COMPLETED, {"image": of, "attempt": None})
 
     def take(self, number: int, by: int, origin: Origin) -> None:
         """Have an attempt hold its task."""
         asked, sent = parse_size(origin.size), parse_size(origin.size_sent)
         smaller = {"send_width": sent.width, "send_height": sent.height} if sent != asked else {}
         elsewhere = {"send_route": origin.route} if origin.route != self._route else {}
-        self._move(number, origin, TaskState.RUNNING, {"attempt_id": by, **smaller, **elsewhere})
+        self._move(number, origin, TaskState.RUNNING, {"attempt": by, **smaller, **elsewhere})
 
     def recount(self, number: int) -> None:
         """Count a task's calls anew."""
@@ -189,10 +206,12 @@ class Scribe:
         for name, sums in self._months.items():
             self.connection.execute(_MONTH, {each: sums[each] for each in names[:3]} | {"name": name})
         if changed:
-            self.connection.execute(update(job).where(job.c.id == self._job).values(source_hash=""))
+            self.connection.execute(_COMPARE, {"job": self._job})
 
     def _move(self, number: int, origin: Origin, work: TaskState, others: dict[str, Any]) -> None:
         values: dict[str, Any] = {
+            "key": number,
+            "image": None,
             "work": work.value,
             "revision": origin.revision,
             "own": origin.own,
@@ -202,21 +221,16 @@ class Scribe:
             "send_width": None,
             "send_height": None,
             "send_route": "",
-            "attempts": 0,
-            "unknowns": 0,
-            "scheduled_at": None,
-            "reason": "",
+            "now": self.now,
         }
-        self.connection.execute(update(task).where(task.c.id == number).values(values | others))
-        self.recount(number)
+        self.connection.execute(_MOVE, values | others)
 
     def _own_quality(self, origin: Origin) -> str:
         """What a prompt sets itself, as the table `task` has it."""
         return "" if origin.quality == (self._parameters.quality or "") else origin.quality
 
     def _calls(self, number: int, revision: int) -> int:
-        query = select(attempt.c.id).where(attempt.c.task_id == number, attempt.c.revision == revision)
-        return len(self.connection.execute(query).all())
+        return int(self.connection.execute(_CALLS, {"task": number, "revision": revision}).scalar_one())
 
     def _count(self, charge: Charge, billed: int, reserved: int, month: str) -> None:
         amounts = {
@@ -232,12 +246,14 @@ class Scribe:
     def _new_task(self, origin: Origin) -> int:
         size = parse_size(origin.size)
         shape = {"width": size.width, "height": size.height, "sample": origin.sample}
-        variants = select(variant.c.id).filter_by(job_id=self._job, **shape)
-        place = self.connection.execute(variants).scalar()
+        place = self.connection.execute(_VARIANT, {"job": self._job, **shape}).scalar()
         if place is None:
-            row = {"job_id": self._job, "size": origin.size, **shape}
-            place = self.connection.execute(insert(variant).values(row).returning(variant.c.id)).scalar_one()
+            place = first_free(self.connection, "variant")
+            row = {"id": place, "job_id": self._job, "size": origin.size, **shape}
+            self.connection.execute(_NEW_VARIANT, row)
+        number = first_free(self.connection, "task")
         values = {
+            "id": number,
             "job_id": self._job,
             "prompt_id": self._prompt(origin),
             "variant_id": place,
@@ -251,12 +267,12 @@ class Scribe:
             "updated_at": self.now,
         }
         self._sums["tasks"] += 1
-        return int(self.connection.execute(insert(task).values(values).returning(task.c.id)).scalar_one())
+        self.connection.execute(_NEW_TASK, values)
+        return number
 
     def _prompt(self, origin: Origin) -> int:
         """The prompt of an origin; a new one waits for the manifest to bring its text."""
-        known = select(prompt.c.id).where(prompt.c.job_id == self._job, prompt.c.key == origin.key)
-        found = self.connection.execute(known).scalar()
+        found = self.connection.execute(_PROMPT, {"job": self._job, "key": origin.key}).scalar()
         if found is not None:
             return int(found)
         number = first_free(self.connection, "prompt")
@@ -272,7 +288,7 @@ class Scribe:
             "wanted": 1,
             "inputs": "",
         }
-        self.connection.execute(insert(prompt).values(values))
+        self.connection.execute(_NEW_PROMPT, values)
         self._sums["prompts"] += 1
         return number
 

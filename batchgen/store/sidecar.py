@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from batchgen.domain.clock import stamp
@@ -17,7 +18,7 @@ from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import usd_text
-from batchgen.store.folder import trouble, write_all
+from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.origins import plain_origin
 
 NAME = "images.jsonl"
@@ -78,6 +79,31 @@ class Index:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+def write_index(output: Path, lines: Iterable[Delivered]) -> int:
+    """Make the index of an output folder that has none, whole or not at all; how many lines it has.
+
+    Raises:
+        NoRoom: the disk is full.
+        StoreError: it cannot be written.
+    """
+    new, count = f"{NAME}.tmp", 0
+    try:
+        with Folder.open(output) as folder:
+            try:
+                with open(folder.create_anew(new), "wb") as file:  # noqa: PTH123 - by descriptor
+                    for count, line in enumerate(lines, 1):  # noqa: B007 - it is how many there were
+                        file.write(write_line(line))
+                    file.flush()
+                    make_durable(file.fileno())
+                folder.rename(new, NAME)
+                folder.sync()
+            finally:
+                folder.remove(new)
+    except OSError as error:
+        raise trouble(error, "write", output / NAME) from error
+    return count
 
 
 def write_line(line: Delivered) -> bytes:

@@ -142,7 +142,8 @@ def test_two_jobs_that_share_an_output_folder_are_rebuilt_one_after_the_other(sh
         said = shop.run("rebuild", spring, "--from", "out").stdout
         assert "3 of another job, autumn: batchgen rebuild autumn --from" in said
         assert "rebuild autumn --from" in shop.run("run", spring, "--yes", code=2).stderr
-        shop.run("rebuild", autumn, "--from", "out")
+        for each in (autumn, spring):
+            shop.run("rebuild", each, "--from", "out")
         assert books(shop) == before
         for each in (spring, autumn):
             shop.run("run", each, "--yes")
@@ -217,6 +218,29 @@ def test_what_cannot_be_entered_is_listed_and_bought_again(shop: Shop) -> None:
         shop.run("run", path, "--yes")
         assert len(shop.bill()) == 6 + 4
         assert torn["key"] in {line["key"] for line in map(json.loads, index.read_text().splitlines()[4:])}
+
+
+def test_index_that_is_deleted_is_written_anew_from_the_ledger(shop: Shop) -> None:
+    with gateway(shop):
+        path = job(shop, 2)
+        shop.run("run", path, "--yes")
+        job(shop, 2, "Picture")
+        shop.run("run", path, "--yes", "--rebuy")
+        job(shop, 2)
+        shop.run("run", path, "--yes")  # the first images serve again
+        index = shop.folder / "out" / "images.jsonl"
+        assert "move it away" in shop.run("rebuild", path, "--from", "out", "--index", code=2).stderr
+        was = sorted(index.read_text().splitlines())
+        before = books(shop)
+        index.unlink()
+        shop.run("run", path, "--yes")
+        assert index.read_bytes() == b""
+        index.unlink()
+        assert shop.json("rebuild", path, "--from", "out", "--index")["lines"] == 6
+        assert sorted(index.read_text().splitlines()) == was
+        lose(shop)
+        shop.run("rebuild", path, "--from", "out")
+        assert books(shop) == before
 
 
 def test_dry_run_says_the_same_and_writes_nothing(shop: Shop) -> None:

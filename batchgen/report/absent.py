@@ -1,0 +1,58 @@
+"""Delivered images whose files are not in the output folder any more: found by names and sizes, without reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.domain.lifecycle import TaskState
+from batchgen.ledger.gone import Shown, shown
+from batchgen.ledger.records import JobRow
+from batchgen.store.delivered import lies_there
+
+MOST = 100_000  # files that are looked for; of more images only so many, evenly spread
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """What is not there.
+
+    Attributes:
+        missing: images whose file is gone, or of another size.
+        looked: how many were looked for.
+        delivered: how many there are.
+        first: paths of the first of the missing.
+    """
+
+    missing: int
+    looked: int
+    delivered: int
+    first: tuple[str, ...]
+
+
+def look_for(ledger: Path, job: JobRow, output: Path) -> Absent:
+    """Look for the files of a job's delivered images.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    looked, missing, first = 0, 0, list[str]()
+    for image in shown(ledger, job.id, MOST):
+        looked += 1
+        if not lies_there(output, image.path, image.bytes):
+            missing += 1
+            if len(first) < _NAMED:
+                first.append(image.path)
+    delivered = max(looked, job.states.get(TaskState.COMPLETED, 0))
+    return Absent(missing, looked, delivered, tuple(first))
+
+
+def absent(ledger: Path, job: JobRow) -> Iterator[Shown]:
+    """All delivered images of a job whose files are gone, or of another size.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return (image for image in shown(ledger, job.id) if not lies_there(job.output, image.path, image.bytes))
