@@ -8,6 +8,7 @@ from pathlib import Path
 from batchgen.cli.common import next_command
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.job import JobSpec
+from batchgen.domain.text import one_line
 from batchgen.ledger.rebuilding import look
 from batchgen.store.owner import is_gone, owner_of
 from batchgen.store.told import newest
@@ -42,7 +43,8 @@ def _check(ledger: Path, output: Path, spec: JobSpec) -> None:
     if not unknown:
         return
     jobs = {line.origin.job for line in lines if line.attempt in unknown} or {spec.name}
-    words = shlex.quote(str(spec.manifest)) if spec.name in jobs else shlex.quote(min(jobs))
+    own = str(spec.manifest) if spec.manifest.is_file() else spec.name
+    words = shlex.quote(own if spec.name in jobs else one_line(min(jobs)))
     again = next_command(f"rebuild {words} --from {shlex.quote(str(output))}")
     what = "is older than" if ledger.exists() else "does not exist, but there is"
     raise UsageError(

@@ -34,7 +34,7 @@ async def check_output(spec: JobSpec, ledger: Ledger) -> bool:
         before = {job.name: job for job in reader.jobs()}.get(spec.name)
     if before is None:
         return False
-    if before.output == spec.output:
+    if _same(before.output, spec.output):
         # A probe has no manifest, and what it brought is not wanted again.
         delivered = before.states.get(TaskState.COMPLETED, 0) if spec.manifest.exists() else 0
         under_way = len(await ledger.interrupted(before.id))
@@ -48,6 +48,11 @@ async def check_output(spec: JobSpec, ledger: Ledger) -> bool:
             "move that folder there, or put output.folder back, or give the job another name"
         )
     return False
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are one folder."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _refuse_copy(folder: Path, copy: Path, first: Path) -> None:

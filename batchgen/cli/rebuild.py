@@ -78,7 +78,7 @@ def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bo
     Exit codes: 0 all is entered · 2 usage, or another ledger's folder · 3 some cannot be entered, and are listed ·
     4 a run has the ledger.
     """
-    wanted = _wanted(job, folder.absolute(), ledger_path(db, rehearse=rehearse), rehearse=rehearse)
+    wanted = _wanted(job, _plain(folder.absolute()), ledger_path(db, rehearse=rehearse), rehearse=rehearse)
     if index:
         _write_index(wanted, as_json=as_json, dry_run=dry_run)
         return
@@ -91,6 +91,12 @@ def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bo
             echo(line)
     if found.faults:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
+
+
+def _plain(folder: Path) -> Path:
+    """A path as a manifest's would be, without any way up, where that leads to the same folder."""
+    plain = Path(os.path.normpath(folder))
+    return plain if plain.exists() and folder.exists() and plain.samefile(folder) else folder
 
 
 def _wanted(job: str, output: Path, ledger: Path, *, rehearse: bool) -> _Wanted:
@@ -220,7 +226,7 @@ def _seed(wanted: _Wanted, answers: Answers) -> JobSpec:
     if wanted.spec is not None:
         return replace(wanted.spec, source_hash="")  # to be compared by the next run, whatever was entered
     before = recorded(wanted.ledger, wanted.name)
-    told = {} if before is not None else told_jobs(wanted.output, answers)
+    told = {} if before is not None else told_jobs(wanted.output, answers, wanted.name)
     if before is None and wanted.name not in told:
         names = ", ".join(sorted(map(one_line, told))) or "none"
         raise UsageError(f"nothing in {wanted.output} tells of a job named {wanted.name}; it tells of: {names}")

@@ -207,8 +207,8 @@ class Salvage:
                 self.found.known += entered is Entered.KNOWN
 
 
-def told_jobs(output: Path, answers: Answers) -> dict[str, Origin]:
-    """The jobs that an output folder tells of, each with one of its attempts.
+def told_jobs(output: Path, answers: Answers, wanted: str) -> dict[str, Origin]:
+    """The jobs that an output folder tells of, each with one of its attempts; no further than to the wanted one.
 
     Raises:
         StoreError: the folder cannot be read.
@@ -216,7 +216,9 @@ def told_jobs(output: Path, answers: Answers) -> dict[str, Origin]:
     found: dict[str, Origin] = {}
     for told in lines_of(output):
         if told.image is not None:
-            found[told.image.origin.job] = told.image.origin
+            found.setdefault(told.image.origin.job, told.image.origin)
+            if wanted in found:
+                return found
     for attempt in sorted(answers.attempts()):
         with suppress(ValueError):
             if (origin := answers.origin(attempt)) is not None:

@@ -182,6 +182,27 @@ def test_ledger_put_back_in_mid_run_stops_the_next_start(site: Site, tmp_path: P
         "output: {folder: out}\n",
     )
     assert "attempt 3 is there" in shop.run("plan", "job.yaml", code=2).stderr
+    rebuild(site)
+    shop.run("plan", "job.yaml")
+    (tmp_path / "out" / ".batchgen" / "900-0.part").write_bytes(
+        b"half"
+    )  # it brought no image, so the spool alone knows
+    assert "attempt 900 is there" in shop.run("plan", "job.yaml", code=2).stderr
+    assert "batchgen rebuild" in shop.run("run", "job.yaml", "--yes", code=2).stderr
+    rebuild(site)
+    assert (tmp_path / "out" / ".batchgen" / "quarantine" / "900-0.part").read_bytes() == b"half"
+    shop.run("plan", "job.yaml")
+
+
+def test_folder_is_one_by_whatever_path_it_is_named(site: Site, tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    (tmp_path / "way").symlink_to(tmp_path / "out")
+    for name in ("way", "out/../out", "./out/"):
+        site.run("rebuild", "job", "--from", name)
+    text = "version: 1\nname: job\nroute: apiyi/gpt-image-2-vip\nprompts: [{id: p1, text: x}]\nsizes: ['1:1@1K']\n"
+    site.write("job.yaml", text + "output: {folder: out}\n")
+    site.run("rebuild", "job.yaml", "--from", "out")
+    site.run("plan", "job.yaml")
 
 
 def test_signal_in_a_rebuild_ends_it_without_a_traceback(site: Site, tmp_path: Path) -> None:
