@@ -11,14 +11,17 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect
 
-from batchgen.domain.clock import SystemClock
+from batchgen.domain.clock import SystemClock, month_of
 from batchgen.domain.errors import LedgerError
+from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.model import Settlement
 from batchgen.ledger import migrate
 from batchgen.ledger.connect import reading_engine, writing_engine
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
+from batchgen.ledger.records import MonthRow
 from batchgen.ledger.schema import HEAD, metadata
-from tests.ledger_help import spoil
+from tests.ledger_help import PRICE, booking, deliver, plan, reservation, spoil
 
 
 @pytest.fixture
@@ -85,16 +88,7 @@ def test_head_is_the_last_migration_and_there_is_one_line_of_them() -> None:
 
 
 def test_downgrade_of_the_first_migration_leaves_nothing(migrated: Path) -> None:
-    alembic = [
-        sys.executable,
-        "-m",
-        "alembic",
-        "-c",
-        str(migrate.folder().parent / "pyproject.toml"),
-        "-x",
-        f"db={migrated}",
-    ]
-    subprocess.run([*alembic, "downgrade", "base"], check=True, capture_output=True, cwd=migrate.folder().parent)
+    alembic_to(migrated, "downgrade", "base")
     connection = sqlite3.connect(migrated)
     assert (
         connection.execute("SELECT name FROM sqlite_master WHERE name <> 'alembic_version' AND sql <> ''").fetchall()
@@ -147,3 +141,26 @@ def sqlite_tables(path: Path) -> list[str]:
         return [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     finally:
         connection.close()
+
+
+def alembic_to(path: Path, *words: str) -> None:
+    root = migrate.folder().parent
+    command = [sys.executable, "-m", "alembic", "-c", str(root / "pyproject.toml"), "-x", f"db={path}", *words]
+    subprocess.run(command, check=True, capture_output=True, cwd=root)
+
+
+async def test_upgrade_counts_what_earlier_months_have_cost(tmp_path: Path) -> None:
+    path, moments = tmp_path / "ledger.db", (1_795_000_000.0, 1_795_000_001.0, 1_790_000_000.0)
+    with Ledger.open(path, SystemClock()) as ledger:
+        ledger.record(plan("a", "b", "c"))
+        a, b, c = await ledger.claim(1, 9, 0.0)
+        await deliver(ledger, a, reserved_at=moments[0])
+        await ledger.reserve(reservation(b, reserved_at=moments[1]))
+        await ledger.reserve(reservation(c, reserved_at=moments[2]))
+        await ledger.book_and_settle(booking(3, Charge.UNKNOWN), Settlement(c.task, 3, Event.PARK))
+    alembic_to(path, "downgrade", "0002")
+    Ledger.open(path, SystemClock()).close()
+    with Reader(path) as reader:
+        assert reader.check() == []
+        assert reader.month(month_of(moments[0])) == MonthRow(month_of(moments[0]), PRICE, 0, PRICE)
+        assert reader.month(month_of(moments[2])) == MonthRow(month_of(moments[2]), 0, PRICE, 0)
