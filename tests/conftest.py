@@ -33,7 +33,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BATCHGEN_DB", "APIYI_API_KEY", "LAOZHANG_API_KEY", "OPENAI_API_KEY", "HTTP_PROXY", "HTTPS_PROXY"):
+    for name in (
+        "BATCHGEN_DB",
+        "BATCHGEN_MONTHLY",
+        "APIYI_API_KEY",
+        "LAOZHANG_API_KEY",
+        "OPENAI_API_KEY",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -13,7 +13,7 @@ from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.pool import Pool
+from batchgen.engine.pool import LEFT, Pool
 from batchgen.ledger.records import JobRow
 from batchgen.report.absent import Absent
 
@@ -21,9 +21,9 @@ from batchgen.report.absent import Absent
 def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
     """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
     job, tally = session.job_row(), runner.tally if runner else Tally()
-    stopped = runner.stopped if runner else None
     gone = absent_of(session.ledger.path, job, job.output)
     code = exit_code(runner, job, gone)
+    stopped = end_reason(runner, code)
     if asked.as_json:
         print_json(
             {
@@ -34,7 +34,7 @@ def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
                 "delivered": tally.delivered,
                 "run_billed_usd": usd_text(tally.billed),
                 "run_maybe_usd": usd_text(tally.maybe),
-                "stopped": stopped,
+                "stopped": stopped or None,
                 "switches": runner.explained if runner else [],
                 "exit": int(code),
             },
@@ -45,7 +45,7 @@ def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
     echo(f"{bought} in this run{_maybe(tally.maybe)}")
     for explained in runner.explained if runner else ():
         echo(explained)
-    if stopped is not None:
+    if stopped:
         echo(f"stopped before the end: {stopped}")
     echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
     echo(f"images in {job.output}")
@@ -72,11 +72,22 @@ def exit_code(runner: Pool | None, job: JobRow, gone: Absent | None) -> Exit:
     return Exit.SOME_PARKED if job.work.get(TaskState.PARKED) else Exit.DELIVERED
 
 
+def end_reason(runner: Pool | None, code: Exit) -> str:
+    """Why a run ended before all was done, as the books have it; "" when nothing was left to buy."""
+    if runner is None:
+        return ""
+    if runner.left:
+        return LEFT
+    if runner.stopped is None and code is Exit.STOPPED:
+        return "; ".join(runner.explained) or "what was asked for is done, other images of the job still wait"
+    return runner.stopped or ""
+
+
 def _maybe(micros: int) -> str:
     return f" + maybe {format_usd(micros)}" if micros else ""
 
 
-def _next(job: JobRow, asked: Asked, stopped: str | None) -> list[str]:
+def _next(job: JobRow, asked: Asked, stopped: str) -> list[str]:
     lines = [
         f"{job.work[state]} {state}: {next_command(f'retry {job.name} --{state}')}"
         for state in (TaskState.FAILED, TaskState.PARKED)

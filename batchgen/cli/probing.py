@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.cli.booked_run import booked_run
+from batchgen.cli.ending import end_reason
 from batchgen.cli.keys import Keys
 from batchgen.cli.session import Session
 from batchgen.cli.walls import walls_of
@@ -193,7 +194,7 @@ async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
             await watch(session, runner, as_json=False, until=None, also=once)
             _learn(probe, ledger)
             code = _exit(probe, runner)
-            booked.end(runner.stopped or "", code)
+            booked.end(end_reason(runner, code), code)
     return code
 
 

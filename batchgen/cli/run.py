@@ -107,7 +107,7 @@ async def _run(asked: Asked) -> Exit:
     """Recover, record, show the plan, ask, run, sum up."""
     from batchgen.cli.absent import absent_lines, absent_of
     from batchgen.cli.booked_run import booked_run
-    from batchgen.cli.ending import conclude, exit_code
+    from batchgen.cli.ending import conclude, end_reason, exit_code
     from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import Session
     from batchgen.cli.walls import walls_of
@@ -151,7 +151,7 @@ async def _run(asked: Asked) -> Exit:
             signals.ignore()  # nothing is left but to close the books and to say what came of it
             job = session.job_row()
             code = exit_code(runner, job, absent_of(asked.ledger, job, spec.output))
-            booked.end(runner.stopped or "", code)
+            booked.end(end_reason(runner, code), code)
         _tell(session.notes())
         return conclude(session, runner, asked)
 

@@ -12,6 +12,7 @@ from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.bookkeeper import Tally
 from batchgen.ledger.ledger import Ledger
 
+LEFT = "left at once"
 _LOOK = 30.0  # seconds between looks at the wall clock, which may be set meanwhile
 
 
@@ -94,7 +95,7 @@ class Pool(ABC):
     async def leave(self) -> None:
         """Break off now. What is in flight is in the books before this returns, or taken up by the next run."""
         self.left = True
-        self.stop("left at once")
+        self.stop(LEFT)
         await self._break_off()
 
     @abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import time
 import urllib.request
@@ -46,9 +47,9 @@ def latency(shop: Shop, seconds: float) -> None:
         assert answer.status == 200
 
 
-def running(shop: Shop, calls: int) -> subprocess.Popen[bytes]:
+def running(shop: Shop, calls: int, *words: str) -> subprocess.Popen[bytes]:
     """A run that has made so many calls."""
-    process = shop.start("run", "job.yaml")
+    process = shop.start("run", "job.yaml", *words)
     while (found := shop.query_or_nothing("SELECT count(*) FROM attempt")) < [(calls,)]:
         assert process.poll() is None, found
         time.sleep(0.01)
@@ -101,6 +102,30 @@ def test_run_that_buys_everything_had_nothing_left_and_one_that_finds_nothing_is
     report = shop.json("report", "job")
     assert [(run["reason"], run["exit"], run["calls"], run["delivered"]) for run in report["runs"]] == [("", 0, 2, 2)]
     assert "nothing was left to buy, exit 0: 2 calls, 2 images, $0.06" in shop.run("status").stdout
+
+
+def test_run_of_some_prompts_says_that_others_wait(shop: Shop) -> None:
+    shop.catalog(2)
+    said = shop.run("run", "job.yaml", "--only", "SKU-0001", code=4).stdout
+    sentence = "what was asked for is done, other images of the job still wait"
+    assert f"stopped before the end: {sentence}" in said
+    told = shop.json("status", "job")["run"]
+    assert (told["reason"], told["exit"]) == (sentence, 4)
+
+
+def test_run_that_is_left_at_once_says_so(shop: Shop) -> None:
+    latency(shop, 60.0)
+    process = running(shop, 4, "--json")
+    assert process.stdout is not None
+    process.send_signal(signal.SIGINT)
+    while b'"stopped"' not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    latency(shop, 0.0)
+    told = shop.json("status", "job")["run"]
+    assert (told["state"], told["reason"], told["exit"]) == ("ended", "left at once", 131)
+    assert (told["calls"], told["maybe_usd"], told["reserved_usd"]) == (4, "0.12", "0.00")
 
 
 def test_run_that_an_error_ended_says_which(shop: Shop) -> None:
