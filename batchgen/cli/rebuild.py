@@ -203,7 +203,7 @@ def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         print_json({"job": wanted.name, "index": str(path), "lines": lines})
     else:
-        click.echo(f"{path}: {counted(lines, 'line')}")
+        echo(f"{path}: {counted(lines, 'line')}")
 
 
 def _check_recorded(wanted: _Wanted) -> None:

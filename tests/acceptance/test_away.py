@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchgen.cli.main import cli
-from batchgen.domain.errors import UsageError
+from batchgen.domain.errors import ManifestError, UsageError
 from tests.chaos.site import Site, running
 from tests.shop import Shop, gateway
 
@@ -38,7 +38,7 @@ def refused(site: Site) -> str:
     """What a run says that does not begin."""
     words = ["run", str(site.folder / "job.yaml"), "--db", str(site.folder / "batchgen.db"), "--yes"]
     done = CliRunner().invoke(cli, words, env={"SHOP_KEY": site.key})
-    assert isinstance(done.exception, UsageError), done.output
+    assert isinstance(done.exception, UsageError | ManifestError), done.output
     return str(done.exception)
 
 
@@ -122,5 +122,8 @@ def test_folder_that_is_gone_for_good_is_no_dead_end(tmp_path: Path) -> None:
         shutil.rmtree(site.folder / "out")
         refused(site)
         (site.spool).mkdir(parents=True)
-        site.finish()
+        assert "retry job --gone" in site.finish(code=3)
         assert len(site.images()) == TASKS - 2
+        assert site.json("retry", "job", "--gone")["available_again"] == 2
+        site.finish()
+        assert (len(site.images()), len(site.bill())) == (TASKS, TASKS + 2)
