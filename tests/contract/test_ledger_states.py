@@ -19,6 +19,7 @@ from batchgen.domain.model import Claim, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.runs import NewRun
 from tests.conftest import ManualClock
 from tests.ledger_help import PRICE, SmallPlan, booking, completion, empty_ledger, query, reservation
 
@@ -40,6 +41,7 @@ class Books(RuleBasedStateMachine):
         self.charges: dict[int, tuple[Charge, int]] = {}
         self.held: dict[int, tuple[Claim, int]] = {}
         self.decided: set[int] = set()  # by a person: no booking is the same as that
+        self.run: int | None = None
 
     def teardown(self) -> None:
         findings = check(self.path)
@@ -60,13 +62,20 @@ class Books(RuleBasedStateMachine):
             PRICE if charge in (Charge.UNKNOWN, Charge.RESERVED) else amount for charge, amount in self.charges.values()
         )
 
+    @rule()
+    def begin_run(self) -> None:
+        """Whatever is under way stays with the run that made it."""
+        self.run = self.ledger.begin_run(NewRun(1, 4242, "here"))
+
     @rule(now=st.sampled_from([0.0, 1_000.0]), data=st.data())
     def reserve(self, now: float, data: st.DataObject) -> None:
         claims = self.wait(self.ledger.claim(1, 9, now))
         if not claims:
             return
         claim = data.draw(st.sampled_from(claims))
-        attempt = self.wait(self.ledger.reserve(reservation(claim, budget=BUDGET)))
+        attempt = self.wait(
+            self.ledger.reserve(reservation(claim, budget=BUDGET, run=self.run, reserved_at=now * 86_400.0 + 86_400.0))
+        )
         assert (attempt is Wall.JOB) == (self.spent + PRICE > BUDGET)
         if not isinstance(attempt, Wall):
             assert attempt not in self.charges
