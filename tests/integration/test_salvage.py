@@ -113,6 +113,47 @@ async def test_backup_made_in_mid_run_is_finished_as_the_folder_tells(tmp_path: 
             assert len(again.bill()) == 4
 
 
+async def test_call_that_was_not_booked_in_a_backup_is_booked_as_the_folder_tells(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
+    async with simulator(tmp_path) as contract:
+        async with rig(tmp_path, contract, plan) as run:
+            run.executor.means.books.book = dies  # type: ignore[method-assign]
+            with pytest.raises(LedgerError):
+                await run.runner.run()
+            assert run.charges() == {"reserved": 1}
+        shutil.copy(tmp_path / "ledger.db", tmp_path / "backup.db")
+        await finish(tmp_path, contract, plan)
+        lose(tmp_path)
+        shutil.copy(tmp_path / "backup.db", tmp_path / "ledger.db")
+        assert "1 image entered" in rebuild(tmp_path)
+        async with rig(tmp_path, contract, plan, record=False) as again:
+            assert (await again.recover()).total == 0
+            assert again.query("SELECT billed, unknown, reserved FROM job") == [(PRICE, 0, 0)]
+            assert len(again.bill()) == 1
+        assert CliRunner().invoke(cli, ["verify", "--db", str(tmp_path / "ledger.db")]).exit_code == 0
+
+
+async def test_call_that_a_later_one_overtook_is_booked_as_maybe_paid(tmp_path: Path) -> None:
+    """The copy has an attempt under way; it was lost since, and another brought the image."""
+    plan = small_plan(tmp_path, ["a mug"], SMALL, Limits(unknown=3))
+    async with simulator(tmp_path) as contract:
+        async with rig(tmp_path, contract, plan) as run:
+            run.executor.means.hand.send = dies  # type: ignore[method-assign]
+            with pytest.raises(LedgerError):
+                await run.runner.run()
+        shutil.copy(tmp_path / "ledger.db", tmp_path / "backup.db")
+        ended = await finish(tmp_path, contract, plan)
+        assert ended.query("SELECT billed, unknown, reserved FROM job") == [(PRICE, PRICE, 0)]
+        lose(tmp_path)
+        shutil.copy(tmp_path / "backup.db", tmp_path / "ledger.db")
+        assert "1 image entered" in rebuild(tmp_path)
+        async with rig(tmp_path, contract, plan, record=False) as again:
+            assert (await again.recover()).total == 0
+            assert again.states() == {"completed": 1}
+            assert again.query("SELECT billed, unknown, reserved FROM job") == [(PRICE, PRICE, 0)]
+        assert CliRunner().invoke(cli, ["verify", "--db", str(tmp_path / "ledger.db")]).exit_code == 0
+
+
 async def test_address_of_a_lost_ledger_expires_when_it_would_have(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["a mug [[sim:url]]"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
