@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 MICROS_PER_USD = 1_000_000
-_MOST = 10**12  # dollars; more micro-dollars than that are no integer of a database any more
+_MOST = 10**9  # dollars; sums of far more micro-dollars are no integer of a database any more
 _MICRO = Decimal(1).scaleb(-6)
 
 
@@ -13,7 +13,7 @@ def parse_usd(text: str | int | Decimal) -> int:
     """Micro-dollars of an amount in dollars, read digit by digit as written.
 
     Raises:
-        ValueError: not a number, negative, more than a trillion, or finer than a micro-dollar.
+        ValueError: not a number, negative, more than a thousand million, or finer than a micro-dollar.
 
     >>> parse_usd("0.03"), parse_usd(25)
     (30000, 25000000)
@@ -25,7 +25,7 @@ def parse_usd(text: str | int | Decimal) -> int:
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{text} is not an amount of zero dollars or more")
     if amount > _MOST:
-        raise ValueError("it is more than a trillion dollars")
+        raise ValueError("it is more than 1,000,000,000 dollars")
     if amount != amount.quantize(_MICRO):
         raise ValueError(f"{text} is finer than a millionth of a dollar")
     return int(amount.quantize(_MICRO) * MICROS_PER_USD)

@@ -35,17 +35,12 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
-_MOST_BUDGET = 10**15  # micro-dollars
-
-
 def _budget(value: object) -> int:
     if not _is_number(value):
         raise ValueError("must be a plain number of dollars, for instance 25.00")
     micros = parse_usd(f"{Decimal(value):f}")
     if micros == 0:
         raise ValueError("must be more than 0; leave it out for no limit")
-    if micros > _MOST_BUDGET:
-        raise ValueError("must be at most 1,000,000,000 dollars; leave it out for no limit")
     return micros
 
 

@@ -249,7 +249,7 @@ def test_resolve_reads_a_token_price_of_the_users_own() -> None:
         ({"multiplier": 10**17}, "route: multiplier: must be 1,000 at most, not 100000000000000000"),
         ({"batch_multiplier": "1000.1"}, "route: batch_multiplier: must be 1,000 at most, not 1000.1"),
         ({"price": 10_001}, "route: price: must be 10,000 dollars at most"),
-        ({"price": 10**14}, "route: price: it is more than a trillion dollars"),
+        ({"price": 10**14}, "route: price: it is more than 1,000,000,000 dollars"),
         ({"price": {"tokens": {"text_in": 10001}}}, "route: price: tokens: text_in: must be 10,000 dollars at most"),
         ({"endpoint": None}, "route: endpoint: has no value; write one, or remove the key"),
         ({"price": None}, "route: price: has no value"),
