@@ -75,7 +75,7 @@ def draw(drawing: Drawing) -> bytes:
         colours = scene.painted(colours, drawing.colour)
     if drawing.format != "png":
         return _convert(drawing, None if plain else bands, colours)
-    extra = [_SOFTWARE, png.chunk(b"tEXt", b"Seed\0%d" % drawing.seed)]
+    extra = [_SOFTWARE, png.chunk(b"tEXt", b"Seed\0%d.%d" % (drawing.seed, drawing.take))]
     if drawing.pad:
         extra.append(_noise_chunk(drawing.pad))
     width, height = drawing.size.width, drawing.size.height
