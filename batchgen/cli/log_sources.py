@@ -35,7 +35,7 @@ class Log:
 
 
 def log_of_file(path: Path, zone: timezone) -> Log:
-    """An exported log. It covers the time between its first and its last row, as far as that has passed.
+    """An exported log. It covers the time between its first and its last row.
 
     Raises:
         ManifestError: the file cannot be opened.
@@ -44,7 +44,7 @@ def log_of_file(path: Path, zone: timezone) -> Log:
     rows = read_log_file(path, zone)
     times = [row.time for row in rows]
     now = SystemClock().now()
-    first, last = (min(times), min(max(times), now)) if times else (inf, -inf)
+    first, last = (min(times), max(times)) if times else (inf, -inf)
     return Log(rows, path.name, Coverage(first, last, counted=False, read_at=now), now)
 
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import insert, text
 from sqlalchemy.engine import Connection
 
+from batchgen.domain.clock import month_of
 from batchgen.domain.delivered import Delivered
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, TaskState
@@ -65,6 +65,7 @@ _MONTH = text(
     "(name) DO UPDATE SET billed = billed + excluded.billed, unknown = unknown + excluded.unknown, "
     "reserved = reserved + excluded.reserved"
 )
+_BROUGHT = text("UPDATE run SET delivered = delivered + 1 WHERE id = (SELECT run_id FROM attempt WHERE id = :attempt)")
 _KINDS = {Charge.RESERVED: None, Charge.UNKNOWN: Kind.LOST.value}
 
 
@@ -142,7 +143,7 @@ class Scribe:
         """Write an attempt at a task down, under its own number where that is free; gives its number."""
         charge, billed = money
         named = first_free(self.connection, "attempt") if self.has(wanted) else wanted
-        month = _month(origin.reserved_at)
+        month = month_of(origin.reserved_at)
         row = _attempt(origin) | {
             "id": named,
             "task_id": number,
@@ -183,6 +184,7 @@ class Scribe:
             "shared": origin.shared,
         }
         self.connection.execute(_NEW_IMAGE, row)
+        self.connection.execute(_BROUGHT, {"attempt": of})
 
     def deliver(self, number: int, of: int, line: Delivered) -> None:
         """Make an image its task's; nothing holds the task any more."""
@@ -313,8 +315,3 @@ def _attempt(origin: Origin) -> dict[str, Any]:
         "reserved_at": origin.reserved_at,
         "queued_for": 0.0,
     }
-
-
-def _month(seconds: float) -> str:
-    """The local calendar month of a moment, such as `2026-11`."""
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m")

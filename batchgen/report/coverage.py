@@ -31,7 +31,7 @@ class Coverage:
     """From when to when a log can have charges; seconds since the epoch.
 
     Attributes:
-        last: no later than the moment at which the log was read.
+        last: of an export, the time of its last row: later than `read_at` where its times are of another zone.
         closed: whether nothing can be written after that: the gateway is the simulated one, and it has ended.
         counted: whether it was read from the gateway, which counts its rows; an export may lack any.
         read_at: when it was read; what can only be written later is no gap.
@@ -85,7 +85,7 @@ class Witnesses:
     def doubt(self, call: Booked) -> str:
         """Why nothing follows from the log's silence on a call whose charge is unknown; "" where it was not charged."""
         first, last = call.until_deadline
-        if not self._coverage.holds(first, last):
+        if not self._coverage.holds(first, last) or not (self._coverage.closed or last <= self._coverage.read_at):
             return self._uncovered(first, last)
         if self._shift:
             return self._shift

@@ -77,7 +77,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def test_one_ctrl_c_at_the_question_ends_the_run_and_nothing_is_recorded(shop: Shop) -> None:
     with terminal(shop, "run", "job.yaml") as person:
-        person.read_until("Go on? [y/N]")
+        person.read_until("Go on? [y/N]: ")
         person.press(CTRL_C)
         person.read_until("interrupted")
         person.press(b"y\n")  # too late: nobody asks any more
@@ -87,7 +87,7 @@ def test_one_ctrl_c_at_the_question_ends_the_run_and_nothing_is_recorded(shop: S
 
 def test_no_is_heard_and_nothing_is_recorded(shop: Shop) -> None:
     with terminal(shop, "run", "job.yaml") as person:
-        person.read_until("Go on? [y/N]")
+        person.read_until("Go on? [y/N]: ")
         person.press(b"n\n")
         assert person.code() == 2
         person.read_until("nothing was bought")

@@ -130,7 +130,8 @@ async def test_call_that_was_not_booked_in_a_backup_is_booked_as_the_folder_tell
             assert (await again.recover()).total == 0
             assert again.query("SELECT billed, unknown, reserved FROM job") == [(PRICE, 0, 0)]
             assert len(again.bill()) == 1
-        assert CliRunner().invoke(cli, ["verify", "--db", str(tmp_path / "ledger.db")]).exit_code == 0
+            said = CliRunner().invoke(cli, ["verify", "--db", str(tmp_path / "ledger.db")])
+            assert said.exit_code == 0, said.output
 
 
 async def test_call_that_a_later_one_overtook_is_booked_as_maybe_paid(tmp_path: Path) -> None:

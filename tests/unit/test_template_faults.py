@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from batchgen.manifest.filters import MAX_CHARS, NAMES
 from batchgen.manifest.paths import PathTemplate
 from batchgen.manifest.sandbox import environment
 from batchgen.manifest.template import Template, compile_template
+from tests.pace import no_longer_than
 
 BIG = "x y" * 10_000
 ROW: dict[str, Any] = {
@@ -161,9 +161,8 @@ def outcome(source: str, compiled: Callable[[str], Template | PathTemplate] = co
 
 @pytest.mark.parametrize("source", SLOW.values(), ids=SLOW)
 def test_much_work_is_refused_or_done_in_a_moment(source: str) -> None:
-    began = time.process_time()
-    assert "\n" not in outcome(source)
-    assert time.process_time() - began < 4
+    with no_longer_than(1_200):
+        assert "\n" not in outcome(source)
 
 
 @pytest.mark.parametrize("name", ["sums of texts", "joins of texts", "products", "lists of lists", "methods in a loop"])
@@ -230,8 +229,7 @@ TEMPLATES = st.one_of(
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(TEMPLATES, st.sampled_from([compile_template, PathTemplate]))
 def test_any_template_is_filled_in_or_refused(source: str, compiled: Callable[[str], Template | PathTemplate]) -> None:
-    began = time.process_time()
-    said = outcome(source, compiled)
-    assert "\n" not in said
-    assert "sys.set_int" not in said
-    assert time.process_time() - began < 3
+    with no_longer_than(900):
+        said = outcome(source, compiled)
+        assert "\n" not in said
+        assert "sys.set_int" not in said

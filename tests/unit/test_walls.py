@@ -45,7 +45,7 @@ def test_what_is_no_amount_is_one_sentence(written: str, monkeypatch: pytest.Mon
         monthly_by_environment()
 
 
-@pytest.mark.parametrize(("written", "micros"), [("5", 5_000_000), (" 0.000001 ", 1), ("1e3", 10**9), ("1e12", 10**18)])
+@pytest.mark.parametrize(("written", "micros"), [("5", 5_000_000), (" 0.000001 ", 1), ("1e3", 10**9), ("1e9", 10**15)])
 def test_amount_is_read_digit_by_digit(written: str, micros: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert dollars(written, "x") == micros
     monkeypatch.setenv("BATCHGEN_MONTHLY", written)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 import zlib
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from batchgen.gateway.watch import HOLDS_KEY, KeyWatch
+from tests.pace import no_longer_than
 
 KEY = "sk-canary+7Qw3/zX9v=Tr5mB8nK"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -118,6 +118,5 @@ def test_what_is_no_key_is_not_looked_for() -> None:
 
 def test_text_that_inflates_without_end_takes_no_time() -> None:
     bomb = zlib.compress(bytes(50 << 20))
-    begun = time.process_time()
-    assert not found(png(*[chunk(b"zTXt", b"a\0\0" + bomb)] * 5), 1 << 16)
-    assert time.process_time() - begun < 2.0
+    with no_longer_than(600):
+        assert not found(png(*[chunk(b"zTXt", b"a\0\0" + bomb)] * 5), 1 << 16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from batchgen.manifest.delimited import MAX_COLUMNS
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.rows import open_catalog
 from batchgen.manifest.template import compile_template
+from tests.pace import no_longer_than
 
 
 def read(folder: Path, name: str, text: str) -> list[dict[str, object]]:
@@ -25,10 +25,8 @@ def read(folder: Path, name: str, text: str) -> list[dict[str, object]]:
 
 
 def refusal(folder: Path, name: str, text: str) -> list[str]:
-    began = time.process_time()
-    with pytest.raises(ManifestError) as caught:
+    with no_longer_than(900), pytest.raises(ManifestError) as caught:
         read(folder, name, text)
-    assert time.process_time() - began < 3
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -65,9 +63,8 @@ def test_widest_catalog_is_read_quickly_and_its_like_named_columns_by_row_only(t
     lines = [",".join(columns), *[",".join(cells)] * 20]
     if ending == "jsonl":
         lines = [json.dumps(dict(zip(columns, cells, strict=True)))] * 20
-    began = time.process_time()
-    rows = read(tmp_path, f"p.{ending}", "\n".join(lines))
-    assert time.process_time() - began < 3
+    with no_longer_than(900):
+        rows = read(tmp_path, f"p.{ending}", "\n".join(lines))
     assert len(rows) == 20
     assert rows[0]["row"] == dict(zip(columns, cells, strict=True))
     assert set(rows[0]) == {"", "row"}  # each alias would stand for four columns
@@ -75,9 +72,8 @@ def test_widest_catalog_is_read_quickly_and_its_like_named_columns_by_row_only(t
 
 def test_jsonl_whose_every_line_has_other_keys_is_read_quickly(tmp_path: Path) -> None:
     lines = [json.dumps({f"k{line}-{number}": 1 for number in range(2_000)}) for line in range(80)]
-    began = time.process_time()
-    assert len(read(tmp_path, "p.jsonl", "\n".join(lines))) == 80
-    assert time.process_time() - began < 4
+    with no_longer_than(1_200):
+        assert len(read(tmp_path, "p.jsonl", "\n".join(lines))) == 80
 
 
 JSONL = {
@@ -118,8 +114,9 @@ def test_bad_lines_that_differ_in_their_words_are_counted_and_not_listed(tmp_pat
 def test_missing_name_is_said_quickly_in_the_widest_row() -> None:
     template = compile_template("{{ nope }}")
     row = dict.fromkeys(numbered(MAX_COLUMNS), "x")
-    began = time.process_time()
-    for _ in range(50):
-        with pytest.raises(ValueError, match=r"there is nothing called nope; this row has c0, c1, .* and 9,800 more"):
-            template.render(row)
-    assert time.process_time() - began < 2
+    with no_longer_than(600):
+        for _ in range(50):
+            with pytest.raises(
+                ValueError, match=r"there is nothing called nope; this row has c0, c1, .* and 9,800 more"
+            ):
+                template.render(row)
