@@ -40,8 +40,22 @@ class Terminal:
                 raise AssertionError(f"it never said {words!r}: {self.said}")
             self.said += chunk.decode()
 
+    def read_question(self) -> None:
+        """Until it has asked and waits for keys: what is pressed in between is not heard, but no person is so quick."""
+        self.read_until("Go on? [y/N]: ")
+        while self._state() != "S":
+            pass
+
     def press(self, keys: bytes) -> None:
         os.write(self._end, keys)
+
+    def _state(self) -> str:
+        """What the system says of its main thread: `S` while that waits for something."""
+        linux = Path(f"/proc/{self._process.pid}/stat")
+        if linux.exists():
+            return linux.read_text().rpartition(") ")[2][:1]
+        told = subprocess.run(["ps", "-o", "state=", "-p", str(self._process.pid)], stdout=subprocess.PIPE, check=False)
+        return told.stdout.decode().strip()[:1]
 
     def code(self) -> int:
         """The exit code, once it has ended by itself."""
@@ -77,7 +91,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def test_one_ctrl_c_at_the_question_ends_the_run_and_nothing_is_recorded(shop: Shop) -> None:
     with terminal(shop, "run", "job.yaml") as person:
-        person.read_until("Go on? [y/N]: ")
+        person.read_question()
         person.press(CTRL_C)
         person.read_until("interrupted")
         person.press(b"y\n")  # too late: nobody asks any more
@@ -87,7 +101,7 @@ def test_one_ctrl_c_at_the_question_ends_the_run_and_nothing_is_recorded(shop: S
 
 def test_no_is_heard_and_nothing_is_recorded(shop: Shop) -> None:
     with terminal(shop, "run", "job.yaml") as person:
-        person.read_until("Go on? [y/N]: ")
+        person.read_question()
         person.press(b"n\n")
         assert person.code() == 2
         person.read_until("nothing was bought")
