@@ -63,10 +63,15 @@ def validate(root: Mapping, file: str, problems: Problems) -> Checked:
     bad: set[str] = set()
     bad_prompts: set[int] = set()
     for each in found:
-        loc = tuple(step for step in each["loc"] if step not in _TAGS)
+        loc = _without_tag(each["loc"])
         problems.add(_problem(root, file, loc, each))
         _leave_out(data, loc, each["type"], bad, bad_prompts)
     return Checked(ManifestKeys.model_validate(data), bad, bad_prompts)
+
+
+def _without_tag(loc: Loc) -> Loc:
+    """A fault's place in the manifest. The library puts a prompt's kind after its number; keys may have such names."""
+    return loc[:2] + loc[3:] if loc[0] == "prompts" and len(loc) > 2 and loc[2] in _TAGS else loc
 
 
 def _leave_out(data: Any, loc: Loc, kind: str, bad: set[str], bad_prompts: set[int]) -> None:
