@@ -39,7 +39,7 @@ CATALOG = load_catalog()
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait a moment for something that is about to happen."""
-    for _ in range(1000):
+    for _ in range(20_000):
         if true():
             return
         await asyncio.sleep(0.005)

@@ -67,7 +67,7 @@ async def retrieve(gateway, batch_id):
 
 
 async def finished(gateway, batch_id):
-    for _ in range(2000):
+    for _ in range(20_000):
         batch = await retrieve(gateway, batch_id)
         if batch.status in OVER:
             return batch
