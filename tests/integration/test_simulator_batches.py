@@ -8,6 +8,8 @@ import io
 import json
 import os
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from openai.types import Batch, FileDeleted, FileObject
@@ -37,8 +39,11 @@ class Moved(SystemClock):
     def now(self) -> float:
         return 1_800_000_000.0 + self.ahead
 
-    async def sleep(self, seconds: float) -> None:
-        end = self.ahead + seconds
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Sleep from the call on: were it from the first step, a move in between would be slept again."""
+        return self._until(self.ahead + seconds)
+
+    async def _until(self, end: float) -> None:
         while self.ahead < end - 1e-6:
             await asyncio.sleep(0.002)
 
