@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import os
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -92,3 +94,15 @@ class ManualClock:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process in the time of Berlin."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system sets no time zone for one process")
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

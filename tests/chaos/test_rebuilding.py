@@ -203,6 +203,7 @@ def test_folder_is_one_by_whatever_path_it_is_named(site: Site, tmp_path: Path) 
     site.write("job.yaml", text + "output: {folder: out}\n")
     site.run("rebuild", "job.yaml", "--from", "out")
     site.run("plan", "job.yaml")
+    assert site.query("SELECT count(*) FROM image") == [(2,)]
 
 
 def test_signal_in_a_rebuild_ends_it_without_a_traceback(site: Site, tmp_path: Path) -> None:

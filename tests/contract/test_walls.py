@@ -23,17 +23,6 @@ from tests.ledger_help import PRICE, booking, deliver, plan, query, reservation
 
 
 @pytest.fixture
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if not hasattr(time, "tzset"):
-        pytest.skip("this system sets no time zone for one process")
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Two jobs of six prompts; everything adds up in the end."""
     path = tmp_path / "ledger.db"
