@@ -19,7 +19,11 @@ def reference() -> float:
 
 @contextmanager
 def no_longer_than(references: float) -> Iterator[None]:
-    """A body that may take as much CPU time as so many pieces of the reference, measured before and after it."""
+    """Let the body take as much CPU time as so many pieces of the reference, measured before and after it.
+
+    What shares the machine slows a body to twice and not always the reference with it: set at least five times what
+    was seen. It is there for work that grows without bound, not for a slow day.
+    """
     before, began = reference(), time.process_time()
     yield
     took = time.process_time() - began

@@ -58,7 +58,7 @@ HOSTILE = {
 def test_manifest_is_refused_quickly_and_in_little_memory_when_hostile(
     text: bytes, words: str | tuple[str, ...]
 ) -> None:
-    with no_longer_than(600):  # 0.7 s for the worst alone on this machine
+    with no_longer_than(2_000):  # 365 seen for the worst; 2,400 when all its values are read
         said = refusal(text)
     assert any(each in said for each in ((words,) if isinstance(words, str) else words))
     assert "\n" not in said
