@@ -37,9 +37,9 @@ from batchgen.policy.decide import Rules
 from batchgen.simulator.bill import Bill, Line
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
-from batchgen.store.inputs import InputStore
-from batchgen.store.sidecar import Index
-from batchgen.store.spool import Spool
+from batchgen.store.inputs.input_store import InputStore
+from batchgen.store.output.image_index import Index
+from batchgen.store.spool.spool import Spool
 from tests.ledger_help import empty_ledger
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from batchgen.domain.origin import Origin
-from batchgen.store.stream import BadImage, Decoded
+from batchgen.store.checks.stream import BadImage, Decoded
 
 ORIGIN = Origin(
     job="spring",

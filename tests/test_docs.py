@@ -199,7 +199,7 @@ def test_every_field_of_json_is_told(command: str) -> None:
 
 def test_every_field_of_the_index_is_told() -> None:
     said = under(text_of("docs/cli.md"), "## Files")
-    assert all(f"`{name}`" in said for name in _keys("store/sidecar.py", "write_line"))
+    assert all(f"`{name}`" in said for name in _keys("store/output/image_index.py", "write_line"))
 
 
 def test_every_test_that_the_reliability_page_names_is_there() -> None:

@@ -10,8 +10,8 @@ from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.job import JobSpec
 from batchgen.domain.text import one_line
 from batchgen.ledger.rebuilding import look
-from batchgen.store.owner import is_gone, owner_of
-from batchgen.store.told import newest
+from batchgen.store.output.index_lines import newest
+from batchgen.store.spool.owner import is_gone, owner_of
 
 
 def check_ledger(ledger: Path, spec: JobSpec) -> None:

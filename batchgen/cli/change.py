@@ -117,7 +117,7 @@ def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.ledger import Ledger
     from batchgen.ledger.reading import Reader
-    from batchgen.store.leftovers import answered
+    from batchgen.store.spool.leftovers import answered
 
     with Reader(path) as reader:
         row = reader.job(job_name(job))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchgen.cli.common import told_now_and_then
 from batchgen.ledger.adoption import Intact
-from batchgen.store.delivered import fault_of
+from batchgen.store.output.image_faults import fault_of
 
 
 def intact_below(output: Path) -> Intact:

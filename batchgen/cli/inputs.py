@@ -12,7 +12,7 @@ from batchgen.domain.inputs import InputFile
 from batchgen.ledger.connect import reading
 from batchgen.ledger.diff import input_files, is_recorded, known
 from batchgen.manifest.plan import ExpandedPlan
-from batchgen.store.inputs import InputStore
+from batchgen.store.inputs.input_store import InputStore
 
 
 async def look_at_inputs(

@@ -12,7 +12,7 @@ from batchgen.ledger.holder import held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.store.layout import SPOOL
-from batchgen.store.owner import is_away, owner_of
+from batchgen.store.spool.owner import is_away, owner_of
 
 
 async def check_output(spec: JobSpec, ledger: Ledger) -> bool:

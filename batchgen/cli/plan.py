@@ -44,7 +44,7 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.diff import compare
     from batchgen.manifest.load import load_manifest
-    from batchgen.store.inputs import InputStore
+    from batchgen.store.inputs.input_store import InputStore
 
     monthly_by_environment()  # what is wrong with it is said before anything
     loaded = load_manifest(manifest, known_routes())

@@ -155,8 +155,8 @@ def _enter(wanted: _Wanted) -> Salvaged:
     from batchgen.engine.salvage import Salvage
     from batchgen.engine.spooled import SpooledAnswers
     from batchgen.ledger.ledger import Ledger
-    from batchgen.store.owner import check_owner
-    from batchgen.store.spool import Spool
+    from batchgen.store.spool.owner import check_owner
+    from batchgen.store.spool.spool import Spool
 
     clock = SystemClock()
     if not wanted.ledger.exists():  # where the folder is another's, no empty ledger is left behind
@@ -185,8 +185,8 @@ def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
     from batchgen.engine.lines import line_of
     from batchgen.ledger.ledger import Ledger
     from batchgen.ledger.listing import listed
-    from batchgen.store.sidecar import NAME, write_index
-    from batchgen.store.spool import Spool
+    from batchgen.store.output.image_index import NAME, write_index
+    from batchgen.store.spool.spool import Spool
 
     if dry_run:
         raise UsageError("--index writes images.jsonl and nothing else; give it without --dry-run")

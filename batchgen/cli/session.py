@@ -32,11 +32,11 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.recording import Approve
 from batchgen.ledger.records import Count, Interrupted, JobRow
-from batchgen.store.descriptors import raise_limit
-from batchgen.store.inputs import InputStore
+from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.layout import SPOOL
-from batchgen.store.sidecar import Index
-from batchgen.store.spool import Spool
+from batchgen.store.output.image_index import Index
+from batchgen.store.spool.descriptors import raise_limit
+from batchgen.store.spool.spool import Spool
 
 _ENDPOINTS = {"generations": "images", "edits": "images"}  # of an attempt, by that of a contract
 

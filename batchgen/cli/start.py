@@ -60,7 +60,7 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
     from batchgen.cli.inputs import look_at_inputs
     from batchgen.manifest.load import load_manifest
     from batchgen.manifest.plan import expand
-    from batchgen.store.inputs import InputStore
+    from batchgen.store.inputs.input_store import InputStore
 
     rows: list[dict[str, object]] = []
     catalog, bad = known_routes(), False
@@ -183,7 +183,7 @@ def _disk() -> _Finding:
 
 def _open_files() -> _Finding:
     """As a run has it, which raises the limit where it may."""
-    from batchgen.store.descriptors import calls_that_fit, raise_limit
+    from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
 
     raise_limit()
     most, notice = calls_that_fit(_MOST_CALLS, routes=1, local=False)

@@ -13,7 +13,7 @@ from batchgen.cli.session import Session
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Listener, Notice, RunEvent
 from batchgen.engine.pool import Pool
-from batchgen.store.cores import share_one
+from batchgen.store.affinity import share_one
 
 INTERRUPTED = "interrupted"
 

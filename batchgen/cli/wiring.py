@@ -27,10 +27,10 @@ from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reading import Reader
 from batchgen.policy.decide import Rules
-from batchgen.store.descriptors import calls_that_fit
-from batchgen.store.inputs import InputStore
-from batchgen.store.sidecar import Index
-from batchgen.store.spool import Spool
+from batchgen.store.inputs.input_store import InputStore
+from batchgen.store.output.image_index import Index
+from batchgen.store.spool.descriptors import calls_that_fit
+from batchgen.store.spool.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import damaged, expired, unchecked
 from batchgen.policy.decide import NOWHERE, Onward, Park, Rules, decide
 from batchgen.store.layout import SPOOL
-from batchgen.store.sidecar import Index
+from batchgen.store.output.image_index import Index
 
 T = TypeVar("T")
 

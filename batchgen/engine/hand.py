@@ -16,8 +16,8 @@ from batchgen.domain.inputs import Inputs
 from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture, PreparedInputs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
-from batchgen.store.inputs import InputStore
-from batchgen.store.spool import Spool, SpoolSink
+from batchgen.store.inputs.input_store import InputStore
+from batchgen.store.spool.spool import Spool, SpoolSink
 
 # A 4K image reaches 20 MB; with the base64 that may still be on its way a call may need so much disk for a while.
 ANSWER_BYTES = 32 << 20

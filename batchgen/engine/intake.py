@@ -21,7 +21,7 @@ from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.policy.classify import LOST_KINDS, classify
-from batchgen.store.sink import SpoolSink
+from batchgen.store.spool.sink import SpoolSink
 
 _AT_ONCE = 8  # images that are checked and placed at the same time
 _UNTOUCHED = frozenset({"expired", "cancelled"})

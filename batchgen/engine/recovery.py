@@ -16,7 +16,7 @@ from batchgen.engine.leg import Legs
 from batchgen.engine.lines import origin_of
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
-from batchgen.store.spool import Spool
+from batchgen.store.spool.spool import Spool
 
 _AT_ONCE = 16
 # Seconds for all paid addresses, before new calls are made; the next start tries again. They are slept one by one, so

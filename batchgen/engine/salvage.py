@@ -18,9 +18,9 @@ from typing import Protocol
 from batchgen.domain.delivered import Delivered
 from batchgen.domain.origin import Origin
 from batchgen.ledger.rebuilding import Entered, Page, Pile, Written
-from batchgen.store.delivered import fault_within
-from batchgen.store.sidecar import NAME
-from batchgen.store.told import Told, lines_of
+from batchgen.store.output.image_faults import fault_within
+from batchgen.store.output.image_index import NAME
+from batchgen.store.output.index_lines import Told, lines_of
 
 _PAGE = 500  # lines that are entered in one transaction
 _THREADS = 4

@@ -10,9 +10,9 @@ from batchgen.domain.wire import Answer
 from batchgen.ledger.rebuilding import Entered, Page, Pile, Written, look
 from batchgen.store.folder import Folder, trouble
 from batchgen.store.layout import SPOOL
-from batchgen.store.leftovers import look_at_answer
-from batchgen.store.spool import Spool
-from batchgen.store.told import newest
+from batchgen.store.output.index_lines import newest
+from batchgen.store.spool.leftovers import look_at_answer
+from batchgen.store.spool.spool import Spool
 
 
 class SpooledAnswers:

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchgen.domain.lifecycle import TaskState
 from batchgen.ledger.gone import Shown, shown
 from batchgen.ledger.records import JobRow
-from batchgen.store.delivered import lies_there
+from batchgen.store.output.image_faults import lies_there
 
 MOST = 100_000  # files that are looked for; of more images only so many, evenly spread
 _NAMED = 5

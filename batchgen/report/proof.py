@@ -11,7 +11,7 @@ from batchgen.domain.money import format_usd
 from batchgen.ledger.reading import Reader
 from batchgen.ledger.records import Finding, JobRow, OpenTask, RunState
 from batchgen.report.strangers import Walk, on_their_way, walk
-from batchgen.store.delivered import fault_of
+from batchgen.store.output.image_faults import fault_of
 
 _NAMED = 10
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchgen.ledger.records import Finding, OpenTask
 from batchgen.store.layout import PART, SPOOL, attempt_of
-from batchgen.store.naming import ENDINGS, safe_path
+from batchgen.store.output.file_names import ENDINGS, safe_path
 
 _IMAGES = frozenset({".jpeg", *ENDINGS.values()})
 _COPY = re.compile(r"\.batchgen-(\d{1,18})\.part\Z", re.ASCII)

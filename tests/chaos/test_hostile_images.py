@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.store.decode import DecodePool
-from batchgen.store.image import BadImage, inspect
+from batchgen.store.checks.decode import DecodePool
+from batchgen.store.checks.image import BadImage, inspect
 from tests.chaos.promises import promise
 from tests.pace import no_longer_than
 from tests.store_help import chunk, encoded, header, png

@@ -20,7 +20,7 @@ from batchgen.domain.delivered import Delivered
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.wire import Image
 from batchgen.ledger.ledger import Ledger
-from batchgen.store.sidecar import NAME, write_line
+from batchgen.store.output.image_index import NAME, write_line
 from tests.chaos.promises import promise
 from tests.chaos.site import Site
 from tests.shop import Shop

@@ -18,7 +18,7 @@ from batchgen.domain.wire import Answer
 from batchgen.engine.bundle import Bundler
 from batchgen.gateway import batches
 from batchgen.gateway.batches import BatchApi, RemoteBatch
-from batchgen.store.sink import SpoolSink
+from batchgen.store.spool.sink import SpoolSink
 from tests.batch_help import USAGE, Api, batch_rig, good, line
 from tests.sockets import served
 

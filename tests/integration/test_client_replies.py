@@ -14,7 +14,7 @@ from aiohttp import web
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import Ending
 from batchgen.gateway.client import Client
-from batchgen.store.spool import Spool
+from batchgen.store.spool.spool import Spool
 from tests.gateway_help import a_call, a_piece, ask
 from tests.sockets import MemorySink, raw_server, served
 

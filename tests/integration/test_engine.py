@@ -28,7 +28,7 @@ from batchgen.engine.leg import Leg, Legs
 from batchgen.engine.pool import Order, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
-from batchgen.store.sink import SpoolSink
+from batchgen.store.spool.sink import SpoolSink
 from tests.hasty import HastyClock
 from tests.rig import rig, simulator, small_plan
 

@@ -20,7 +20,7 @@ from batchgen.domain.wire import Download, Fetch, Picture
 from batchgen.engine import delivery as delivery_module
 from batchgen.engine import recovery as recovery_module
 from batchgen.policy.backoff import Backoff
-from batchgen.store.sink import SpoolSink
+from batchgen.store.spool.sink import SpoolSink
 from tests.rig import Rig, rig, simulator, small_plan
 
 AWAY = Download(Fetch.AGAIN, detail="connection refused")

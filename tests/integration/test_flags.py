@@ -16,8 +16,8 @@ from batchgen.ledger.reading import Reader
 from batchgen.report.exports import task_fields
 from batchgen.report.summary import Summary, summarise
 from batchgen.simulator import answers
-from batchgen.store import place
-from batchgen.store.image import NotJudged
+from batchgen.store.checks.image import NotJudged
+from batchgen.store.output import place
 from tests.rig import Rig, rig, simulator, small_plan
 
 SIZE = "1:1@1K"

@@ -19,13 +19,13 @@ from batchgen.cli.inputs import look_at_inputs
 from batchgen.contracts.parts import References
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
-from batchgen.store import copies as copies_module
-from batchgen.store import inputs as inputs_module
-from batchgen.store import shrink
-from batchgen.store.budget import Budget
 from batchgen.store.folder import Folder
-from batchgen.store.inputs import InputStore, Looked
-from batchgen.store.leftovers import sweep
+from batchgen.store.inputs import copies as copies_module
+from batchgen.store.inputs import input_store as inputs_module
+from batchgen.store.inputs import shrink
+from batchgen.store.inputs.input_store import InputStore, Looked
+from batchgen.store.inputs.memory_budget import Budget
+from batchgen.store.spool.leftovers import sweep
 from tests.manifest_help import HEAD, planned
 from tests.photos import encoded, mask, noise, opened, picture, save
 from tests.shop import Shop, gateway
@@ -178,7 +178,7 @@ async def test_file_that_is_written_to_is_not_taken(
             file.write(b"more")
         return found
 
-    monkeypatch.setattr("batchgen.store.original.os.fstat", moving)
+    monkeypatch.setattr("batchgen.store.inputs.user_file.os.fstat", moving)
     found = await look(store, InputUse("a.jpg", ONE))
     assert found.wrong["a.jpg"] == "changed while it was read; start again when nothing writes to it"
 
@@ -425,7 +425,7 @@ import asyncio, re, sys
 from pathlib import Path
 from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputUse
-from batchgen.store.inputs import InputStore
+from batchgen.store.inputs.input_store import InputStore
 import batchgen.cli.session
 
 async def main():

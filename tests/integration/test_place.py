@@ -13,7 +13,7 @@ import pytest
 from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Damaged, Image
 from batchgen.store.folder import Folder
-from batchgen.store.place import Spooled, Spot, place, place_within
+from batchgen.store.output.place import Spooled, Spot, place, place_within
 from tests.store_help import PillowHere, encoded, png
 
 

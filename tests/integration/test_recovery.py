@@ -11,7 +11,7 @@ import pytest
 from batchgen.domain.errors import LedgerError, NoRoom, StoreError
 from batchgen.domain.events import CallStarted
 from batchgen.domain.job import Limits
-from batchgen.store.spool import SpoolSink
+from batchgen.store.spool.spool import SpoolSink
 from tests.rig import Rig, rig, simulator, small_plan
 
 PRICE = 30_000

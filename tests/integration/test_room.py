@@ -15,11 +15,11 @@ import pytest
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import NoRoom, StoreError
-from batchgen.store import room as room_module
-from batchgen.store.ballast import MOST, PIECE, Ballast
 from batchgen.store.folder import Folder
-from batchgen.store.room import Room
-from batchgen.store.spool import Spool
+from batchgen.store.spool import disk_space as room_module
+from batchgen.store.spool.ballast import MOST, PIECE, Ballast
+from batchgen.store.spool.disk_space import Room
+from batchgen.store.spool.spool import Spool
 from tests.integration.test_spool import answer_with
 from tests.store_help import NoDecoder
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.gateway.client import Client
-from batchgen.store.spool import Spool
+from batchgen.store.spool.spool import Spool
 
 
 def picture() -> bytes:

@@ -16,9 +16,9 @@ import pytest
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import Exit, ForeignOutput, NoRoom, StoreError
 from batchgen.domain.wire import Answer, ApiError, Damaged, Ending, Image, Picture, Usage
-from batchgen.store.ballast import Ballast
 from batchgen.store.folder import Folder
-from batchgen.store.spool import Spool, SpoolSink
+from batchgen.store.spool.ballast import Ballast
+from batchgen.store.spool.spool import Spool, SpoolSink
 from tests.store_help import NoDecoder, png
 
 BIG = 700_000  # more than two pieces

@@ -7,8 +7,8 @@ import resource
 import pytest
 
 from batchgen.domain.errors import NoRoom
-from batchgen.store import descriptors
-from batchgen.store.descriptors import calls_that_fit, raise_limit
+from batchgen.store.spool import descriptors
+from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
 
 OPEN = 40
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from batchgen.cli import start
 from batchgen.cli.start import doctor
-from batchgen.store import descriptors
+from batchgen.store.spool import descriptors
 
 
 def diagnosed(code: int) -> dict[str, dict[str, object]]:

@@ -19,9 +19,9 @@ import pytest
 from PIL import Image as Pillow
 
 from batchgen.domain.errors import StoreError
-from batchgen.store import decode as decode_module
-from batchgen.store.decode import DecodePool
-from batchgen.store.image import BadImage, NotJudged, inspect
+from batchgen.store.checks import decode as decode_module
+from batchgen.store.checks.decode import DecodePool
+from batchgen.store.checks.image import BadImage, NotJudged, inspect
 from tests.store_help import encoded, png
 
 
@@ -267,7 +267,7 @@ def test_pool_workers_hold_no_file_of_ours_and_leave_ctrl_c_to_us(tmp_path: Path
 
 PARENT = """
 import os, signal, sys
-from batchgen.store.decode import DecodePool
+from batchgen.store.checks.decode import DecodePool
 if __name__ == "__main__":
     pool = DecodePool()
     print(pool.decode(sys.argv[1], "jpeg")[:2], flush=True)

@@ -18,7 +18,7 @@ from batchgen.manifest.entries import Manifest
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import ExpandedPlan, expand
 from batchgen.manifest.schema import schema
-from batchgen.store.inputs import InputStore
+from batchgen.store.inputs.input_store import InputStore
 
 JOBS = Path(__file__).parents[2] / "jobs"
 MANIFESTS = sorted(JOBS.glob("*.yaml"))

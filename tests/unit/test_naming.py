@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.domain.names import safe_segment
-from batchgen.store.naming import output_name, safe_path
+from batchgen.store.output.file_names import output_name, safe_path
 
 HOSTILE = [
     "../../etc/passwd",

@@ -11,10 +11,10 @@ from PIL import Image, ImageChops, ImageFile, ImageStat
 
 from batchgen.contracts.parts import References
 from batchgen.domain.inputs import InputUse
-from batchgen.store.photo import Photo, open_photo
-from batchgen.store.profile import MASK, Profile, masked, profiles, shared
-from batchgen.store.shrink import LARGEST, check_mask, fit, weight
-from batchgen.store.stream import BadImage
+from batchgen.store.checks.stream import BadImage
+from batchgen.store.inputs.photo import Photo, open_photo
+from batchgen.store.inputs.send_profile import MASK, Profile, masked, profiles, shared
+from batchgen.store.inputs.shrink import LARGEST, check_mask, fit, weight
 from tests.photos import encoded, mask, noise, opened, picture
 
 USUAL = Profile(1_500_000)

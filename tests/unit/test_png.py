@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from batchgen.store.image import BadImage, ImageFacts, inspect
+from batchgen.store.checks.image import BadImage, ImageFacts, inspect
 from tests.store_help import ADAM7, CHANNELS, NoDecoder, chunk, header, png, raw_rows
 
 KINDS = [

@@ -14,7 +14,7 @@ from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
 from batchgen.engine.entries import booking
 from batchgen.policy.classify import classify
-from batchgen.store.receipt import read_receipt, write_receipt
+from batchgen.store.spool.receipt import read_receipt, write_receipt
 from tests.store_help import ORIGIN
 from tests.unit.test_decide import claim
 

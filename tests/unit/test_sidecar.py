@@ -12,7 +12,7 @@ from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.wire import Image
-from batchgen.store.sidecar import NAME, Index
+from batchgen.store.output.image_index import NAME, Index
 from tests.store_help import ORIGIN
 
 IMAGE = Image("Größe/mug.png", "ab" * 32, 1234, 2048, 1152, "png")

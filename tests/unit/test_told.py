@@ -14,8 +14,8 @@ from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.wire import Image
-from batchgen.store.sidecar import NAME, write_line
-from batchgen.store.told import lines_of, newest, read_line
+from batchgen.store.output.image_index import NAME, write_line
+from batchgen.store.output.index_lines import lines_of, newest, read_line
 from tests.store_help import ORIGIN
 
 LINE = Delivered(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from batchgen.store import place
 from batchgen.store.folder import Folder
+from batchgen.store.output import place
 
 CHECKS = (
     "tests/chaos/test_simulation.py",

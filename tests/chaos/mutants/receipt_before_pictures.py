@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from batchgen.domain.wire import Answer
-from batchgen.store import landing
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
-from batchgen.store.receipt import write_receipt
-from batchgen.store.room import Room
-from batchgen.store.sink import SpoolSink
+from batchgen.store.spool import commit as landing
+from batchgen.store.spool.disk_space import Room
+from batchgen.store.spool.receipt import write_receipt
+from batchgen.store.spool.sink import SpoolSink
 
 CHECKS = ("tests/chaos/test_simulation.py",)
 FIRST_SEED = 20

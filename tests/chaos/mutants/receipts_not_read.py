@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from batchgen.store import leftovers
 from batchgen.store.folder import Folder
+from batchgen.store.spool import leftovers
 
 CHECKS = (
     "tests/chaos/test_simulation.py",

@@ -25,10 +25,10 @@ from batchgen.engine.recovery import recover
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
 from batchgen.policy.decide import Onward, Rules
-from batchgen.store.ballast import Ballast
 from batchgen.store.folder import Folder
-from batchgen.store.sidecar import Index
-from batchgen.store.spool import Spool
+from batchgen.store.output.image_index import Index
+from batchgen.store.spool.ballast import Ballast
+from batchgen.store.spool.spool import Spool
 from tests.chaos.simulation.loop import Crash, SimClock, VirtualLoop
 from tests.chaos.simulation.parts import SimDatabase, SimHops
 from tests.chaos.simulation.world import HOME, Violation, World, contracts
@@ -185,8 +185,8 @@ class Life:
         with (
             self.world.disk.mounted(),
             mock.patch("batchgen.ledger.ledger.Database", database),
-            mock.patch("batchgen.store.spool.Hops", hops),
-            mock.patch("batchgen.store.sink.PIECE", self.world.spill),
+            mock.patch("batchgen.store.spool.spool.Hops", hops),
+            mock.patch("batchgen.store.spool.sink.PIECE", self.world.spill),
             mock.patch.object(Folder, "free", free),
             mock.patch.object(Ballast, "hold"),  # what is full here is the room that a look tells
         ):

@@ -12,7 +12,7 @@ from batchgen.ledger.audit import check
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import counts
 from batchgen.store.layout import SPOOL, attempt_of
-from batchgen.store.sidecar import NAME
+from batchgen.store.output.image_index import NAME
 from tests.chaos.simulation.gateway import UNCOUNTED
 from tests.chaos.simulation.loop import START
 from tests.chaos.simulation.world import USERS_FILE, Violation, World

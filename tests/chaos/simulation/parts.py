@@ -12,8 +12,8 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.ledger.connect import is_current, writing_engine
 from batchgen.ledger.database import GROUP, Database, _Order, _wake
-from batchgen.store.hops import Hops
-from batchgen.store.landing import land_answer
+from batchgen.store.spool.commit import land_answer
+from batchgen.store.spool.threads import Hops
 
 
 class Watcher(Protocol):

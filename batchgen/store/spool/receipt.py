@@ -9,7 +9,7 @@ from typing import Any
 
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
-from batchgen.store.origins import plain_origin, read_origin
+from batchgen.store.output.origin_json import plain_origin, read_origin
 
 _VERSION = 1
 _DEFAULTS = [(field.name, None if field.default is MISSING else field.default) for field in fields(Answer)]

@@ -8,9 +8,9 @@ from io import BytesIO
 
 from PIL import Image
 
-from batchgen.store.photo import Photo
-from batchgen.store.profile import Profile
-from batchgen.store.stream import BadImage
+from batchgen.store.checks.stream import BadImage
+from batchgen.store.inputs.photo import Photo
+from batchgen.store.inputs.send_profile import Profile
 
 LARGEST = 2048  # pixels of the longer side; models look at less
 _STEPS = ((LARGEST, 90), (1536, 88), (1536, 80), (1024, 80), (1024, 65), (768, 60), (512, 50))  # edge, quality

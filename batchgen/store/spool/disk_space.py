@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import NoRoom, StoreError
-from batchgen.store.ballast import Ballast
-from batchgen.store.descriptors import NONE_LEFT, Spare
 from batchgen.store.folder import FULL, Folder, trouble
+from batchgen.store.spool.ballast import Ballast
+from batchgen.store.spool.descriptors import NONE_LEFT, Spare
 
 BALLAST = 64 << 20  # bytes kept free beyond what is promised: for answers larger than expected, and for the ledger
 _FOR_THE_BOOKS = 8 << 20  # bytes that the ledger, which may lie beside us, always finds while answers land

@@ -13,8 +13,8 @@ from pathlib import Path
 from batchgen.domain.wire import Answer, Picture
 from batchgen.store.folder import Folder, NotAFile
 from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
-from batchgen.store.place import set_aside
-from batchgen.store.receipt import read_receipt
+from batchgen.store.output.place import set_aside
+from batchgen.store.spool.receipt import read_receipt
 
 
 def files_of(spool: Folder, attempt: int) -> list[str]:

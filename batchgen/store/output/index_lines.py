@@ -20,9 +20,9 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.wire import Image
 from batchgen.store.folder import trouble
 from batchgen.store.layout import SPOOL, attempt_of
-from batchgen.store.naming import ENDINGS
-from batchgen.store.origins import MOST, one_of, read_origin, whole, words
-from batchgen.store.sidecar import NAME
+from batchgen.store.output.file_names import ENDINGS
+from batchgen.store.output.image_index import NAME
+from batchgen.store.output.origin_json import MOST, one_of, read_origin, whole, words
 
 _LONGEST = 256 * 1024  # bytes of one line; ours have about one thousand
 _TAIL = 64 * 1024

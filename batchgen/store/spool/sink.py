@@ -10,10 +10,10 @@ from typing import Protocol
 
 import aiofiles
 
+from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, make_durable, trouble
 from batchgen.store.layout import mark_of
-from batchgen.store.room import Room
-from batchgen.store.stream import PIECE
+from batchgen.store.spool.disk_space import Room
 
 
 class _RawFile(Protocol):

@@ -15,19 +15,19 @@ from pathlib import Path
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.wire import Answer, Damaged, Image, Picture
-from batchgen.store.decode import DecodePool
+from batchgen.store.checks.decode import DecodePool
+from batchgen.store.checks.image import Decoder
+from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, trouble
-from batchgen.store.hops import Hops
-from batchgen.store.image import Decoder
-from batchgen.store.landing import land_answer, land_aside, land_download
 from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
-from batchgen.store.leftovers import files_of, find_download, keep_aside, look_at_answer, read_answer, sweep
-from batchgen.store.opening import open_output, open_spool
-from batchgen.store.owner import claim_spool, lock_output
-from batchgen.store.place import Spooled, Spot, place_within, set_aside
-from batchgen.store.room import BALLAST, Room
-from batchgen.store.sink import SpoolSink
-from batchgen.store.stream import PIECE
+from batchgen.store.output.place import Spooled, Spot, place_within, set_aside
+from batchgen.store.spool.commit import land_answer, land_aside, land_download
+from batchgen.store.spool.disk_space import BALLAST, Room
+from batchgen.store.spool.leftovers import files_of, find_download, keep_aside, look_at_answer, read_answer, sweep
+from batchgen.store.spool.opening import open_output, open_spool
+from batchgen.store.spool.owner import claim_spool, lock_output
+from batchgen.store.spool.sink import SpoolSink
+from batchgen.store.spool.threads import Hops
 
 __all__ = ["BALLAST", "SPOOL", "Spool", "SpoolSink"]
 

@@ -18,12 +18,12 @@ from threading import Lock
 
 from batchgen.domain.errors import StoreError
 from batchgen.domain.wire import Damaged, Image
-from batchgen.store.descent import Descent
+from batchgen.store.checks.image import BadImage, Decoder, ImageFacts, NotJudged, examine
+from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, NotAFile, make_durable, trouble, write_all
-from batchgen.store.image import BadImage, Decoder, ImageFacts, NotJudged, examine
 from batchgen.store.layout import QUARANTINE
-from batchgen.store.naming import output_name, safe_path
-from batchgen.store.stream import PIECE
+from batchgen.store.output.file_names import output_name, safe_path
+from batchgen.store.output.output_folders import Descent
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
 _OTHER_NAMES = 100

@@ -20,9 +20,9 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from batchgen.domain.errors import StoreError
-from batchgen.store.cores import ALL, use_all
-from batchgen.store.png import MAX_PIXELS
-from batchgen.store.stream import BadImage, Decoded, NotJudged
+from batchgen.store.affinity import ALL, use_all
+from batchgen.store.checks.png_check import MAX_PIXELS
+from batchgen.store.checks.stream import BadImage, Decoded, NotJudged
 
 if TYPE_CHECKING:
     from PIL.Image import Image

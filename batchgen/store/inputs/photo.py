@@ -13,9 +13,9 @@ from io import BytesIO
 
 from PIL import ExifTags, Image
 
-from batchgen.store.kinds import kind_of
-from batchgen.store.png import MAX_PIXELS
-from batchgen.store.stream import BadImage
+from batchgen.store.checks.png_check import MAX_PIXELS
+from batchgen.store.checks.stream import BadImage
+from batchgen.store.inputs.image_formats import kind_of
 
 MAX_JPEG_PIXELS = 100_000_000  # read at a fraction of their size; cameras with so many exist
 

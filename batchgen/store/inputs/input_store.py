@@ -22,16 +22,16 @@ from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
 from batchgen.domain.job import JobSpec
 from batchgen.domain.wire import Prepared, PreparedInputs
 from batchgen.manifest.below import FileState, Root
-from batchgen.store.budget import Budget
-from batchgen.store.cores import use_all
+from batchgen.store.affinity import use_all
+from batchgen.store.checks.stream import BadImage
+from batchgen.store.inputs.memory_budget import Budget
+from batchgen.store.inputs.send_profile import MASK, Profile, masked, profiles, shared
+from batchgen.store.inputs.user_file import read_file
 from batchgen.store.layout import INPUTS, SPOOL
-from batchgen.store.original import read_file
-from batchgen.store.profile import MASK, Profile, masked, profiles, shared
-from batchgen.store.stream import BadImage
 
 if TYPE_CHECKING:
-    from batchgen.store.copies import Copies, Copy
-    from batchgen.store.photo import Photo
+    from batchgen.store.inputs.copies import Copies, Copy
+    from batchgen.store.inputs.photo import Photo
 
 PIXELS = 30_000_000  # decoded at the same time; four bytes each
 _THREADS = 2  # what one has decoded in is kept for its next image, so each costs tens of megabytes
@@ -172,7 +172,7 @@ class InputStore:
 
     def _judge(self, use: InputUse, read: _Read, wanted: list[Profile]) -> None:
         """In a thread: check the whole file, and keep the copies that are wanted."""
-        from batchgen.store.shrink import check_mask, fit  # noqa: PLC0415 - Pillow only where there are images
+        from batchgen.store.inputs.shrink import check_mask, fit  # noqa: PLC0415 - Pillow only where there are images
 
         copies = self._copies()
         for profile in wanted:
@@ -185,8 +185,8 @@ class InputStore:
 
     async def _read(self, state: FileState, wanted: list[Profile], stack: AsyncExitStack) -> _Read:
         """Read and open a file; the stack keeps the room in memory that it takes from here on."""
-        from batchgen.store.photo import open_photo  # noqa: PLC0415 - see above
-        from batchgen.store.shrink import weight  # noqa: PLC0415
+        from batchgen.store.inputs.photo import open_photo  # noqa: PLC0415 - see above
+        from batchgen.store.inputs.shrink import weight  # noqa: PLC0415
 
         if state.bytes > _LARGE:
             await stack.enter_async_context(self._large)
@@ -213,7 +213,7 @@ class InputStore:
 
     async def _make(self, image: InputImage, profile: Profile) -> Copy:
         """The copy of a file in a form, made now if there is none."""
-        from batchgen.store.shrink import fit  # noqa: PLC0415 - see above
+        from batchgen.store.inputs.shrink import fit  # noqa: PLC0415 - see above
 
         copies = self._copies()
         found = await self._run(copies.find, image.sha256, profile)
@@ -236,7 +236,7 @@ class InputStore:
             raise BadImage(str(error)) from None
 
     def _copies(self) -> Copies:
-        from batchgen.store.copies import Copies  # noqa: PLC0415 - see above
+        from batchgen.store.inputs.copies import Copies  # noqa: PLC0415 - see above
 
         if self._opened is None:
             self._opened = Copies(self._cache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.domain.names import fold, safe_segment
-from batchgen.store.sidecar import NAME
+from batchgen.store.output.image_index import NAME
 
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from threading import Lock
 
 from batchgen.domain.wire import FilePiece, Prepared
+from batchgen.store.checks.stream import BadImage
 from batchgen.store.folder import Folder, trouble, write_all
+from batchgen.store.inputs.photo import is_whole, open_photo
+from batchgen.store.inputs.send_profile import Profile
+from batchgen.store.inputs.shrink import Fitted
 from batchgen.store.layout import TEMPORARY
-from batchgen.store.naming import ENDINGS
-from batchgen.store.photo import is_whole, open_photo
-from batchgen.store.profile import Profile
-from batchgen.store.shrink import Fitted
-from batchgen.store.stream import BadImage
+from batchgen.store.output.file_names import ENDINGS
 
 _PRIVATE = 0o700
 

@@ -19,7 +19,7 @@ from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import usd_text
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
-from batchgen.store.origins import plain_origin
+from batchgen.store.output.origin_json import plain_origin
 
 NAME = "images.jsonl"
 _HEAD = b'{"key":'  # how every line of ours begins

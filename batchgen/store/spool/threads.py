@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.domain.errors import StoreError
-from batchgen.store.cores import use_all
+from batchgen.store.affinity import use_all
 
 _THREADS = 4
 _LARGE = 4  # threads for large answers

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from zlib_ng import zlib_ng as zlib  # many times faster than the standard library on flat images and checksums
 
-from batchgen.store.blank import OneColour
-from batchgen.store.stream import BadImage, Decoded, Stream
+from batchgen.store.checks.blank import OneColour
+from batchgen.store.checks.stream import BadImage, Decoded, Stream
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 40_000_000

@@ -9,10 +9,10 @@ from functools import partial
 from batchgen.domain.wire import Answer
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.layout import RECEIPT, TEMPORARY, mark_of
-from batchgen.store.place import set_aside
-from batchgen.store.receipt import write_receipt
-from batchgen.store.room import Room
-from batchgen.store.sink import SpoolSink
+from batchgen.store.output.place import set_aside
+from batchgen.store.spool.disk_space import Room
+from batchgen.store.spool.receipt import write_receipt
+from batchgen.store.spool.sink import SpoolSink
 
 
 def land_answer(spool: Folder, room: Room, answer: Answer, sinks: Sequence[SpoolSink]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from batchgen.store.png import SIGNATURE
-from batchgen.store.stream import BadImage
+from batchgen.store.checks.png_check import SIGNATURE
+from batchgen.store.checks.stream import BadImage
 
 _EXPORT = "which no gateway takes; export it as JPEG or PNG"
 _PHOTO = "which no gateway takes; export it as JPEG"

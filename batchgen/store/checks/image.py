@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from batchgen.store.checks.png_check import SIGNATURE, check_png
+from batchgen.store.checks.stream import BadImage, Decoded, NotJudged, Stream
 from batchgen.store.folder import trouble
-from batchgen.store.png import SIGNATURE, check_png
-from batchgen.store.stream import BadImage, Decoded, NotJudged, Stream
 
 __all__ = ["BadImage", "Decoded", "Decoder", "ImageFacts", "NotJudged", "examine", "inspect"]
 

@@ -1,0 +1,1 @@
+"""Reference images and masks: read, checked, made to fit, kept."""

@@ -1,0 +1,1 @@
+"""The output folder: names, placing, the index of images."""
