@@ -1,9 +1,13 @@
-"""Where time comes from. Durations are read from the monotonic clock, stamps from the wall clock, in UTC."""
+"""Where time comes from, and how it is waited for.
+
+Durations are read from the monotonic clock, stamps from the wall clock, in UTC.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -42,6 +46,26 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+async def sleep_or(clock: Clock, seconds: float, event: asyncio.Event) -> None:
+    """Sleep for so many seconds by a clock, or until an event is set, whichever comes first."""
+    await first_of(clock.sleep(max(0.0, seconds)), event.wait())
+
+
+async def first_of(*waits: Awaitable[object]) -> None:
+    """Wait until the first of several awaitables is done, and cancel the others.
+
+    When the caller is cancelled meanwhile, all of them are. What the first one raises is raised here.
+    """
+    futures = [asyncio.ensure_future(each) for each in waits]
+    try:
+        done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in futures:
+            each.cancel()
+    for each in done:
+        each.result()
 
 
 def stamp(seconds: float) -> str:
