@@ -59,7 +59,7 @@ def test_file_imports_only_from_folders_above_it(path: Path) -> None:
 
 
 def test_simulator_stands_alone_beside_contracts_and_domain() -> None:
-    for path in (PACKAGE / "simulator").glob("*.py"):
+    for path in (PACKAGE / "simulator").rglob("*.py"):
         folders = {name.split(".")[1] for name in _imported(ast.parse(path.read_text(encoding="utf-8")))}
         assert folders <= {"domain", "contracts", "simulator"}, path.name
 
@@ -106,7 +106,7 @@ def test_no_folder_has_a_cycle_of_files() -> None:
 def test_only_one_place_of_the_commands_prints() -> None:
     """There foreign words are made plain; whatever printed by itself would go around it."""
     door, others = {"common.py", "main.py"}, set()
-    for path in (PACKAGE / "cli").glob("*.py"):
+    for path in (PACKAGE / "cli").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if name in {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}:

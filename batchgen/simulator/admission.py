@@ -1,59 +1,101 @@
-"""How much a gateway lets in: calls per second, calls at once, and money."""
+"""What the gateway does with a request: turn it away, or work on it, and for how much.
+
+The order of checks is the real one: key, body, model, rate, the account's state, parameters, money, content. Everything
+before the work is free.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import replace
+from email.utils import formatdate
 
-from batchgen.simulator.faults import Options
+from batchgen.domain.model import Kind
+from batchgen.simulator.call_plan import Work, plan
+from batchgen.simulator.chance import Chance, choose, in_batch, named_faults
+from batchgen.simulator.faults import Fault
+from batchgen.simulator.gateway_replies import Declined, Reply
+from batchgen.simulator.limits import BUSY
+from batchgen.simulator.reference_checks import check_references
+from batchgen.simulator.request_validation import Asked, Rules, wanted_size
+from batchgen.simulator.state import Arrival, Desk
 
-BUSY = 1.0  # seconds to wait when every place is taken, and for a 429 out of the blue
-
-
-@dataclass(slots=True)
-class Gate:
-    """The limits of one route."""
-
-    tokens: float = 0.0
-    filled_at: float = float("-inf")
-    inside: int = 0
-
-    def enter(self, now: float, options: Options) -> float | None:
-        """Let a call in, or say how many seconds it should wait; `now` is read from a clock that never jumps."""
-        if options.concurrency is not None and self.inside >= options.concurrency:
-            return BUSY
-        if options.rate is not None:
-            burst = float(options.burst)
-            grown = (now - self.filled_at) * options.rate
-            self.tokens = min(burst, self.tokens + grown) if grown < burst else burst
-            self.filled_at = now
-            # A hair less than one is one: sums of fractions do not meet it exactly.
-            if self.tokens < 1 - 1e-9:
-                return (1 - self.tokens) / options.rate
-            self.tokens -= 1
-        self.inside += 1
-        return None
-
-    def leave(self) -> None:
-        """A call that was let in has its answer."""
-        self.inside -= 1
+_AT_THE_DOOR = 0.3  # seconds to be turned away
 
 
-@dataclass(slots=True)
-class Purse:
-    """The account at one provider, in micro-dollars: what is spent, and what is held for calls in work."""
+def judge(desk: Desk, arrival: Arrival) -> Work:
+    """Decide about one request. When it returns, the route's gate is entered and the price is held.
 
-    spent: int = 0
-    held: int = 0
+    Raises:
+        Declined: the call ends here, for nothing.
+        UsageError: the request names a fault that does not exist.
+    """
+    voice, contract, wish = arrival.voice, arrival.route.contract, arrival.wish
+    if not arrival.key:
+        raise Declined(Kind.UNAUTHORIZED, voice.missing_key())
+    if wish.objection is not None:
+        raise wish.objection
+    named = named_faults(arrival.fault, wish.prompt)
+    wait = arrival.route.gate.enter(desk.clock.monotonic(), arrival.options)
+    if wait is not None:
+        raise _throttled(desk, arrival, wait)
+    chance = desk.chance(arrival)
+    fault = choose(arrival.options, named, chance, wanted_size(wish.fields), contract.downgrade)
+    fault = in_batch(fault) if arrival.batch else fault
+    try:
+        _turn_away(desk, arrival, fault)
+        asked = Rules(voice, arrival.options.unsure, wish.inside).read(wish.fields)
+        check_references(voice, wish)
+        fault = _refused(arrival, asked, fault, chance)
+        work = plan(arrival, asked, fault, chance)
+        purse, limit = desk.purse(contract.provider), arrival.options.spend
+        if limit is not None and work.price > purse.left(limit):
+            raise Declined(Kind.QUOTA, voice.quota(purse.left(limit), work.price))
+        purse.hold(work.price)
+    except Declined as declined:
+        declined.occurrence = chance.occurrence
+        declined.fault = "" if fault is Fault.NONE else fault
+        arrival.route.gate.leave()
+        raise
+    return work
 
-    def left(self, limit: int) -> int:
-        """What a further call may cost."""
-        return max(0, limit - self.spent - self.held)
 
-    def hold(self, amount: int) -> None:
-        """Set money aside, as the gateways do before they run a call."""
-        self.held += amount
+def decline_delay(arrival: Arrival) -> float:
+    """Seconds of real time until a call is turned away."""
+    return 0.0 if arrival.options.latency is not None else _AT_THE_DOOR / arrival.options.speed
 
-    def settle(self, held: int, charged: int) -> None:
-        """Give back what was held and take what was charged."""
-        self.held -= held
-        self.spent += charged
+
+def _throttled(desk: Desk, arrival: Arrival, wait: float) -> Declined:
+    """A 429 with as much advice as the options ask for."""
+    style, official = arrival.options.retry_after, arrival.voice.official
+    in_words = style == "body" or (style == "auto" and official)
+    headers: tuple[tuple[str, str], ...] = ()
+    if style == "auto":
+        headers = (("retry-after", str(max(1, math.ceil(wait)))),)
+    elif style == "date":
+        headers = (("retry-after", formatdate(desk.clock.now() + max(1, math.ceil(wait)), usegmt=True)),)
+    elif style.endswith("ms"):
+        headers = (("retry-after-ms", style.removesuffix("ms")),)
+    elif style[0].isdigit():
+        headers = (("retry-after", style),)
+    reply: Reply = arrival.voice.throttled(wait, in_words=in_words)
+    return Declined(Kind.THROTTLED, replace(reply, headers=headers))
+
+
+def _turn_away(desk: Desk, arrival: Arrival, fault: Fault) -> None:
+    """The faults that end a call before it is looked at."""
+    if fault is Fault.UNAUTHORIZED:
+        raise Declined(Kind.UNAUTHORIZED, arrival.voice.bad_key())
+    if fault is Fault.QUOTA:
+        raise Declined(Kind.QUOTA, arrival.voice.quota(0, 30_000))
+    if fault is Fault.THROTTLED:
+        raise _throttled(desk, arrival, BUSY)
+
+
+def _refused(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance) -> Fault:
+    """The fault, or a refusal where the prompt holds the forbidden word."""
+    word = arrival.options.refuse_word
+    if fault is not Fault.NONE or not word or word not in asked.prompt.lower():
+        return fault
+    in_words = chance.roll("refusal") < 0.5 if arrival.wish.main else not arrival.voice.official
+    return Fault.REFUSE_TEXT if in_words else Fault.REFUSE

@@ -10,18 +10,19 @@ from typing import Any
 from aiohttp import web
 
 from batchgen.domain.errors import UsageError
-from batchgen.simulator import bodies, links
-from batchgen.simulator.batch_lines import DOORS
-from batchgen.simulator.batch_work import Worker
-from batchgen.simulator.batches import BatchCalls, guarded
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.account_log import Journal, log_of
+from batchgen.simulator.batch.api import BatchCalls, guarded
+from batchgen.simulator.batch.files_api import FileCalls
+from batchgen.simulator.batch.lines import DOORS
+from batchgen.simulator.batch.worker import Worker
 from batchgen.simulator.bill import Bill, Totals
 from batchgen.simulator.calls import calls
-from batchgen.simulator.desk import Desk, Route
 from batchgen.simulator.faults import Options
-from batchgen.simulator.file_calls import FileCalls
-from batchgen.simulator.logs import Journal, log_of
-from batchgen.simulator.manners import whole
-from batchgen.simulator.picture import draw
+from batchgen.simulator.pictures import links
+from batchgen.simulator.pictures.drawing import draw
+from batchgen.simulator.state import Desk, Route
+from batchgen.simulator.transport import whole
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a request that is no form
 
@@ -93,7 +94,7 @@ class _Inside:
         """A picture, as long as its address lives."""
         link = links.from_name(request.match_info["name"])
         if link is None or link.expires <= self._desk.clock.now():
-            return whole(bodies.GONE_PAGE)
+            return whole(gateway_replies.GONE_PAGE)
         loop = asyncio.get_running_loop()
         file = await loop.run_in_executor(self._desk.executor, draw, link.drawing)
         if link.cut:
@@ -128,9 +129,9 @@ class _Inside:
             options.check_routes(self._desk.routes)
             self._desk.options = options
         except ValueError as error:
-            return whole(bodies.error(400, f"the body is not JSON: {error}", "simulator_error"))
+            return whole(gateway_replies.error(400, f"the body is not JSON: {error}", "simulator_error"))
         except UsageError as error:
-            return whole(bodies.error(400, str(error), "simulator_error"))
+            return whole(gateway_replies.error(400, str(error), "simulator_error"))
         return web.json_response({"changed": list(wanted)})
 
 

@@ -11,17 +11,18 @@ from aiohttp import web
 
 from batchgen.domain.errors import UsageError
 from batchgen.domain.model import Kind
-from batchgen.simulator import answers, bodies
-from batchgen.simulator.behaviour import decline_delay, judge
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.admission import decline_delay, judge
 from batchgen.simulator.bill import Line
-from batchgen.simulator.bodies import Declined, Reply
-from batchgen.simulator.desk import Arrival, Desk, Route
-from batchgen.simulator.door import Door, Made
+from batchgen.simulator.call_plan import Work
+from batchgen.simulator.endpoints import answers
+from batchgen.simulator.endpoints.endpoint import Door, Made
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.manners import send, whole
-from batchgen.simulator.uploads import Packet, receive
-from batchgen.simulator.wish import Wish
-from batchgen.simulator.work import Work
+from batchgen.simulator.gateway_replies import Declined, Reply
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.payload import Packet, receive
+from batchgen.simulator.state import Arrival, Desk, Route
+from batchgen.simulator.transport import send, whole
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Keep = Callable[[Work | None, Reply], Awaitable[None]]
@@ -80,7 +81,7 @@ async def fulfil(desk: Desk, arrival: Arrival, door: Door, keep: Keep | None = N
     except Declined as declined:
         return None, await _declined(desk, arrival, declined, keep)
     except UsageError as error:
-        refused = Declined(Kind.REJECTED, bodies.error(400, str(error), "simulator_error"))
+        refused = Declined(Kind.REJECTED, gateway_replies.error(400, str(error), "simulator_error"))
         return None, await _declined(desk, arrival, refused, keep)
     desk.stored += arrival.wish.stored
     charged = 0

@@ -14,12 +14,12 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.simulator.app import build
-from batchgen.simulator.batch_store import Shelf
-from batchgen.simulator.batch_work import Worker
+from batchgen.simulator.batch.store import Shelf
+from batchgen.simulator.batch.worker import Worker
 from batchgen.simulator.bill import Bill
-from batchgen.simulator.desk import Desk, Route
 from batchgen.simulator.faults import Options
-from batchgen.simulator.files import Files
+from batchgen.simulator.file_store import Files
+from batchgen.simulator.state import Desk, Route
 
 _DRAWING_THREADS = 2
 _BACKLOG = 1024

@@ -15,7 +15,7 @@ from batchgen.ledger.audit import check
 from batchgen.ledger.reading import Reader
 from batchgen.report.exports import task_fields
 from batchgen.report.summary import Summary, summarise
-from batchgen.simulator import answers
+from batchgen.simulator.endpoints import answers
 from batchgen.store.checks.image import NotJudged
 from batchgen.store.output import place
 from tests.rig import Rig, rig, simulator, small_plan

@@ -16,7 +16,7 @@ from openai.types import Batch, FileDeleted, FileObject
 from PIL import Image
 
 from batchgen.domain.clock import SystemClock
-from batchgen.simulator.batch_store import Entry, Stored
+from batchgen.simulator.batch.store import Entry, Stored
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
 from tests.integration import test_simulator

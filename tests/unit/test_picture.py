@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from batchgen.domain.size import THIRTY, Size
-from batchgen.simulator import lettering, png
-from batchgen.simulator.picture import LABEL, Drawing, draw, label_of, seed_of
+from batchgen.simulator.pictures import lettering, png_writer
+from batchgen.simulator.pictures.drawing import LABEL, Drawing, draw, label_of, seed_of
 
 MUG = "A clean product render of a white ceramic mug, soft natural light"
 WIDE = Size(1280, 720)
@@ -144,7 +144,7 @@ def test_seed_changes_the_colours_of_the_same_prompt():
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_adler_of_a_joined_text_follows_from_its_parts(one, two):
-    assert png.joined(zlib.adler32(one), zlib.adler32(two), len(two)) == zlib.adler32(one + two)
+    assert png_writer.joined(zlib.adler32(one), zlib.adler32(two), len(two)) == zlib.adler32(one + two)
 
 
 @given(st.text(max_size=60), st.integers(6, 60), st.floats(1, 900))

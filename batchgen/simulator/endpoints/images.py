@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchgen.simulator import bodies
-from batchgen.simulator.answers import base64_form, compact, filled, slot, usage_of
-from batchgen.simulator.bodies import Reply
-from batchgen.simulator.desk import Arrival
-from batchgen.simulator.door import Made
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.call_plan import Work
+from batchgen.simulator.endpoints.answers import base64_form, compact, filled, slot, usage_of
+from batchgen.simulator.endpoints.endpoint import Made
 from batchgen.simulator.faults import Fault
+from batchgen.simulator.gateway_replies import Reply
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.payload import Packet
 from batchgen.simulator.references import FileOf
-from batchgen.simulator.rules import check_model, parse_body
-from batchgen.simulator.uploads import Packet
-from batchgen.simulator.wish import Wish
-from batchgen.simulator.work import Work
+from batchgen.simulator.request_validation import check_model, parse_body
+from batchgen.simulator.state import Arrival
 
 
 class Generations:
@@ -55,7 +55,7 @@ class Generations:
         if work.fault is not Fault.REFUSE_TEXT:
             return None
         which = work.chance.roll("words")
-        text = bodies.refusal_in_words(which)
+        text = gateway_replies.refusal_in_words(which)
         if which >= 0.5:
             return Reply(200, compact({"created": created, "data": [{"text": text}], **usage_of(work)}))
         message = {"role": "assistant", "content": text}

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from batchgen.simulator.files import save
+from batchgen.simulator.file_store import save
 
 _PIECE = 1 << 20
 

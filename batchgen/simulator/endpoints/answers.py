@@ -9,14 +9,15 @@ from typing import Any
 
 import pybase64
 
-from batchgen.simulator import bodies, links
-from batchgen.simulator.bodies import Reply
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.call_plan import Work
 from batchgen.simulator.chance import Chance
-from batchgen.simulator.desk import Arrival
-from batchgen.simulator.door import Door, Made
+from batchgen.simulator.endpoints.endpoint import Door, Made
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.picture import Drawing, draw, label_of, seed_of
-from batchgen.simulator.work import Work
+from batchgen.simulator.gateway_replies import Reply
+from batchgen.simulator.pictures import links
+from batchgen.simulator.pictures.drawing import Drawing, draw, label_of, seed_of
+from batchgen.simulator.state import Arrival
 
 _LINE = 76  # characters of a wrapped line of base64
 # Share of each form under `mixed`: what different versions of the same gateways were seen to send.
@@ -30,10 +31,10 @@ def without_picture(arrival: Arrival, door: Door, work: Work, created: int) -> R
         return own
     voice = arrival.voice
     ready = {
-        Fault.SERVER_HTML: bodies.SERVER_ERROR_PAGE,
-        Fault.BAD_GATEWAY: bodies.BAD_GATEWAY_PAGE,
-        Fault.EDGE_TIMEOUT: bodies.EDGE_TIMEOUT_PAGE,
-        Fault.GARBAGE: bodies.GARBAGE,
+        Fault.SERVER_HTML: gateway_replies.SERVER_ERROR_PAGE,
+        Fault.BAD_GATEWAY: gateway_replies.BAD_GATEWAY_PAGE,
+        Fault.EDGE_TIMEOUT: gateway_replies.EDGE_TIMEOUT_PAGE,
+        Fault.GARBAGE: gateway_replies.GARBAGE,
     }
     spoken = {Fault.SERVER: voice.server_error, Fault.REFUSE: voice.refused, Fault.ERROR_IN_200: voice.error_in_200}
     if work.fault in spoken:

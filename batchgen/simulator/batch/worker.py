@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from batchgen.simulator.batch_lines import at_batch_price, check, numbered, unfinished, work_on
-from batchgen.simulator.batch_store import Shelf, Stored
+from batchgen.simulator.batch.lines import at_batch_price, check, numbered, unfinished, work_on
+from batchgen.simulator.batch.store import Shelf, Stored
 from batchgen.simulator.bill import Bill
-from batchgen.simulator.desk import Desk, Route
+from batchgen.simulator.state import Desk, Route
 
 WINDOW = 86_400  # seconds until a batch expires
 _CHECKED, _WORKED = 0.02, 0.95  # shares of a batch's time after which it is checked, and its lines are done

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from batchgen.simulator.desk import Arrival
-from batchgen.simulator.work import Work
+from batchgen.simulator.call_plan import Work
+from batchgen.simulator.state import Arrival
 
 _NO_TOKENS = {
     "input_tokens": 0,

@@ -9,9 +9,9 @@ from typing import cast
 
 from aiohttp import web
 
-from batchgen.simulator.bodies import Reply
-from batchgen.simulator.desk import Desk
 from batchgen.simulator.faults import Fault
+from batchgen.simulator.gateway_replies import Reply
+from batchgen.simulator.state import Desk
 
 _DRIPS = 20
 _GLANCE = 0.25  # seconds between looks at whether a client that is left hanging has gone

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from batchgen.domain.model import Kind
-from batchgen.simulator import bodies
-from batchgen.simulator.bodies import Declined, Reply, Voice
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.gateway_replies import Declined, Reply, Voice
+from batchgen.simulator.image_request import Wish
 from batchgen.simulator.references import LONGEST_URL, Reference
-from batchgen.simulator.wish import Wish
 
 _LARGEST_MASK = 4_000_000  # bytes, OpenAI's schema; its guide says 50 MB, the schema is the safer one
 _MOST_TOGETHER = 10_000_000  # bytes of all pictures on a reverse route, its hard limit (APIYI, -vip FAQ)
@@ -58,7 +58,7 @@ def no_image(voice: Voice) -> Declined:
     if voice.official:
         return rejected(voice.invalid("Missing required parameter: 'image'.", "image", "missing_required_parameter"))
     message = voice.signed("image: field required")
-    return rejected(bodies.error(422, message, "invalid_request_error", param="image", code="missing_field"))
+    return rejected(gateway_replies.error(422, message, "invalid_request_error", param="image", code="missing_field"))
 
 
 def rejected(reply: Reply) -> Declined:
@@ -68,7 +68,9 @@ def rejected(reply: Reply) -> Declined:
 
 def _check(voice: Voice, reference: Reference, number: int, max_bytes: int) -> None:
     if reference.problem == "missing":
-        raise rejected(bodies.error(404, f"No such File object: {reference.name}", "invalid_request_error", param="id"))
+        raise rejected(
+            gateway_replies.error(404, f"No such File object: {reference.name}", "invalid_request_error", param="id")
+        )
     if reference.problem == "long":
         message = f"Invalid 'image_url': string too long. Expected a string with maximum length {LONGEST_URL}."
         raise rejected(voice.invalid(message, "image_url", "string_above_max_length"))

@@ -6,12 +6,12 @@ import asyncio
 
 from aiohttp import web
 
-from batchgen.simulator import bodies
-from batchgen.simulator.batches import answered
-from batchgen.simulator.bodies import Declined, Voice
-from batchgen.simulator.checks import rejected
-from batchgen.simulator.desk import Desk
-from batchgen.simulator.uploads import receive
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.batch.api import answered
+from batchgen.simulator.gateway_replies import Declined, Voice
+from batchgen.simulator.payload import receive
+from batchgen.simulator.reference_checks import rejected
+from batchgen.simulator.state import Desk
 
 _LARGEST_BATCH = 200 * 1024 * 1024  # bytes of a batch's input (batch reference)
 _PURPOSES = ("batch", "vision", "user_data")
@@ -39,7 +39,7 @@ class FileCalls:
             upload = uploads[0]
             if purpose == "batch" and upload.size > _LARGEST_BATCH:
                 message = f"The file has {upload.size} bytes; a batch takes {_LARGEST_BATCH} at most."
-                raise rejected(bodies.error(413, message, "invalid_request_error", param="file"))
+                raise rejected(gateway_replies.error(413, message, "invalid_request_error", param="file"))
             seconds = fields.get("expires_after[seconds]", "")
             life = int(seconds) if seconds.isdigit() else None
             add = self._desk.files.add
@@ -71,4 +71,4 @@ class FileCalls:
 
 def _missing(request: web.Request) -> Declined:
     message = f"No such File object: {request.match_info['id'][:100]}"
-    return rejected(bodies.error(404, message, "invalid_request_error", param="id"))
+    return rejected(gateway_replies.error(404, message, "invalid_request_error", param="id"))

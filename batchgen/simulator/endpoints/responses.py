@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchgen.simulator import replies
-from batchgen.simulator.answers import filled, slot
-from batchgen.simulator.bodies import Declined, Reply, Voice, refusal_in_words
-from batchgen.simulator.checks import check_fidelity, rejected
-from batchgen.simulator.desk import Arrival
-from batchgen.simulator.door import Made
+from batchgen.simulator.call_plan import Work
+from batchgen.simulator.endpoints import response_objects
+from batchgen.simulator.endpoints.answers import filled, slot
+from batchgen.simulator.endpoints.endpoint import Made
 from batchgen.simulator.faults import Fault
+from batchgen.simulator.gateway_replies import Declined, Reply, Voice, refusal_in_words
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.payload import Packet
+from batchgen.simulator.reference_checks import check_fidelity, rejected
 from batchgen.simulator.references import FileOf, from_part
-from batchgen.simulator.rules import check_model, parse_body
-from batchgen.simulator.uploads import Packet
-from batchgen.simulator.wish import Wish
-from batchgen.simulator.work import Work
+from batchgen.simulator.request_validation import check_model, parse_body
+from batchgen.simulator.state import Arrival
 
 _INSIDE = "tools[0]."
 _KNOWN = frozenset({
@@ -68,25 +68,25 @@ class Responses:
 
     def reply(self, arrival: Arrival, work: Work, pictures: list[Made], created: int) -> Reply:
         """The tool's call with its picture, and a message without words."""
-        call = replies.image_call(arrival, work)
+        call = response_objects.image_call(arrival, work)
         output = [
             {**call, "status": "completed", "result": slot(0)},
-            replies.message({"type": "output_text", "text": ""}),
+            response_objects.message({"type": "output_text", "text": ""}),
         ]
-        return Reply(200, filled(replies.response(arrival, work, output, created), [pictures[0].text]))
+        return Reply(200, filled(response_objects.response(arrival, work, output, created), [pictures[0].text]))
 
     def without_picture(self, arrival: Arrival, work: Work, created: int) -> Reply | None:
         """A refusal in words; a call of the tool that its moderation ended; or a model that does not draw."""
         if work.fault is Fault.REFUSE_TEXT:
             words = refusal_in_words(work.chance.roll("words"))
-            output = [replies.message({"type": "refusal", "refusal": words})]
+            output = [response_objects.message({"type": "refusal", "refusal": words})]
         elif work.fault is Fault.REFUSE:
-            output = [replies.blocked_call(arrival, work)]
+            output = [response_objects.blocked_call(arrival, work)]
         elif work.fault is Fault.EMPTY:
-            output = [replies.message({"type": "output_text", "text": "Done."})]
+            output = [response_objects.message({"type": "output_text", "text": "Done."})]
         else:
             return None
-        return Reply(200, filled(replies.response(arrival, work, output, created), []))
+        return Reply(200, filled(response_objects.response(arrival, work, output, created), []))
 
 
 def _main_model(body: Mapping[str, Any], voice: Voice) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from batchgen.simulator.bodies import Reply
-from batchgen.simulator.desk import Arrival
+from batchgen.simulator.call_plan import Work
+from batchgen.simulator.gateway_replies import Reply
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.payload import Packet
 from batchgen.simulator.references import FileOf
-from batchgen.simulator.uploads import Packet
-from batchgen.simulator.wish import Wish
-from batchgen.simulator.work import Work
+from batchgen.simulator.state import Arrival
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchgen.simulator.answers import compact
-from batchgen.simulator.batch_store import Entry, Stored
-from batchgen.simulator.bodies import Reply
+from batchgen.simulator.batch.store import Entry, Stored
+from batchgen.simulator.call_plan import Work
 from batchgen.simulator.calls import fulfil, understood
-from batchgen.simulator.chat import Chat
-from batchgen.simulator.desk import Arrival, Desk, Route
-from batchgen.simulator.door import Door
-from batchgen.simulator.edits import Edits
-from batchgen.simulator.images import Generations
-from batchgen.simulator.responses import Responses
-from batchgen.simulator.uploads import Packet
-from batchgen.simulator.work import Work
+from batchgen.simulator.endpoints.answers import compact
+from batchgen.simulator.endpoints.chat import Chat
+from batchgen.simulator.endpoints.edits import Edits
+from batchgen.simulator.endpoints.endpoint import Door
+from batchgen.simulator.endpoints.images import Generations
+from batchgen.simulator.endpoints.responses import Responses
+from batchgen.simulator.gateway_replies import Reply
+from batchgen.simulator.payload import Packet
+from batchgen.simulator.state import Arrival, Desk, Route
 
 DOORS: dict[str, Door] = {
     "/images/generations": Generations(),

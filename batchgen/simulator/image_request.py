@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchgen.simulator.bodies import Declined
+from batchgen.simulator.gateway_replies import Declined
 from batchgen.simulator.references import Reference
 
 

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 from batchgen.domain.size import Size
-from batchgen.simulator.picture import Drawing
+from batchgen.simulator.pictures.drawing import Drawing
 
 ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batchgen.simulator.bodies import Voice
-from batchgen.simulator.checks import check_fidelity, no_image, rejected
-from batchgen.simulator.desk import Arrival
-from batchgen.simulator.images import Generations
+from batchgen.simulator.endpoints.images import Generations
+from batchgen.simulator.gateway_replies import Voice
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.payload import Packet, Upload
+from batchgen.simulator.reference_checks import check_fidelity, no_image, rejected
 from batchgen.simulator.references import FileOf, Reference, from_file, from_part
-from batchgen.simulator.rules import check_model, parse_body
-from batchgen.simulator.uploads import Packet, Upload
-from batchgen.simulator.wish import Wish
+from batchgen.simulator.request_validation import check_model, parse_body
+from batchgen.simulator.state import Arrival
 
 _NUMBERS = frozenset({"n", "output_compression", "partial_images"})
 _FLAGS = frozenset({"stream"})

@@ -13,11 +13,11 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.size import Size
 from batchgen.simulator.chance import Chance
-from batchgen.simulator.desk import Arrival
 from batchgen.simulator.faults import Fault
+from batchgen.simulator.image_request import Wish
 from batchgen.simulator.price import price_of
-from batchgen.simulator.rules import Asked
-from batchgen.simulator.wish import Wish
+from batchgen.simulator.request_validation import Asked
+from batchgen.simulator.state import Arrival
 
 _NATIVE = Size(1254, 1254)  # what the ChatGPT web line draws when nothing is said (APIYI, comparison page)
 _CLASSIC = (Size(1024, 1024), Size(1536, 1024), Size(1024, 1536))

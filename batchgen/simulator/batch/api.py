@@ -8,15 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from batchgen.domain.model import Kind
-from batchgen.simulator import bodies
-from batchgen.simulator.batch_lines import DOORS
-from batchgen.simulator.batch_store import Stored
-from batchgen.simulator.batch_work import WINDOW, Worker
-from batchgen.simulator.bodies import Declined, Voice
-from batchgen.simulator.checks import rejected
-from batchgen.simulator.desk import Desk, Route, fingerprint
-from batchgen.simulator.manners import whole
-from batchgen.simulator.rules import parse_body
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.batch.lines import DOORS
+from batchgen.simulator.batch.store import Stored
+from batchgen.simulator.batch.worker import WINDOW, Worker
+from batchgen.simulator.gateway_replies import Declined, Voice
+from batchgen.simulator.reference_checks import rejected
+from batchgen.simulator.request_validation import parse_body
+from batchgen.simulator.state import Desk, Route, fingerprint
+from batchgen.simulator.transport import whole
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHORTEST, _LONGEST = 3_600, 2_592_000  # seconds an output may be kept
@@ -110,7 +110,9 @@ class BatchCalls:
         if status in {"validating", "in_progress"}:
             self._worker.cancel(stored)
         elif status != "cancelling":
-            raise rejected(bodies.error(409, f"Cannot cancel a batch with status '{status}'.", "invalid_request_error"))
+            raise rejected(
+                gateway_replies.error(409, f"Cannot cancel a batch with status '{status}'.", "invalid_request_error")
+            )
         return answered(voice, _shown(stored))
 
     def _check(self, body: Mapping[str, Any], voice: Voice) -> None:
@@ -138,7 +140,7 @@ class BatchCalls:
         stored = self._worker.shelf.find(batch_id)
         if stored is None or not self._is_theirs(request, stored):
             message = f"No batch found with id '{batch_id[:100]}'."
-            raise rejected(bodies.error(404, message, "invalid_request_error"))
+            raise rejected(gateway_replies.error(404, message, "invalid_request_error"))
         return stored
 
     def _is_theirs(self, request: web.Request, stored: Stored) -> bool:

@@ -11,18 +11,18 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from batchgen.simulator import bodies
-from batchgen.simulator.answers import base64_form, compact, filled, slot
-from batchgen.simulator.bodies import Declined, Reply, Voice
-from batchgen.simulator.checks import rejected
-from batchgen.simulator.desk import Arrival
-from batchgen.simulator.door import Made
+from batchgen.simulator import gateway_replies
+from batchgen.simulator.call_plan import Work
+from batchgen.simulator.endpoints.answers import base64_form, compact, filled, slot
+from batchgen.simulator.endpoints.endpoint import Made
 from batchgen.simulator.faults import CHAT_SHAPES, Fault
+from batchgen.simulator.gateway_replies import Declined, Reply, Voice
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.payload import Packet
+from batchgen.simulator.reference_checks import rejected
 from batchgen.simulator.references import FileOf, from_part
-from batchgen.simulator.rules import check_model, parse_body
-from batchgen.simulator.uploads import Packet
-from batchgen.simulator.wish import Wish
-from batchgen.simulator.work import Work
+from batchgen.simulator.request_validation import check_model, parse_body
+from batchgen.simulator.state import Arrival
 
 _ADDRESSED = frozenset({"markdown-url", "bare-url", "link"})
 _EITHER = frozenset({"data", "images", "parts"})  # shapes that carry addresses as well as pictures
@@ -81,7 +81,7 @@ class Chat:
         if work.fault is Fault.EMPTY:
             content = None if work.chance.roll("nothing") < 0.5 else ""
         elif work.fault is Fault.REFUSE_TEXT:
-            content = bodies.refusal_in_words(work.chance.roll("words"))
+            content = gateway_replies.refusal_in_words(work.chance.roll("words"))
         else:
             return None
         return Reply(200, compact(_completion(arrival, work, created, {"content": content})))

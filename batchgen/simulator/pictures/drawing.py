@@ -17,10 +17,10 @@ from hashlib import sha256
 from PIL import Image
 
 from batchgen.domain.size import Size
-from batchgen.simulator import lettering, png, scene
+from batchgen.simulator.pictures import lettering, png_writer, scene
 
 LABEL = 120  # characters of a prompt that fit on a picture
-_SOFTWARE = png.chunk(b"tEXt", b"Software\0batchgen simulator")
+_SOFTWARE = png_writer.chunk(b"tEXt", b"Software\0batchgen simulator")
 _SMALLEST = 48  # pixels of an edge below which there is nothing to see
 _COMMENT = 65_533  # the most one JPEG comment holds
 
@@ -66,7 +66,7 @@ def label_of(prompt: str) -> str:
 
 def draw(drawing: Drawing) -> bytes:
     """The file."""
-    bands: tuple[png.Band, ...] = (_plain(drawing.size),)
+    bands: tuple[png_writer.Band, ...] = (_plain(drawing.size),)
     plain = drawing.plain or min(drawing.size.width, drawing.size.height) < _SMALLEST
     if not plain:
         bands = (_upper(drawing.size, _object(drawing)), *_caption(drawing))
@@ -75,14 +75,14 @@ def draw(drawing: Drawing) -> bytes:
         colours = scene.painted(colours, drawing.colour)
     if drawing.format != "png":
         return _convert(drawing, None if plain else bands, colours)
-    extra = [_SOFTWARE, png.chunk(b"tEXt", b"Seed\0%d.%d" % (drawing.seed, drawing.take))]
+    extra = [_SOFTWARE, png_writer.chunk(b"tEXt", b"Seed\0%d.%d" % (drawing.seed, drawing.take))]
     if drawing.pad:
         extra.append(_noise_chunk(drawing.pad))
     width, height = drawing.size.width, drawing.size.height
     if plain:
-        return png.assemble(width, height, colours[300:306], bands, depth=1, extra=extra)
+        return png_writer.assemble(width, height, colours[300:306], bands, depth=1, extra=extra)
     alpha = bytes(96) if drawing.transparent else b""
-    return png.assemble(width, height, colours, bands, alpha=alpha, extra=extra)
+    return png_writer.assemble(width, height, colours, bands, alpha=alpha, extra=extra)
 
 
 def _object(drawing: Drawing) -> str:
@@ -98,17 +98,17 @@ def _bar(size: Size) -> int:
 
 
 @lru_cache(maxsize=256)
-def _upper(size: Size, name: str) -> png.Band:
+def _upper(size: Size, name: str) -> png_writer.Band:
     """The scene above the caption, compressed."""
     height = size.height - _bar(size)
     image = scene.background(size.width, height)
     scene.place(image, name)
     rows = Image.new("L", (size.width + 1, height), 0)  # the column on the left is the filter byte: none
     rows.paste(image, (1, 0))
-    return png.band(rows.tobytes())
+    return png_writer.band(rows.tobytes())
 
 
-def _caption(drawing: Drawing) -> tuple[png.Band, png.Band]:
+def _caption(drawing: Drawing) -> tuple[png_writer.Band, png_writer.Band]:
     """The caption's rows: two lines of prompt, and a line about the picture that many pictures share."""
     width, height = drawing.size.width, _bar(drawing.size)
     upper = round(height * 0.7)
@@ -128,11 +128,11 @@ def _caption(drawing: Drawing) -> tuple[png.Band, png.Band]:
         named,
         drawing.note,
     ]
-    return png.band(rows.tobytes()), _footer(drawing.size, " \u00b7 ".join(fact for fact in facts if fact))
+    return png_writer.band(rows.tobytes()), _footer(drawing.size, " \u00b7 ".join(fact for fact in facts if fact))
 
 
 @lru_cache(maxsize=256)
-def _footer(size: Size, text: str) -> png.Band:
+def _footer(size: Size, text: str) -> png_writer.Band:
     """The rest of the caption, below its upper part."""
     height = _bar(size)
     rows = Image.new("L", (size.width + 1, height - round(height * 0.7)), scene.GROUND)
@@ -140,24 +140,24 @@ def _footer(size: Size, text: str) -> png.Band:
     line = lettering.split(text, small, size.width - 2 * margin)[0].rstrip(" \u00b7")
     lettering.write(rows, margin, round(height * 0.03), line, small, scene.INK)
     rows.paste(0, (0, 0, 1, rows.height))
-    return png.band(rows.tobytes())
+    return png_writer.band(rows.tobytes())
 
 
 @lru_cache(maxsize=64)
-def _plain(size: Size) -> png.Band:
+def _plain(size: Size) -> png_writer.Band:
     """One colour above another, a bit per pixel."""
     across, above = (size.width + 7) // 8, size.height // 2
-    return png.band(bytes((1 + across) * above) + (b"\0" + b"\xff" * across) * (size.height - above))
+    return png_writer.band(bytes((1 + across) * above) + (b"\0" + b"\xff" * across) * (size.height - above))
 
 
-def _convert(drawing: Drawing, bands: tuple[png.Band, ...] | None, colours: bytes) -> bytes:
+def _convert(drawing: Drawing, bands: tuple[png_writer.Band, ...] | None, colours: bytes) -> bytes:
     """The same picture as JPEG or WebP; one colour above another where there are no bands."""
     width, height = drawing.size.width, drawing.size.height
     if bands is None:
         image = Image.new("RGB", (width, height), tuple(colours[300:303]))
         image.paste(tuple(colours[303:306]), (0, height // 2, width, height))
     else:
-        indexed = Image.frombytes("L", (width + 1, height), png.unpack(bands)).crop((1, 0, width + 1, height))
+        indexed = Image.frombytes("L", (width + 1, height), png_writer.unpack(bands)).crop((1, 0, width + 1, height))
         indexed.putpalette(colours)
         if drawing.transparent and drawing.format == "webp":
             indexed.info["transparency"] = bytes(96) + b"\xff" * 160
@@ -180,7 +180,7 @@ def _noise(length: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def _noise_chunk(length: int) -> bytes:
-    return png.chunk(b"noIz", _noise(length))
+    return png_writer.chunk(b"noIz", _noise(length))
 
 
 def _padded_jpeg(file: bytes, length: int) -> bytes:

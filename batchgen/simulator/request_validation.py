@@ -9,8 +9,8 @@ from typing import Any
 
 from batchgen.domain.model import Kind
 from batchgen.domain.size import AUTO, Size, parse_size
-from batchgen.simulator.bodies import Declined, Voice
 from batchgen.simulator.chance import strip_marker
+from batchgen.simulator.gateway_replies import Declined, Voice
 
 # What OpenAI's Images API knows beside the parameters a contract has rules for (API reference, 2026-11).
 _ALWAYS_KNOWN = frozenset(

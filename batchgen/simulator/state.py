@@ -13,13 +13,13 @@ from hashlib import sha256
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
-from batchgen.simulator.admission import Gate, Purse
 from batchgen.simulator.bill import Bill
-from batchgen.simulator.bodies import Voice
 from batchgen.simulator.chance import Chance
 from batchgen.simulator.faults import Options
-from batchgen.simulator.files import Files
-from batchgen.simulator.wish import Wish
+from batchgen.simulator.file_store import Files
+from batchgen.simulator.gateway_replies import Voice
+from batchgen.simulator.image_request import Wish
+from batchgen.simulator.limits import Gate, Purse
 
 _REMEMBERED = 300_000  # requests; the oldest are forgotten first
 

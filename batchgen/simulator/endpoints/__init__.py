@@ -1,0 +1,1 @@
+"""The endpoints that make pictures: how each is asked, and in what shape it answers."""
