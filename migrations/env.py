@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy.engine import Connection
 
 from batchgen.ledger.connect import writing_engine
-from batchgen.ledger.schema import metadata
+from batchgen.ledger.tables import metadata
 
 
 def run(connection: Connection) -> None:

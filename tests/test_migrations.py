@@ -18,9 +18,9 @@ from batchgen.domain.model import Settlement
 from batchgen.ledger import migrate
 from batchgen.ledger.connect import reading_engine, writing_engine
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import MonthRow
-from batchgen.ledger.schema import HEAD, metadata
+from batchgen.ledger.tables import HEAD, metadata
 from tests.ledger_help import PRICE, booking, deliver, plan, reservation, spoil
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from batchgen.cli.common import counted, next_command
 from batchgen.domain.text import one_line
 from batchgen.ledger.records import JobRow
-from batchgen.report.absent import Absent, look_for
+from batchgen.report.missing_images import Absent, look_for
 
 
 def absent_of(ledger: Path, job: JobRow | None, output: Path) -> Absent | None:

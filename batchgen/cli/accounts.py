@@ -14,7 +14,7 @@ from batchgen.domain.errors import ContractError, ManifestError, UsageError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.size import parse_size
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Problem
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.report.booked import SLACK, Booked, noted_row, reach

@@ -13,7 +13,7 @@ from batchgen.cli.look import amounts_text
 from batchgen.cli.rehearsal import BILL
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 
 if TYPE_CHECKING:
     from batchgen.simulator.bill import Line

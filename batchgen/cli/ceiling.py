@@ -28,7 +28,7 @@ def ceiling(amount: str | None, db: Path | None, rehearse: bool, as_json: bool) 
     from batchgen.cli.walls import dollars, monthly_by_environment
     from batchgen.domain.clock import SystemClock, month_of
     from batchgen.ledger.ledger import Ledger
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
 
     path, clock, monthly = ledger_path(db, rehearse=rehearse), SystemClock(), monthly_by_environment()
     if amount is not None:

@@ -29,7 +29,7 @@ from batchgen.domain.money import about_usd, usd_text
 
 if TYPE_CHECKING:
     from batchgen.domain.job import Ask
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.ledger.records import JobRow, TaskRow
 
 
@@ -64,7 +64,7 @@ def retry(
     """
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.ledger import Ledger
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
 
     if gone and (failed or parked or cancelled):
         raise UsageError("--gone is about images that were delivered; give it without --failed, --parked, --cancelled")
@@ -102,7 +102,7 @@ def _gone(reader: Reader, row: JobRow, keys: frozenset[str] | None) -> list[Task
     Raises:
         UsageError: the output folder itself is not there, so its drive may not be, either.
     """
-    from batchgen.report.absent import absent
+    from batchgen.report.missing_images import absent
 
     if not row.output.is_dir():
         raise UsageError(
@@ -116,7 +116,7 @@ def _give_up(job: str, path: Path, batch: str, *, as_json: bool) -> None:
     """Wait for a batch no longer."""
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.ledger import Ledger
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.store.spool.leftovers import answered
 
     with Reader(path) as reader:
@@ -175,7 +175,7 @@ def cancel(job: str, db: Path | None, rehearse: bool, as_json: bool, only: tuple
     """Stop wanting what JOB has not delivered yet. Images, attempts and money stay as they are."""
     from batchgen.domain.clock import SystemClock
     from batchgen.ledger.ledger import Ledger
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
 
     path = ledger_path(db, rehearse=rehearse)
     with Reader(path) as reader:

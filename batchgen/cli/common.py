@@ -19,7 +19,7 @@ from batchgen.domain.text import json_text, plain
 
 if TYPE_CHECKING:
     from batchgen.contracts.catalog import Catalog
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.ledger.records import JobRow
 
 REHEARSAL = Path("rehearsal")

@@ -15,7 +15,7 @@ from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.pool import LEFT, Pool
 from batchgen.ledger.records import JobRow
-from batchgen.report.absent import Absent
+from batchgen.report.missing_images import Absent
 
 
 def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:

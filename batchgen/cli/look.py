@@ -40,7 +40,7 @@ def status(job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> N
     """Counts and money of all jobs, or of JOB (its name or its manifest)."""
     from batchgen.cli.run_text import run_fields, run_text
     from batchgen.domain.clock import SystemClock
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
         rows = [reader.job(job_name(job))] if job else list(reader.jobs())
@@ -77,7 +77,7 @@ def tasks(
     limit: int | None,
 ) -> None:
     """List the tasks of JOB: prompt, size, sample, state, image or reason."""
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.report.exports import task_fields
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:
@@ -101,7 +101,7 @@ def tasks(
 @json_option
 def show(task: str, job: str | None, db: Path | None, rehearse: bool, as_json: bool) -> None:
     """Show TASK, as `ID`, `ID/SIZE` or `ID/SIZE/SAMPLE` (or its number), with all its attempts."""
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.report.exports import task_fields
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:

@@ -10,7 +10,7 @@ from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import TaskState
 from batchgen.ledger.holder import held
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.store.layout import SPOOL
 from batchgen.store.spool.owner import is_away, owner_of
 

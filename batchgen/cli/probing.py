@@ -30,7 +30,7 @@ from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.engine.pool import Selection
 from batchgen.engine.runner import Runner
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, TaskRow
 
 _SMALL = Size(1024, 1024)

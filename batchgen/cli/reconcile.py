@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from batchgen.cli.log_sources import Log
     from batchgen.cli.reconcile_text import Compared, Outcome
     from batchgen.contracts.contract import Contract
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.ledger.records import JobRow
 
 
@@ -62,7 +62,7 @@ def reconcile(
     """
     from batchgen.cli.accounts import accounts_of, contracts_of
     from batchgen.cli.reconcile_text import Outcome, outcome_fields, outcome_lines
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.report.log_file import read_zone
 
     path, offset = ledger_path(db, rehearse=rehearse), read_zone(zone)
@@ -86,8 +86,8 @@ def reconcile(
 def _compared(row: JobRow, account: Account, log: Log) -> Compared:
     """What the log says of the job's calls; the rows of other jobs' calls that reach into its time are matched too."""
     from batchgen.cli.reconcile_text import Compared
-    from batchgen.report.reconcile import match
-    from batchgen.report.verdicts import compare
+    from batchgen.report.matching import match
+    from batchgen.report.reconciliation import compare
 
     rows = [each for each in log.rows if account.since <= each.time <= account.until and each.model in account.models]
     matching = match(account.booked, rows)
@@ -137,7 +137,7 @@ def _settle(path: Path, outcome: Outcome) -> None:
     from batchgen.domain.clock import SystemClock
     from batchgen.domain.lifecycle import Charge
     from batchgen.ledger.ledger import Ledger
-    from batchgen.report.verdicts import SETTLED, Verdict
+    from batchgen.report.reconciliation import SETTLED, Verdict
 
     settled = [(part, found) for part in outcome.parts for found in part.comparison.of(*SETTLED)]
     if not settled:
@@ -150,7 +150,7 @@ def _settle(path: Path, outcome: Outcome) -> None:
 
 def _claim(outcome: Outcome, folder: Path | None) -> None:
     """Find what can be claimed, and where it may be written if a folder is given."""
-    from batchgen.report.claims import check_claims, claims_of
+    from batchgen.report.refunds import check_claims, claims_of
 
     for part in outcome.parts:
         outcome.claims += claims_of(part.comparison.found, part.account.calls)
@@ -161,7 +161,7 @@ def _claim(outcome: Outcome, folder: Path | None) -> None:
 
 
 def _write_claims(outcome: Outcome) -> None:
-    from batchgen.report.claims import write_claims
+    from batchgen.report.refunds import write_claims
 
     if outcome.claims_file is not None:
         write_claims(outcome.claims, outcome.claims_file)

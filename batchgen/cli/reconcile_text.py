@@ -15,9 +15,9 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.ledger.records import JobRow
 from batchgen.report.booked import SLACK, row_note
-from batchgen.report.claims import Claim
+from batchgen.report.reconciliation import SETTLED, Comparison, Found, Verdict
+from batchgen.report.refunds import Claim
 from batchgen.report.summary import task_name
-from batchgen.report.verdicts import SETTLED, Comparison, Found, Verdict
 
 _NAMED = 10
 _TITLES = {

@@ -21,7 +21,7 @@ from batchgen.cli.common import (
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.ledger.records import JobRow
 
 
@@ -38,7 +38,7 @@ def report(job: str, db: Path | None, rehearse: bool, as_json: bool, formats: st
     """Say what JOB delivered, what it cost by route, size and outcome, and what needs a person."""
     from batchgen.cli.absent import absent_fields, absent_lines, absent_of
     from batchgen.cli.report_text import report_fields, report_lines
-    from batchgen.ledger.reading import Reader
+    from batchgen.ledger.reader import Reader
     from batchgen.report.summary import summarise
 
     with Reader(ledger_path(db, rehearse=rehearse)) as reader:

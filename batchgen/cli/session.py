@@ -29,7 +29,7 @@ from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.runner import Runner
 from batchgen.gateway.batches import BatchApi
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.recording import Approve
 from batchgen.ledger.records import Count, Interrupted, JobRow
 from batchgen.store.inputs.input_store import InputStore

@@ -12,7 +12,7 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Limits
 from batchgen.domain.money import format_usd, parse_usd, usd_text
 from batchgen.domain.walls import Wall, Walls, lowest
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 
 MONTHLY_ENV = "BATCHGEN_MONTHLY"
 

@@ -25,7 +25,7 @@ from batchgen.engine.leg import Leg, Legs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.policy.decide import Rules
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.output.image_index import Index

@@ -14,8 +14,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.lifecycle import TRANSITIONS, Event
-from batchgen.ledger.schema import RUNNING
 from batchgen.ledger.staging import PIECE
+from batchgen.ledger.tables import RUNNING
 
 Intact = Callable[[str, int, str], bool]
 """Whether an image lies whole in the output folder: its path below that, its size in bytes, its checksum."""

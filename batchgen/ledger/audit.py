@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from batchgen.ledger.connect import reading
 from batchgen.ledger.records import Finding
-from batchgen.ledger.schema import metadata
+from batchgen.ledger.tables import metadata
 
 MOST = 100  # findings of one kind that are told one by one
 

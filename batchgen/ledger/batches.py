@@ -12,10 +12,10 @@ from batchgen.domain.errors import LedgerError, NotInLedger
 from batchgen.domain.lifecycle import BatchState, Charge, Event
 from batchgen.domain.model import Booking, Kind, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import verbs
+from batchgen.ledger import attempts
 from batchgen.ledger.claims import interrupted
-from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import OPEN_BATCH, batch
+from batchgen.ledger.mapping import dump
+from batchgen.ledger.tables import OPEN_BATCH, batch
 
 CREATING = "creating"  # the status of a bundle from just before it is handed in until the gateway's id is known
 _BIND = text("UPDATE attempt SET batch_id = :batch WHERE id IN (SELECT value FROM json_each(:attempts))")
@@ -142,7 +142,7 @@ def open_batches(connection: Connection, jobs: Sequence[int], _now: float) -> li
 
 
 def _open(connection: Connection, wanted: NewBatch, now: float) -> OpenedBatch:
-    numbers = verbs.reserve(connection, wanted.reservations, now)
+    numbers = attempts.reserve(connection, wanted.reservations, now)
     taken = [number for number in numbers if not isinstance(number, Wall)]
     if not taken:
         return OpenedBatch(None, tuple(numbers))
@@ -178,11 +178,11 @@ def _write_off(connection: Connection, wanted: WriteOff, now: float) -> WrittenO
     given_up = [attempt for attempt in ours if attempt.id not in wanted.keep]
     charge, kind = (Charge.VOID, Kind.NOT_SENT) if row.never_handed_in else (Charge.UNKNOWN, Kind.LOST)
     detail = f"the batch {wanted.name} was given up by hand"
-    verbs.book(connection, [Booking(each.id, charge, 0, kind, detail, finished_at=now) for each in given_up], now)
+    attempts.book(connection, [Booking(each.id, charge, 0, kind, detail, finished_at=now) for each in given_up], now)
     again = [
         Settlement(each.task, each.id, Event.RETRY, reason=detail, counts=False, scheduled_at=now) for each in given_up
     ]
-    verbs.settle(connection, again, now)
+    attempts.settle(connection, again, now)
     move_batch(connection, [replace(row, state=BatchState.CLOSED, detail=detail)], now)
     unknown = sum(each.at_most for each in given_up) if charge is Charge.UNKNOWN else 0
     return WrittenOff(len(given_up), unknown, len(ours) - len(given_up))

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.model import Claim
 from batchgen.ledger import statements as sql
+from batchgen.ledger.mapping import dump, load_attempt, load_claims
 from batchgen.ledger.records import Interrupted
-from batchgen.ledger.rows import dump, load_attempt, load_claims
-from batchgen.ledger.schema import attempt, job, task
+from batchgen.ledger.tables import attempt, job, task
 
 
 @dataclass(frozen=True, slots=True)

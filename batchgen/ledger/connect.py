@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from batchgen.domain.errors import LedgerError, LedgerFull, NotInLedger
-from batchgen.ledger.schema import HEAD, metadata
+from batchgen.ledger.tables import HEAD, metadata
 
 FOREIGN = "foreign"
 OLDEST_SQLITE = (3, 35)  # RETURNING, and UPDATE … FROM before it

@@ -15,8 +15,8 @@ from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, 
 from batchgen.domain.size import Size
 from batchgen.ledger import statements as sql
 from batchgen.ledger import sums
-from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import job, prompt, task, variant
+from batchgen.ledger.mapping import dump
+from batchgen.ledger.tables import job, prompt, task, variant
 
 Amounts = dict[Ask, int]
 """Tasks by what decides their price."""

@@ -19,8 +19,8 @@ from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.adoption import Adoptable, Intact, by_the_books, find_adoptable
 from batchgen.ledger.connect import empty_ledger, reading
-from batchgen.ledger.schema import input_file, job, variant
 from batchgen.ledger.staging import stage
+from batchgen.ledger.tables import input_file, job, variant
 
 EXAMPLES = 5
 

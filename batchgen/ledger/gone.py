@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.lifecycle import TRANSITIONS, Event, TaskState
 from batchgen.ledger.connect import reading
-from batchgen.ledger.rows import dump
+from batchgen.ledger.mapping import dump
 
 _PIECE = 10_000  # rows fetched at a time
 _SHOWN = "SELECT t.id, i.path, i.bytes FROM image i JOIN task t ON t.id = i.task_id AND t.image_id = i.id"

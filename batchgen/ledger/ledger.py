@@ -16,24 +16,24 @@ from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import batches, claims, decisions, gone, rebuilding, recording, runs, verbs
+from batchgen.ledger import attempts, batches, claims, decisions, gone, rebuilding, recording, runs
 from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database, Verb
 from batchgen.ledger.decisions import Amounts, Choice, Decision, choose
 from batchgen.ledger.holder import Holder
+from batchgen.ledger.mapping import dump
 from batchgen.ledger.recording import Approve, Asked, Proposal
 from batchgen.ledger.records import Interrupted
-from batchgen.ledger.rows import dump
 from batchgen.ledger.runs import NewRun, RunEnd
-from batchgen.ledger.schema import job, ledger
+from batchgen.ledger.tables import job, ledger
 
 # Within one commit bookings come first: they can only free what a reservation then may need.
-_BOOK: Verb[Booking, None] = Verb(0, verbs.book)
-_BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, verbs.book_and_settle)
-_SETTLE: Verb[Settlement, None] = Verb(2, verbs.settle)
-_RESERVE: Verb[Reservation, int | Wall] = Verb(3, verbs.reserve)
+_BOOK: Verb[Booking, None] = Verb(0, attempts.book)
+_BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, attempts.book_and_settle)
+_SETTLE: Verb[Settlement, None] = Verb(2, attempts.settle)
+_RESERVE: Verb[Reservation, int | Wall] = Verb(3, attempts.reserve)
 _CLAIM: Verb[claims.Wanted, list[Claim]] = Verb(4, claims.claim)
 _NEXT_DUE: Verb[tuple[int, float, str | None, str | None], float | None] = Verb(5, claims.next_due)
 _DIVERTED: Verb[int, frozenset[str]] = Verb(15, claims.diverted)

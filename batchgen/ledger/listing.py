@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from batchgen.ledger import queries
 from batchgen.ledger import statements as sql
 from batchgen.ledger.connect import reading
+from batchgen.ledger.mapping import dump, load_attempt, load_image, load_task
 from batchgen.ledger.records import AttemptRow, ImageRow, TaskRow
-from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
-from batchgen.ledger.schema import attempt, image, job, task
+from batchgen.ledger.tables import attempt, image, job, task
 
 _PIECE = 1_000
 _EARLIER = text(

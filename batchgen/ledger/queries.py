@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, text
 
 from batchgen.domain.size import parse_size
 from batchgen.ledger import statements as sql
-from batchgen.ledger.rows import ATTEMPT_COLUMNS, IMAGE_COLUMNS
-from batchgen.ledger.schema import (
+from batchgen.ledger.mapping import ATTEMPT_COLUMNS, IMAGE_COLUMNS
+from batchgen.ledger.tables import (
     FLAGGED as FLAGGED_IMAGE,
 )
-from batchgen.ledger.schema import (
+from batchgen.ledger.tables import (
     PROBLEM,
     RUNNING,
     UNKNOWN,

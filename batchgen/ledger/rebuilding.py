@@ -19,12 +19,12 @@ from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, Kind
 from batchgen.domain.origin import Origin
-from batchgen.ledger import verbs
+from batchgen.ledger import attempts
 from batchgen.ledger.connect import empty_ledger, reading
+from batchgen.ledger.mapping import dump
 from batchgen.ledger.recording import write_job
-from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import job
 from batchgen.ledger.scribe import Found, Scribe
+from batchgen.ledger.tables import job
 
 TOLD = "told by images.jsonl"
 """The basis of a price that a ledger has from an index alone."""
@@ -173,7 +173,7 @@ def _book(scribe: Scribe, task: int, found: Found | None, line: Delivered) -> in
             outputs=1,
             finished_at=line.created,
         )
-        verbs.book(scribe.connection, [booking], scribe.now)
+        attempts.book(scribe.connection, [booking], scribe.now)
     return found.number
 
 
@@ -213,4 +213,4 @@ def _let_go(scribe: Scribe, task: int, attempt: int) -> None:
         return
     if scribe.is_reserved(holder):
         lost = Booking(holder, Charge.UNKNOWN, 0, Kind.LOST, _OVERTAKEN, finished_at=scribe.now)
-        verbs.book(scribe.connection, [lost], scribe.now)
+        attempts.book(scribe.connection, [lost], scribe.now)

@@ -22,9 +22,9 @@ from batchgen.ledger import statements as sql
 from batchgen.ledger.adoption import ADOPT, Intact, find_adoptable
 from batchgen.ledger.batches import open_batches
 from batchgen.ledger.diff import as_recorded, difference, is_recorded, known
-from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import RUNNING, input_file, job, variant
+from batchgen.ledger.mapping import dump
 from batchgen.ledger.staging import PIECE, first_free, stage, unstage
+from batchgen.ledger.tables import RUNNING, input_file, job, variant
 
 _NEW_PROMPTS = text(
     "INSERT INTO prompt (id, job_id, position, key, text, path, overrides, inputs, wanted) "

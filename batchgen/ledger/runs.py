@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import Exit, LedgerError
-from batchgen.ledger.schema import run
+from batchgen.ledger.tables import run
 
 
 @dataclass(frozen=True, slots=True)

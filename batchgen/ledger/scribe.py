@@ -18,9 +18,9 @@ from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Kind
 from batchgen.domain.origin import Origin
 from batchgen.domain.size import parse_size
-from batchgen.ledger.rows import dump, dump_pairs, merged
-from batchgen.ledger.schema import RUNNING, attempt, image, prompt, task, variant
+from batchgen.ledger.mapping import dump, dump_pairs, merged
 from batchgen.ledger.staging import first_free
+from batchgen.ledger.tables import RUNNING, attempt, image, prompt, task, variant
 
 _TASK = text(
     "SELECT t.id FROM task t JOIN prompt p ON p.id = t.prompt_id JOIN variant v ON v.id = t.variant_id "

@@ -16,8 +16,8 @@ from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.job import Plan, Prompt
-from batchgen.ledger.rows import dump_inputs, own_quality
-from batchgen.ledger.schema import variant
+from batchgen.ledger.mapping import dump_inputs, own_quality
+from batchgen.ledger.tables import variant
 
 PIECE = 10_000  # prompts per statement: larger is no faster
 

@@ -28,7 +28,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ClauseElement
 
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
-from batchgen.ledger.schema import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, prompt, task, variant
+from batchgen.ledger.tables import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, prompt, task, variant
 
 
 class Prepared:

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from batchgen.domain.clock import month_of
 from batchgen.domain.model import Reservation
 from batchgen.domain.walls import Wall
-from batchgen.ledger.rows import dump
-from batchgen.ledger.schema import attempt, job, month, run
+from batchgen.ledger.mapping import dump
 from batchgen.ledger.statements import Prepared, billed_sum, listed, unknown_sum
+from batchgen.ledger.tables import attempt, job, month, run
 
 Key = int | str | None
 """A job's or a run's number, or a month's name; None for attempts of no known run."""

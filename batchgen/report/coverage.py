@@ -17,7 +17,7 @@ from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
 from batchgen.report.booked import Booked
-from batchgen.report.reconcile import Matching
+from batchgen.report.matching import Matching
 
 NEARBY = 3600.0  # seconds around a call in which a log is looked at closely
 OF_EXPORT = 3  # witnesses near a call that an export must have; a gateway's own log needs one

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchgen.domain.errors import UsageError
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import TaskRow
-from batchgen.report.tables import begins_with, check_place, write_csv, write_whole
+from batchgen.report.table_files import begins_with, check_place, write_csv, write_whole
 from batchgen.store.output.image_index import NAME as INDEX
 
 FORMATS = ("csv", "jsonl")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchgen.domain.clock import stamp
 from batchgen.domain.money import format_usd
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import Finding, JobRow, OpenTask, RunState
 from batchgen.report.strangers import Walk, on_their_way, walk
 from batchgen.store.output.image_faults import fault_of

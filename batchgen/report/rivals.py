@@ -9,7 +9,7 @@ from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
 from batchgen.report.booked import Booked
 from batchgen.report.coverage import Coverage
-from batchgen.report.reconcile import Matching
+from batchgen.report.matching import Matching
 
 _Pair = tuple[LogRow, Booked]
 

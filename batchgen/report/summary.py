@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Kind
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Problem, Runs, Spending, TaskRow
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import REFUSALS

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.ledger.schema import metadata
+from batchgen.ledger.tables import metadata
 from tests.ledger_help import spoil
 from tests.shop import Shop
 

@@ -19,7 +19,7 @@ import pytest
 
 from batchgen.domain.errors import LogUnavailable, UsageError
 from batchgen.gateway.logs import LogQuery, LogReader
-from batchgen.report.tables import csv_lines
+from batchgen.report.table_files import csv_lines
 from tests.chaos.echo_gateway import EchoGateway, echoing
 from tests.chaos.inside import inside
 from tests.chaos.promises import promise

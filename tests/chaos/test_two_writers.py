@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from batchgen.ledger.connect import writing_engine
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.schema import job
+from batchgen.ledger.tables import job
 from tests.conftest import ManualClock
 from tests.ledger_help import plan
 

@@ -14,7 +14,7 @@ from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.ledger.audit import check
 from batchgen.ledger.diff import compare
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from tests.conftest import ManualClock
 from tests.ledger_help import LARGE, PRICE, SMALL, SmallPlan, deliver, empty_ledger, end, plan, query, reservation
 

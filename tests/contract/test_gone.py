@@ -6,8 +6,8 @@ from pathlib import Path
 
 from batchgen.ledger.gone import shown
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
-from batchgen.report.absent import look_for
+from batchgen.ledger.reader import Reader
+from batchgen.report.missing_images import look_for
 from tests.conftest import ManualClock
 from tests.ledger_help import deliver, plan, query
 

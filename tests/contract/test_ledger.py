@@ -17,7 +17,7 @@ from batchgen.domain.wire import Usage
 from batchgen.ledger.audit import check
 from batchgen.ledger.connect import writing_engine
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.schema import HEAD, metadata
+from batchgen.ledger.tables import HEAD, metadata
 from tests.conftest import ManualClock
 from tests.ledger_help import LARGE, PRICE, SMALL, booking, completion, end, plan, query, reservation
 

@@ -22,7 +22,7 @@ from batchgen.domain.model import Settlement
 from batchgen.ledger.connect import explain
 from batchgen.ledger.holder import Held, held
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from tests.conftest import ManualClock
 from tests.ledger_help import PRICE, booking, completion, plan, query, reservation
 

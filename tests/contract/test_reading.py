@@ -12,7 +12,7 @@ from batchgen.domain.job import Ask, Limits, Parameters
 from batchgen.domain.lifecycle import Charge, Event, TaskState
 from batchgen.domain.model import Kind
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import Count, Spending
 from tests.conftest import ManualClock
 from tests.ledger_help import LARGE, PRICE, SMALL, booking, completion, deliver, empty_ledger, end, plan, reservation

@@ -16,7 +16,7 @@ from batchgen.domain.model import Settlement
 from batchgen.ledger.audit import check
 from batchgen.ledger.holder import Held, held
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import RunRow, Runs, RunState
 from batchgen.ledger.runs import NewRun, RunEnd
 from tests.conftest import ManualClock
@@ -118,7 +118,7 @@ def test_run_that_begins_while_it_is_looked_at_goes_on(path: Path, clock: Manual
         ledger.record(plan("a"))
     reader = Reader(path)
     with Ledger.open(path, clock) as ledger, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchgen.ledger.reading.held", lambda _path: None)  # it was not there before
+        patch.setattr("batchgen.ledger.reader.held", lambda _path: None)  # it was not there before
         with reader:
             patch.undo()
             ledger.begin_run(HERE)

@@ -16,7 +16,7 @@ from batchgen.domain.walls import Wall
 from batchgen.ledger.audit import check
 from batchgen.ledger.batches import NewBatch
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.runs import NewRun
 from tests.conftest import ManualClock
 from tests.ledger_help import PRICE, booking, deliver, plan, query, reservation

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from batchgen.cli.report_text import report_fields
 from batchgen.domain.job import Limits
 from batchgen.ledger.audit import check
-from batchgen.ledger.reading import Reader
+from batchgen.ledger.reader import Reader
 from batchgen.report.exports import task_fields
 from batchgen.report.summary import Summary, summarise
 from batchgen.simulator.endpoints import answers

@@ -13,7 +13,7 @@ from batchgen.domain.lifecycle import (
     next_state,
 )
 from batchgen.domain.model import Kind
-from batchgen.ledger.schema import attempt, task
+from batchgen.ledger.tables import attempt, task
 
 
 def test_transitions_cover_every_event() -> None:

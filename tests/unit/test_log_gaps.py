@@ -15,8 +15,8 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.report.booked import SLACK, Booked
 from batchgen.report.coverage import Coverage
 from batchgen.report.log_file import read_log_file, read_zone
-from batchgen.report.reconcile import match
-from batchgen.report.verdicts import Comparison, Verdict, compare
+from batchgen.report.matching import match
+from batchgen.report.reconciliation import Comparison, Verdict, compare
 
 T = 1_800_000_000.0
 HOUR = 3600.0

@@ -16,9 +16,9 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.ledger.records import Problem
 from batchgen.report.booked import SLACK, Booked, Noted, noted_row, reach, row_note
-from batchgen.report.claims import claims_of
-from batchgen.report.reconcile import ROUNDING, Matching, match
-from batchgen.report.verdicts import Comparison, Coverage, Verdict, compare
+from batchgen.report.matching import ROUNDING, Matching, match
+from batchgen.report.reconciliation import Comparison, Coverage, Verdict, compare
+from batchgen.report.refunds import claims_of
 
 T = 1_800_000_000.0
 CENTS = 30_000

@@ -15,10 +15,10 @@ from batchgen.domain.errors import LedgerError, StoreError, UsageError
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.records import TaskRow
-from batchgen.report import claims, exports
-from batchgen.report.claims import check_claims, write_claims
+from batchgen.report import exports, refunds
 from batchgen.report.exports import FORMATS, task_fields, write_export
-from batchgen.report.tables import csv_lines, write_csv
+from batchgen.report.refunds import check_claims, write_claims
+from batchgen.report.table_files import csv_lines, write_csv
 
 CATALOG = b"sku,name\nA-1,mug\n"
 
@@ -173,7 +173,7 @@ def test_claims_of_the_same_day_are_replaced_and_a_table_of_the_user_is_not(tmp_
     check_claims(path)
     write_claims([], path)
     check_claims(path)
-    assert path.read_bytes().decode() == ",".join(f'"{name}"' for name in claims.COLUMNS) + "\r\n"
+    assert path.read_bytes().decode() == ",".join(f'"{name}"' for name in refunds.COLUMNS) + "\r\n"
     path.write_bytes(CATALOG)
     with pytest.raises(UsageError):
         check_claims(path)

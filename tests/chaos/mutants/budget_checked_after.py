@@ -9,14 +9,14 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.model import Reservation
 from batchgen.domain.walls import Wall
-from batchgen.ledger import verbs
+from batchgen.ledger import attempts
 
 CHECKS = (
     "tests/chaos/test_simulation.py",
     "tests/contract/test_ledger.py::test_reserve_stops_at_the_budget_whatever_comes_at_once",
 )
 
-_real = verbs.reserve
+_real = attempts.reserve
 
 
 def _reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -> list[int | Wall]:
@@ -29,4 +29,4 @@ def _reserve(connection: Connection, wanted: Sequence[Reservation], now: float) 
 
 def apply() -> None:
     """Break the build."""
-    verbs.reserve = _reserve
+    attempts.reserve = _reserve

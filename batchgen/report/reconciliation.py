@@ -11,7 +11,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd
 from batchgen.report.booked import Booked
 from batchgen.report.coverage import Coverage, Witnesses
-from batchgen.report.reconcile import ROUNDING, Matching
+from batchgen.report.matching import ROUNDING, Matching
 from batchgen.report.rivals import Rivals
 
 _CLEAR = 4  # times that a call must have cost what a log's rounding hides, for a row of nothing to mean nothing

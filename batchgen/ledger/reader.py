@@ -25,6 +25,7 @@ from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, choose
 from batchgen.ledger.diff import input_files
 from batchgen.ledger.holder import Held, held
+from batchgen.ledger.mapping import dump, load_attempt, load_image, load_task
 from batchgen.ledger.records import (
     AttemptRow,
     Count,
@@ -40,8 +41,7 @@ from batchgen.ledger.records import (
     Spending,
     TaskRow,
 )
-from batchgen.ledger.rows import dump, load_attempt, load_image, load_task
-from batchgen.ledger.schema import attempt, image, job, ledger, prompt, task, variant
+from batchgen.ledger.tables import attempt, image, job, ledger, prompt, task, variant
 
 BATCH = 1_000  # rows fetched at a time, however many there are
 

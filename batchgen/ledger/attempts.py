@@ -19,8 +19,8 @@ from batchgen.domain.model import Booking, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import statements as sql
 from batchgen.ledger import sums
-from batchgen.ledger.rows import dump_pairs, dump_usage
-from batchgen.ledger.schema import attempt
+from batchgen.ledger.mapping import dump_pairs, dump_usage
+from batchgen.ledger.tables import attempt
 
 
 def reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -> list[int | Wall]:

@@ -11,8 +11,8 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import Problem
-from batchgen.report.tables import begins_with, check_place, write_csv
-from batchgen.report.verdicts import Found, Verdict
+from batchgen.report.reconciliation import Found, Verdict
+from batchgen.report.table_files import begins_with, check_place, write_csv
 
 COLUMNS = (
     "time",

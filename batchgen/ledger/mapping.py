@@ -17,7 +17,7 @@ from batchgen.domain.model import Claim, Kind
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Usage
 from batchgen.ledger.records import AttemptRow, ImageRow, TaskRow
-from batchgen.ledger.schema import attempt, image
+from batchgen.ledger.tables import attempt, image
 
 
 def dump(value: Any) -> str:
