@@ -34,7 +34,7 @@ from batchgen.policy.decide import (
     Downgrade,
     Fail,
     Failover,
-    Onward,
+    NextRoutes,
     Park,
     Release,
     Retry,
@@ -407,7 +407,7 @@ def _next(kind: Kind) -> str:
         smaller = _decided(kind, 0, 0, limits, size=THIRTY[2], downgrade=True)
         words += "; 4K as 2K" if isinstance(smaller, Downgrade) else ""
     words = words if type(first) is type(last) else f"{words}; in the end {_words(last)}"
-    moves = isinstance(_decided(kind, limits.attempts - 1, 0, limits, way=Onward(fallback="a/b")), Failover)
+    moves = isinstance(_decided(kind, limits.attempts - 1, 0, limits, way=NextRoutes(fallback="a/b")), Failover)
     return f"{words} †" if moves else words
 
 
@@ -419,7 +419,7 @@ def _decided(
     *,
     size: Size = THIRTY[1],
     downgrade: bool = False,
-    way: Onward = NOWHERE,
+    way: NextRoutes = NOWHERE,
 ) -> Decision:
     claim = Claim(1, 1, "a", "a", size, size, 1, Parameters(), "a", 1, attempts, unknowns, attempts, 0.0)
     rules = Rules(limits, FourK.DOWNGRADE if downgrade else FourK.RETRY)

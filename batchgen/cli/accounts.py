@@ -55,7 +55,7 @@ def contracts_of(row: JobRow) -> dict[str, Contract]:
     except ManifestError as error:
         say(f"{row.manifest} has problems ({error.problems[0]}); the routes are taken as they are known here")
         return {}
-    contracts = (manifest.contract, *(other.contract for other in manifest.onward)) if manifest is not None else ()
+    contracts = (manifest.contract, *(other.contract for other in manifest.fallbacks)) if manifest is not None else ()
     return {contract.route: contract for contract in contracts}
 
 

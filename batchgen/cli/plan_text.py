@@ -21,8 +21,8 @@ EXAMPLES = 5
 
 def forecast_of(manifest: Manifest, spec: JobSpec, difference: Difference) -> Forecast:
     """What a run would cost and take that buys what is missing now, over all routes of the manifest."""
-    others = [other.contract for other in manifest.onward if not other.rescue]
-    rescue = next((other.contract for other in manifest.onward if other.rescue), None)
+    others = [other.contract for other in manifest.fallbacks if not other.rescue]
+    rescue = next((other.contract for other in manifest.fallbacks if other.rescue), None)
     limits, form = spec.limits, spec.parameters.format
     return forecast(difference.buy, difference.texts, manifest.contract, limits, form, others, rescue=rescue)
 
@@ -151,8 +151,8 @@ def _stands(manifest: Manifest, difference: Difference, before: JobRow | None) -
 
 def _onward(manifest: Manifest) -> list[str]:
     """Over which routes a task may go on: each of them counts into the worst case."""
-    names = [other.contract.route for other in manifest.onward if not other.rescue]
-    rescue = [other.contract.route for other in manifest.onward if other.rescue]
+    names = [other.contract.route for other in manifest.fallbacks if not other.rescue]
+    rescue = [other.contract.route for other in manifest.fallbacks if other.rescue]
     parts = [f"what fails goes on over {', then '.join(names)}"] if names else []
     parts += [f"4K that fails is rescued over {name}" for name in rescue]
     return [f"  {'; '.join(parts)} (each counts into the worst case)"] if parts else []

@@ -185,7 +185,7 @@ class _Gateway:
         from batchgen.cli.keys import Keys
         from batchgen.cli.wiring import Reachable
 
-        others = [Reachable(other.contract, other.rescue) for other in self._manifest.onward]
+        others = [Reachable(other.contract, other.rescue) for other in self._manifest.fallbacks]
         return [Reachable(self._manifest.contract), *others], Keys.of(
             self._asked.manifest.absolute().parent, Path.cwd()
         )
@@ -195,7 +195,7 @@ class _Gateway:
         from batchgen.cli.rehearsal import KEY_ENV, simulated
 
         asked, routes = self._asked, self._real()[0]
-        written = [self._manifest.route, *(other.written for other in self._manifest.onward)]
+        written = [self._manifest.route, *(other.written for other in self._manifest.fallbacks)]
         addresses = await self._stack.enter_async_context(simulated(written, asked.speed, asked.faults))
         played = [
             replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV))

@@ -21,7 +21,7 @@ from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.hand import Hand
 from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import damaged, expired, unchecked
-from batchgen.policy.decide import NOWHERE, Onward, Park, Rules, decide
+from batchgen.policy.decide import NOWHERE, NextRoutes, Park, Rules, decide
 from batchgen.store.layout import SPOOL
 from batchgen.store.output.image_index import Index
 
@@ -104,7 +104,7 @@ class Means:
     uniform: Uniform
     emit: Listener
     stop: Callable[[str], None]
-    onward: Callable[[Claim], Onward] = lambda _claim: NOWHERE
+    onward: Callable[[Claim], NextRoutes] = lambda _claim: NOWHERE
     explain: Callable[[str], None] = lambda _text: None
 
 

@@ -12,7 +12,7 @@ from batchgen.contracts.serving import objection
 from batchgen.domain.model import Claim
 from batchgen.engine.attempt import Executor
 from batchgen.engine.lane import Lane
-from batchgen.policy.decide import NOWHERE, Onward
+from batchgen.policy.decide import NOWHERE, NextRoutes
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Legs:
         for number, leg in enumerate(legs):
             leg.routes |= {leg.contract.route} | ({""} if number == 0 else set())
 
-    def onward(self, leg: Leg, claim: Claim) -> Onward:
+    def onward(self, leg: Leg, claim: Claim) -> NextRoutes:
         """Where a task may go that this route cannot deliver: the next that take it, live ones first.
 
         One that is stopped is better than none: the task waits for it, and a later run goes on there.
@@ -63,7 +63,7 @@ class Legs:
         if not later:
             return NOWHERE
         able = sorted(later, key=lambda each: not each.live)
-        return Onward(
+        return NextRoutes(
             fallback=next((each.contract.route for each in able if not each.rescue), ""),
             rescue=next((each.contract.route for each in able if each.rescue), ""),
         )

@@ -14,7 +14,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import Problem
 from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
 from batchgen.domain.job import JobSpec, Parameters, Variant, output_path
-from batchgen.manifest.onward import OtherRoute
+from batchgen.manifest.fallbacks import FallbackRoute
 from batchgen.manifest.paths import PathTemplate
 from batchgen.manifest.places import NO_PLACES, BadPlace, InputTemplates, Places
 from batchgen.manifest.problems import Problems
@@ -141,7 +141,7 @@ class Manifest:
         shown: the file as the user named it.
         contract: the route's, with what the manifest changes about it; the timeout among that.
         route: as it is written, a name or a mapping.
-        onward: routes that tasks may go on with.
+        fallbacks: routes that tasks may go on with, in order; the one that rescues 4K is the last.
         variants: of all prompts together; `variant_sets` holds what each entry takes of them.
         warnings: what is allowed but doubtful.
         risky_terms: words to be warned of in texts; None for none.
@@ -150,7 +150,7 @@ class Manifest:
     shown: str
     contract: Contract
     route: str | Mapping[str, Any]
-    onward: tuple[OtherRoute, ...]
+    fallbacks: tuple[FallbackRoute, ...]
     job: JobSpec
     entries: tuple[Entry, ...]
     variants: tuple[Variant, ...]

@@ -13,9 +13,9 @@ from batchgen.contracts.tokens import PerCall
 from batchgen.domain.job import JobSpec, Parameters
 from batchgen.domain.names import safe_segment
 from batchgen.manifest.entries import Manifest
+from batchgen.manifest.fallbacks import read_fallbacks, read_four_k
 from batchgen.manifest.files import open_file
 from batchgen.manifest.guard import MAX_BYTES, read_tree
-from batchgen.manifest.onward import read_four_k, read_onward
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.reading import Loc, Reading
 from batchgen.manifest.route import check_parameters, check_timeout, read_limits, resolve_route
@@ -59,10 +59,11 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
     most_inputs = max((len(entry.inputs.templates) for entry in entries if entry.inputs is not None), default=0)
     check_timeout(reading, catalog, sources.asked, most_inputs)
     four_k = read_four_k(reading, contract, [variant.size for variant in variants])
-    onward = read_onward(reading, contract, catalog, sources.asked, four_k, [entry.inputs for entry in entries])
+    fallbacks = read_fallbacks(reading, contract, catalog, sources.asked, four_k, [entry.inputs for entry in entries])
     terms = read_terms(reading)
     if len(reading.problems):
         raise reading.problems.error()
+    prices = [contract.price, *(other.contract.price for other in fallbacks)]
     job = JobSpec(
         name=keys.name,
         route=contract.route,
@@ -73,13 +74,13 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
         limits=limits,
         four_k=four_k,
         source_hash=_source_hash(data, sources.catalogs.values(), contract),
-        fallback=tuple(other.contract.route for other in onward if not other.rescue),
+        fallback=tuple(other.contract.route for other in fallbacks if not other.rescue),
         fallback_on_refusal=keys.fallback_on_refusal,
-        priced_by_text=not all(isinstance(each.price, PerCall) for each in (contract, *(o.contract for o in onward))),
+        priced_by_text=not all(isinstance(price, PerCall) for price in prices),
     )
     warnings = tuple(reading.warnings)
     return Manifest(
-        reading.file, contract, keys.route, onward, job, entries, variants, variant_sets, warnings, risky_terms=terms
+        reading.file, contract, keys.route, fallbacks, job, entries, variants, variant_sets, warnings, terms
     )
 
 

@@ -120,7 +120,7 @@ _FINAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
+class NextRoutes:
     """Where a task may go when its route cannot deliver it; "" for nowhere.
 
     Attributes:
@@ -132,10 +132,10 @@ class Onward:
     rescue: str = ""
 
 
-NOWHERE = Onward()
+NOWHERE = NextRoutes()
 
 
-def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, onward: Onward = NOWHERE) -> Decision:
+def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, routes: NextRoutes = NOWHERE) -> Decision:
     """The next step for a task after one outcome.
 
     `claim` is the task as it was before this attempt: its counters do not include it yet.
@@ -149,13 +149,13 @@ def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, onwar
         return StopLane(f"{_STOP[kind]} ({outcome.detail})")
     if kind is Kind.EXPIRED:
         return Park(outcome.detail)
-    if kind in REFUSALS and rules.on_refusal and onward.fallback:
-        return Failover(onward.fallback, f"{_FINAL[kind]} ({outcome.detail})")
+    if kind in REFUSALS and rules.on_refusal and routes.fallback:
+        return Failover(routes.fallback, f"{_FINAL[kind]} ({outcome.detail})")
     if kind in _FINAL:
         return Fail(f"{_FINAL[kind]} ({outcome.detail})")
     if kind in LOST_KINDS:
         return _after_lost(outcome, claim, rules, uniform)
-    return _after_server_error(outcome, claim, rules, uniform, onward)
+    return _after_server_error(outcome, claim, rules, uniform, routes)
 
 
 def counts(kind: Kind) -> bool:
@@ -182,13 +182,13 @@ def _once_more(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -
     return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
 
 
-def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, onward: Onward) -> Decision:
+def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, routes: NextRoutes) -> Decision:
     used, large = claim.attempts + 1, claim.send_size.tier == "4K"
     if large and rules.four_k is FourK.FAIL:
         return Fail(f"4K failed, and the job wants no other try ({outcome.detail})")
     if used >= rules.limits.attempts:
         why = f"{used} attempt{'s' if used > 1 else ''} failed, the last with: {outcome.detail}"
-        route = (onward.rescue if large else "") or onward.fallback
+        route = (routes.rescue if large else "") or routes.fallback
         return Failover(route, why) if route else Fail(why)
     delay = _delay(outcome, claim, rules, uniform)
     smaller = downgraded(claim.send_size) if rules.four_k is FourK.DOWNGRADE else None

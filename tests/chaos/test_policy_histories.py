@@ -23,7 +23,7 @@ from batchgen.policy.decide import (
     Downgrade,
     Fail,
     Failover,
-    Onward,
+    NextRoutes,
     Park,
     Release,
     Retry,
@@ -48,10 +48,10 @@ def outcome(kind: Kind, wait: float | None = None, page: bool = False) -> Outcom
     return Outcome(kind, Charge.VOID, "what happened", wait, answered=not lost, page=page and kind is Kind.EDGE_ERROR)
 
 
-def onward(claim: Claim) -> Onward:
+def onward(claim: Claim) -> NextRoutes:
     """The next route; the last one leads nowhere."""
     later = ROUTES[ROUTES.index(claim.send_route) + 1 :]
-    return Onward(later[0], later[0]) if later else NOWHERE
+    return NextRoutes(later[0], later[0]) if later else NOWHERE
 
 
 def after(claim: Claim, kind: Kind, step: Decision) -> Claim | None:

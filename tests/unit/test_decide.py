@@ -21,7 +21,7 @@ from batchgen.policy.decide import (
     Downgrade,
     Fail,
     Failover,
-    Onward,
+    NextRoutes,
     Park,
     Release,
     Retry,
@@ -104,9 +104,9 @@ def test_4k_becomes_2k_of_the_same_ratio_when_the_job_allows_it() -> None:
 
 def test_4k_failure_goes_where_the_policy_says() -> None:
     large, last = claim(size=Size(3840, 2160)), claim(attempts=2, size=Size(3840, 2160))
-    onward = Onward(fallback="a/b", rescue="a/b@enterprise")
+    onward = NextRoutes(fallback="a/b", rescue="a/b@enterprise")
 
-    def step(task: Claim, four_k: FourK, way: Onward = onward) -> object:
+    def step(task: Claim, four_k: FourK, way: NextRoutes = onward) -> object:
         return decide(outcome(Kind.SERVER_ERROR), task, Rules(Limits(), four_k), top, way)
 
     assert isinstance(step(large, FourK.FAIL), Fail)
@@ -118,7 +118,7 @@ def test_4k_failure_goes_where_the_policy_says() -> None:
 
 
 def test_task_moves_on_when_its_attempts_are_used_up_and_another_route_takes_it() -> None:
-    way = Onward(fallback="a/b")
+    way = NextRoutes(fallback="a/b")
     step = decide(outcome(Kind.SERVER_ERROR), claim(attempts=2), Rules(Limits()), top, way)
     assert isinstance(step, Failover)
     assert step.route == "a/b"
@@ -126,7 +126,7 @@ def test_task_moves_on_when_its_attempts_are_used_up_and_another_route_takes_it(
 
 @pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.REFUSED_TEXT])
 def test_refused_content_moves_on_only_when_the_job_says_so(kind: Kind) -> None:
-    way = Onward(fallback="a/b")
+    way = NextRoutes(fallback="a/b")
     assert isinstance(decide(outcome(kind), claim(), Rules(Limits()), top, way), Fail)
     assert isinstance(decide(outcome(kind), claim(), Rules(Limits(), on_refusal=True), top, way), Failover)
     assert isinstance(decide(outcome(kind), claim(), Rules(Limits(), on_refusal=True), top), Fail)
@@ -135,7 +135,7 @@ def test_refused_content_moves_on_only_when_the_job_says_so(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", [Kind.LOST, Kind.TIMED_OUT, Kind.CUT, Kind.EMPTY, Kind.REJECTED, Kind.DAMAGED])
 def test_what_may_be_paid_or_is_asked_wrongly_never_moves_on(kind: Kind) -> None:
     rules = Rules(Limits(), on_refusal=True)
-    step = decide(outcome(kind), claim(attempts=2, unknowns=1), rules, top, Onward("a/b", "a/b@enterprise"))
+    step = decide(outcome(kind), claim(attempts=2, unknowns=1), rules, top, NextRoutes("a/b", "a/b@enterprise"))
     assert not isinstance(step, Failover)
 
 

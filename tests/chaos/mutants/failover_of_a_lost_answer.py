@@ -13,11 +13,11 @@ _real = policy.decide
 
 
 def _decide(
-    outcome: Outcome, claim: Claim, rules: policy.Rules, uniform: Uniform, onward: policy.Onward = policy.NOWHERE
+    outcome: Outcome, claim: Claim, rules: policy.Rules, uniform: Uniform, routes: policy.NextRoutes = policy.NOWHERE
 ) -> policy.Decision:
-    if outcome.kind in LOST_KINDS and onward.fallback:
-        return policy.Failover(onward.fallback, outcome.detail)
-    return _real(outcome, claim, rules, uniform, onward)
+    if outcome.kind in LOST_KINDS and routes.fallback:
+        return policy.Failover(routes.fallback, outcome.detail)
+    return _real(outcome, claim, rules, uniform, routes)
 
 
 def apply() -> None:

@@ -24,7 +24,7 @@ from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import recover
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
-from batchgen.policy.decide import Onward, Rules
+from batchgen.policy.decide import NextRoutes, Rules
 from batchgen.store.folder import Folder
 from batchgen.store.output.image_index import Index
 from batchgen.store.spool.ballast import Ballast
@@ -217,7 +217,7 @@ class _Fated:
             await self._runner.leave()
 
 
-def _onward(made: list[Legs], leg: list[Leg], claim: Claim) -> Onward:
+def _onward(made: list[Legs], leg: list[Leg], claim: Claim) -> NextRoutes:
     return made[0].onward(leg[0], claim)
 
 

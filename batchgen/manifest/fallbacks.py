@@ -18,7 +18,7 @@ from batchgen.manifest.route import check_budget, check_use
 
 
 @dataclass(frozen=True, slots=True)
-class OtherRoute:
+class FallbackRoute:
     """A route that tasks may be sent on to.
 
     Attributes:
@@ -53,14 +53,14 @@ def read_four_k(reading: Reading, contract: Contract | None, sizes: Iterable[Siz
     return wanted
 
 
-def read_onward(
+def read_fallbacks(
     reading: Reading,
     contract: Contract,
     catalog: Catalog,
     asked: Iterable[tuple[Size, str | None]],
     four_k: FourK,
     inputs: Sequence[InputTemplates | None],
-) -> tuple[OtherRoute, ...]:
+) -> tuple[FallbackRoute, ...]:
     """The routes after the job's own, in order; every problem of them is noted. `inputs` are those of each entry."""
     keys, found = reading.checked.keys, []
     routes, asked = [contract], list(asked)
@@ -75,19 +75,19 @@ def read_onward(
         _check(reading, loc, other, routes, asked)
         _check_inputs(reading, loc, other, inputs)
         routes.append(other)
-        found.append(OtherRoute(other, written))
+        found.append(FallbackRoute(other, written))
     if four_k is FourK.RESCUE and contract.rescue:
         rescue = catalog.find(contract.rescue)
         if all(each.route != rescue.route for each in routes):
             _check_key(reading, ("if_4k_fails",), rescue, routes)
             _check_inputs(reading, ("if_4k_fails",), rescue, inputs)
-            found.append(OtherRoute(rescue, contract.rescue, rescue=True))
+            found.append(FallbackRoute(rescue, contract.rescue, rescue=True))
     _check_all(reading, contract, found, asked)
     return tuple(found)
 
 
 def _check_all(
-    reading: Reading, contract: Contract, found: list[OtherRoute], asked: list[tuple[Size, str | None]]
+    reading: Reading, contract: Contract, found: list[FallbackRoute], asked: list[tuple[Size, str | None]]
 ) -> None:
     """What is wrong with the routes together."""
     keys = reading.checked.keys
