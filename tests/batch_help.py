@@ -21,8 +21,8 @@ from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bundle import Bundler
 from batchgen.engine.intake import Desk
 from batchgen.engine.pool import Order, Selection
-from batchgen.gateway.batch_lines import BatchLines
-from batchgen.gateway.batches import BatchApi, RemoteBatch
+from batchgen.gateway.batch.api import BatchApi, RemoteBatch
+from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.scan import Sink
 from tests.rig import Rig, rig, small_plan
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from batchgen.contracts.catalog import _CHANGEABLE, _OF_A_ROUTE, DATA, load_catalog
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.files import read_yaml
 from batchgen.contracts.pricing import expected
 from batchgen.contracts.serving import input_objection
+from batchgen.contracts.strict_yaml import read_yaml
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import FourK, Limits, Parameters

@@ -17,9 +17,9 @@ from batchgen.domain.model import Claim
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Answer, Call, FilePiece, Prepared, PreparedInputs
 from batchgen.gateway.client import Client
-from batchgen.gateway.echoes import NOTHING, Sent, results
-from batchgen.gateway.patterns import pattern_for
-from batchgen.gateway.reply import Reply, Shape, parse, read_reply
+from batchgen.gateway.echo import NOTHING_SENT, SentRequest, results
+from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply
+from batchgen.gateway.picture_start import pattern_for
 from batchgen.gateway.scan import Scanner
 from tests.sockets import MemorySink
 
@@ -91,7 +91,7 @@ class Read:
     text: str
 
 
-def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: Sent = NOTHING) -> Read:
+def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: SentRequest = NOTHING_SENT) -> Read:
     """Scan a body in pieces and read what is left of it; a body that is no whole document gives an empty reply."""
     scanner = Scanner(pattern_for(endpoint))
     decoded: dict[int, bytearray] = {}

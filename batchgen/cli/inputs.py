@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchgen.cli.common import told_now_and_then
 from batchgen.cli.planned import LazyPlan
-from batchgen.contracts.parts import References
+from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputFile
 from batchgen.ledger.connect import reading
 from batchgen.ledger.diff import input_files, is_recorded, known

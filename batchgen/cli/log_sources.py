@@ -80,7 +80,7 @@ async def log_of_simulator(account: Account) -> Log:
 
 
 async def _fetched(account: Account, base_url: str, token: str, clock: Clock, *, closed: bool = False) -> Log:
-    from batchgen.gateway.logs import LogQuery, LogReader, log_address
+    from batchgen.gateway.call_log import LogQuery, LogReader, log_address
 
     address, now = log_address(base_url, account.contract.log.path), clock.now()
     query = LogQuery(address, token, tuple(sorted(account.models)), account.since, min(account.until, now))

@@ -27,7 +27,7 @@ from batchgen.engine.lines import line_of
 from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.runner import Runner
-from batchgen.gateway.batches import BatchApi
+from batchgen.gateway.batch.api import BatchApi
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.recording import Approve

@@ -7,22 +7,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from batchgen.contracts.contract import Contract
-from batchgen.contracts.files import read_yaml
-from batchgen.contracts.keys import Keys
-from batchgen.contracts.merging import Raw, changed, merged, moved
-from batchgen.contracts.reading import KEYS, read_contract
-from batchgen.contracts.reading_prices import read_token_tables
+from batchgen.contracts.contract import Contract, is_loopback
+from batchgen.contracts.parsing import KEYS, read_contract, read_token_tables
+from batchgen.contracts.strict_yaml import Section, read_yaml
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.errors import ContractError
 from batchgen.domain.size import TIERS, Size
+
+Raw = dict[str, object]
 
 DATA = Path(__file__).parent / "data"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w.-]*)?\Z", re.ASCII)
 _OF_A_FILE = frozenset({"provider", "contracts"})
 _OF_A_CONTRACT = frozenset({"extends", "aliases"})
 _OF_A_ROUTE = frozenset({"use", "timeout"})
+# How the keys of a contract are laid over those it inherits: mappings joined, lists added in front.
+_JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references", "log"})
+_ADDED = frozenset({"refusals", "quota_codes", "quota_marks", "request_id_headers"})
 # What a manifest may change: what is sent and paid, not what the contract says of itself.
 _CHANGEABLE = KEYS - {"checked", "source", "channel", "key_note"}
 
@@ -105,18 +108,18 @@ class Catalog:
             raise ContractError("route: use: must name the route whose contract applies, such as apiyi/gpt-image-2-vip")
         before = self.find(route)
         changes = {key: value for key, value in option.items() if key != "use"}
-        Keys(changes, "route").known(_CHANGEABLE | _OF_A_ROUTE)
+        Section(changes, "route").known(_CHANGEABLE | _OF_A_ROUTE)
         written = self._written(route)
         if not changes or written is None:
             return before
-        after = self._contract(written, changed(self._keys(written), changes), "route")
+        after = self._contract(written, _changed(self._keys(written), changes), "route")
         if isinstance(after.price, PerCall) and "price" in changes:
             after = replace(after, price=replace(after.price, dated="manifest"))
         return replace(after, overridden=tuple(sorted(changes)), warnings=tuple(_doubts(before, after)))
 
     def _contract(self, written: _Written, keys: Raw, place: str = "") -> Contract:
         self._load_common()
-        where = Keys(keys, place or written.file.place(written.name))
+        where = Section(keys, place or written.file.place(written.name))
         return read_contract(written.file.provider, written.name, where, self._tables)
 
     def _keys(self, written: _Written, seen: tuple[_Written, ...] = ()) -> Raw:
@@ -125,8 +128,8 @@ class Catalog:
         base = written.own.get("extends")
         if base is None:
             self._load_common()
-            return merged(merged(self._defaults, written.file.shared), own)
-        at = Keys(written.own, written.file.place(written.name))
+            return _merged(_merged(self._defaults, written.file.shared), own)
+        at = Section(written.own, written.file.place(written.name))
         name = at.text("extends", r".+", "a route")
         base_route = name if "/" in name else f"{written.file.provider}/{name}"
         below = self._written(base_route, (*seen, written))
@@ -135,7 +138,7 @@ class Catalog:
             reason = "leads back to itself" if there else self._no_route(base_route)
             raise at.fail("extends", reason)
         inherited = self._keys(below, (*seen, written))
-        return moved(inherited, own if below.file is written.file else merged(written.file.shared, own))
+        return _moved(inherited, own if below.file is written.file else _merged(written.file.shared, own))
 
     def _written(self, route: str, besides: tuple[_Written, ...] = ()) -> _Written | None:
         """Where a route, or another name of it, is written. A contract may extend the built-in one of its own name."""
@@ -143,7 +146,7 @@ class Catalog:
         for file in self._files(provider):
             for each, own in file.contracts.items():
                 taken = any(own is other.own for other in besides)
-                if not taken and (name == each or name in Keys(own, file.place(each)).texts("aliases")):
+                if not taken and (name == each or name in Section(own, file.place(each)).texts("aliases")):
                     return _Written(file, each, own)
         return None
 
@@ -158,7 +161,7 @@ class Catalog:
 
     def _load_common(self) -> None:
         if not self._defaults:
-            common = Keys(read_yaml(DATA / "common.yaml"), "common.yaml")
+            common = Section(read_yaml(DATA / "common.yaml"), "common.yaml")
             common.known(("defaults", "token_tables"))
             self._tables = read_token_tables(common.part("token_tables"))
             self._defaults = dict(common.part("defaults").data)
@@ -180,7 +183,7 @@ def _own_files(extra: Path) -> list[_File]:
 
 
 def _file(path: Path) -> _File:
-    keys = Keys(read_yaml(path), path.name if path.parent == DATA else str(path))
+    keys = Section(read_yaml(path), path.name if path.parent == DATA else str(path))
     keys.known(KEYS | _OF_A_FILE)
     contracts = keys.part("contracts")
     for name in contracts.data:
@@ -209,3 +212,53 @@ def _doubts(before: Contract, after: Contract) -> Iterator[str]:
             f"base_url {after.base_url} does not end in /v1; where a gateway answers with its web page, each call may "
             "be paid for nothing"
         )
+
+
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
+    """`above` laid over `below`: mappings key by key, lists of marks and codes added in front, all else replaced."""
+    result = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        if key in _JOINED and isinstance(under, Mapping) and isinstance(value, Mapping):
+            result[key] = {**under, **value}
+        elif key in _ADDED and isinstance(under, list) and isinstance(value, list):
+            result[key] = list(dict.fromkeys([*value, *under]))
+        else:
+            result[key] = value
+    return result
+
+
+def _moved(keys: Raw, changes: Raw) -> Raw:
+    """`changes` laid over a contract's keys; at another host the log is only what the changes say of it.
+
+    The token of a vendor's log is the account itself, so nobody else gets to see it by the vendor's name for it.
+    What listens on this machine may: rehearsals are read like that.
+    """
+    result = _merged(keys, changes)
+    there, here = _machine(keys.get("base_url")), _machine(result.get("base_url"))
+    if here != there and not is_loopback(here[0]):
+        result["log"] = changes.get("log", {})
+    return result
+
+
+def _changed(keys: Raw, changes: Raw) -> Raw:
+    """A contract's keys with a manifest's changes."""
+    result = _moved(keys, {key: value for key, value in changes.items() if key != "timeout"})
+    if "timeout" in changes:
+        result |= {"timeouts": dict.fromkeys(TIERS, changes["timeout"]), "quality_timeouts": {}}
+        result = _merged(result, {"references": {"many_timeout": 0}})
+    if "price" in changes and "multiplier" not in changes:
+        result["multiplier"] = 1
+    if "main_model" in changes and "main_price" not in changes and changes["main_model"] != keys.get("main_model"):
+        result["main_price"] = {}
+    return result
+
+
+def _machine(address: object) -> tuple[str, int]:
+    """Host and port; what is no address is refused when the contract is read."""
+    try:
+        parts = urlsplit(str(address))
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError:
+        return "", 0
+    return host, port

@@ -16,7 +16,7 @@ from batchgen.domain.wire import Call, FilePiece
 from batchgen.engine.entries import reservation
 from batchgen.engine.intake import TURNED_AWAY, Desk, Intake
 from batchgen.engine.submission import Gate, Submission, way_out
-from batchgen.gateway.batches import TERMINAL
+from batchgen.gateway.batch.api import TERMINAL
 from batchgen.gateway.request import batch_body, body_hash
 from batchgen.ledger.batches import BatchRow, NewBatch
 

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
-from batchgen.contracts.parts import References
+from batchgen.contracts.contract import References
 from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import Inputs
 from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture, PreparedInputs

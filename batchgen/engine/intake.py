@@ -15,8 +15,8 @@ from batchgen.engine.delivery import Ended, Means
 from batchgen.engine.entries import Account
 from batchgen.engine.hand import Hand
 from batchgen.engine.lines import origin_of
-from batchgen.gateway.batch_lines import Line
-from batchgen.gateway.batches import BatchApi
+from batchgen.gateway.batch.api import BatchApi
+from batchgen.gateway.batch.lines import BatchAnswer
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
@@ -117,7 +117,7 @@ class Intake:
     async def _line(
         self,
         row: BatchRow,
-        line: Line,
+        line: BatchAnswer,
         sinks: list[SpoolSink],
         known: tuple[dict[str, int], dict[int, Interrupted]],
         placing: set[asyncio.Task[None]],

@@ -9,7 +9,7 @@ from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim
 from batchgen.engine.intake import Desk, custom_id_of, held_attempts
-from batchgen.gateway.batches import RemoteBatch
+from batchgen.gateway.batch.api import RemoteBatch
 from batchgen.gateway.request import batch_body, batch_line
 from batchgen.gateway.sending import opened, stream
 from batchgen.ledger.batches import CREATING, BatchRow

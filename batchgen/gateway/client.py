@@ -12,10 +12,10 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.gateway.connector import OwnConnections
-from batchgen.gateway.echoes import results
+from batchgen.gateway.echo import results
+from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply, salvaged_urls
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
-from batchgen.gateway.reply import Reply, Shape, parse, read_reply, salvaged_urls
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import open_session, open_socket
 

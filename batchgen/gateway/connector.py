@@ -32,7 +32,7 @@ class SpokeFirst(aiohttp.ClientConnectionError):
     """Something was said on a connection before it was asked anything. Stays inside this package."""
 
 
-class Line(ResponseHandler):
+class UnaskedGuard(ResponseHandler):
     """The protocol of one connection; it is closed by what comes before `asked`.
 
     Attributes:
@@ -89,13 +89,13 @@ class OwnConnections(aiohttp.TCPConnector):
 
 
 def _line(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return Line(loop)
+    return UnaskedGuard(loop)
 
 
-async def _silent(line: ResponseHandler | None, pause: float) -> Line:
+async def _silent(line: ResponseHandler | None, pause: float) -> UnaskedGuard:
     """The line of a new connection, once nothing was said on it for a moment."""
     for _ in range(_LOOKS):
         await asyncio.sleep(pause)
-        if not isinstance(line, Line) or line.spoke_first:
+        if not isinstance(line, UnaskedGuard) or line.spoke_first:
             raise SpokeFirst
-    return cast("Line", line)
+    return cast("UnaskedGuard", line)

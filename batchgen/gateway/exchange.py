@@ -19,10 +19,10 @@ import aiohttp
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import Call, Ending, Picture
-from batchgen.gateway.echoes import Sent, sent_by
+from batchgen.gateway.echo import SentRequest, sent_by
+from batchgen.gateway.endpoints.reply import Shape, parse
 from batchgen.gateway.inflate import Inflater, inflater_for
-from batchgen.gateway.patterns import pattern_for
-from batchgen.gateway.reply import Shape, parse
+from batchgen.gateway.picture_start import pattern_for
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, wake_when_closed
@@ -90,7 +90,7 @@ class Exchange:
             return Ending.TIMED_OUT
         return Ending.CUT if self._broken or self._cut_short(self.response) else Ending.COMPLETE
 
-    def sent(self) -> Sent:
+    def sent(self) -> SentRequest:
         """What was sent, and which of the pictures that came are only that."""
         back = (index for index, each in self._hashes.items() if each.hexdigest() in self._sent.files)
         return replace(self._sent, marks=frozenset(back))

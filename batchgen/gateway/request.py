@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from batchgen.contracts.contract import Contract
 from batchgen.domain.model import Claim
 from batchgen.domain.wire import Call, FilePiece, PreparedInputs
-from batchgen.gateway.bodies import (
+from batchgen.gateway.endpoints.bodies import (
     Pieces,
     chat_body,
     encode,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batchgen.gateway.base64text import Base64Text
-from batchgen.gateway.patterns import IMAGES, LONGEST, OPEN_ESCAPE, OWN, RUN, WITHIN
+from batchgen.gateway.picture_start import IMAGES, LONGEST, OPEN_ESCAPE, OWN, RUN, WITHIN
 
 MAX_PICTURE = 48 << 20  # decoded bytes
 MAX_BODY = 65 << 20  # 48 MiB as base64 are 64 MiB
@@ -50,7 +50,7 @@ SinkFactory = Callable[[int], Sink]
 
 
 @dataclass(slots=True)
-class Found:
+class ScannedPicture:
     """One picture of the text.
 
     Attributes:
@@ -75,7 +75,7 @@ class Scanner:
     __slots__ = ("_current", "_odd", "_pattern", "_prefix", "_rest", "_tail", "_total", "pictures", "too_large")
 
     def __init__(self, pattern: re.Pattern[bytes] = IMAGES) -> None:
-        self.pictures: list[Found] = []
+        self.pictures: list[ScannedPicture] = []
         self.too_large = ""
         self._pattern = pattern
         self._rest = bytearray()
@@ -144,7 +144,7 @@ class Scanner:
         if len(self.pictures) >= MAX_PICTURES:
             self.too_large = f"the answer holds more than {MAX_PICTURES} pictures"
             return
-        self.pictures.append(Found(own=own))
+        self.pictures.append(ScannedPicture(own=own))
         self._current = Base64Text()
         self._odd = False
 
@@ -166,7 +166,7 @@ class Scanner:
         self._tail = data[stop:]
         return len(data)
 
-    def _close(self, found: Found) -> None:
+    def _close(self, found: ScannedPicture) -> None:
         self._current = None
         if found.size or found.damage:
             mark = WITHIN_MARK if self._prefix else MARK

@@ -19,7 +19,7 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import Call, FilePiece
-from batchgen.gateway.connector import Line
+from batchgen.gateway.connector import UnaskedGuard
 from batchgen.gateway.transport import SPOKE_FIRST
 
 _STEP = 3 << 17  # bytes of a file at a time; groups of three become base64 without padding in between
@@ -97,14 +97,15 @@ class RequestBody(aiohttp.Payload):
             return
         self._check(writer)
         self.begun = True
-        if isinstance(writer, StreamWriter) and isinstance(writer.protocol, Line):
+        if isinstance(writer, StreamWriter) and isinstance(writer.protocol, UnaskedGuard):
             writer.protocol.asked = True
         self.sent_at = self._clock.now()
         self._started = self._clock.monotonic()
 
     def _check(self, writer: AbstractStreamWriter) -> None:
         transport = writer.transport if isinstance(writer, StreamWriter) else None
-        if isinstance(writer, StreamWriter) and isinstance(writer.protocol, Line) and writer.protocol.spoke_first:
+        guard = writer.protocol if isinstance(writer, StreamWriter) else None
+        if isinstance(guard, UnaskedGuard) and guard.spoke_first:
             self.trouble = SPOKE_FIRST
         if self.revoked or self._deadline.over or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection closed before the request was written")

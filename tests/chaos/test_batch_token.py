@@ -10,7 +10,7 @@ from batchgen.domain.lifecycle import BatchState
 from batchgen.engine.bundle import Bundler
 from batchgen.engine.entries import Account
 from batchgen.engine.intake import Desk
-from batchgen.gateway.batches import BatchApi
+from batchgen.gateway.batch.api import BatchApi
 from tests.rig import rig, simulator, small_plan
 
 ROUTE = "openai/gpt-image-2"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from batchgen.domain.errors import LogUnavailable, UsageError
-from batchgen.gateway.logs import LogQuery, LogReader
+from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.report.table_files import csv_lines
 from tests.chaos.echo_gateway import EchoGateway, echoing
 from tests.chaos.inside import inside
@@ -247,7 +247,7 @@ LOGS: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("case", LOGS)
 async def test_log_of_a_hostile_gateway_is_one_clean_sentence(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body, more = LOGS[case]
-    monkeypatch.setattr("batchgen.gateway.logs.MOST_PAGES", 20)
+    monkeypatch.setattr("batchgen.gateway.call_log.MOST_PAGES", 20)
     clock = ManualClock()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import Answer, Call, Ending, Fetch
-from batchgen.gateway.batches import BatchApi
+from batchgen.gateway.batch.api import BatchApi
+from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
-from batchgen.gateway.logs import LogQuery, LogReader
 from tests.sockets import MemorySink, RawServe, connections
 
 NIGHT = 8 * 3600.0

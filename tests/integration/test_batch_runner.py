@@ -16,8 +16,8 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.wire import Answer
 from batchgen.engine.bundle import Bundler
-from batchgen.gateway import batches
-from batchgen.gateway.batches import BatchApi, RemoteBatch
+from batchgen.gateway.batch import api as batch_api_module
+from batchgen.gateway.batch.api import BatchApi, RemoteBatch
 from batchgen.store.spool.sink import SpoolSink
 from tests.batch_help import USAGE, Api, batch_rig, good, line
 from tests.sockets import served
@@ -309,8 +309,8 @@ async def test_leaving_while_an_answer_is_made_durable_reads_no_further(
 
 async def test_file_of_answers_may_take_longer_than_a_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read as long as bytes come: what would be read again from its beginning would never end."""
-    monkeypatch.setattr(batches, "_QUESTION", 0.05)
-    monkeypatch.setattr(batches, "_TRANSFER", 0.05)
+    monkeypatch.setattr(batch_api_module, "_QUESTION", 0.05)
+    monkeypatch.setattr(batch_api_module, "_TRANSFER", 0.05)
 
     async def content(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from batchgen.cli.inputs import look_at_inputs
-from batchgen.contracts.parts import References
+from batchgen.contracts.contract import References
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
 from batchgen.store.folder import Folder

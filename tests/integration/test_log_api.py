@@ -17,8 +17,8 @@ from aiohttp import web
 from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import LogUnavailable, UsageError
-from batchgen.gateway import logs
-from batchgen.gateway.logs import LogQuery, LogReader, log_address
+from batchgen.gateway import call_log
+from batchgen.gateway.call_log import LogQuery, LogReader, log_address
 from tests.rig import simulator
 
 TOKEN = "account-token-1b7c"
@@ -229,7 +229,7 @@ async def test_what_is_no_log_is_one_sentence_without_the_token(
 
 
 async def test_log_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MOST_PAGES", 3)
+    monkeypatch.setattr(call_log, "MOST_PAGES", 3)
     async with serving(page([item(1)], 1_000_000)) as server:
         with pytest.raises(LogUnavailable, match="more than 30 rows of m"):
             await read(server)
@@ -244,7 +244,7 @@ async def test_token_is_not_sent_in_the_clear() -> None:
 
 async def test_real_gateways_are_read_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Patient()
-    monkeypatch.setattr(logs, "is_loopback", lambda _host: False)
+    monkeypatch.setattr(call_log, "is_loopback", lambda _host: False)
     pages = [page([item(number) for number in range(first, first + 10)], 15) for first in (1, 11)]
     async with serving(*pages) as server:
         server.address = server.address.replace("http://", "https://")

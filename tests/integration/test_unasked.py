@@ -12,7 +12,7 @@ import pytest
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.wire import Answer, Call, Ending, Fetch
-from batchgen.gateway.batches import BatchApi
+from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.gateway.sending import RequestBody

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batchgen.domain.wire import Ending
-from batchgen.gateway.batch_lines import BatchLines, Line
+from batchgen.gateway.batch.lines import BatchAnswer, BatchLines
 from tests.sockets import MemorySink
 
 PICTURE = bytes(range(256)) * 40
@@ -35,7 +35,7 @@ def picture() -> dict[str, Any]:
     return {"created": 1, "data": [{"b64_json": base64.b64encode(PICTURE).decode()}], "usage": usage}
 
 
-def read(text: str, cuts: int = 0, unwanted: str = "") -> tuple[list[Line], dict[str, Kept]]:
+def read(text: str, cuts: int = 0, unwanted: str = "") -> tuple[list[BatchAnswer], dict[str, Kept]]:
     """The lines of a file that comes in pieces."""
     kept: dict[str, Kept] = {}
     chance = random.Random(cuts)
@@ -45,7 +45,7 @@ def read(text: str, cuts: int = 0, unwanted: str = "") -> tuple[list[Line], dict
     def sink(custom_id: str, index: int) -> Kept | None:
         return None if custom_id == unwanted else kept.setdefault(f"{custom_id}-{index}", Kept(f"{custom_id}-{index}"))
 
-    async def feed() -> list[Line]:
+    async def feed() -> list[BatchAnswer]:
         lines, found = BatchLines(sink), []
         for start, end in zip([0, *places], [*places, len(data)], strict=True):
             found += await lines.feed(data[start:end])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.parts import LogApi
+from batchgen.contracts.contract import LogApi
 from batchgen.contracts.pricing import expected
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import ContractError, Exit

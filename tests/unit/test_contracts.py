@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import DATA, load_catalog
-from batchgen.contracts.contract import ENDPOINTS, Contract, is_loopback
-from batchgen.contracts.parts import ParameterRule
+from batchgen.contracts.contract import ENDPOINTS, Contract, ParameterRule, is_loopback
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.job import Parameters

@@ -9,7 +9,7 @@ import zlib
 import pytest
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
-from batchgen.contracts.parts import References
+from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputUse
 from batchgen.store.checks.stream import BadImage
 from batchgen.store.inputs.photo import Photo, open_photo

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.domain.wire import ApiError, Usage
-from batchgen.gateway.reply import Reply, Shape, parse, read_reply, salvaged_urls
+from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply, salvaged_urls
 
 URL = "https://cdn.example.com/a.png?sig=x%2By"
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import Kind
 from batchgen.domain.wire import Answer, Ending, Usage
-from batchgen.gateway.chat import in_words
-from batchgen.gateway.echoes import Sent, results
-from batchgen.gateway.reply import read_reply, salvaged_urls
-from batchgen.gateway.scan import Found
+from batchgen.gateway.echo import SentRequest, results
+from batchgen.gateway.endpoints.message import in_words
+from batchgen.gateway.endpoints.reply import read_reply, salvaged_urls
+from batchgen.gateway.scan import ScannedPicture
 from batchgen.policy.classify import classify
 from tests.gateway_help import read
 from tests.pace import no_longer_than
@@ -141,8 +141,8 @@ def test_refusal_of_a_chat_is_final_and_an_image_of_one_is_delivered() -> None:
         assert classify(answer, vip).kind is kind
 
 
-def asked(*files: bytes, text: bytes = b"") -> Sent:
-    return Sent(text, frozenset(hashlib.sha256(data).hexdigest() for data in files))
+def asked(*files: bytes, text: bytes = b"") -> SentRequest:
+    return SentRequest(text, frozenset(hashlib.sha256(data).hexdigest() for data in files))
 
 
 def test_image_of_the_request_is_no_result_when_a_refusal_repeats_it() -> None:
@@ -186,11 +186,11 @@ def test_address_of_the_request_is_no_result() -> None:
 
 
 def test_results_are_those_at_their_place_then_those_of_answers_alone_then_what_is_no_echo() -> None:
-    found = [Found(3), Found(3, own=True), Found(0), Found(0, "damaged")]
+    found = [ScannedPicture(3), ScannedPicture(3, own=True), ScannedPicture(0), ScannedPicture(0, "damaged")]
     assert results((3, 0, 0, 2, 9), found, silent=False) == (3, 0)
     assert results((), found, silent=False) == (1,)
-    assert results((2,), [Found(3), Found(3)], Sent(marks=frozenset({0})), silent=True) == (1,)
-    assert results((), [Found(3), Found(3)], silent=False) == ()
+    assert results((2,), [ScannedPicture(3), ScannedPicture(3)], SentRequest(marks=frozenset({0})), silent=True) == (1,)
+    assert results((), [ScannedPicture(3), ScannedPicture(3)], silent=False) == ()
 
 
 def test_salvage_of_a_cut_chat_takes_only_whole_images_that_were_not_sent() -> None:
@@ -198,7 +198,7 @@ def test_salvage_of_a_cut_chat_takes_only_whole_images_that_were_not_sent() -> N
     assert salvaged_urls(head + "![i](https:\\/\\/x\\/a.png?b\\u0026c)\\n", "chat") == ("https://x/a.png?b&c",)
     assert salvaged_urls(head + "![i](https://x/a.p", "chat") == ()
     assert salvaged_urls(head + "[i](https://x/a.png)", "chat") == ()
-    sent = Sent(b'{"url":"https://x/ref.png"}')
+    sent = SentRequest(b'{"url":"https://x/ref.png"}')
     assert salvaged_urls(head + '![i](https://x/ref.png)","url":"https://x/ref.png","u', "chat", sent) == ()
     assert salvaged_urls('{"data":[{"url":"https://x/a.png"},', "chat", sent) == ("https://x/a.png",)
     assert salvaged_urls('{"output":[{"url":"https://x/a.png"},', "responses") == ()

@@ -12,8 +12,8 @@ import pytest
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import Kind
 from batchgen.domain.wire import Answer, ApiError, Ending, Usage
-from batchgen.gateway.echoes import Sent
-from batchgen.gateway.reply import read_reply
+from batchgen.gateway.echo import SentRequest
+from batchgen.gateway.endpoints.reply import read_reply
 from batchgen.policy.classify import classify
 from tests.gateway_help import read
 
@@ -58,11 +58,11 @@ def text(words: str) -> dict[str, Any]:
     return {"type": "output_text", "text": words, "annotations": []}
 
 
-SENT = Sent(files=frozenset({hashlib.sha256(MASK).hexdigest()}))
+SENT = SentRequest(files=frozenset({hashlib.sha256(MASK).hexdigest()}))
 
 
-@pytest.mark.parametrize("sent", [SENT, Sent()], ids=["mask was a file", "nothing known"])
-def test_image_of_the_tool_is_the_result_and_the_mask_is_not_wherever_it_is_cut(sent: Sent) -> None:
+@pytest.mark.parametrize("sent", [SENT, SentRequest()], ids=["mask was a file", "nothing known"])
+def test_image_of_the_tool_is_the_result_and_the_mask_is_not_wherever_it_is_cut(sent: SentRequest) -> None:
     first = {"tools": [{"input_image_mask": {"image_url": MASK_URL}}], "input": [{"image_url": MASK_URL}]}
     for document in (response(message(text("Done.")), CALL), {**first, **response(CALL)}):
         body = json.dumps(document).encode()

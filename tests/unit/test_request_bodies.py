@@ -17,7 +17,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import ContractError
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.domain.wire import Call, FilePiece, Prepared, PreparedInputs
-from batchgen.gateway.bodies import json_pieces
+from batchgen.gateway.endpoints.bodies import json_pieces
 from batchgen.gateway.request import batch_body, batch_line, body_hash, build_call, request_hash
 from tests.gateway_help import NO_INPUTS, a_claim, a_file, an_address, contract, inputs, whole
 

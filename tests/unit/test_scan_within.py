@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.gateway.patterns import LONGEST, pattern_for
+from batchgen.gateway.picture_start import LONGEST, pattern_for
 from batchgen.gateway.scan import Scanner
 from tests.gateway_help import read
 

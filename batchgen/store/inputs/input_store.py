@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
-from batchgen.contracts.parts import References
+from batchgen.contracts.contract import References
 from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
 from batchgen.domain.job import JobSpec

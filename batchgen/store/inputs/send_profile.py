@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchgen.contracts.parts import References
+from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputUse
 
 USUAL = 1_500_000  # bytes of a reference where the vendor says nothing; more makes relays fail, and no image better

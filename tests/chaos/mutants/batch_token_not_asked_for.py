@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchgen.gateway.batches import BatchApi
+from batchgen.gateway.batch.api import BatchApi
 
 CHECKS = ("tests/chaos/test_batch_token.py",)
 

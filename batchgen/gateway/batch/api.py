@@ -22,10 +22,10 @@ from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.domain.wire import Answer, Call, FilePiece
-from batchgen.gateway.batch_lines import BatchLines
+from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.connector import OwnConnections
+from batchgen.gateway.endpoints.reply import read_reply
 from batchgen.gateway.inflate import inflater_for
-from batchgen.gateway.reply import read_reply
 from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed

@@ -12,12 +12,12 @@ such; telling these apart by the words of refusals would take every new refusal 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from batchgen.domain.text import one_line
-from batchgen.gateway.echoes import NOTHING, Sent
-from batchgen.gateway.fields import Json, is_address, mark_of, objects
+from batchgen.gateway.echo import NOTHING_SENT, SentRequest
+from batchgen.gateway.endpoints.fields import Json, is_address, mark_of, objects
 from batchgen.gateway.scan import WITHIN_MARK
 
 _MOST = 64  # choices, parts and images that are looked at
@@ -34,7 +34,7 @@ _LONGEST_LINKS = 1 << 16  # characters; more is no list of links
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FoundImages:
     """Images of one place: the marks of pictures that came inline, and addresses."""
 
     marks: tuple[int, ...] = ()
@@ -44,18 +44,18 @@ class Seen:
         return bool(self.marks or self.urls)
 
 
-def in_chat(document: Json, sent: Sent = NOTHING) -> Seen:
+def in_chat(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
     """The images of a chat completion."""
     if seen := in_values(document.get("data")):  # APIYI's -all and -vip answer so on this endpoint, without `choices`
         return seen
     for holder in _holders(document):
         content = holder.get("content")
-        seen = in_values(holder.get("images")) or (Seen() if isinstance(content, str) else in_values(content))
+        seen = in_values(holder.get("images")) or (FoundImages() if isinstance(content, str) else in_values(content))
         if holder is document:  # no answer is expected here, so it may be what was asked
             seen = _without(sent, seen)
         if seen := seen or in_words(words_of(holder), sent):
             return seen
-    return Seen()
+    return FoundImages()
 
 
 def spoken(document: Json) -> str:
@@ -79,28 +79,35 @@ def words_of(holder: Json) -> str:
     return ""
 
 
-def in_values(value: object, depth: int = 4) -> Seen:
+def in_values(value: object, depth: int = 4) -> FoundImages:
     """The images of a value that is one, holds one under a known key, or is a list of such."""
     if (mark := mark_of(value)) is not None:
-        return Seen(marks=(mark,))
+        return FoundImages(marks=(mark,))
     if isinstance(value, str):
-        return Seen(urls=(value,)) if is_address(value) else Seen()
+        return FoundImages(urls=(value,)) if is_address(value) else FoundImages()
     if depth and isinstance(value, list):
-        every = [in_values(each, depth - 1) for each in value[:_MOST]]
-        return Seen(tuple(mark for one in every for mark in one.marks), tuple(url for one in every for url in one.urls))
+        return together(in_values(each, depth - 1) for each in value[:_MOST])
     if depth and isinstance(value, dict):
-        return next((seen for key in _KEYS if (seen := in_values(value.get(key), depth - 1))), Seen())
-    return Seen()
+        return next((seen for key in _KEYS if (seen := in_values(value.get(key), depth - 1))), FoundImages())
+    return FoundImages()
 
 
-def in_words(text: str, sent: Sent = NOTHING) -> Seen:
+def together(every: Iterable[FoundImages]) -> FoundImages:
+    """The images of several places, in order."""
+    found = list(every)
+    return FoundImages(
+        tuple(mark for one in found for mark in one.marks), tuple(url for one in found for url in one.urls)
+    )
+
+
+def in_words(text: str, sent: SentRequest = NOTHING_SENT) -> FoundImages:
     """The images of a text, those of the request left out."""
     marks, urls = _in_markdown(text)
     return (
-        _without(sent, Seen(marks=marks))
-        or _without(sent, Seen(urls=urls))
-        or _without(sent, Seen(marks=tuple(int(mark) for mark in _ANY_DATA.findall(text))))
-        or _without(sent, Seen(urls=_only_links(text)))
+        _without(sent, FoundImages(marks=marks))
+        or _without(sent, FoundImages(urls=urls))
+        or _without(sent, FoundImages(marks=tuple(int(mark) for mark in _ANY_DATA.findall(text))))
+        or _without(sent, FoundImages(urls=_only_links(text)))
     )
 
 
@@ -136,6 +143,6 @@ def _only_links(text: str) -> tuple[str, ...]:
     return tuple(url for url in found if is_address(url))
 
 
-def _without(sent: Sent, seen: Seen) -> Seen:
+def _without(sent: SentRequest, seen: FoundImages) -> FoundImages:
     marks = tuple(mark for mark in seen.marks if mark not in sent.marks)
-    return Seen(marks, tuple(url for url in dict.fromkeys(seen.urls) if not sent.holds(url)))
+    return FoundImages(marks, tuple(url for url in dict.fromkeys(seen.urls) if not sent.holds(url)))

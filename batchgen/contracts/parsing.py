@@ -1,4 +1,4 @@
-"""From the keys of a contract, inherited ones included, to a `Contract`."""
+"""From the keys of a contract, inherited ones included, to a `Contract` and its prices."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from batchgen.contracts.contract import ENDPOINTS, Contract, is_loopback
-from batchgen.contracts.keys import Keys
-from batchgen.contracts.parts import LogApi, ParameterRule, References
-from batchgen.contracts.reading_prices import read_main_price, read_price
+from batchgen.contracts.contract import ENDPOINTS, Contract, LogApi, ParameterRule, References, is_loopback
 from batchgen.contracts.sizes import SizeRule
-from batchgen.contracts.tokens import TokenPrice
+from batchgen.contracts.strict_yaml import Section
+from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Kind
-from batchgen.domain.size import THIRTY, TIERS, Size
+from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
 TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log")
@@ -44,7 +42,7 @@ _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
 _ENDPOINT_PATHS = ("/images/generations", "/images/edits", "/chat/completions", "/responses", "/batches")
 
 
-def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, TokenPrice]) -> Contract:
+def read_contract(provider: str, name: str, keys: Section, tables: Mapping[str, TokenPrice]) -> Contract:
     """A contract out of keys that are complete but for its identity; `name` is `model` or `model@group`.
 
     `tables` are the token prices by family that `price: {tokens: FAMILY}` can name.
@@ -72,9 +70,9 @@ def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, Tok
         downgrade=keys.flag("downgrade"),
         rescue=keys.text("rescue"),
         main_model=keys.text("main_model"),
-        main_price=read_main_price(keys),
+        main_price=_main_price(keys),
         chat_lead=keys.text("chat_lead"),
-        price=read_price(keys, tables),
+        price=_price(keys, tables),
         **_origin(keys),
         **_limits(keys),
         **_answers(keys),
@@ -84,7 +82,7 @@ def read_contract(provider: str, name: str, keys: Keys, tables: Mapping[str, Tok
     return contract
 
 
-def _origin(keys: Keys) -> dict[str, Any]:
+def _origin(keys: Section) -> dict[str, Any]:
     return {
         "channel": cast(Literal["official", "reverse"], keys.choice("channel", ("official", "reverse"))),
         "key_env": keys.text("key_env", r"([A-Za-z_][A-Za-z0-9_]*)?", "the name of a variable, never the key itself"),
@@ -99,7 +97,7 @@ def _origin(keys: Keys) -> dict[str, Any]:
     }
 
 
-def _log(keys: Keys) -> LogApi:
+def _log(keys: Section) -> LogApi:
     log = keys.part("log")
     log.known(("path", "token_env"))
     if not log.data:
@@ -110,7 +108,7 @@ def _log(keys: Keys) -> LogApi:
     )
 
 
-def _limits(keys: Keys) -> dict[str, Any]:
+def _limits(keys: Section) -> dict[str, Any]:
     timeouts, slower, references = keys.part("timeouts"), keys.part("quality_timeouts"), keys.part("references")
     timeouts.known(TIERS)
     references.known(
@@ -139,7 +137,7 @@ def _limits(keys: Keys) -> dict[str, Any]:
     }
 
 
-def _answers(keys: Keys) -> dict[str, Any]:
+def _answers(keys: Section) -> dict[str, Any]:
     charges, parameters = keys.part("charges"), keys.part("parameters")
     charges.known(tuple(Kind))
     parameters.known(_PARAMETERS)
@@ -157,7 +155,7 @@ def _answers(keys: Keys) -> dict[str, Any]:
     }
 
 
-def _base_url(keys: Keys) -> str:
+def _base_url(keys: Section) -> str:
     url = keys.text("base_url").rstrip("/")
     try:
         parts = urlsplit(url)
@@ -175,29 +173,29 @@ def _base_url(keys: Keys) -> str:
     return url
 
 
-def _parameter(parameters: Keys, name: str) -> ParameterRule:
+def _parameter(parameters: Section, name: str) -> ParameterRule:
     value = parameters.data[name]
     if value in ("takes", "rejects", "unsure"):
         return ParameterRule(cast(Any, value))
-    rule = parameters.part(name) if isinstance(value, Mapping) else Keys({}, parameters.place)
+    rule = parameters.part(name) if isinstance(value, Mapping) else Section({}, parameters.place)
     stances = [stance for stance in ("takes", "unsure") if stance in rule.data]
     if len(rule.data) != 1 or not stances:
         raise parameters.fail(name, "must be takes, rejects, unsure, or {takes: [values]} or {unsure: [values]}")
     return ParameterRule(cast(Any, stances[0]), rule.texts(stances[0]))
 
 
-def _span(latency: Keys, tier: str) -> tuple[float, float]:
+def _span(latency: Section, tier: str) -> tuple[float, float]:
     value = latency.data.get(tier)
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise latency.fail(tier, "must be [shortest, longest] in seconds")
-    both = Keys({"shortest": value[0], "longest": value[1]}, f"{latency.place}: {tier}")
+    both = Section({"shortest": value[0], "longest": value[1]}, f"{latency.place}: {tier}")
     shortest, longest = both.seconds("shortest"), both.seconds("longest")
     if shortest > longest:
         raise latency.fail(tier, "must be [shortest, longest], in this order")
     return shortest, longest
 
 
-def _sizes(keys: Keys) -> SizeRule:
+def _sizes(keys: Section) -> SizeRule:
     if keys.data.get("sizes") == "none":
         return SizeRule()
     sizes = keys.part("sizes")
@@ -226,10 +224,62 @@ def _sizes(keys: Keys) -> SizeRule:
     )
 
 
-def _listed(sizes: Keys) -> tuple[Size, ...]:
+def _listed(sizes: Section) -> tuple[Size, ...]:
     if sizes.data["listed"] == "thirty":
         return THIRTY
     listed = tuple(dict.fromkeys(sizes.as_size("listed", text) for text in sizes.texts("listed")))
     if not listed:
         raise sizes.fail("listed", "must be `thirty` or a list of sizes")
     return listed
+
+
+def read_token_tables(keys: Section) -> dict[str, TokenPrice]:
+    """The dated token prices of `common.yaml`, by model family."""
+    return {family: _token_price(keys.part(family), family) for family in keys.data}
+
+
+def _price(keys: Section, tables: Mapping[str, TokenPrice]) -> PerCall | TokenPrice | NoPrice:
+    """What a call costs by its contract; `tables` are the token prices that it can name by family."""
+    value = keys.data.get("price")
+    dated = str(keys.data.get("checked"))
+    if value in ("unknown", None):
+        return NoPrice()
+    if not isinstance(value, Mapping):
+        return PerCall(keys.usd("price"), dated)
+    price = keys.part("price")
+    price.known(("per_call", "tokens", "dated"))
+    dated = price.text("dated", r".+", "a date") if "dated" in price.data else dated
+    if "per_call" in price.data and "tokens" not in price.data:
+        return PerCall(price.usd("per_call"), dated)
+    if isinstance(price.data.get("tokens"), Mapping):
+        return _token_price(Section({"dated": dated} | dict(price.part("tokens").data), f"{price.place}: tokens"), "")
+    return tables[price.choice("tokens", tuple(tables))]
+
+
+def _main_price(keys: Section) -> MainPrice | None:
+    """What a mainline model's own tokens cost; None where nobody has said."""
+    price = keys.part("main_price")
+    price.known(("text_in", "text_out", "dated"))
+    if not price.data:
+        return None
+    dated = price.text("dated", r".+", "a date") if "dated" in price.data else str(keys.data.get("checked"))
+    return MainPrice(price.usd("text_in"), price.usd("text_out"), dated)
+
+
+def _token_price(keys: Section, family: str) -> TokenPrice:
+    keys.known(("dated", "text_in", "image_in", "image_out", "bases", "table", "guess"))
+    bases, table, guess = keys.part("bases"), keys.part("table"), keys.part("guess")
+    guess.known(("size", "quality"))
+    return TokenPrice(
+        family=family,
+        dated=keys.text("dated", r".+", "a date such as 2026-11-21"),
+        text_in=keys.usd("text_in"),
+        image_in=keys.usd("image_in"),
+        image_out=keys.usd("image_out"),
+        bases={quality: bases.whole(quality, 1) for quality in bases.data},
+        table={
+            quality: {row.as_size(size, size): row.whole(size, 1) for size in row.data}
+            for quality, row in ((quality, table.part(quality)) for quality in table.data)
+        },
+        guess=(guess.size("size"), guess.text("quality")) if guess.data else (AUTO, ""),
+    )

@@ -10,9 +10,9 @@ from typing import Any
 
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture
-from batchgen.gateway.echoes import results
-from batchgen.gateway.patterns import pattern_for
-from batchgen.gateway.reply import Reply, Shape, parse, read_reply
+from batchgen.gateway.echo import results
+from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply
+from batchgen.gateway.picture_start import pattern_for
 from batchgen.gateway.scan import MAX_BODY, Scanner, Sink
 from batchgen.gateway.watch import KeyWatch
 
@@ -23,7 +23,7 @@ _LONGEST_NAME = 256
 
 
 @dataclass(slots=True)
-class Line:
+class BatchAnswer:
     """One answer.
 
     Attributes:
@@ -50,7 +50,7 @@ class BatchLines:
         self._secret = secret
         self._begin()
 
-    async def feed(self, data: bytes) -> list[Line]:
+    async def feed(self, data: bytes) -> list[BatchAnswer]:
         """Take the next piece; gives the lines that ended in it."""
         found = []
         *ended, rest = data.split(b"\n")
@@ -61,7 +61,7 @@ class BatchLines:
         await self._take(rest)
         return found
 
-    async def finish(self) -> Line | None:
+    async def finish(self) -> BatchAnswer | None:
         """End the line that is being read; None when it was empty, or nobody can say whose it was."""
         await self._scan(bytes(self._held))
         self._scanner.finish()
@@ -73,7 +73,7 @@ class BatchLines:
         shape, document = parse(text)
         if not isinstance(document, dict) or shape is not Shape.WHOLE:
             broken = Answer(0, Ending.CUT, status=200, detail="its line in the batch's answers is not whole")
-            return Line(custom_id, broken, [each for each in sinks.values() if each is not None])
+            return BatchAnswer(custom_id, broken, [each for each in sinks.values() if each is not None])
         answer, marks = _answer(document)
         silent = not (answer.text or answer.error or answer.urls)
         shown = ((index, scanner.pictures[index]) for index in results(marks, scanner.pictures, silent=silent))
@@ -82,7 +82,7 @@ class BatchLines:
             for index, found in shown
             if (kept := sinks.get(index)) is not None
         )
-        return Line(
+        return BatchAnswer(
             custom_id, replace(answer, pictures=pictures), [each for each in sinks.values() if each is not None]
         )
 

@@ -14,10 +14,19 @@ from enum import Enum
 from typing import Any
 
 from batchgen.domain.wire import ApiError, Usage
-from batchgen.gateway.chat import in_chat, spoken, words_of
-from batchgen.gateway.echoes import NOTHING, Sent
-from batchgen.gateway.fields import Json, effective_of, error_of, is_address, mark_of, objects, string, usage_of
-from batchgen.gateway.responses import calls_of, failure_of, in_output, said, tokens_of
+from batchgen.gateway.echo import NOTHING_SENT, SentRequest
+from batchgen.gateway.endpoints.fields import (
+    Json,
+    effective_of,
+    error_of,
+    is_address,
+    mark_of,
+    objects,
+    string,
+    usage_of,
+)
+from batchgen.gateway.endpoints.message import in_chat, spoken, words_of
+from batchgen.gateway.endpoints.responses import calls_of, failure_of, in_output, said, tokens_of
 
 _DECODER = json.JSONDecoder()
 _WHITE = re.compile(r"[ \t\r\n\ufeff]*")
@@ -68,7 +77,7 @@ def parse(text: str) -> tuple[Shape, Any]:
         return Shape.OTHER, None
 
 
-def read_reply(document: object, endpoint: str = "generations", sent: Sent = NOTHING) -> Reply:
+def read_reply(document: object, endpoint: str = "generations", sent: SentRequest = NOTHING_SENT) -> Reply:
     """What a whole JSON document says.
 
     Args:
@@ -83,7 +92,7 @@ def read_reply(document: object, endpoint: str = "generations", sent: Sent = NOT
     return _read_chat(document, sent) if endpoint in {"chat", "responses"} else _read_images(document)
 
 
-def salvaged_urls(text: str, endpoint: str = "generations", sent: Sent = NOTHING) -> tuple[str, ...]:
+def salvaged_urls(text: str, endpoint: str = "generations", sent: SentRequest = NOTHING_SENT) -> tuple[str, ...]:
     """Addresses of images that stand whole in a document that was cut off."""
     if endpoint == "responses":  # its images never come as addresses, those of its inputs may
         return ()
@@ -117,7 +126,7 @@ def _read_images(document: Json) -> Reply:
     )
 
 
-def _read_chat(document: Json, sent: Sent) -> Reply:
+def _read_chat(document: Json, sent: SentRequest) -> Reply:
     seen = in_chat(document, sent) or in_output(document, sent)
     items = objects(document.get("data"))
     error, wait = error_of(document, has_image=bool(seen))
@@ -133,7 +142,7 @@ def _read_chat(document: Json, sent: Sent) -> Reply:
     )
 
 
-def _read_responses(document: Json, sent: Sent) -> Reply:
+def _read_responses(document: Json, sent: SentRequest) -> Reply:
     seen = in_output(document, sent)
     calls = calls_of(document)
     error, wait = error_of(document, has_image=True) if seen else failure_of(document)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import ApiError, Usage
-from batchgen.gateway.chat import Seen, in_values, in_words, words_of
-from batchgen.gateway.echoes import NOTHING, Sent
-from batchgen.gateway.fields import Json, error_of, objects, string, usage_of
+from batchgen.gateway.echo import NOTHING_SENT, SentRequest
+from batchgen.gateway.endpoints.fields import Json, error_of, objects, string, usage_of
+from batchgen.gateway.endpoints.message import FoundImages, in_values, in_words, together, words_of
 
 _CALL = "image_generation_call"
 _MOST = 64
@@ -19,10 +19,9 @@ def calls_of(document: Json) -> list[Json]:
     return [item for item in _items(document) if item.get("type") == _CALL]
 
 
-def in_output(document: Json, sent: Sent = NOTHING) -> Seen:
+def in_output(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
     """The images of the output: of the tool, or, at gateways that only look alike, of the words."""
-    every = [in_values(item.get("result")) for item in calls_of(document)]
-    seen = Seen(tuple(mark for one in every for mark in one.marks), tuple(url for one in every for url in one.urls))
+    seen = together(in_values(item.get("result")) for item in calls_of(document))
     return seen or in_words(" ".join(map(words_of, _talking(document))), sent)
 
 

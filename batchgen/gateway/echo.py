@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchgen.domain.wire import Call, FilePiece
-from batchgen.gateway.bodies import encode
-from batchgen.gateway.scan import Found
+from batchgen.gateway.endpoints.bodies import encode
+from batchgen.gateway.scan import ScannedPicture
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentRequest:
     """What was sent, as far as it could come back.
 
     Attributes:
@@ -32,16 +32,18 @@ class Sent:
         return encode(url)[1:-1].encode("utf-8", "replace") in self.text
 
 
-NOTHING = Sent()
+NOTHING_SENT = SentRequest()
 
 
-def sent_by(call: Call) -> Sent:
+def sent_by(call: Call) -> SentRequest:
     """What of a call could come back."""
     text = b"\n".join(piece for piece in call.body if isinstance(piece, bytes))
-    return Sent(text, frozenset(piece.sha256 for piece in call.body if isinstance(piece, FilePiece)))
+    return SentRequest(text, frozenset(piece.sha256 for piece in call.body if isinstance(piece, FilePiece)))
 
 
-def results(marks: Sequence[int], found: Sequence[Found], sent: Sent = NOTHING, *, silent: bool) -> tuple[int, ...]:
+def results(
+    marks: Sequence[int], found: Sequence[ScannedPicture], sent: SentRequest = NOTHING_SENT, *, silent: bool
+) -> tuple[int, ...]:
     """The pictures of a reply that are its result, in order.
 
     Args:

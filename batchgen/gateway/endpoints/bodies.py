@@ -14,7 +14,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import ContractError
 from batchgen.domain.model import Claim
 from batchgen.domain.wire import FilePiece, Prepared, PreparedInputs
-from batchgen.gateway.forms import Form, encode_form
+from batchgen.gateway.endpoints.forms import Form, encode_form
 
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON = "application/json"

@@ -1,0 +1,1 @@
+"""The batch API: files of calls, and the files of their answers."""
