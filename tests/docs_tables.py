@@ -18,8 +18,8 @@ from batchgen.contracts.strict_yaml import read_yaml
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import FourK, Limits, Parameters
-from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge, Event, TaskState
-from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge, TaskEvent, TaskState
+from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import TABLE, THIRTY, TIERS, Size, parse_size
 from batchgen.manifest.filters import NAMES
@@ -63,16 +63,16 @@ STATES = {
     TaskState.CANCELLED: "a person said: no more; `retry --cancelled`",
 }
 EVENTS = {
-    Event.RESERVE: "the attempt is written down, its money set aside",
-    Event.COMPLETE: "the image is in the output folder",
-    Event.RETRY: "again later, perhaps smaller",
-    Event.RELEASE: "again at once; the attempt does not count",
-    Event.FAIL: "no automatic way on",
-    Event.PARK: "a person must decide",
-    Event.REQUEUE: "`batchgen retry`: fresh allowances, the size first asked",
-    Event.REVISE: "what is asked has changed (or `--rebuy`, `retry --gone`): a new revision",
-    Event.ADOPT: "what is asked was delivered before: that image serves, without a call",
-    Event.CANCEL: "`batchgen cancel`",
+    TaskEvent.RESERVE: "the attempt is written down, its money set aside",
+    TaskEvent.COMPLETE: "the image is in the output folder",
+    TaskEvent.RETRY: "again later, perhaps smaller",
+    TaskEvent.RELEASE: "again at once; the attempt does not count",
+    TaskEvent.FAIL: "no automatic way on",
+    TaskEvent.PARK: "a person must decide",
+    TaskEvent.REQUEUE: "`batchgen retry`: fresh allowances, the size first asked",
+    TaskEvent.REVISE: "what is asked has changed (or `--rebuy`, `retry --gone`): a new revision",
+    TaskEvent.ADOPT: "what is asked was delivered before: that image serves, without a call",
+    TaskEvent.CANCEL: "`batchgen cancel`",
 }
 CHARGES = {
     Charge.RESERVED: "the call is under way; its highest price is set aside",
@@ -81,24 +81,24 @@ CHARGES = {
     Charge.UNKNOWN: "maybe paid; counts against the budget at what was set aside",
 }
 SEEN = {
-    Kind.DELIVERED: "200 with an image or an address",
-    Kind.NOT_SENT: "no byte of the request left",
-    Kind.SEND_BROKEN: "broke while the request was being written",
-    Kind.LOST: "sent; no answer, or none that is HTTP",
-    Kind.TIMED_OUT: "sent; nothing by the deadline",
-    Kind.THROTTLED: "429",
-    Kind.QUOTA: "402, or an error that says: no money, no quota",
-    Kind.UNAUTHORIZED: "401 or 403",
-    Kind.REJECTED: "any other status below 500",
-    Kind.REFUSED: "an error that says: content refused",
-    Kind.REFUSED_TEXT: "200 with words where an image should be",
-    Kind.SERVER_ERROR: "5xx with the gateway's own JSON error",
-    Kind.EDGE_ERROR: "5xx without one; 408, 504, 520–527, 530; a page under 200",
-    Kind.EMPTY: "200 without an image or words, or with an error in it",
-    Kind.DAMAGED: "200 with bytes that are no whole image",
-    Kind.CUT: "200 that ended early",
-    Kind.OVERSIZED: "200 that did not end below the cap",
-    Kind.EXPIRED: "paid, but the address died before it was fetched",
+    OutcomeKind.DELIVERED: "200 with an image or an address",
+    OutcomeKind.NOT_SENT: "no byte of the request left",
+    OutcomeKind.SEND_BROKEN: "broke while the request was being written",
+    OutcomeKind.LOST: "sent; no answer, or none that is HTTP",
+    OutcomeKind.TIMED_OUT: "sent; nothing by the deadline",
+    OutcomeKind.THROTTLED: "429",
+    OutcomeKind.QUOTA: "402, or an error that says: no money, no quota",
+    OutcomeKind.UNAUTHORIZED: "401 or 403",
+    OutcomeKind.REJECTED: "any other status below 500",
+    OutcomeKind.REFUSED: "an error that says: content refused",
+    OutcomeKind.REFUSED_TEXT: "200 with words where an image should be",
+    OutcomeKind.SERVER_ERROR: "5xx with the gateway's own JSON error",
+    OutcomeKind.EDGE_ERROR: "5xx without one; 408, 504, 520–527, 530; a page under 200",
+    OutcomeKind.EMPTY: "200 without an image or words, or with an error in it",
+    OutcomeKind.DAMAGED: "200 with bytes that are no whole image",
+    OutcomeKind.CUT: "200 that ended early",
+    OutcomeKind.OVERSIZED: "200 that did not end below the cap",
+    OutcomeKind.EXPIRED: "paid, but the address died before it was fetched",
 }
 ROUTE_KEYS = {
     "use": "the route whose contract applies; required",
@@ -187,7 +187,7 @@ def outcomes() -> str:
     common = _common_charges()
     rows = (
         (f"`{kind}`", SEEN[kind], str(common[kind]) + _star(kind), _next(kind), "yes" if counts(kind) else "no")
-        for kind in Kind
+        for kind in OutcomeKind
     )
     return table(("outcome", "seen", "money", "next", "counts"), rows)
 
@@ -195,7 +195,7 @@ def outcomes() -> str:
 def charges_that_differ() -> str:
     """Routes whose contract charges an outcome otherwise than the common table."""
     common = _common_charges()
-    kinds = [kind for kind in Kind if _star(kind)]
+    kinds = [kind for kind in OutcomeKind if _star(kind)]
     rows = [("all others, and what is not listed", *(str(common[kind]) for kind in kinds))]
     for contract in CONTRACTS:
         if any(contract.charges[kind] != common[kind] for kind in kinds):
@@ -397,7 +397,7 @@ def section(text: str, name: str) -> str:
     return text.partition(begin)[2].partition(_END)[0]
 
 
-def _next(kind: Kind) -> str:
+def _next(kind: OutcomeKind) -> str:
     """What happens after an outcome: to a fresh task, and to one that has used up its allowances."""
     limits = Limits()
     first = _decided(kind, 0, 0, limits)
@@ -412,7 +412,7 @@ def _next(kind: Kind) -> str:
 
 
 def _decided(
-    kind: Kind,
+    kind: OutcomeKind,
     attempts: int,
     unknowns: int,
     limits: Limits,
@@ -459,13 +459,13 @@ def _listed(states: frozenset[TaskState]) -> str:
     return f"all but {others[0]}" if len(others) == 1 else ", ".join(state for state in TaskState if state in states)
 
 
-def _common_charges() -> dict[Kind, Charge]:
+def _common_charges() -> dict[OutcomeKind, Charge]:
     defaults = read_yaml(DATA / "common.yaml")["defaults"]
     assert isinstance(defaults, dict)
-    return {kind: Charge(defaults["charges"][kind]) for kind in Kind}
+    return {kind: Charge(defaults["charges"][kind]) for kind in OutcomeKind}
 
 
-def _star(kind: Kind) -> str:
+def _star(kind: OutcomeKind) -> str:
     """A mark where some route charges an outcome otherwise."""
     return " *" if any(each.charges[kind] != _common_charges()[kind] for each in CONTRACTS) else ""
 

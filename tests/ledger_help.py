@@ -14,8 +14,8 @@ from typing import Any
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
-from batchgen.domain.lifecycle import Charge, Event
-from batchgen.domain.model import Booking, Claim, Kind, Reservation, Settlement
+from batchgen.domain.lifecycle import Charge, TaskEvent
+from batchgen.domain.model import Booking, Claim, OutcomeKind, Reservation, Settlement
 from batchgen.domain.size import Size
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Image
@@ -127,12 +127,16 @@ def reservation(claim: Claim, *, reserved: int = PRICE, budget: int | None = Non
 
 def booking(attempt: int, charge: Charge = Charge.BILLED, billed: int | None = None, **others: Any) -> Booking:
     """What an attempt cost; for a bill the price, unless told."""
-    kinds = {Charge.BILLED: Kind.DELIVERED, Charge.VOID: Kind.SERVER_ERROR, Charge.UNKNOWN: Kind.LOST}
+    kinds = {
+        Charge.BILLED: OutcomeKind.DELIVERED,
+        Charge.VOID: OutcomeKind.SERVER_ERROR,
+        Charge.UNKNOWN: OutcomeKind.LOST,
+    }
     facts: dict[str, Any] = {
         "attempt": attempt,
         "charge": charge,
         "billed": (PRICE if charge is Charge.BILLED else 0) if billed is None else billed,
-        "kind": kinds.get(charge, Kind.LOST),
+        "kind": kinds.get(charge, OutcomeKind.LOST),
         "detail": "",
         "status": 200 if charge is Charge.BILLED else 0,
     }
@@ -142,7 +146,7 @@ def booking(attempt: int, charge: Charge = Charge.BILLED, billed: int | None = N
 def completion(claim: Claim, attempt: int, **others: Any) -> Settlement:
     """The image of a claim is there."""
     image = Image(claim.path + ".png", "b" * 64, 12_345, 1280, 1280, "png")
-    return Settlement(claim.task, attempt, Event.COMPLETE, image=image, **others)
+    return Settlement(claim.task, attempt, TaskEvent.COMPLETE, image=image, **others)
 
 
 async def deliver(ledger: Ledger, *claims: Claim, **others: Any) -> None:
@@ -154,7 +158,7 @@ async def deliver(ledger: Ledger, *claims: Claim, **others: Any) -> None:
 
 
 async def end(
-    ledger: Ledger, claim: Claim, event: Event, charge: Charge = Charge.VOID, run: int | None = None, **others: Any
+    ledger: Ledger, claim: Claim, event: TaskEvent, charge: Charge = Charge.VOID, run: int | None = None, **others: Any
 ) -> int:
     """One attempt at a claim that ends without an image."""
     attempt = await ledger.reserve(reservation(claim, run=run))

@@ -17,8 +17,8 @@ from batchgen.cli.main import cli
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit
 from batchgen.domain.inputs import InputFile
-from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, TaskEvent, TaskState
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.records import AttemptRow
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
@@ -339,7 +339,7 @@ def test_diagram_has_exactly_the_moves_of_the_table() -> None:
 def test_every_state_event_charge_and_outcome_is_told() -> None:
     text = text_of("docs/lifecycle.md")
     rows = _rows(text)
-    for value in (*TaskState, *Event, *Charge, *Kind):
+    for value in (*TaskState, *TaskEvent, *Charge, *OutcomeKind):
         assert str(value) in rows
     for charge, targets in CHARGE_MOVES.items():
         assert all(target in rows[charge].split("|")[-2] for target in targets)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from batchgen.domain.clock import SystemClock, month_of
 from batchgen.domain.errors import LedgerError
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Settlement
 from batchgen.ledger import migrate
 from batchgen.ledger.connect import reading_engine, writing_engine
@@ -157,7 +157,7 @@ async def test_upgrade_counts_what_earlier_months_have_cost(tmp_path: Path) -> N
         await deliver(ledger, a, reserved_at=moments[0])
         await ledger.reserve(reservation(b, reserved_at=moments[1]))
         await ledger.reserve(reservation(c, reserved_at=moments[2]))
-        await ledger.book_and_settle(booking(3, Charge.UNKNOWN), Settlement(c.task, 3, Event.PARK))
+        await ledger.book_and_settle(booking(3, Charge.UNKNOWN), Settlement(c.task, 3, TaskEvent.PARK))
     alembic_to(path, "downgrade", "0002")
     Ledger.open(path, SystemClock()).close()
     with Reader(path) as reader:

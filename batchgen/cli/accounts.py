@@ -12,7 +12,7 @@ from batchgen.cli.common import known_routes, say
 from batchgen.contracts.contract import Contract, is_loopback
 from batchgen.domain.errors import ContractError, ManifestError, UsageError
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import parse_size
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Problem
@@ -142,7 +142,7 @@ class _Contracts:
 
 def _counts(attempt: AttemptRow) -> bool:
     """Whether a call can be in a log at all: what never left cannot."""
-    return attempt.charge is not Charge.VOID or (attempt.outcome is not Kind.NOT_SENT and attempt.sent_at > 0)
+    return attempt.charge is not Charge.VOID or (attempt.outcome is not OutcomeKind.NOT_SENT and attempt.sent_at > 0)
 
 
 def _booked(attempt: AttemptRow, timeout: float) -> Booked:

@@ -10,12 +10,18 @@ from batchgen.cli.contract_text import price_text
 from batchgen.cli.probing import Probe
 from batchgen.contracts.tokens import NoPrice
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import usd_text
 from batchgen.domain.text import one_line
 from batchgen.ledger.records import AttemptRow
 
-_FAILURES = (Kind.REJECTED, Kind.REFUSED, Kind.REFUSED_TEXT, Kind.SERVER_ERROR, Kind.TIMED_OUT)
+_FAILURES = (
+    OutcomeKind.REJECTED,
+    OutcomeKind.REFUSED,
+    OutcomeKind.REFUSED_TEXT,
+    OutcomeKind.SERVER_ERROR,
+    OutcomeKind.TIMED_OUT,
+)
 _MARK = "≠"
 _OF_ITS_OWN = frozenset({"route", "request_ids", "support", "file", "sha256", "job", "id"})  # never the same for two
 _WIDEST = 56  # characters of a cell where there are two

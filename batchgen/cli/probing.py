@@ -25,7 +25,7 @@ from batchgen.domain.events import LanePaused, RunEvent
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.engine.pool import Selection
@@ -214,5 +214,5 @@ def _exit(probe: Probe, runner: Runner) -> Exit:
     if runner.stopped == INTERRUPTED:
         return Exit.INTERRUPTED
     attempt = probe.attempt
-    stopped = attempt is None or attempt.outcome in {Kind.UNAUTHORIZED, Kind.QUOTA}
+    stopped = attempt is None or attempt.outcome in {OutcomeKind.UNAUTHORIZED, OutcomeKind.QUOTA}
     return Exit.STOPPED if stopped else Exit.SOME_FAILED

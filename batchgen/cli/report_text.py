@@ -7,7 +7,7 @@ from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.run_text import run_fields, runs_lines
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.lifecycle import WAITING, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.report.summary import Fate, Group, Summary
 
@@ -152,5 +152,5 @@ def _is_used_up(summary: Summary) -> bool:
     job = summary.job
     if job.limits.budget is None:
         return False
-    costs = [row.billed // row.calls for row in summary.spending if row.outcome is Kind.DELIVERED and row.calls]
+    costs = [row.billed // row.calls for row in summary.spending if row.outcome is OutcomeKind.DELIVERED and row.calls]
     return job.limits.budget - job.billed - job.unknown - job.reserved < max(1, min(costs, default=1))

@@ -15,7 +15,7 @@ from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 
 ENDPOINTS = ("images", "chat", "responses", "batch")
@@ -90,7 +90,7 @@ class Contract:
         timeouts: tier to seconds for the whole call; `quality_timeouts` lengthen it for a quality.
         concurrency: calls in flight at most.
         url_lifetime: seconds an image's address stays alive.
-        charges: what each kind of outcome costs; total over `Kind`.
+        charges: what each kind of outcome costs; total over `OutcomeKind`.
         downgrade: whether 2K of the same ratio is the advised way out of sporadic 500s at 4K.
         rescue: the route that the vendor names where 4K must be delivered, "" for none.
         main_model: the mainline model that draws through its image tool on the `responses` endpoint.
@@ -130,7 +130,7 @@ class Contract:
     url_lifetime: float
     request_id_headers: tuple[str, ...]
     price: PerCall | TokenPrice | NoPrice
-    charges: Mapping[Kind, Charge]
+    charges: Mapping[OutcomeKind, Charge]
     downgrade: bool
     rescue: str
     main_model: str

@@ -12,7 +12,7 @@ from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.strict_yaml import Section
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
@@ -139,7 +139,7 @@ def _limits(keys: Section) -> dict[str, Any]:
 
 def _answers(keys: Section) -> dict[str, Any]:
     charges, parameters = keys.part("charges"), keys.part("parameters")
-    charges.known(tuple(Kind))
+    charges.known(tuple(OutcomeKind))
     parameters.known(_PARAMETERS)
     known = ("billed", "void", "unknown")
     rules = {name: _parameter(parameters, name) for name in parameters.data}
@@ -147,7 +147,7 @@ def _answers(keys: Section) -> dict[str, Any]:
     keys.part("quality_timeouts").known(dict.fromkeys((*_QUALITIES, *rules["quality"].values)))
     return {
         "parameters": rules,
-        "charges": {kind: Charge(charges.choice(kind, known)) for kind in Kind},
+        "charges": {kind: Charge(charges.choice(kind, known)) for kind in OutcomeKind},
         "refusals": tuple(mark.lower() for mark in keys.texts("refusals")),
         "quota_codes": keys.texts("quota_codes"),
         "quota_marks": tuple(mark.lower() for mark in keys.texts("quota_marks")),

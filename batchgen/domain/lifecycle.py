@@ -24,7 +24,7 @@ class TaskState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Event(StrEnum):
+class TaskEvent(StrEnum):
     """What moves a task."""
 
     RESERVE = "reserve"  # an attempt is written down, its money reserved
@@ -57,9 +57,9 @@ class BatchState(StrEnum):
     CLOSED = "closed"  # every attempt of it is booked
 
 
-_S, _E = TaskState, Event
+_S, _E = TaskState, TaskEvent
 _RESTING = frozenset(TaskState) - {_S.RUNNING}
-TRANSITIONS: dict[Event, tuple[frozenset[TaskState], TaskState]] = {
+TRANSITIONS: dict[TaskEvent, tuple[frozenset[TaskState], TaskState]] = {
     _E.RESERVE: (frozenset({_S.AVAILABLE, _S.RETRYABLE}), _S.RUNNING),
     _E.COMPLETE: (frozenset({_S.RUNNING}), _S.COMPLETED),
     _E.RETRY: (frozenset({_S.RUNNING}), _S.RETRYABLE),
@@ -82,7 +82,7 @@ CHARGE_MOVES: dict[Charge, frozenset[Charge]] = {
 WAITING = frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.RUNNING})
 
 
-def next_state(state: TaskState, event: Event) -> TaskState:
+def next_state(state: TaskState, event: TaskEvent) -> TaskState:
     """The state after an event.
 
     Raises:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from batchgen.domain.inputs import NO_INPUTS, Inputs
 from batchgen.domain.job import Parameters
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Image, Usage
 
@@ -53,7 +53,7 @@ class Claim:
     pattern: str = ""
 
 
-class Kind(StrEnum):
+class OutcomeKind(StrEnum):
     """What an answer means. The charge table of a contract and the policy are keyed by it."""
 
     DELIVERED = "delivered"  # an image or its address came
@@ -87,7 +87,7 @@ class Outcome:
         page: whether a web page came where a gateway answers, with a status that says all is well.
     """
 
-    kind: Kind
+    kind: OutcomeKind
     charge: Charge
     detail: str
     retry_after: float | None = None
@@ -164,7 +164,7 @@ class Booking:
     attempt: int
     charge: Charge
     billed: int
-    kind: Kind
+    kind: OutcomeKind
     detail: str
     status: int = 0
     request_ids: tuple[tuple[str, str], ...] = ()
@@ -198,7 +198,7 @@ class Settlement:
 
     task: int
     attempt: int
-    event: Event
+    event: TaskEvent
     reason: str = ""
     counts: bool = True
     lost: bool = False
@@ -207,4 +207,4 @@ class Settlement:
     send_route: str | None = None
     image: Image | None = None
     flags: tuple[str, ...] = field(default=())
-    outcome: Kind | None = None
+    outcome: OutcomeKind | None = None

@@ -8,7 +8,7 @@ from batchgen.contracts.pricing import expected
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Booking, Claim, Cost, Kind, Outcome
+from batchgen.domain.model import Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, Ending, Picture
 from batchgen.engine.bookkeeper import Tally
@@ -31,7 +31,7 @@ class Executor:
         self.delivery = delivery
         self.means = means
         self._lane = lane
-        self._explained: set[tuple[str, Kind]] = set()
+        self._explained: set[tuple[str, OutcomeKind]] = set()
 
     @property
     def stopped(self) -> str | None:

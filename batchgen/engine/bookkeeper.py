@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, month_of
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Listener
-from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Answer, Call, Image
@@ -130,7 +130,7 @@ class Bookkeeper:
         """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
         repeated = self._delivered.repeats(image.sha256, claim.task)
         flags = image_flags(claim, image, self._contract, rerouted=self._rerouted, repeated=repeated)
-        await self._ledger.settle(Settlement(claim.task, attempt, Event.COMPLETE, image=image, flags=flags))
+        await self._ledger.settle(Settlement(claim.task, attempt, TaskEvent.COMPLETE, image=image, flags=flags))
         self.tally.delivered += 1
         self._emit(ImageDelivered(claim, attempt, image, flags))
         return flags

@@ -8,7 +8,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import billed
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import PriceUnknown
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
 from batchgen.domain.size import Size
 from batchgen.domain.walls import lowest
@@ -137,22 +137,22 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
     base = Settlement(
         claim.task,
         attempt,
-        Event.RELEASE,
+        TaskEvent.RELEASE,
         reason=outcome.detail,
         counts=counts(outcome.kind),
         lost=outcome.kind in LOST_KINDS,
     )
     match decision:
         case Retry(delay):
-            return replace(base, event=Event.RETRY, scheduled_at=now + delay)
+            return replace(base, event=TaskEvent.RETRY, scheduled_at=now + delay)
         case Downgrade(size, delay, why):
-            return replace(base, event=Event.RETRY, reason=why, scheduled_at=now + delay, send_size=size)
+            return replace(base, event=TaskEvent.RETRY, reason=why, scheduled_at=now + delay, send_size=size)
         case Failover(route, why):
-            return replace(base, event=Event.RETRY, reason=why, scheduled_at=now, send_route=route)
+            return replace(base, event=TaskEvent.RETRY, reason=why, scheduled_at=now, send_route=route)
         case Park(why):
-            return replace(base, event=Event.PARK, reason=why)
+            return replace(base, event=TaskEvent.PARK, reason=why)
         case Fail(why):
-            return replace(base, event=Event.FAIL, reason=why)
+            return replace(base, event=TaskEvent.FAIL, reason=why)
         case StopLane(_, Retry() | Park() as then):
             return settlement(claim, attempt, outcome, then, now)
         case Release() | StopLane() | Deliver():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchgen.domain.errors import GatewayError, StoreError
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Claim, Kind
+from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, Ending
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Ended, Means
@@ -147,7 +147,8 @@ class Intake:
     async def _settle(self, claim: Claim, answer: Answer) -> None:
         kind = classify(answer, self._desk.means.contract).kind
         self._desk.means.books.tally.lost += kind in LOST_KINDS
-        if kind in {Kind.NOT_SENT, Kind.THROTTLED}:  # nobody waits for a lane here, so it counts as an attempt
+        if kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
+            # nobody waits for a lane here, so it counts as an attempt
             await self._desk.executor.untouched(claim, answer)
             self._desk.hand.clear(answer.attempt)
         elif await self._desk.executor.resume(claim, answer) is Ended.LEFT_FOR_RECOVERY:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
-from batchgen.domain.lifecycle import Charge, Event
-from batchgen.domain.model import Kind, Settlement
+from batchgen.domain.lifecycle import Charge, TaskEvent
+from batchgen.domain.model import OutcomeKind, Settlement
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import Delivery, Ended, Paid
@@ -142,7 +142,7 @@ async def _recover_one(
         return
     else:
         reason = "paid, but its answer is no longer in the spool"
-        await ledger.settle(Settlement(claim.task, attempt, Event.PARK, reason=reason, outcome=Kind.EXPIRED))
+        await ledger.settle(Settlement(claim.task, attempt, TaskEvent.PARK, reason=reason, outcome=OutcomeKind.EXPIRED))
         found.gone += 1
         return
     found.left += ended is Ended.LEFT_FOR_RECOVERY

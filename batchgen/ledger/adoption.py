@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.lifecycle import TRANSITIONS, Event
+from batchgen.domain.lifecycle import TRANSITIONS, TaskEvent
 from batchgen.ledger.staging import PIECE
 from batchgen.ledger.tables import RUNNING
 
@@ -39,9 +39,9 @@ _SOUGHT = text(
     "ORDER BY t.id, i.shared = p.shared DESC, i.id IS t.image_id DESC, i.revision DESC"
 )
 _FOUND = text("INSERT INTO adoptable VALUES (:task, :image, :revision, :shared)")
-_may = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[Event.ADOPT][0]))
+_may = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[TaskEvent.ADOPT][0]))
 ADOPT = text(
-    f"UPDATE task SET work = '{TRANSITIONS[Event.ADOPT][1]}', wanted = 1, image_id = a.image_id, "
+    f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.ADOPT][1]}', wanted = 1, image_id = a.image_id, "
     "revision = a.revision, own = p.own, shared = a.shared, quality = p.quality, images = p.images, send_width = NULL, "
     "send_height = NULL, "
     "send_route = '', attempts = 0, unknowns = 0, scheduled_at = NULL, reason = '', updated_at = :now, "

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError, StaleClaim
-from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import statements as sql
@@ -78,7 +78,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: float
         if settlement.outcome is not None
     ]
     sql.FIND_OUT.run(connection, found_out)
-    images = [_image(settlement, now) for settlement in settlements if settlement.event is Event.COMPLETE]
+    images = [_image(settlement, now) for settlement in settlements if settlement.event is TaskEvent.COMPLETE]
     if sql.DELIVER.run(connection, images) != len(images):
         raise LedgerError(f"attempt {images[0]['attempt']} belongs to another task")
     sums.delivered(connection, [image["attempt"] for image in images])
@@ -153,7 +153,7 @@ def _booking(booking: Booking) -> dict[str, Any]:
 
 def _settlement(settlement: Settlement, now: float) -> dict[str, Any]:
     sources, state = TRANSITIONS[settlement.event]
-    if TaskState.RUNNING not in sources or (settlement.event is Event.COMPLETE) != (settlement.image is not None):
+    if TaskState.RUNNING not in sources or (settlement.event is TaskEvent.COMPLETE) != (settlement.image is not None):
         image = "an image" if settlement.image is not None else "no image"
         raise LedgerError(f"task {settlement.task} cannot {settlement.event} with {image}")
     size = settlement.send_size
@@ -161,11 +161,11 @@ def _settlement(settlement: Settlement, now: float) -> dict[str, Any]:
         "key": settlement.task,
         "attempt": settlement.attempt,
         "work": state.value,
-        "image": int(settlement.event is Event.COMPLETE),
+        "image": int(settlement.event is TaskEvent.COMPLETE),
         "reason": settlement.reason,
-        "counted": int(settlement.counts and settlement.event is not Event.RELEASE),
+        "counted": int(settlement.counts and settlement.event is not TaskEvent.RELEASE),
         "lost": int(settlement.lost),
-        "due": settlement.scheduled_at if settlement.event is Event.RETRY else None,
+        "due": settlement.scheduled_at if settlement.event is TaskEvent.RETRY else None,
         "width": None if size is None else size.width,
         "height": None if size is None else size.height,
         "route": settlement.send_route,

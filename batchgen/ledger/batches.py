@@ -9,8 +9,8 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError, NotInLedger
-from batchgen.domain.lifecycle import BatchState, Charge, Event
-from batchgen.domain.model import Booking, Kind, Reservation, Settlement
+from batchgen.domain.lifecycle import BatchState, Charge, TaskEvent
+from batchgen.domain.model import Booking, OutcomeKind, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import attempts
 from batchgen.ledger.claims import interrupted
@@ -176,11 +176,12 @@ def _write_off(connection: Connection, wanted: WriteOff, now: float) -> WrittenO
     (found,) = interrupted(connection, [wanted.job], now)
     ours = [each.attempt for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
     given_up = [attempt for attempt in ours if attempt.id not in wanted.keep]
-    charge, kind = (Charge.VOID, Kind.NOT_SENT) if row.never_handed_in else (Charge.UNKNOWN, Kind.LOST)
+    charge, kind = (Charge.VOID, OutcomeKind.NOT_SENT) if row.never_handed_in else (Charge.UNKNOWN, OutcomeKind.LOST)
     detail = f"the batch {wanted.name} was given up by hand"
     attempts.book(connection, [Booking(each.id, charge, 0, kind, detail, finished_at=now) for each in given_up], now)
     again = [
-        Settlement(each.task, each.id, Event.RETRY, reason=detail, counts=False, scheduled_at=now) for each in given_up
+        Settlement(each.task, each.id, TaskEvent.RETRY, reason=detail, counts=False, scheduled_at=now)
+        for each in given_up
     ]
     attempts.settle(connection, again, now)
     move_batch(connection, [replace(row, state=BatchState.CLOSED, detail=detail)], now)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.job import Ask
-from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger import statements as sql
 from batchgen.ledger import sums
@@ -32,7 +32,7 @@ class Choice:
     """
 
     job: int
-    event: Event
+    event: TaskEvent
     states: frozenset[TaskState]
     only: str | None
 
@@ -85,7 +85,7 @@ def settle_unknown(connection: Connection, decisions: Sequence[Decision], _now: 
     return [None] * len(decisions)
 
 
-def choose(key: int, event: Event, states: Iterable[TaskState] | None, only: Iterable[str] | None) -> Choice:
+def choose(key: int, event: TaskEvent, states: Iterable[TaskState] | None, only: Iterable[str] | None) -> Choice:
     """Tasks of a job that an event allows, or of these only those in some states and of some prompts.
 
     Raises:
@@ -120,7 +120,7 @@ def amounts(connection: Connection, choice: Choice) -> Amounts:
 def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
     found = amounts(connection, choice)
     values = {"work": sql.target(choice.event), "scheduled_at": text("NULL"), "updated_at": now}
-    if choice.event is Event.REQUEUE:
+    if choice.event is TaskEvent.REQUEUE:
         values |= {
             "attempts": 0,
             "unknowns": 0,

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.lifecycle import TRANSITIONS, Event, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, TaskEvent, TaskState
 from batchgen.ledger.connect import reading
 from batchgen.ledger.mapping import dump
 
@@ -21,9 +21,9 @@ _MINE = "WHERE i.job_id = :job AND t.wanted = 1"
 _ALL = text(f"{_SHOWN} {_MINE} ORDER BY i.id")
 _SOME = text(f"{_SHOWN} JOIN json_each(:numbers) n ON n.value = i.id {_MINE} ORDER BY i.id")
 _SPAN = text("SELECT min(id), max(id), count(*) FROM image WHERE job_id = :job")
-_may = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[Event.REVISE][0] - {TaskState.CANCELLED}))
+_may = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[TaskEvent.REVISE][0] - {TaskState.CANCELLED}))
 _AGAIN = text(
-    f"UPDATE task SET work = '{TRANSITIONS[Event.REVISE][1]}', image_id = NULL, revision = last_revision + 1, "
+    f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.REVISE][1]}', image_id = NULL, revision = last_revision + 1, "
     "send_width = NULL, send_height = NULL, send_route = '', attempts = 0, unknowns = 0, calls = 0, "
     "scheduled_at = NULL, reason = '', updated_at = :now WHERE job_id = :job AND wanted = 1 AND image_id IS NOT NULL "
     f"AND work IN ({_may}) AND id IN (SELECT value FROM json_each(:tasks))"

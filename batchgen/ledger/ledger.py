@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Difference, JobSpec, Plan
-from batchgen.domain.lifecycle import Charge, Event, TaskState
+from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import attempts, batches, claims, decisions, gone, rebuilding, recording, runs
@@ -303,7 +303,7 @@ class Ledger:
         self, job: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
         """Make failed, parked or cancelled tasks available again; how many by what is asked. Blocks."""
-        return self._database.call(_REQUEUE, choose(job, Event.REQUEUE, states, only))
+        return self._database.call(_REQUEUE, choose(job, TaskEvent.REQUEUE, states, only))
 
     def buy_anew(self, job: int, tasks: Iterable[int]) -> int:
         """Make delivered tasks available again whose images are gone; how many. Blocks."""
@@ -311,7 +311,7 @@ class Ledger:
 
     def cancel(self, job: int, only: Iterable[str] | None = None) -> int:
         """Want the rest of a job no more; how many tasks. Blocks."""
-        return self._database.call(_CANCEL, choose(job, Event.CANCEL, None, only))
+        return self._database.call(_CANCEL, choose(job, TaskEvent.CANCEL, None, only))
 
     def write_off(self, job: int, batch: str, keep: frozenset[int]) -> WrittenOff:
         """Close a bundle without its answers, and make its tasks available again. Blocks.

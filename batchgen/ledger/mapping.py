@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
 from batchgen.domain.job import Parameters, output_path
 from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.model import Claim, Kind
+from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Usage
 from batchgen.ledger.records import AttemptRow, ImageRow, TaskRow
@@ -126,7 +126,7 @@ def load_attempt(row: Iterable[Any]) -> AttemptRow:
     """The columns of `attempt`, in the table's order, as a value."""
     values = dict(zip(_ATTEMPT_FIELDS, row, strict=True))
     values["charge"] = Charge(values["charge"])
-    values["outcome"] = None if values["outcome"] is None else Kind(values["outcome"])
+    values["outcome"] = None if values["outcome"] is None else OutcomeKind(values["outcome"])
     values["request_ids"] = load_pairs(values["request_ids"])
     values["effective"] = load_pairs(values["effective"])
     values["usage"] = None if values["usage"] is None else Usage(**json.loads(values["usage"]))

@@ -16,8 +16,8 @@ from sqlalchemy import Select, or_, select, text
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import Limits, Parameters, output_path
-from batchgen.domain.lifecycle import Event, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.lifecycle import TaskEvent, TaskState
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.ledger import audit, queries
 from batchgen.ledger import statements as sql
@@ -134,7 +134,7 @@ class Reader:
         """Calls and money by route, size sent and outcome. Looks at every attempt of the job."""
         found = self._connection.execute(queries.SPENDING, {"job": key})
         return [
-            Spending(route, size, None if outcome is None else Kind(outcome), calls, billed, unknown)
+            Spending(route, size, None if outcome is None else OutcomeKind(outcome), calls, billed, unknown)
             for route, size, outcome, calls, billed, unknown in found
         ]
 
@@ -245,7 +245,7 @@ class Reader:
         self, key: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
         """What `Ledger.requeue` would make available, by what is asked."""
-        return amounts(self._connection, choose(key, Event.REQUEUE, states, only))
+        return amounts(self._connection, choose(key, TaskEvent.REQUEUE, states, only))
 
     def _problems(self, query: Select[Any], key: int | None) -> Iterator[Problem]:
         return self._owned(self._stream(query if key is None else query.where(attempt.c.job_id == key)))

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from batchgen.domain.delivered import Delivered
 from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Booking, Kind
+from batchgen.domain.model import Booking, OutcomeKind
 from batchgen.domain.origin import Origin
 from batchgen.ledger import attempts
 from batchgen.ledger.connect import empty_ledger, reading
@@ -165,7 +165,7 @@ def _book(scribe: Scribe, task: int, found: Found | None, line: Delivered) -> in
             found.number,
             line.charge,
             line.billed,
-            Kind.DELIVERED,
+            OutcomeKind.DELIVERED,
             "",
             status=200,
             request_ids=line.request_ids,
@@ -212,5 +212,5 @@ def _let_go(scribe: Scribe, task: int, attempt: int) -> None:
     if holder is None or holder == attempt:
         return
     if scribe.is_reserved(holder):
-        lost = Booking(holder, Charge.UNKNOWN, 0, Kind.LOST, _OVERTAKEN, finished_at=scribe.now)
+        lost = Booking(holder, Charge.UNKNOWN, 0, OutcomeKind.LOST, _OVERTAKEN, finished_at=scribe.now)
         attempts.book(scribe.connection, [lost], scribe.now)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import BatchUnderWay, PaidUnderWay, UsageError
 from batchgen.domain.job import Difference, FourK, JobSpec, Plan
-from batchgen.domain.lifecycle import TRANSITIONS, Event
+from batchgen.domain.lifecycle import TRANSITIONS, TaskEvent
 from batchgen.ledger import statements as sql
 from batchgen.ledger.adoption import ADOPT, Intact, find_adoptable
 from batchgen.ledger.batches import open_batches
@@ -45,10 +45,10 @@ _IN_PLAN = (
     "FROM plan p JOIN member m ON m.variant_set = p.variant_set "
     "WHERE task.job_id = :job AND task.prompt_id = p.prompt_id AND task.variant_id = m.variant_id"
 )
-_may_revise = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[Event.REVISE][0]))
+_may_revise = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[TaskEvent.REVISE][0]))
 _REVISE = (
-    f"UPDATE task SET work = '{TRANSITIONS[Event.REVISE][1]}', wanted = 1, revision = last_revision + 1, own = p.own, "
-    "shared = p.shared, quality = p.quality, images = p.images, send_width = NULL, send_height = NULL, "
+    f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.REVISE][1]}', wanted = 1, revision = last_revision + 1, "
+    "own = p.own, shared = p.shared, quality = p.quality, images = p.images, send_width = NULL, send_height = NULL, "
     "send_route = '', attempts = 0, unknowns = 0, "
     f"calls = 0, scheduled_at = NULL, reason = '', updated_at = :now {_IN_PLAN} AND task.work IN ({_may_revise})"
 )

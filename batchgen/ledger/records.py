@@ -10,7 +10,7 @@ from pathlib import Path
 from batchgen.domain.inputs import Inputs
 from batchgen.domain.job import Ask, Limits, Parameters
 from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.model import Claim, Kind
+from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Usage
 
@@ -166,7 +166,7 @@ class AttemptRow:
     revision: int
     number: int
     charge: Charge
-    outcome: Kind | None
+    outcome: OutcomeKind | None
     estimated: int | None
     reserved: int
     billed: int
@@ -326,7 +326,7 @@ class Spending:
 
     route: str
     size: str
-    outcome: Kind | None
+    outcome: OutcomeKind | None
     calls: int
     billed: int
     unknown: int

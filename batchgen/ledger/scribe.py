@@ -15,7 +15,7 @@ from batchgen.domain.clock import month_of
 from batchgen.domain.delivered import Delivered
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.origin import Origin
 from batchgen.domain.size import parse_size
 from batchgen.ledger.mapping import dump, dump_pairs, merged
@@ -66,7 +66,7 @@ _MONTH = text(
     "reserved = reserved + excluded.reserved"
 )
 _BROUGHT = text("UPDATE run SET delivered = delivered + 1 WHERE id = (SELECT run_id FROM attempt WHERE id = :attempt)")
-_KINDS = {Charge.RESERVED: None, Charge.UNKNOWN: Kind.LOST.value}
+_KINDS = {Charge.RESERVED: None, Charge.UNKNOWN: OutcomeKind.LOST.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Scribe:
             "job_id": self._job,
             "number": self._calls(number, origin.revision) + 1,
             "charge": charge.value,
-            "outcome": Kind.DELIVERED.value if line is not None else _KINDS[charge],
+            "outcome": OutcomeKind.DELIVERED.value if line is not None else _KINDS[charge],
             "billed": billed,
             "price_basis": basis,
             "detail": detail,

@@ -27,7 +27,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ClauseElement
 
-from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.ledger.tables import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, prompt, task, variant
 
 
@@ -52,12 +52,12 @@ def among(col: ColumnElement[str], states: Iterable[TaskState]) -> ColumnElement
     return col.in_([literal(state) for state in sorted(states)])
 
 
-def may(event: Event) -> ColumnElement[bool]:
+def may(event: TaskEvent) -> ColumnElement[bool]:
     """Whether the work on a task allows an event."""
     return among(task.c.work, TRANSITIONS[event][0])
 
 
-def target(event: Event) -> ColumnElement[str]:
+def target(event: TaskEvent) -> ColumnElement[str]:
     """The state an event leads to."""
     return literal(TRANSITIONS[event][1])
 
@@ -104,16 +104,16 @@ RESERVE = Prepared(
             task.c.job_id == bindparam("job"),
             task.c.revision == bindparam("revision"),
             task.c.wanted == literal_column("1"),
-            may(Event.RESERVE),
+            may(TaskEvent.RESERVE),
         ),
         include_defaults=False,
     )
 )
 TAKE = Prepared(
     update(task)
-    .where(task.c.id == bindparam("key"), may(Event.RESERVE))
+    .where(task.c.id == bindparam("key"), may(TaskEvent.RESERVE))
     .values(
-        work=target(Event.RESERVE),
+        work=target(TaskEvent.RESERVE),
         attempt_id=bindparam("attempt"),
         last_revision=task.c.revision,
         calls=task.c.calls + literal_column("1"),

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from batchgen.domain.lifecycle import BatchState, Charge, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.views import VIEWS
 
 HEAD = "0003"
@@ -258,7 +258,7 @@ attempt = Table(
     _text("month", ""),
     UniqueConstraint("task_id", "revision", "number"),
     CheckConstraint(one_of("charge", Charge), name="charge"),
-    CheckConstraint(f"outcome IS NULL OR {one_of('outcome', Kind)}", name="outcome"),
+    CheckConstraint(f"outcome IS NULL OR {one_of('outcome', OutcomeKind)}", name="outcome"),
     CheckConstraint("(charge = 'reserved') = (outcome IS NULL)", name="booked"),
     CheckConstraint("billed >= 0 AND (billed = 0 OR charge IN ('billed', 'unknown'))", name="billed"),
 )

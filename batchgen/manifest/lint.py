@@ -12,7 +12,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import Problem
 from batchgen.domain.job import Variant
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.manifest.entries import Entry
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.terms import Terms
@@ -44,7 +44,7 @@ class Lint:
         self._sized = contract.sizes.kind != "none"
         self._variants = variants
         self._terms = terms
-        costly = contract.charges[Kind.REFUSED_TEXT] is Charge.BILLED
+        costly = contract.charges[OutcomeKind.REFUSED_TEXT] is Charge.BILLED
         self._may = f"a refusal may be charged on {contract.route}" if costly else "it may be refused"
 
     def look(self, entry: Entry, sizes: tuple[int, ...]) -> Look:

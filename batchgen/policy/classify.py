@@ -9,34 +9,36 @@ import re
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind, Outcome
+from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, Ending
 
 _NO_HEAD = {
-    Ending.NOT_SENT: Kind.NOT_SENT,
-    Ending.SEND_FAILED: Kind.SEND_BROKEN,
-    Ending.NO_ANSWER: Kind.LOST,
-    Ending.TIMED_OUT: Kind.TIMED_OUT,
+    Ending.NOT_SENT: OutcomeKind.NOT_SENT,
+    Ending.SEND_FAILED: OutcomeKind.SEND_BROKEN,
+    Ending.NO_ANSWER: OutcomeKind.LOST,
+    Ending.TIMED_OUT: OutcomeKind.TIMED_OUT,
 }
 _BROKEN_SUCCESS = {
-    Ending.CUT: Kind.CUT,
-    Ending.TIMED_OUT: Kind.CUT,
-    Ending.NO_ANSWER: Kind.CUT,
-    Ending.SEND_FAILED: Kind.CUT,
-    Ending.TOO_LARGE: Kind.OVERSIZED,
+    Ending.CUT: OutcomeKind.CUT,
+    Ending.TIMED_OUT: OutcomeKind.CUT,
+    Ending.NO_ANSWER: OutcomeKind.CUT,
+    Ending.SEND_FAILED: OutcomeKind.CUT,
+    Ending.TOO_LARGE: OutcomeKind.OVERSIZED,
 }
 # The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
 _WHITE = re.compile(r"(?:\s|\\x0[9ad]|\\ufeff|\ufeff)+")  # before a page; an excerpt has line ends written out
 _PAGE_HEAD = 1000  # characters in which a page says that it is one
 # Nobody answered, or not for the call itself: the image may have been made all the same.
-LOST_KINDS = frozenset({Kind.SEND_BROKEN, Kind.LOST, Kind.TIMED_OUT, Kind.EDGE_ERROR, Kind.CUT})
+LOST_KINDS = frozenset(
+    {OutcomeKind.SEND_BROKEN, OutcomeKind.LOST, OutcomeKind.TIMED_OUT, OutcomeKind.EDGE_ERROR, OutcomeKind.CUT}
+)
 
 
 def classify(answer: Answer, contract: Contract) -> Outcome:
     """The meaning of one answer under one contract."""
     page = _is_page(answer)
-    kind = Kind.EDGE_ERROR if page else _kind(answer, contract)
+    kind = OutcomeKind.EDGE_ERROR if page else _kind(answer, contract)
     return Outcome(
         kind=kind,
         charge=contract.charges[kind],
@@ -49,67 +51,67 @@ def classify(answer: Answer, contract: Contract) -> Outcome:
 
 def lost(contract: Contract, detail: str) -> Outcome:
     """The outcome of a call whose answer nobody saw: the process ended, or the user left."""
-    return Outcome(kind=Kind.LOST, charge=contract.charges[Kind.LOST], detail=detail, answered=False)
+    return Outcome(kind=OutcomeKind.LOST, charge=contract.charges[OutcomeKind.LOST], detail=detail, answered=False)
 
 
 def untouched(detail: str) -> Outcome:
     """The outcome of a call that the gateway took and says it never worked on: free, and one of the task's attempts."""
-    return Outcome(kind=Kind.SERVER_ERROR, charge=Charge.VOID, detail=detail)
+    return Outcome(kind=OutcomeKind.SERVER_ERROR, charge=Charge.VOID, detail=detail)
 
 
 def damaged(detail: str) -> Outcome:
     """The outcome of an answer whose bytes turned out to be no image. Its money is booked already."""
-    return Outcome(kind=Kind.DAMAGED, charge=Charge.BILLED, detail=detail)
+    return Outcome(kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, detail=detail)
 
 
 def unchecked(detail: str) -> Outcome:
     """The outcome of an answer of which nobody can tell whether it is an image. Its money is booked already."""
-    return Outcome(kind=Kind.DELIVERED, charge=Charge.BILLED, detail=detail)
+    return Outcome(kind=OutcomeKind.DELIVERED, charge=Charge.BILLED, detail=detail)
 
 
 def expired(detail: str) -> Outcome:
     """The outcome of a paid address that died before it was fetched. Its money is booked already."""
-    return Outcome(kind=Kind.EXPIRED, charge=Charge.BILLED, detail=detail)
+    return Outcome(kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, detail=detail)
 
 
-def _kind(answer: Answer, contract: Contract) -> Kind:
+def _kind(answer: Answer, contract: Contract) -> OutcomeKind:
     if answer.status < 200:  # none, or an interim one that nothing followed: the image may be on its way all the same
-        return _NO_HEAD.get(answer.ending, Kind.LOST)
+        return _NO_HEAD.get(answer.ending, OutcomeKind.LOST)
     if 200 <= answer.status < 300:
         return _success(answer, contract)
     return _failure(answer, contract)
 
 
-def _success(answer: Answer, contract: Contract) -> Kind:
+def _success(answer: Answer, contract: Contract) -> OutcomeKind:
     if answer.urls or answer.picture is not None:
-        return Kind.DELIVERED
+        return OutcomeKind.DELIVERED
     if answer.ending is not Ending.COMPLETE:
-        return _BROKEN_SUCCESS.get(answer.ending, Kind.CUT)
+        return _BROKEN_SUCCESS.get(answer.ending, OutcomeKind.CUT)
     if answer.pictures or answer.excerpt:
-        return Kind.DAMAGED
+        return OutcomeKind.DAMAGED
     if answer.error is not None:
         if _is_quota(answer.error, contract):
-            return Kind.QUOTA
-        return Kind.REFUSED_TEXT if _is_refusal(answer.error, contract) else Kind.EMPTY
-    return Kind.REFUSED_TEXT if answer.text else Kind.EMPTY
+            return OutcomeKind.QUOTA
+        return OutcomeKind.REFUSED_TEXT if _is_refusal(answer.error, contract) else OutcomeKind.EMPTY
+    return OutcomeKind.REFUSED_TEXT if answer.text else OutcomeKind.EMPTY
 
 
-def _failure(answer: Answer, contract: Contract) -> Kind:
+def _failure(answer: Answer, contract: Contract) -> OutcomeKind:
     status, error = answer.status, answer.error or ApiError(message=answer.excerpt)
     if status in _STILL_WORKING:
-        return Kind.EDGE_ERROR
+        return OutcomeKind.EDGE_ERROR
     if answer.error is not None or status in {401, 402, 403, 429}:
         if _is_quota(error, contract) or status == 402:
-            return Kind.QUOTA
+            return OutcomeKind.QUOTA
         if _is_refusal(error, contract):
-            return Kind.REFUSED
+            return OutcomeKind.REFUSED
     if status in {401, 403}:
-        return Kind.UNAUTHORIZED
+        return OutcomeKind.UNAUTHORIZED
     if status == 429:
-        return Kind.THROTTLED
+        return OutcomeKind.THROTTLED
     if status >= 500:
-        return Kind.SERVER_ERROR if answer.error is not None else Kind.EDGE_ERROR
-    return Kind.REJECTED
+        return OutcomeKind.SERVER_ERROR if answer.error is not None else OutcomeKind.EDGE_ERROR
+    return OutcomeKind.REJECTED
 
 
 def _is_page(answer: Answer) -> bool:
@@ -147,8 +149,8 @@ def _is_refusal(error: ApiError, contract: Contract) -> bool:
     return any(mark in text for mark in contract.refusals)
 
 
-def _detail(answer: Answer, kind: Kind) -> str:
-    if kind is Kind.DELIVERED:
+def _detail(answer: Answer, kind: OutcomeKind) -> str:
+    if kind is OutcomeKind.DELIVERED:
         return answer.detail
     said = ""
     if answer.error is not None:
@@ -156,10 +158,10 @@ def _detail(answer: Answer, kind: Kind) -> str:
         said = ": ".join(part for part in (name, answer.error.message) if part)
     elif answer.text:
         said = answer.text
-    elif answer.status and answer.excerpt and kind is not Kind.EDGE_ERROR:
+    elif answer.status and answer.excerpt and kind is not OutcomeKind.EDGE_ERROR:
         said = answer.excerpt[:200]
     damage = next((picture.damage for picture in answer.pictures if picture.damage), "")
-    if kind is Kind.EMPTY and not (said or damage or answer.detail):
+    if kind is OutcomeKind.EMPTY and not (said or damage or answer.detail):
         said = "the answer held no image"
     head = f"HTTP {answer.status}" if answer.status else ""
     return " · ".join(part for part in (head, said or damage, answer.detail) if part)[:1000]

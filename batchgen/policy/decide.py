@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from batchgen.domain.job import FourK, Limits
-from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size, downgraded
 from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import LOST_KINDS
@@ -100,22 +100,22 @@ class Rules:
     proven: Callable[[], bool] = lambda: False
 
 
-REFUSALS = frozenset({Kind.REFUSED, Kind.REFUSED_TEXT})
+REFUSALS = frozenset({OutcomeKind.REFUSED, OutcomeKind.REFUSED_TEXT})
 
 # Seconds a task waits at most, whatever a gateway asks for.
 LONGEST_DELAY = 3600.0
 
 _STOP = {
-    Kind.QUOTA: "no quota or balance is left: top up, then run again",
-    Kind.UNAUTHORIZED: "the key was not accepted: check it and its group, then run again",
+    OutcomeKind.QUOTA: "no quota or balance is left: top up, then run again",
+    OutcomeKind.UNAUTHORIZED: "the key was not accepted: check it and its group, then run again",
 }
 _FINAL = {
-    Kind.REJECTED: "the gateway rejects what is asked",
-    Kind.REFUSED: "the content was refused",
-    Kind.REFUSED_TEXT: "the content was refused in words",
-    Kind.EMPTY: "the answer held no image",
-    Kind.DAMAGED: "the image cannot be used",
-    Kind.OVERSIZED: "the answer never ended",
+    OutcomeKind.REJECTED: "the gateway rejects what is asked",
+    OutcomeKind.REFUSED: "the content was refused",
+    OutcomeKind.REFUSED_TEXT: "the content was refused in words",
+    OutcomeKind.EMPTY: "the answer held no image",
+    OutcomeKind.DAMAGED: "the image cannot be used",
+    OutcomeKind.OVERSIZED: "the answer never ended",
 }
 
 
@@ -141,13 +141,13 @@ def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, route
     `claim` is the task as it was before this attempt: its counters do not include it yet.
     """
     kind = outcome.kind
-    if kind is Kind.DELIVERED:
+    if kind is OutcomeKind.DELIVERED:
         return Deliver()
-    if kind in {Kind.THROTTLED, Kind.NOT_SENT}:
+    if kind in {OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT}:
         return Release(outcome.retry_after, outcome.detail)
     if kind in _STOP:
         return StopLane(f"{_STOP[kind]} ({outcome.detail})")
-    if kind is Kind.EXPIRED:
+    if kind is OutcomeKind.EXPIRED:
         return Park(outcome.detail)
     if kind in REFUSALS and rules.on_refusal and routes.fallback:
         return Failover(routes.fallback, f"{_FINAL[kind]} ({outcome.detail})")
@@ -158,9 +158,9 @@ def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, route
     return _after_server_error(outcome, claim, rules, uniform, routes)
 
 
-def counts(kind: Kind) -> bool:
+def counts(kind: OutcomeKind) -> bool:
     """Whether an outcome uses up one of a task's attempts: only calls that the gateway took in do."""
-    return kind not in {Kind.THROTTLED, Kind.NOT_SENT, Kind.QUOTA, Kind.UNAUTHORIZED}
+    return kind not in {OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT, OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED}
 
 
 def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:

@@ -9,7 +9,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.pricing import expected
 from batchgen.domain.job import Ask, Limits, Parameters, Texts
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Cost, Kind
+from batchgen.domain.model import Cost, OutcomeKind
 
 # Bytes per pixel of photographs as gateways send them, measured on 2048 x 2048 images.
 _BYTES_PER_PIXEL = {"png": 1.6, "jpeg": 0.25, "webp": 0.2}
@@ -116,6 +116,6 @@ def _plus(total: int | None, count: int, micros: int | None) -> int | None:
 
 def paid_calls_per_task(contract: Contract, limits: Limits) -> int:
     """How often one task can be paid without anybody being asked."""
-    if contract.charges[Kind.SERVER_ERROR] is Charge.VOID:
+    if contract.charges[OutcomeKind.SERVER_ERROR] is Charge.VOID:
         return min(limits.attempts, 1 + limits.unknown)
     return limits.attempts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import Problem
 from batchgen.report.reconciliation import Found, Verdict
@@ -33,18 +33,18 @@ COLUMNS = (
     "detail",
 )
 _REASONS = {
-    Kind.SEND_BROKEN: "charged, and no answer came",
-    Kind.LOST: "charged, and no answer came",
-    Kind.TIMED_OUT: "charged, and no answer came in time",
-    Kind.EDGE_ERROR: "charged, and a proxy answered with an error",
-    Kind.SERVER_ERROR: "charged, and the answer is a server error",
-    Kind.REFUSED: "charged, and the content was refused",
-    Kind.REFUSED_TEXT: "charged, and the content was refused in words",
-    Kind.EMPTY: "charged, and the answer holds no image",
-    Kind.DAMAGED: "charged, and the bytes are no whole image",
-    Kind.CUT: "charged, and the answer ended early",
-    Kind.OVERSIZED: "charged, and the answer never ended",
-    Kind.EXPIRED: "charged, and the image's address was dead",
+    OutcomeKind.SEND_BROKEN: "charged, and no answer came",
+    OutcomeKind.LOST: "charged, and no answer came",
+    OutcomeKind.TIMED_OUT: "charged, and no answer came in time",
+    OutcomeKind.EDGE_ERROR: "charged, and a proxy answered with an error",
+    OutcomeKind.SERVER_ERROR: "charged, and the answer is a server error",
+    OutcomeKind.REFUSED: "charged, and the content was refused",
+    OutcomeKind.REFUSED_TEXT: "charged, and the content was refused in words",
+    OutcomeKind.EMPTY: "charged, and the answer holds no image",
+    OutcomeKind.DAMAGED: "charged, and the bytes are no whole image",
+    OutcomeKind.CUT: "charged, and the answer ended early",
+    OutcomeKind.OVERSIZED: "charged, and the answer never ended",
+    OutcomeKind.EXPIRED: "charged, and the image's address was dead",
 }
 
 
@@ -82,14 +82,16 @@ def _claim(each: Found, problem: Problem) -> tuple[int, str]:
     outcome, charge = problem.attempt.outcome, each.call.charge
     if each.verdict is Verdict.MISSING:
         return 0, ""
-    if each.verdict is Verdict.OUTSIDE and outcome is not Kind.DELIVERED:
-        reason = _REASONS.get(outcome or Kind.LOST, "charged, and no image came")
+    if each.verdict is Verdict.OUTSIDE and outcome is not OutcomeKind.DELIVERED:
+        reason = _REASONS.get(outcome or OutcomeKind.LOST, "charged, and no image came")
         return each.amount, f"{reason}; by the books alone, as the log does not cover it"
     charged = charge is Charge.BILLED or each.verdict is Verdict.CHARGED
     if charge is Charge.VOID and each.verdict is Verdict.DIFFERS:
-        return each.amount, _REASONS.get(outcome or Kind.LOST, "charged, though such a call is free by the contract")
-    if charged and outcome is not Kind.DELIVERED:
-        return each.amount, _REASONS.get(outcome or Kind.LOST, "charged, and no image came")
+        return each.amount, _REASONS.get(
+            outcome or OutcomeKind.LOST, "charged, though such a call is free by the contract"
+        )
+    if charged and outcome is not OutcomeKind.DELIVERED:
+        return each.amount, _REASONS.get(outcome or OutcomeKind.LOST, "charged, and no image came")
     if charge is Charge.BILLED and each.verdict is Verdict.DIFFERS:
         return each.amount - each.call.billed, "charged more than the price in the contract"
     return 0, ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Problem, Runs, Spending, TaskRow
 from batchgen.policy.classify import LOST_KINDS
@@ -158,7 +158,7 @@ def _problem(summary: Summary, problem: Problem) -> None:
     elif attempt.outcome in LOST_KINDS:
         summary.fates[_fate(attempt)] += 1
         summary.lost.add(name, attempt.billed if not maybe else 0, maybe)
-    if attempt.charge is Charge.BILLED and attempt.outcome is not Kind.DELIVERED:
+    if attempt.charge is Charge.BILLED and attempt.outcome is not OutcomeKind.DELIVERED:
         summary.wasted.add(name, attempt.billed)
 
 

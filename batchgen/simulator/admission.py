@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from email.utils import formatdate
 
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.simulator.call_plan import Work, plan
 from batchgen.simulator.chance import Chance, choose, in_batch, named_faults
 from batchgen.simulator.faults import Fault
@@ -32,7 +32,7 @@ def judge(desk: Desk, arrival: Arrival) -> Work:
     """
     voice, contract, wish = arrival.voice, arrival.route.contract, arrival.wish
     if not arrival.key:
-        raise Declined(Kind.UNAUTHORIZED, voice.missing_key())
+        raise Declined(OutcomeKind.UNAUTHORIZED, voice.missing_key())
     if wish.objection is not None:
         raise wish.objection
     named = named_faults(arrival.fault, wish.prompt)
@@ -50,7 +50,7 @@ def judge(desk: Desk, arrival: Arrival) -> Work:
         work = plan(arrival, asked, fault, chance)
         purse, limit = desk.purse(contract.provider), arrival.options.spend
         if limit is not None and work.price > purse.left(limit):
-            raise Declined(Kind.QUOTA, voice.quota(purse.left(limit), work.price))
+            raise Declined(OutcomeKind.QUOTA, voice.quota(purse.left(limit), work.price))
         purse.hold(work.price)
     except Declined as declined:
         declined.occurrence = chance.occurrence
@@ -79,15 +79,15 @@ def _throttled(desk: Desk, arrival: Arrival, wait: float) -> Declined:
     elif style[0].isdigit():
         headers = (("retry-after", style),)
     reply: Reply = arrival.voice.throttled(wait, in_words=in_words)
-    return Declined(Kind.THROTTLED, replace(reply, headers=headers))
+    return Declined(OutcomeKind.THROTTLED, replace(reply, headers=headers))
 
 
 def _turn_away(desk: Desk, arrival: Arrival, fault: Fault) -> None:
     """The faults that end a call before it is looked at."""
     if fault is Fault.UNAUTHORIZED:
-        raise Declined(Kind.UNAUTHORIZED, arrival.voice.bad_key())
+        raise Declined(OutcomeKind.UNAUTHORIZED, arrival.voice.bad_key())
     if fault is Fault.QUOTA:
-        raise Declined(Kind.QUOTA, arrival.voice.quota(0, 30_000))
+        raise Declined(OutcomeKind.QUOTA, arrival.voice.quota(0, 30_000))
     if fault is Fault.THROTTLED:
         raise _throttled(desk, arrival, BUSY)
 

@@ -28,7 +28,7 @@ class Line:
         prompt: SHA-256 of the prompt, hexadecimal; "" when none was understood.
         occurrence: the how-manieth call with this request, from 1.
         size: pixels delivered, `auto` or what was asked when nothing was.
-        kind: what the answer means, in the words of `batchgen.domain.model.Kind`.
+        kind: what the answer means, in the words of `batchgen.domain.model.OutcomeKind`.
         fault: the fault that was played, "" for none.
         charged: micro-dollars.
         endpoint: `generations`, `edits`, `chat` or `responses`.

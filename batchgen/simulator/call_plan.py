@@ -10,7 +10,7 @@ from typing import Any
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.tokens import TokenPrice, output_tokens
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.simulator.chance import Chance
 from batchgen.simulator.faults import Fault
@@ -28,20 +28,20 @@ _TOOL, _CALL = 220, 40  # tokens a mainline model reads about its image tool, an
 _NORMAL = NormalDist()
 
 KINDS = {
-    Fault.SERVER: Kind.SERVER_ERROR,
-    Fault.SERVER_HTML: Kind.EDGE_ERROR,
-    Fault.BAD_GATEWAY: Kind.EDGE_ERROR,
-    Fault.EDGE_TIMEOUT: Kind.EDGE_ERROR,
-    Fault.REFUSE: Kind.REFUSED,
-    Fault.REFUSE_TEXT: Kind.REFUSED_TEXT,
-    Fault.EMPTY: Kind.EMPTY,
-    Fault.GARBAGE: Kind.DAMAGED,
-    Fault.ERROR_IN_200: Kind.EMPTY,
-    Fault.NOT_HTTP: Kind.LOST,
-    Fault.HANG: Kind.TIMED_OUT,
-    Fault.DROP: Kind.LOST,
-    Fault.CUT: Kind.CUT,
-    Fault.BAD_B64: Kind.DAMAGED,
+    Fault.SERVER: OutcomeKind.SERVER_ERROR,
+    Fault.SERVER_HTML: OutcomeKind.EDGE_ERROR,
+    Fault.BAD_GATEWAY: OutcomeKind.EDGE_ERROR,
+    Fault.EDGE_TIMEOUT: OutcomeKind.EDGE_ERROR,
+    Fault.REFUSE: OutcomeKind.REFUSED,
+    Fault.REFUSE_TEXT: OutcomeKind.REFUSED_TEXT,
+    Fault.EMPTY: OutcomeKind.EMPTY,
+    Fault.GARBAGE: OutcomeKind.DAMAGED,
+    Fault.ERROR_IN_200: OutcomeKind.EMPTY,
+    Fault.NOT_HTTP: OutcomeKind.LOST,
+    Fault.HANG: OutcomeKind.TIMED_OUT,
+    Fault.DROP: OutcomeKind.LOST,
+    Fault.CUT: OutcomeKind.CUT,
+    Fault.BAD_B64: OutcomeKind.DAMAGED,
 }
 # Where the client cannot know, the gateway does: the picture was made, only nobody saw it.
 _MADE_UNSEEN = frozenset({Fault.EDGE_TIMEOUT, Fault.NOT_HTTP, Fault.HANG, Fault.DROP, Fault.CUT})
@@ -61,7 +61,7 @@ class Work:
 
     asked: Asked
     fault: Fault
-    kind: Kind
+    kind: OutcomeKind
     chance: Chance
     size: Size
     quality: str
@@ -81,9 +81,9 @@ def plan(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance) -> Work:
     drawn = 0 if wish.main and fault in {Fault.REFUSE, Fault.REFUSE_TEXT, Fault.EMPTY} else images
     usage = _usage(contract, wish, size, quality, drawn, chance)
     price = price_of(contract, usage, asked.n)
-    kind = KINDS.get(fault, Kind.DELIVERED)
-    if wish.main and kind is Kind.REFUSED:
-        kind = Kind.REFUSED_TEXT  # a 200 whose usage says what the mainline model has cost
+    kind = KINDS.get(fault, OutcomeKind.DELIVERED)
+    if wish.main and kind is OutcomeKind.REFUSED:
+        kind = OutcomeKind.REFUSED_TEXT  # a 200 whose usage says what the mainline model has cost
     return Work(
         asked=asked,
         fault=fault,
@@ -155,7 +155,7 @@ def _output_tokens(price: TokenPrice, size: Size, quality: str) -> int:
     return known or 1
 
 
-def _charged(contract: Contract, kind: Kind, fault: Fault, price: int) -> int:
+def _charged(contract: Contract, kind: OutcomeKind, fault: Fault, price: int) -> int:
     charge = contract.charges[kind]
     paid = charge is Charge.BILLED or (charge is not Charge.VOID and fault in _MADE_UNSEEN)
     return price if paid else 0

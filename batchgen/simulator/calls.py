@@ -10,7 +10,7 @@ from hashlib import sha256
 from aiohttp import web
 
 from batchgen.domain.errors import UsageError
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.admission import decline_delay, judge
 from batchgen.simulator.bill import Line
@@ -81,7 +81,7 @@ async def fulfil(desk: Desk, arrival: Arrival, door: Door, keep: Keep | None = N
     except Declined as declined:
         return None, await _declined(desk, arrival, declined, keep)
     except UsageError as error:
-        refused = Declined(Kind.REJECTED, gateway_replies.error(400, str(error), "simulator_error"))
+        refused = Declined(OutcomeKind.REJECTED, gateway_replies.error(400, str(error), "simulator_error"))
         return None, await _declined(desk, arrival, refused, keep)
     desk.stored += arrival.wish.stored
     charged = 0

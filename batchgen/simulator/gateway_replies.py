@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchgen.contracts.contract import Contract
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 
 _SHELL = "shell_api_error"
 
@@ -30,7 +30,7 @@ class Reply:
 class Declined(Exception):
     """A call that ends here, for nothing. `occurrence` and `fault` are for the bill."""
 
-    def __init__(self, kind: Kind, reply: Reply) -> None:
+    def __init__(self, kind: OutcomeKind, reply: Reply) -> None:
         self.kind = kind
         self.reply = reply
         self.occurrence = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.gateway_replies import Declined, Reply, Voice
 from batchgen.simulator.image_request import Wish
@@ -35,7 +35,7 @@ def check_references(voice: Voice, wish: Wish) -> None:
     for number, reference in enumerate(references, 1):
         _check(voice, reference, number, limits.max_bytes)
     if not voice.official and sum(reference.bytes for reference in references) > _MOST_TOGETHER:
-        raise Declined(Kind.SERVER_ERROR, voice.shell(500, "Unknown error"))
+        raise Declined(OutcomeKind.SERVER_ERROR, voice.shell(500, "Unknown error"))
     if wish.mask is not None:
         _check_mask(voice, wish.mask, references)
 
@@ -63,7 +63,7 @@ def no_image(voice: Voice) -> Declined:
 
 def rejected(reply: Reply) -> Declined:
     """A call that ends because it is not as it must be."""
-    return Declined(Kind.REJECTED, reply)
+    return Declined(OutcomeKind.REJECTED, reply)
 
 
 def _check(voice: Voice, reference: Reference, number: int, max_bytes: int) -> None:

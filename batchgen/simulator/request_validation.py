@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.simulator.chance import strip_marker
 from batchgen.simulator.gateway_replies import Declined, Voice
@@ -48,7 +48,7 @@ def parse_body(body: bytes, voice: Voice) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise Declined(Kind.REJECTED, voice.bad_json())
+        raise Declined(OutcomeKind.REJECTED, voice.bad_json())
     return fields
 
 
@@ -59,7 +59,7 @@ def check_model(fields: Mapping[str, Any], voice: Voice) -> None:
         Declined: it is not.
     """
     if fields.get("model") != voice.contract.model:
-        raise Declined(Kind.REJECTED, voice.unknown_model(str(fields.get("model"))))
+        raise Declined(OutcomeKind.REJECTED, voice.unknown_model(str(fields.get("model"))))
 
 
 def wanted_size(fields: Mapping[str, Any]) -> Size:
@@ -104,7 +104,7 @@ class Rules:
 
     def _invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> Declined:
         named = param if param in {"prompt", "stream"} else self.inside + param
-        return Declined(Kind.REJECTED, self.voice.invalid(message, named, code, kind))
+        return Declined(OutcomeKind.REJECTED, self.voice.invalid(message, named, code, kind))
 
     def _stance(self, name: str) -> str:
         rule = self.contract.parameters.get(name)

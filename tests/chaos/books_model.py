@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Settlement
 from tests.ledger_help import PRICE
 
@@ -101,23 +101,23 @@ class Model:
     def settle(self, task: Task, done: Settlement) -> None:
         """An attempt lets go of its task."""
         task.state, task.holder = TRANSITIONS[done.event][1], None
-        task.due = done.scheduled_at if done.event is Event.RETRY else None
-        if done.event is Event.COMPLETE:
+        task.due = done.scheduled_at if done.event is TaskEvent.RETRY else None
+        if done.event is TaskEvent.COMPLETE:
             task.images[task.text] = task.revision, task.calls
         task.unknowns += done.lost
         if done.send_route is None:
-            task.attempts += done.counts and done.event is not Event.RELEASE
+            task.attempts += done.counts and done.event is not TaskEvent.RELEASE
         else:
             task.attempts, task.route = 0, done.send_route
 
-    def move(self, job: str, event: Event, only: frozenset[str] | None) -> int:
+    def move(self, job: str, event: TaskEvent, only: frozenset[str] | None) -> int:
         """A person decides; how many tasks that moves."""
         sources, target = TRANSITIONS[event]
         mine = [each for each in self.tasks[job].values() if each.wanted and (only is None or each.key in only)]
         chosen = [task for task in mine if task.state in sources]
         for task in chosen:
             task.state, task.due = target, None
-            if event is Event.REQUEUE:
+            if event is TaskEvent.REQUEUE:
                 task.attempts, task.unknowns, task.route = 0, 0, ""
         return len(chosen)
 

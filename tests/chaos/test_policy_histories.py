@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchgen.domain.job import FourK, Limits, Parameters
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import (
@@ -38,14 +38,18 @@ ROUTES = ("home", "second", "third")
 EXAMPLES = 20_000 if os.environ.get("CHAOS") == "long" else 500
 START = Claim(1, 1, "mug", "text", LARGE, LARGE, 1, Parameters(), "mug", 1, 0, 0, 0, 0.0, send_route=ROUTES[0])
 
-kinds = st.lists(st.tuples(st.sampled_from(list(Kind)), st.none() | st.floats(0, 1e9), st.booleans()), max_size=60)
+kinds = st.lists(
+    st.tuples(st.sampled_from(list(OutcomeKind)), st.none() | st.floats(0, 1e9), st.booleans()), max_size=60
+)
 limits = st.builds(Limits, attempts=st.integers(1, 4), unknown=st.integers(0, 3))
 rules = st.builds(Rules, limits, st.sampled_from(list(FourK)), on_refusal=st.booleans())
 
 
-def outcome(kind: Kind, wait: float | None = None, page: bool = False) -> Outcome:
+def outcome(kind: OutcomeKind, wait: float | None = None, page: bool = False) -> Outcome:
     lost = kind in LOST_KINDS
-    return Outcome(kind, Charge.VOID, "what happened", wait, answered=not lost, page=page and kind is Kind.EDGE_ERROR)
+    return Outcome(
+        kind, Charge.VOID, "what happened", wait, answered=not lost, page=page and kind is OutcomeKind.EDGE_ERROR
+    )
 
 
 def onward(claim: Claim) -> NextRoutes:
@@ -54,7 +58,7 @@ def onward(claim: Claim) -> NextRoutes:
     return NextRoutes(later[0], later[0]) if later else NOWHERE
 
 
-def after(claim: Claim, kind: Kind, step: Decision) -> Claim | None:
+def after(claim: Claim, kind: OutcomeKind, step: Decision) -> Claim | None:
     """The task as the ledger has it next; None when it waits for nothing any more."""
     unknowns = claim.unknowns + (kind in LOST_KINDS)
     match step:
@@ -75,7 +79,7 @@ def after(claim: Claim, kind: Kind, step: Decision) -> Claim | None:
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(kinds, rules, st.floats(0, 1))
 def test_no_history_buys_a_task_more_often_than_its_limits_allow(
-    history: list[tuple[Kind, float | None, bool]], rule: Rules, draw: float
+    history: list[tuple[OutcomeKind, float | None, bool]], rule: Rules, draw: float
 ) -> None:
     claim, paid, lost = START, Counter[str](), 0
     left: set[str] = set()
@@ -89,7 +93,7 @@ def test_no_history_buys_a_task_more_often_than_its_limits_allow(
         if isinstance(step, Retry | Downgrade):
             assert 0.0 <= step.delay <= LONGEST_DELAY
         if isinstance(step, Failover):
-            assert kind is Kind.SERVER_ERROR or (kind in REFUSALS and rule.on_refusal)
+            assert kind is OutcomeKind.SERVER_ERROR or (kind in REFUSALS and rule.on_refusal)
             left.add(claim.send_route)
         elif kind in REFUSALS:
             assert isinstance(step, Fail)
@@ -103,9 +107,16 @@ def test_no_history_buys_a_task_more_often_than_its_limits_allow(
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.sampled_from(list(Kind)), rules, st.integers(0, 5), st.integers(0, 5), st.integers(0, 3), st.integers(0, 3))
+@given(
+    st.sampled_from(list(OutcomeKind)),
+    rules,
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
 def test_who_has_used_more_is_never_given_more(
-    kind: Kind, rule: Rules, attempts: int, unknowns: int, more: int, further: int
+    kind: OutcomeKind, rule: Rules, attempts: int, unknowns: int, more: int, further: int
 ) -> None:
     def step(claim: Claim) -> Decision:
         return decide(outcome(kind), claim, rule, lambda low, high: high, onward(claim))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from batchgen.domain.errors import BatchUnderWay, LedgerError, PaidUnderWay, StaleClaim
-from batchgen.domain.lifecycle import TRANSITIONS, BatchState, Charge, Event, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, BatchState, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Claim, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Image
@@ -40,7 +40,7 @@ a_job, a_key = st.sampled_from(JOBS), st.sampled_from("abc")
 some_routes = st.none() | st.frozensets(st.sampled_from(ROUTES), min_size=1)
 some_keys = st.none() | st.frozensets(a_key, min_size=1)
 a_charge = st.sampled_from([Charge.BILLED, Charge.VOID, Charge.UNKNOWN])
-a_bundle_state, an_event = st.sampled_from(sorted(BatchState)), st.sampled_from(sorted(Event))
+a_bundle_state, an_event = st.sampled_from(sorted(BatchState)), st.sampled_from(sorted(TaskEvent))
 another_route = st.none() | st.sampled_from(ROUTES[1:])
 
 
@@ -140,12 +140,12 @@ class Books(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.paid)
     @rule(event=an_event, route=another_route, lost=st.booleans(), together=st.booleans(), data=st.data())
-    def settle(self, event: Event, route: str | None, lost: bool, together: bool, data: st.DataObject) -> None:
+    def settle(self, event: TaskEvent, route: str | None, lost: bool, together: bool, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from(sorted(self.model.paid)))
         paid = self.model.paid[attempt]
         task = self.model.tasks[paid.job][paid.key]
         wanted = Settlement(paid.task, attempt, event, scheduled_at=500.0 + attempt, lost=lost, send_route=route)
-        if event is Event.COMPLETE:
+        if event is TaskEvent.COMPLETE:
             image = Image(f"{paid.job}/{attempt}.png", "b" * 64, 9, 1280, 1280, "png")
             wanted = replace(wanted, image=image, send_route=None)
         legal = TaskState.RUNNING in TRANSITIONS[event][0] and task.holder == attempt
@@ -175,11 +175,11 @@ class Books(RuleBasedStateMachine):
     @rule(job=a_job, only=some_keys)
     def requeue(self, job: str, only: frozenset[str] | None) -> None:
         found = self.ledger.requeue(self.ledger.job(job), None, only)
-        assert sum(found.values()) == self.model.move(job, Event.REQUEUE, only)
+        assert sum(found.values()) == self.model.move(job, TaskEvent.REQUEUE, only)
 
     @rule(job=a_job, only=some_keys)
     def cancel(self, job: str, only: frozenset[str] | None) -> None:
-        assert self.ledger.cancel(self.ledger.job(job), only) == self.model.move(job, Event.CANCEL, only)
+        assert self.ledger.cancel(self.ledger.job(job), only) == self.model.move(job, TaskEvent.CANCEL, only)
 
     @rule(job=a_job, key=a_key, gone=st.booleans(), back=st.none() | st.integers(0, 9))
     def change(self, job: str, key: str, gone: bool, back: int | None) -> None:

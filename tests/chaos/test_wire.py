@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.engine.lane import START
 from batchgen.policy.classify import LOST_KINDS
 from tests.chaos.pictures import HTML
@@ -24,7 +24,7 @@ from tests.chaos.wire_play import Left, empty_ledger, play, shipped_to
 from tests.shop import Shop
 
 MOST_MEMORY = 100.0  # MiB
-GOOD_ATTEMPT = (Kind.DELIVERED, Charge.BILLED)
+GOOD_ATTEMPT = (OutcomeKind.DELIVERED, Charge.BILLED)
 
 # what is left of the task after the first answer was bad and every further one is good: state, attempts, lost ones
 AFTERWARDS = {
@@ -39,7 +39,7 @@ AFTERWARDS = {
 
 
 # faults after which the task is bought again: two of each kind and endpoint stand for all
-_BY_KIND: dict[tuple[Kind, str], list[Case]] = {}
+_BY_KIND: dict[tuple[OutcomeKind, str], list[Case]] = {}
 for _case in CASES:
     if _case.step is Step.AGAIN:
         _BY_KIND.setdefault((_case.kind, _case.endpoint), []).append(_case)
@@ -62,7 +62,7 @@ def check_always(case: Case, left: Left) -> None:
     assert left.proof.findings == []
     assert left.spooled == []
     assert left.sums[2] == 0, "no reservation is left open"
-    sent = sum(kind != Kind.NOT_SENT for kind, _, _ in left.attempts)
+    sent = sum(kind != OutcomeKind.NOT_SENT for kind, _, _ in left.attempts)
     assert left.gateway.taken == sent, "the calls that came are those that the books say were sent"
     assert not any("sk-rig" in detail for _, _, detail in left.attempts)
 

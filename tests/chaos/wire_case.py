@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from tests.chaos.pictures import GOOD_PICTURE
 from tests.chaos.raw_gateway import End, Script, Send
 
@@ -52,7 +52,7 @@ class Case:
 
     name: str
     first: Script = field(repr=False)
-    kind: Kind
+    kind: OutcomeKind
     charge: Charge
     step: Step
     downloads: tuple[Script, ...] = field(default=(), repr=False)
@@ -80,24 +80,24 @@ class Case:
 
 
 # A case by what it must come to: its name, the gateway's script, and whatever else is to be said.
-whole = partial(Case, kind=Kind.DELIVERED, charge=Charge.BILLED, step=Step.DELIVER)
-cut = partial(Case, kind=Kind.CUT, charge=Charge.BILLED, step=Step.AGAIN)
-empty = partial(Case, kind=Kind.EMPTY, charge=Charge.BILLED, step=Step.FAIL)
-worded = partial(Case, kind=Kind.REFUSED_TEXT, charge=Charge.BILLED, step=Step.FAIL)
-damaged = partial(Case, kind=Kind.DAMAGED, charge=Charge.BILLED, step=Step.FAIL)
-oversized = partial(Case, kind=Kind.OVERSIZED, charge=Charge.BILLED, step=Step.FAIL)
-expired = partial(Case, kind=Kind.EXPIRED, charge=Charge.BILLED, step=Step.PARK)
-lost = partial(Case, kind=Kind.LOST, charge=Charge.UNKNOWN, step=Step.AGAIN)
-timed_out = partial(Case, kind=Kind.TIMED_OUT, charge=Charge.UNKNOWN, step=Step.AGAIN)
-edge = partial(Case, kind=Kind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.AGAIN)
-own_error = partial(Case, kind=Kind.SERVER_ERROR, charge=Charge.VOID, step=Step.AGAIN)
-rejected = partial(Case, kind=Kind.REJECTED, charge=Charge.VOID, step=Step.FAIL)
-refused = partial(Case, kind=Kind.REFUSED, charge=Charge.VOID, step=Step.FAIL)
-throttled = partial(Case, kind=Kind.THROTTLED, charge=Charge.VOID, step=Step.WAIT)
-page = partial(Case, kind=Kind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.CLOSE, says="a web page")
-no_quota = partial(Case, kind=Kind.QUOTA, charge=Charge.VOID, step=Step.STOP)
-no_entry = partial(Case, kind=Kind.UNAUTHORIZED, charge=Charge.VOID, step=Step.STOP)
-not_sent = partial(Case, kind=Kind.NOT_SENT, charge=Charge.VOID, step=Step.WAIT)
+whole = partial(Case, kind=OutcomeKind.DELIVERED, charge=Charge.BILLED, step=Step.DELIVER)
+cut = partial(Case, kind=OutcomeKind.CUT, charge=Charge.BILLED, step=Step.AGAIN)
+empty = partial(Case, kind=OutcomeKind.EMPTY, charge=Charge.BILLED, step=Step.FAIL)
+worded = partial(Case, kind=OutcomeKind.REFUSED_TEXT, charge=Charge.BILLED, step=Step.FAIL)
+damaged = partial(Case, kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, step=Step.FAIL)
+oversized = partial(Case, kind=OutcomeKind.OVERSIZED, charge=Charge.BILLED, step=Step.FAIL)
+expired = partial(Case, kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, step=Step.PARK)
+lost = partial(Case, kind=OutcomeKind.LOST, charge=Charge.UNKNOWN, step=Step.AGAIN)
+timed_out = partial(Case, kind=OutcomeKind.TIMED_OUT, charge=Charge.UNKNOWN, step=Step.AGAIN)
+edge = partial(Case, kind=OutcomeKind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.AGAIN)
+own_error = partial(Case, kind=OutcomeKind.SERVER_ERROR, charge=Charge.VOID, step=Step.AGAIN)
+rejected = partial(Case, kind=OutcomeKind.REJECTED, charge=Charge.VOID, step=Step.FAIL)
+refused = partial(Case, kind=OutcomeKind.REFUSED, charge=Charge.VOID, step=Step.FAIL)
+throttled = partial(Case, kind=OutcomeKind.THROTTLED, charge=Charge.VOID, step=Step.WAIT)
+page = partial(Case, kind=OutcomeKind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.CLOSE, says="a web page")
+no_quota = partial(Case, kind=OutcomeKind.QUOTA, charge=Charge.VOID, step=Step.STOP)
+no_entry = partial(Case, kind=OutcomeKind.UNAUTHORIZED, charge=Charge.VOID, step=Step.STOP)
+not_sent = partial(Case, kind=OutcomeKind.NOT_SENT, charge=Charge.VOID, step=Step.WAIT)
 
 
 def sends(*pieces: bytes, end: End = End.CLOSE) -> Script:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from tests.chaos import wire_case as of
 from tests.chaos.raw_gateway import FOREVER, Drip, End, Script, Send
 from tests.chaos.wire_case import HEAD, WHOLE, Case, Step, framed, sends
 
-_send_broken = partial(Case, kind=Kind.SEND_BROKEN, charge=Charge.UNKNOWN, step=Step.AGAIN, heavy=True)
+_send_broken = partial(Case, kind=OutcomeKind.SEND_BROKEN, charge=Charge.UNKNOWN, step=Step.AGAIN, heavy=True)
 _LONG = b"x" * 65536
 _BAD_HEAD = framed(WHOLE, head=HEAD + b"x-a: \x00\r\n")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.clock import month_of
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.runs import NewRun
@@ -30,7 +30,7 @@ async def path(tmp_path: Path) -> Path:
         a, b, c, _ = await ledger.claim(1, 9, 0.0)
         run = ledger.begin_run(NewRun(1, 4242, "here"))
         await deliver(ledger, a, run=run)
-        await end(ledger, b, Event.FAIL, Charge.UNKNOWN)
+        await end(ledger, b, TaskEvent.FAIL, Charge.UNKNOWN)
         await ledger.reserve(reservation(c, run=run))
         ledger.record(plan("x", name="autumn"))
     return path

@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.job import Ask, Parameters
-from batchgen.domain.lifecycle import Charge, Event, TaskState
+from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
@@ -35,10 +35,10 @@ def money(ledger: Ledger) -> tuple[int, ...]:
 async def test_downgrade_lasts_until_a_person_asks_again(ledger: Ledger) -> None:
     ledger.record(plan("a", sizes=(LARGE,)))
     (claim,) = await ledger.claim(1, 9, 0.0)
-    await end(ledger, claim, Event.RETRY, scheduled_at=1.0, send_size=SMALL)
+    await end(ledger, claim, TaskEvent.RETRY, scheduled_at=1.0, send_size=SMALL)
     (claim,) = await ledger.claim(1, 9, 1.0)
     assert (claim.size, claim.send_size, claim.calls, claim.path) == (LARGE, SMALL, 1, "a/2048x2048-1")
-    await end(ledger, claim, Event.FAIL)
+    await end(ledger, claim, TaskEvent.FAIL)
     assert ledger.requeue(1) == {Ask(Size(2048, 2048), ""): 1}
     (claim,) = await ledger.claim(1, 9, 1.0)
     assert (claim.send_size, claim.attempts, claim.unknowns, claim.calls) == (LARGE, 0, 0, 2)
@@ -49,9 +49,9 @@ async def test_requeue_makes_chosen_tasks_available_and_says_what_they_are(ledge
     wanted = plan(*"abcd", parameters=Parameters(quality="high"), overrides={"b": '{"quality":"low"}'})
     ledger.record(wanted)
     a, b, c, d = await ledger.claim(1, 9, 0.0)
-    await end(ledger, a, Event.FAIL, Charge.UNKNOWN, lost=True, reason="no answer")
-    await end(ledger, b, Event.PARK)
-    await end(ledger, c, Event.PARK)
+    await end(ledger, a, TaskEvent.FAIL, Charge.UNKNOWN, lost=True, reason="no answer")
+    await end(ledger, b, TaskEvent.PARK)
+    await end(ledger, c, TaskEvent.PARK)
     await deliver(ledger, d)
     assert ledger.requeue(1, {TaskState.FAILED}, {"b", "c"}) == {}
     assert ledger.requeue(1, {TaskState.PARKED}, {"b", "d"}) == {Ask(SMALL, "low"): 1}
@@ -76,8 +76,8 @@ async def test_cancel_leaves_what_is_delivered_or_under_way(ledger: Ledger) -> N
     a, b, c, d, _, _ = await ledger.claim(1, 9, 0.0)
     await deliver(ledger, a)
     await ledger.reserve(reservation(b))
-    await end(ledger, c, Event.RETRY, scheduled_at=9.0)
-    await end(ledger, d, Event.FAIL)
+    await end(ledger, c, TaskEvent.RETRY, scheduled_at=9.0)
+    await end(ledger, d, TaskEvent.FAIL)
     assert ledger.cancel(1, {"f"}) == 1
     assert ledger.cancel(1) == 3
     assert ledger.cancel(1) == 0
@@ -90,7 +90,7 @@ async def test_cancel_leaves_what_is_delivered_or_under_way(ledger: Ledger) -> N
 async def test_removed_tasks_are_neither_cancelled_nor_requeued(ledger: Ledger) -> None:
     ledger.record(plan("a", "b"))
     a, _ = await ledger.claim(1, 9, 0.0)
-    await end(ledger, a, Event.FAIL)
+    await end(ledger, a, TaskEvent.FAIL)
     ledger.record(plan("c"))
     assert ledger.requeue(1) == {}
     assert ledger.cancel(1) == 1
@@ -101,7 +101,7 @@ async def test_removed_tasks_are_neither_cancelled_nor_requeued(ledger: Ledger) 
 async def test_unknown_charge_is_settled_once_with_a_note(ledger: Ledger, charge: Charge, billed: int) -> None:
     ledger.record(plan("a"))
     (claim,) = await ledger.claim(1, 9, 0.0)
-    attempt = await end(ledger, claim, Event.PARK, Charge.UNKNOWN)
+    attempt = await end(ledger, claim, TaskEvent.PARK, Charge.UNKNOWN)
     assert money(ledger) == (0, PRICE, 0)
     ledger.settle_unknown(attempt, charge, billed, "invoice of November, me")
     assert money(ledger) == (billed, 0, 0)
@@ -118,7 +118,7 @@ async def test_unknown_charge_is_settled_once_with_a_note(ledger: Ledger, charge
 async def test_settling_refuses_what_is_no_decision(ledger: Ledger) -> None:
     ledger.record(plan("a"))
     (claim,) = await ledger.claim(1, 9, 0.0)
-    attempt = await end(ledger, claim, Event.PARK, Charge.UNKNOWN)
+    attempt = await end(ledger, claim, TaskEvent.PARK, Charge.UNKNOWN)
     for charge, billed in ((Charge.UNKNOWN, 0), (Charge.RESERVED, 0), (Charge.VOID, 1)):
         with pytest.raises(LedgerError, match="cannot be settled as"):
             ledger.settle_unknown(attempt, charge, billed, "")

@@ -10,7 +10,7 @@ import pytest
 
 from batchgen.domain.errors import LedgerError, PaidUnderWay, UsageError
 from batchgen.domain.job import Ask, Difference, Limits, Parameters, Texts
-from batchgen.domain.lifecycle import Charge, Event, TaskState
+from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
 from batchgen.ledger.audit import check
 from batchgen.ledger.diff import compare
 from batchgen.ledger.ledger import Ledger
@@ -154,7 +154,7 @@ async def test_job_wide_change_updates_what_is_not_delivered_and_leaves_what_is(
     record(ledger, plan("a", "b", "c"))
     a, b, _ = await ledger.claim(1, 9, 0.0)
     await deliver(ledger, a)
-    await end(ledger, b, Event.FAIL)
+    await end(ledger, b, TaskEvent.FAIL)
     high = plan("a", "b", "c", parameters=Parameters(quality="high"))
     found = record(ledger, high)
     assert (found.changed, found.unchanged, found.rebuy, found.delivered, found.waiting) == (0, 2, 1, 1, 1)
@@ -198,9 +198,9 @@ async def test_changed_row_leaves_every_state_but_running(ledger: Ledger) -> Non
     record(ledger, plan(*"abcdef"))
     a, b, c, d, *_ = await ledger.claim(1, 9, 0.0)
     await deliver(ledger, a)
-    await end(ledger, b, Event.FAIL)
-    await end(ledger, c, Event.PARK)
-    await end(ledger, d, Event.RETRY, scheduled_at=500.0, send_size=LARGE, lost=True)
+    await end(ledger, b, TaskEvent.FAIL)
+    await end(ledger, c, TaskEvent.PARK)
+    await end(ledger, d, TaskEvent.RETRY, scheduled_at=500.0, send_size=LARGE, lost=True)
     ledger.cancel(1, {"e"})
     assert {state for state, *_ in tasks(ledger).values()} == set(TaskState) - {TaskState.RUNNING}
     found = record(ledger, SmallPlan({key: f"new {key}" for key in "abcdef"}))
@@ -311,9 +311,9 @@ async def test_image_stays_while_its_successor_is_refused_lost_or_cancelled_and_
     await buy_all(ledger)
     record(ledger, edited(*"abcd", a="1", b="2", c="3", d="4"))
     a, b, c, _ = await ledger.claim(1, 9, 0.0)
-    await end(ledger, a, Event.FAIL)
-    await end(ledger, b, Event.PARK, Charge.UNKNOWN, lost=True)
-    await end(ledger, c, Event.RETRY, scheduled_at=500.0)
+    await end(ledger, a, TaskEvent.FAIL)
+    await end(ledger, b, TaskEvent.PARK, Charge.UNKNOWN, lost=True)
+    await end(ledger, c, TaskEvent.RETRY, scheduled_at=500.0)
     ledger.cancel(1, {"d"})
     with Reader(ledger.path) as reader:
         job, rows = reader.job("spring"), list(reader.tasks(1))

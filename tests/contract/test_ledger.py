@@ -10,8 +10,8 @@ import pytest
 
 from batchgen.domain.errors import LedgerError, StaleClaim
 from batchgen.domain.job import Parameters
-from batchgen.domain.lifecycle import Charge, Event, TaskState
-from batchgen.domain.model import Kind, Settlement
+from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
+from batchgen.domain.model import OutcomeKind, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Usage
 from batchgen.ledger.audit import check
@@ -76,8 +76,8 @@ async def test_claim_writes_nothing_and_leaves_out_what_the_caller_holds(ledger:
 async def test_claim_gives_retries_first_once_they_are_due(ledger: Ledger) -> None:
     ledger.record(plan("a", "b", "c"))
     a, b, _ = await ledger.claim(1, 9, 0.0)
-    await end(ledger, a, Event.RETRY, scheduled_at=200.0)
-    await end(ledger, b, Event.RETRY, scheduled_at=100.0)
+    await end(ledger, a, TaskEvent.RETRY, scheduled_at=200.0)
+    await end(ledger, b, TaskEvent.RETRY, scheduled_at=100.0)
     assert [claim.key for claim in await ledger.claim(1, 9, 99.0)] == ["c"]
     due = await ledger.claim(1, 9, 200.0)
     assert [(claim.key, claim.queued_at) for claim in due[:2]] == [("b", 100.0), ("a", 200.0)]
@@ -89,8 +89,8 @@ async def test_claim_gives_retries_first_once_they_are_due(ledger: Ledger) -> No
 async def test_claim_and_next_due_keep_to_the_prompts_asked_for(ledger: Ledger) -> None:
     ledger.record(plan("a", "b", "c", "d"))
     a, b, *_ = await ledger.claim(1, 9, 0.0)
-    await end(ledger, a, Event.RETRY, scheduled_at=100.0)
-    await end(ledger, b, Event.RETRY, scheduled_at=200.0)
+    await end(ledger, a, TaskEvent.RETRY, scheduled_at=100.0)
+    await end(ledger, b, TaskEvent.RETRY, scheduled_at=200.0)
     only = frozenset({"b", "d", "never heard of"})
     assert [claim.key for claim in await ledger.claim(1, 9, 300.0, only=only)] == ["b", "d"]
     assert await ledger.next_due(1, only=only) == 200.0
@@ -117,7 +117,7 @@ async def test_reserve_is_refused_when_somebody_else_has_the_task_or_it_has_chan
     assert [type(outcome) for outcome in outcomes] == [int, StaleClaim, StaleClaim]
     with pytest.raises(StaleClaim):
         await ledger.reserve(reservation(b, revision=2))
-    await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(a.task, 1, Event.FAIL))
+    await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(a.task, 1, TaskEvent.FAIL))
     ledger.record(plan("a"))
     with pytest.raises(StaleClaim):
         await ledger.reserve(reservation(b))
@@ -131,7 +131,7 @@ async def test_reserve_stops_at_the_budget_whatever_comes_at_once(ledger: Ledger
     found = await asyncio.gather(*(ledger.reserve(reservation(claim, budget=budget)) for claim in claims))
     assert found == [1, 2, 3, *[Wall.JOB] * 5]
     assert money(ledger) == (0, 0, 3 * PRICE)
-    await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(claims[0].task, 1, Event.FAIL))
+    await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(claims[0].task, 1, TaskEvent.FAIL))
     assert await ledger.reserve(reservation(claims[3], budget=budget)) == 4
     assert await ledger.reserve(reservation(claims[4], budget=4 * PRICE - 1)) is Wall.JOB
 
@@ -140,7 +140,7 @@ async def test_budget_counts_a_lost_answer_at_what_was_set_aside(ledger: Ledger)
     ledger.record(plan("a", "b"))
     a, b = await ledger.claim(1, 9, 0.0)
     await ledger.reserve(reservation(a, reserved=PRICE))
-    await ledger.book_and_settle(booking(1, Charge.UNKNOWN, 10), Settlement(a.task, 1, Event.PARK, lost=True))
+    await ledger.book_and_settle(booking(1, Charge.UNKNOWN, 10), Settlement(a.task, 1, TaskEvent.PARK, lost=True))
     assert money(ledger) == (0, PRICE, 0)
     assert await ledger.reserve(reservation(b, budget=2 * PRICE - 1)) is Wall.JOB
 
@@ -163,7 +163,7 @@ async def test_book_moves_the_money_once_and_keeps_what_an_auditor_asks_for(ledg
         1,
         claim.task,
         Charge.BILLED,
-        Kind.DELIVERED,
+        OutcomeKind.DELIVERED,
         29_999,
     )
     assert (row.request_ids, row.usage, row.effective) == (full.request_ids, full.usage, full.effective)
@@ -201,7 +201,7 @@ async def test_money_is_booked_although_the_task_is_held_by_somebody_else(ledger
     (claim,) = await ledger.claim(1, 9, 0.0)
     await ledger.reserve(reservation(claim))
     with pytest.raises(StaleClaim):
-        await ledger.book_and_settle(booking(1), Settlement(claim.task + 1, 1, Event.FAIL))
+        await ledger.book_and_settle(booking(1), Settlement(claim.task + 1, 1, TaskEvent.FAIL))
     assert money(ledger) == (PRICE, 0, 0)
     await ledger.book_and_settle(booking(1), completion(claim, 1))
 
@@ -209,14 +209,14 @@ async def test_money_is_booked_although_the_task_is_held_by_somebody_else(ledger
 @pytest.mark.parametrize(
     ("event", "state", "counted"),
     [
-        (Event.RETRY, TaskState.RETRYABLE, 1),
-        (Event.RELEASE, TaskState.AVAILABLE, 0),
-        (Event.FAIL, TaskState.FAILED, 1),
-        (Event.PARK, TaskState.PARKED, 1),
+        (TaskEvent.RETRY, TaskState.RETRYABLE, 1),
+        (TaskEvent.RELEASE, TaskState.AVAILABLE, 0),
+        (TaskEvent.FAIL, TaskState.FAILED, 1),
+        (TaskEvent.PARK, TaskState.PARKED, 1),
     ],
 )
 async def test_settle_counts_attempts_and_lost_answers(
-    ledger: Ledger, event: Event, state: TaskState, counted: int
+    ledger: Ledger, event: TaskEvent, state: TaskState, counted: int
 ) -> None:
     ledger.record(plan("a"))
     (claim,) = await ledger.claim(1, 9, 0.0)
@@ -230,9 +230,9 @@ async def test_settle_refuses_what_makes_no_sense(ledger: Ledger) -> None:
     await ledger.reserve(reservation(claim))
     await ledger.book(booking(1))
     for nonsense in (
-        Settlement(claim.task, 1, Event.COMPLETE),
-        Settlement(claim.task, 1, Event.CANCEL),
-        Settlement(claim.task, 1, Event.FAIL, image=completion(claim, 1).image),
+        Settlement(claim.task, 1, TaskEvent.COMPLETE),
+        Settlement(claim.task, 1, TaskEvent.CANCEL),
+        Settlement(claim.task, 1, TaskEvent.FAIL, image=completion(claim, 1).image),
     ):
         with pytest.raises(LedgerError, match="cannot"):
             await ledger.settle(nonsense)

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from batchgen.domain.errors import Exit, LedgerError, LedgerInUse, StaleClaim
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Settlement
 from batchgen.ledger.connect import explain
 from batchgen.ledger.holder import Held, held
@@ -402,7 +402,7 @@ async def test_close_commits_what_still_waits_and_refuses_what_comes_later(path:
     assert query(path, "SELECT count(*) FROM attempt") == [(3,)]
     assert await asyncio.gather(*waiting) == [1, 2, 3]
     with pytest.raises(LedgerError, match="is closed"):
-        await ledger.settle(Settlement(claims[0].task, 1, Event.FAIL))
+        await ledger.settle(Settlement(claims[0].task, 1, TaskEvent.FAIL))
 
 
 def test_write_reaches_the_file_although_its_loop_is_gone(ledger: Ledger) -> None:

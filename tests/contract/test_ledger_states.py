@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from batchgen.domain.errors import LedgerError, StaleClaim
-from batchgen.domain.lifecycle import TRANSITIONS, Charge, Event, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Claim, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger.audit import check
@@ -99,13 +99,13 @@ class Books(RuleBasedStateMachine):
                 self.wait(self.ledger.book(booking(attempt, charge, amount)))
 
     @precondition(lambda self: self.charges)
-    @rule(event=st.sampled_from(sorted(Event)), data=st.data())
-    def settle(self, event: Event, data: st.DataObject) -> None:
+    @rule(event=st.sampled_from(sorted(TaskEvent)), data=st.data())
+    def settle(self, event: TaskEvent, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from(sorted(self.charges)))
         claim, task = self.held.get(attempt, (None, 1))
         wanted = (
             completion(claim, attempt)
-            if event is Event.COMPLETE and claim is not None
+            if event is TaskEvent.COMPLETE and claim is not None
             else Settlement(task, attempt, event, scheduled_at=500.0, lost=self.charges[attempt][0] is Charge.UNKNOWN)
         )
         legal = TaskState.RUNNING in TRANSITIONS[event][0] and claim is not None

@@ -9,8 +9,8 @@ import pytest
 
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.job import Ask, Limits, Parameters
-from batchgen.domain.lifecycle import Charge, Event, TaskState
-from batchgen.domain.model import Kind
+from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import Count, Spending
@@ -34,9 +34,9 @@ async def ledger(path: Path) -> Iterator[Ledger]:
         a, b, c, d, e, *_ = await opened.claim(1, 9, 0.0)
         attempt = await opened.reserve(reservation(a))
         await opened.book_and_settle(booking(attempt or 0), completion(a, attempt or 0, flags=("size_mismatch",)))
-        await end(opened, b, Event.FAIL, reason="refused")
-        await end(opened, c, Event.PARK, Charge.UNKNOWN, lost=True)
-        await end(opened, d, Event.RETRY, scheduled_at=500.0, send_size=LARGE)
+        await end(opened, b, TaskEvent.FAIL, reason="refused")
+        await end(opened, c, TaskEvent.PARK, Charge.UNKNOWN, lost=True)
+        await end(opened, d, TaskEvent.RETRY, scheduled_at=500.0, send_size=LARGE)
         await opened.reserve(reservation(e))
         opened.cancel(1, {"f"})
         yield opened
@@ -76,9 +76,9 @@ async def test_spending_is_by_route_size_and_outcome(ledger: Ledger, path: Path)
     with Reader(path) as reader:
         assert reader.spending(1) == [
             Spending(ROUTE, "1280x1280", None, 1, 0, 0),
-            Spending(ROUTE, "1280x1280", Kind.DELIVERED, 1, PRICE, 0),
-            Spending(ROUTE, "1280x1280", Kind.LOST, 1, 0, PRICE),
-            Spending(ROUTE, "1280x1280", Kind.SERVER_ERROR, 2, 0, 0),
+            Spending(ROUTE, "1280x1280", OutcomeKind.DELIVERED, 1, PRICE, 0),
+            Spending(ROUTE, "1280x1280", OutcomeKind.LOST, 1, 0, PRICE),
+            Spending(ROUTE, "1280x1280", OutcomeKind.SERVER_ERROR, 2, 0, 0),
         ]
 
 
@@ -148,16 +148,16 @@ async def test_attempts_and_problems_tell_what_went_wrong(ledger: Ledger, path: 
         (b,) = reader.find("b")
         (attempt,) = reader.attempts(b.id)
         assert (attempt.outcome, attempt.charge, attempt.number, attempt.at_most) == (
-            Kind.SERVER_ERROR,
+            OutcomeKind.SERVER_ERROR,
             Charge.VOID,
             1,
             0,
         )
         problems = list(reader.problems(1))
         assert [(problem.key, problem.attempt.outcome, problem.state) for problem in problems] == [
-            ("b", Kind.SERVER_ERROR, TaskState.FAILED),
-            ("c", Kind.LOST, TaskState.PARKED),
-            ("d", Kind.SERVER_ERROR, TaskState.RETRYABLE),
+            ("b", OutcomeKind.SERVER_ERROR, TaskState.FAILED),
+            ("c", OutcomeKind.LOST, TaskState.PARKED),
+            ("d", OutcomeKind.SERVER_ERROR, TaskState.RETRYABLE),
         ]
         assert [(problem.key, problem.attempt.at_most) for problem in reader.unknowns()] == [("c", PRICE)]
         assert list(reader.problems(2)) == []

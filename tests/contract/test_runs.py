@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import Exit, LedgerError
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Settlement
 from batchgen.ledger.audit import check
 from batchgen.ledger.holder import Held, held
@@ -133,7 +133,7 @@ async def test_calls_count_for_the_run_that_made_them_whoever_books_them(ledger:
         await ledger.reserve(reservation(claim, run=first))
     second = ledger.begin_run(HERE)
     await ledger.book_and_settle(booking(1), completion(a, 1))
-    await ledger.book_and_settle(booking(2, Charge.UNKNOWN), Settlement(b.task, 2, Event.PARK))
+    await ledger.book_and_settle(booking(2, Charge.UNKNOWN), Settlement(b.task, 2, TaskEvent.PARK))
     await deliver(ledger, d, run=second)
     assert [(row.calls, row.delivered, row.billed, row.unknown, row.reserved) for row in runs(path).last] == [
         (1, 1, PRICE, 0, 0),
@@ -149,7 +149,7 @@ async def test_earlier_runs_are_summed_up(ledger: Ledger, path: Path) -> None:
     for place, claim in enumerate(claims):
         number = ledger.begin_run(HERE)
         if place % 2:
-            await end(ledger, claim, Event.PARK, Charge.UNKNOWN, run=number)
+            await end(ledger, claim, TaskEvent.PARK, Charge.UNKNOWN, run=number)
         else:
             await deliver(ledger, claim, run=number)
         ledger.end_run(RunEnd(number, "", Exit.DELIVERED))

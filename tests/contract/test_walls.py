@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.domain.lifecycle import Charge, Event
+from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger.audit import check
@@ -51,8 +51,8 @@ async def test_run_stops_at_what_it_may_spend_whatever_comes_at_once_and_the_nex
     wanted = [reservation(claim, run=first, per_run=2 * PRICE) for claim in claims[:4]]
     found = await asyncio.gather(*(ledger.reserve(each) for each in wanted))
     assert found == [1, 2, Wall.RUN, Wall.RUN]
-    await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(claims[0].task, 1, Event.FAIL))
-    await ledger.book_and_settle(booking(2, Charge.UNKNOWN, 10), Settlement(claims[1].task, 2, Event.PARK))
+    await ledger.book_and_settle(booking(1, Charge.VOID), Settlement(claims[0].task, 1, TaskEvent.FAIL))
+    await ledger.book_and_settle(booking(2, Charge.UNKNOWN, 10), Settlement(claims[1].task, 2, TaskEvent.PARK))
     assert await ledger.reserve(reservation(claims[2], run=first, per_run=2 * PRICE)) == 3, (
         "what was free is given back"
     )

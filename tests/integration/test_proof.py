@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.job import Limits
-from batchgen.domain.lifecycle import Event
+from batchgen.domain.lifecycle import TaskEvent
 from batchgen.domain.model import Claim, Settlement
 from batchgen.domain.wire import Image
 from batchgen.ledger.ledger import Ledger
@@ -48,7 +48,7 @@ class Place:
 
     async def settle(self, path: Path) -> None:
         image = Image(path.relative_to(self.output).as_posix(), "0" * 64, path.stat().st_size, 1280, 1280, "png")
-        await self.ledger.settle(Settlement(self.claim.task, 1, Event.COMPLETE, image=image))
+        await self.ledger.settle(Settlement(self.claim.task, 1, TaskEvent.COMPLETE, image=image))
 
     def proof(self) -> Proof:
         return prove(self.ledger.path, checksums=False)

@@ -14,7 +14,7 @@ from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import ContractError, Exit
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 from tests.pace import no_longer_than
 
@@ -184,8 +184,8 @@ def test_resolve_warns_when_an_address_does_not_end_as_the_contracts_does(tmp_pa
 
 def test_resolve_changes_single_charges_and_parameters() -> None:
     after = CATALOG.resolve({"use": VIP, "charges": {"empty": "void"}, "parameters": {"quality": "takes"}})
-    assert after.charges[Kind.EMPTY] == Charge.VOID
-    assert after.charges[Kind.DELIVERED] == Charge.BILLED
+    assert after.charges[OutcomeKind.EMPTY] == Charge.VOID
+    assert after.charges[OutcomeKind.DELIVERED] == Charge.BILLED
     assert after.parameters["quality"].stance == "takes"
     assert after.parameters["n"].stance == "rejects"
 
@@ -320,7 +320,7 @@ def test_a_bare_contract_has_cautious_defaults(tmp_path: Path) -> None:
     )
     contract = load_catalog(own(tmp_path, text)).find("mygate/gpt-image-2-vip")
     assert contract.price == NoPrice()
-    assert contract.charges[Kind.SERVER_ERROR] == Charge.UNKNOWN
+    assert contract.charges[OutcomeKind.SERVER_ERROR] == Charge.UNKNOWN
     assert {rule.stance for rule in contract.parameters.values()} == {"rejects"}
     assert contract.response_format == ""
 

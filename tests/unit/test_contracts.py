@@ -16,7 +16,7 @@ from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, TABLE, THIRTY, Size, parse_size
 
 CATALOG = load_catalog()
@@ -59,7 +59,7 @@ def test_every_contract_is_dated_sourced_and_whole(route: str) -> None:
     assert contract.endpoint_default == "images"
     assert contract.base_url.startswith("https://")
     assert contract.base_url.endswith("/v1")
-    assert set(contract.charges) == set(Kind)
+    assert set(contract.charges) == set(OutcomeKind)
     assert Charge.RESERVED not in contract.charges.values()
     assert all(mark == mark.lower() for mark in (*contract.refusals, *contract.quota_marks))
 
@@ -142,17 +142,17 @@ UNKNOWN = ("send_broken", "lost", "timed_out", "edge_error")
 @pytest.mark.parametrize("route", ROUTES)
 def test_charges_agree_on_what_both_vendors_say(route: str) -> None:
     charges = CATALOG.find(route).charges
-    assert {charges[Kind(kind)] for kind in BILLED} == {Charge.BILLED}
-    assert {charges[Kind(kind)] for kind in VOID} == {Charge.VOID}
-    assert {charges[Kind(kind)] for kind in UNKNOWN} == {Charge.UNKNOWN}
+    assert {charges[OutcomeKind(kind)] for kind in BILLED} == {Charge.BILLED}
+    assert {charges[OutcomeKind(kind)] for kind in VOID} == {Charge.VOID}
+    assert {charges[OutcomeKind(kind)] for kind in UNKNOWN} == {Charge.UNKNOWN}
 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_charges_differ_where_the_vendors_do(route: str) -> None:
     charges = CATALOG.find(route).charges
     without_image = Charge.VOID if route.startswith("laozhang/") else Charge.BILLED
-    assert {charges[Kind.EMPTY], charges[Kind.REFUSED_TEXT]} == {without_image}
-    assert charges[Kind.SERVER_ERROR] == (Charge.VOID if route in REVERSE else Charge.UNKNOWN)
+    assert {charges[OutcomeKind.EMPTY], charges[OutcomeKind.REFUSED_TEXT]} == {without_image}
+    assert charges[OutcomeKind.SERVER_ERROR] == (Charge.VOID if route in REVERSE else Charge.UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_the_digest_notices_what_matters_and_only_that() -> None:
     changes: list[Contract] = [
         replace(VIP, base_url="https://elsewhere.example/v1"),
         replace(VIP, price=PerCall(40_000, "2026-11-21")),
-        replace(VIP, charges={**VIP.charges, Kind.EMPTY: Charge.VOID}),
+        replace(VIP, charges={**VIP.charges, OutcomeKind.EMPTY: Charge.VOID}),
         replace(VIP, parameters={**VIP.parameters, "quality": ParameterRule("takes", ("low",))}),
         replace(VIP, sizes=SizeRule(kind="listed", listed=THIRTY[1:])),
         replace(VIP, concurrency=3),

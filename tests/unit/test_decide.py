@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.domain.job import FourK, Limits, Parameters
-from batchgen.domain.lifecycle import Charge, Event
-from batchgen.domain.model import Claim, Kind, Outcome
+from batchgen.domain.lifecycle import Charge, TaskEvent
+from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.engine.entries import settlement
 from batchgen.policy.backoff import Backoff
@@ -38,7 +38,7 @@ def claim(attempts: int = 0, unknowns: int = 0, size: Size = SQUARE_2K) -> Claim
     return Claim(1, 1, "mug", "text", size, size, 1, Parameters(), "mug", 1, attempts, unknowns, attempts, 0.0)
 
 
-def outcome(kind: Kind, retry_after: float | None = None) -> Outcome:
+def outcome(kind: OutcomeKind, retry_after: float | None = None) -> Outcome:
     return Outcome(kind, Charge.VOID, "what happened", retry_after)
 
 
@@ -47,38 +47,48 @@ def top(_low: float, high: float) -> float:
 
 
 def next_step(
-    kind: Kind, task: Claim, retry_after: float | None = None, downgrade: bool = False, **limits: int
+    kind: OutcomeKind, task: Claim, retry_after: float | None = None, downgrade: bool = False, **limits: int
 ) -> object:
     rules = Rules(Limits(**limits), FourK.DOWNGRADE if downgrade else FourK.RETRY)  # type: ignore[arg-type]
     return decide(outcome(kind, retry_after), task, rules, top)
 
 
 def test_delivered_image_is_delivered() -> None:
-    assert isinstance(next_step(Kind.DELIVERED, claim()), Deliver)
+    assert isinstance(next_step(OutcomeKind.DELIVERED, claim()), Deliver)
 
 
-@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.NOT_SENT])
-def test_task_is_released_whatever_it_has_used_when_the_lane_must_wait(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT])
+def test_task_is_released_whatever_it_has_used_when_the_lane_must_wait(kind: OutcomeKind) -> None:
     step = next_step(kind, claim(attempts=99, unknowns=99), retry_after=7.0)
     assert step == Release(7.0, "what happened")
     assert not counts(kind)
 
 
-@pytest.mark.parametrize("kind", [Kind.QUOTA, Kind.UNAUTHORIZED])
-def test_lane_stops_when_no_call_can_succeed(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED])
+def test_lane_stops_when_no_call_can_succeed(kind: OutcomeKind) -> None:
     assert isinstance(next_step(kind, claim()), StopLane)
     assert not counts(kind)
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.REJECTED, Kind.REFUSED, Kind.REFUSED_TEXT, Kind.EMPTY, Kind.DAMAGED, Kind.OVERSIZED]
+    "kind",
+    [
+        OutcomeKind.REJECTED,
+        OutcomeKind.REFUSED,
+        OutcomeKind.REFUSED_TEXT,
+        OutcomeKind.EMPTY,
+        OutcomeKind.DAMAGED,
+        OutcomeKind.OVERSIZED,
+    ],
 )
-def test_task_fails_at_once_when_asking_again_would_only_pay_again(kind: Kind) -> None:
+def test_task_fails_at_once_when_asking_again_would_only_pay_again(kind: OutcomeKind) -> None:
     assert isinstance(next_step(kind, claim(), attempts=9, unknown=9), Fail)
 
 
-@pytest.mark.parametrize("kind", [Kind.LOST, Kind.TIMED_OUT, Kind.SEND_BROKEN, Kind.EDGE_ERROR, Kind.CUT])
-def test_lost_answer_is_retried_as_often_as_allowed_and_then_parked(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [OutcomeKind.LOST, OutcomeKind.TIMED_OUT, OutcomeKind.SEND_BROKEN, OutcomeKind.EDGE_ERROR, OutcomeKind.CUT]
+)
+def test_lost_answer_is_retried_as_often_as_allowed_and_then_parked(kind: OutcomeKind) -> None:
     assert isinstance(next_step(kind, claim(unknowns=0)), Retry)
     assert isinstance(next_step(kind, claim(attempts=1, unknowns=1)), Park)
     assert isinstance(next_step(kind, claim(unknowns=0), unknown=0), Park)
@@ -86,20 +96,20 @@ def test_lost_answer_is_retried_as_often_as_allowed_and_then_parked(kind: Kind) 
 
 
 def test_expired_paid_address_is_parked_never_bought_again() -> None:
-    assert isinstance(next_step(Kind.EXPIRED, claim(), attempts=9, unknown=9), Park)
+    assert isinstance(next_step(OutcomeKind.EXPIRED, claim(), attempts=9, unknown=9), Park)
 
 
 def test_server_error_is_retried_until_the_attempts_are_used_up() -> None:
-    assert isinstance(next_step(Kind.SERVER_ERROR, claim(attempts=1)), Retry)
-    assert isinstance(next_step(Kind.SERVER_ERROR, claim(attempts=2)), Fail)
+    assert isinstance(next_step(OutcomeKind.SERVER_ERROR, claim(attempts=1)), Retry)
+    assert isinstance(next_step(OutcomeKind.SERVER_ERROR, claim(attempts=2)), Fail)
 
 
 def test_4k_becomes_2k_of_the_same_ratio_when_the_job_allows_it() -> None:
     task = claim(size=Size(3840, 2160))
-    step = next_step(Kind.SERVER_ERROR, task, downgrade=True)
+    step = next_step(OutcomeKind.SERVER_ERROR, task, downgrade=True)
     assert isinstance(step, Downgrade)
     assert step.size == Size(2048, 1152)
-    assert isinstance(next_step(Kind.SERVER_ERROR, task), Retry)
+    assert isinstance(next_step(OutcomeKind.SERVER_ERROR, task), Retry)
 
 
 def test_4k_failure_goes_where_the_policy_says() -> None:
@@ -107,7 +117,7 @@ def test_4k_failure_goes_where_the_policy_says() -> None:
     onward = NextRoutes(fallback="a/b", rescue="a/b@enterprise")
 
     def step(task: Claim, four_k: FourK, way: NextRoutes = onward) -> object:
-        return decide(outcome(Kind.SERVER_ERROR), task, Rules(Limits(), four_k), top, way)
+        return decide(outcome(OutcomeKind.SERVER_ERROR), task, Rules(Limits(), four_k), top, way)
 
     assert isinstance(step(large, FourK.FAIL), Fail)
     assert isinstance(step(claim(), FourK.FAIL), Retry)
@@ -119,32 +129,42 @@ def test_4k_failure_goes_where_the_policy_says() -> None:
 
 def test_task_moves_on_when_its_attempts_are_used_up_and_another_route_takes_it() -> None:
     way = NextRoutes(fallback="a/b")
-    step = decide(outcome(Kind.SERVER_ERROR), claim(attempts=2), Rules(Limits()), top, way)
+    step = decide(outcome(OutcomeKind.SERVER_ERROR), claim(attempts=2), Rules(Limits()), top, way)
     assert isinstance(step, Failover)
     assert step.route == "a/b"
 
 
-@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.REFUSED_TEXT])
-def test_refused_content_moves_on_only_when_the_job_says_so(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [OutcomeKind.REFUSED, OutcomeKind.REFUSED_TEXT])
+def test_refused_content_moves_on_only_when_the_job_says_so(kind: OutcomeKind) -> None:
     way = NextRoutes(fallback="a/b")
     assert isinstance(decide(outcome(kind), claim(), Rules(Limits()), top, way), Fail)
     assert isinstance(decide(outcome(kind), claim(), Rules(Limits(), on_refusal=True), top, way), Failover)
     assert isinstance(decide(outcome(kind), claim(), Rules(Limits(), on_refusal=True), top), Fail)
 
 
-@pytest.mark.parametrize("kind", [Kind.LOST, Kind.TIMED_OUT, Kind.CUT, Kind.EMPTY, Kind.REJECTED, Kind.DAMAGED])
-def test_what_may_be_paid_or_is_asked_wrongly_never_moves_on(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        OutcomeKind.LOST,
+        OutcomeKind.TIMED_OUT,
+        OutcomeKind.CUT,
+        OutcomeKind.EMPTY,
+        OutcomeKind.REJECTED,
+        OutcomeKind.DAMAGED,
+    ],
+)
+def test_what_may_be_paid_or_is_asked_wrongly_never_moves_on(kind: OutcomeKind) -> None:
     rules = Rules(Limits(), on_refusal=True)
     step = decide(outcome(kind), claim(attempts=2, unknowns=1), rules, top, NextRoutes("a/b", "a/b@enterprise"))
     assert not isinstance(step, Failover)
 
 
 def test_2k_is_not_made_smaller() -> None:
-    assert isinstance(next_step(Kind.SERVER_ERROR, claim(), downgrade=True), Retry)
+    assert isinstance(next_step(OutcomeKind.SERVER_ERROR, claim(), downgrade=True), Retry)
 
 
 def test_wait_is_at_least_what_the_gateway_asks_for() -> None:
-    step = next_step(Kind.SERVER_ERROR, claim(), retry_after=45.0)
+    step = next_step(OutcomeKind.SERVER_ERROR, claim(), retry_after=45.0)
     assert isinstance(step, Retry)
     assert step.delay == 45.0
 
@@ -156,9 +176,9 @@ def test_backoff_stays_between_zero_and_its_ceiling(failures: int, draw: float) 
     assert 0 <= delay <= backoff.ceiling(failures) <= backoff.cap
 
 
-@given(st.sampled_from(list(Kind)), st.integers(0, 5), st.integers(0, 5), st.integers(1, 5), st.integers(0, 5))
+@given(st.sampled_from(list(OutcomeKind)), st.integers(0, 5), st.integers(0, 5), st.integers(1, 5), st.integers(0, 5))
 def test_no_outcome_buys_a_task_more_often_than_its_limits_allow(
-    kind: Kind, attempts: int, unknowns: int, limit: int, unknown: int
+    kind: OutcomeKind, attempts: int, unknowns: int, limit: int, unknown: int
 ) -> None:
     step = next_step(kind, claim(attempts, unknowns), downgrade=True, attempts=limit, unknown=unknown)
     if isinstance(step, Retry | Downgrade):
@@ -168,13 +188,13 @@ def test_no_outcome_buys_a_task_more_often_than_its_limits_allow(
 
 
 def test_wait_is_an_hour_at_most_whatever_the_gateway_asks_for() -> None:
-    step = next_step(Kind.SERVER_ERROR, claim(), retry_after=1e9)
+    step = next_step(OutcomeKind.SERVER_ERROR, claim(), retry_after=1e9)
     assert isinstance(step, Retry)
     assert step.delay == LONGEST_DELAY == 3600.0
 
 
 def test_page_before_the_first_image_stops_the_lane_and_counts_as_a_lost_answer() -> None:
-    page = replace(outcome(Kind.EDGE_ERROR), answered=False, page=True)
+    page = replace(outcome(OutcomeKind.EDGE_ERROR), answered=False, page=True)
     first = decide(page, claim(), Rules(Limits()), top)
     assert isinstance(first, StopLane)
     assert "base_url" in first.why
@@ -183,13 +203,13 @@ def test_page_before_the_first_image_stops_the_lane_and_counts_as_a_lost_answer(
     assert isinstance(again, StopLane)
     assert isinstance(again.then, Park), "who runs again and again pays for a task no more often than the limits allow"
     settled = settlement(claim(1, 1), 7, page, again, 0.0)
-    assert (settled.event, settled.counts, settled.lost) == (Event.PARK, True, True)
+    assert (settled.event, settled.counts, settled.lost) == (TaskEvent.PARK, True, True)
     settled = settlement(claim(), 7, page, first, 0.0)
-    assert (settled.event, settled.counts, settled.lost) == (Event.RETRY, True, True)
+    assert (settled.event, settled.counts, settled.lost) == (TaskEvent.RETRY, True, True)
 
 
 def test_page_after_an_image_is_a_proxy_that_passes() -> None:
-    page = replace(outcome(Kind.EDGE_ERROR), answered=False, page=True)
+    page = replace(outcome(OutcomeKind.EDGE_ERROR), answered=False, page=True)
     rules = Rules(Limits(), proven=lambda: True)
     assert isinstance(decide(page, claim(), rules, top), Retry)
     assert isinstance(decide(page, claim(1, 1), rules, top), Park)

@@ -8,21 +8,21 @@ from batchgen.domain.lifecycle import (
     TRANSITIONS,
     WAITING,
     Charge,
-    Event,
+    TaskEvent,
     TaskState,
     next_state,
 )
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.tables import attempt, task
 
 
 def test_transitions_cover_every_event() -> None:
-    assert set(TRANSITIONS) == set(Event)
+    assert set(TRANSITIONS) == set(TaskEvent)
 
 
-@pytest.mark.parametrize("event", Event)
+@pytest.mark.parametrize("event", TaskEvent)
 @pytest.mark.parametrize("state", TaskState)
-def test_next_state_follows_the_table_and_refuses_the_rest(state: TaskState, event: Event) -> None:
+def test_next_state_follows_the_table_and_refuses_the_rest(state: TaskState, event: TaskEvent) -> None:
     sources, target = TRANSITIONS[event]
     if state in sources:
         assert next_state(state, event) is target
@@ -37,19 +37,19 @@ def test_every_state_is_reached_and_left() -> None:
 
 
 def test_running_is_entered_by_a_reservation_only_and_never_left_by_a_person() -> None:
-    assert [event for event, (_, target) in TRANSITIONS.items() if target is TaskState.RUNNING] == [Event.RESERVE]
-    for event in (Event.REQUEUE, Event.REVISE, Event.CANCEL):
+    assert [event for event, (_, target) in TRANSITIONS.items() if target is TaskState.RUNNING] == [TaskEvent.RESERVE]
+    for event in (TaskEvent.REQUEUE, TaskEvent.REVISE, TaskEvent.CANCEL):
         assert TaskState.RUNNING not in TRANSITIONS[event][0]
 
 
 def test_completed_task_is_bought_again_only_when_it_is_revised() -> None:
     leaving = [event for event, (sources, _) in TRANSITIONS.items() if TaskState.COMPLETED in sources]
-    assert leaving == [Event.REVISE, Event.ADOPT]
-    assert TRANSITIONS[Event.ADOPT][1] is TaskState.COMPLETED
+    assert leaving == [TaskEvent.REVISE, TaskEvent.ADOPT]
+    assert TRANSITIONS[TaskEvent.ADOPT][1] is TaskState.COMPLETED
 
 
 def test_waiting_states_are_those_a_run_still_works_on() -> None:
-    assert {state for state in TaskState if state in TRANSITIONS[Event.RESERVE][0]} | {TaskState.RUNNING} == WAITING
+    assert {state for state in TaskState if state in TRANSITIONS[TaskEvent.RESERVE][0]} | {TaskState.RUNNING} == WAITING
 
 
 def test_charge_is_resolved_once_and_never_reserved_again() -> None:
@@ -64,7 +64,7 @@ def test_charge_is_resolved_once_and_never_reserved_again() -> None:
     [
         (task, "ck_task_state", TaskState),
         (attempt, "ck_attempt_charge", Charge),
-        (attempt, "ck_attempt_outcome", Kind),
+        (attempt, "ck_attempt_outcome", OutcomeKind),
     ],
 )
 def test_schema_admits_exactly_the_values_of_the_domain(table, name, values) -> None:  # type: ignore[no-untyped-def]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.records import Problem
 from batchgen.report.booked import SLACK, Booked, Noted, noted_row, reach, row_note
 from batchgen.report.matching import ROUNDING, Matching, match
@@ -368,7 +368,13 @@ def test_every_verdict() -> None:
 
 def test_only_what_the_log_does_not_deny_is_claimed() -> None:
     calls = [call(1), call(2, at=1000), call(3, at=2000), call(4, at=9000), call(5, at=9500)]
-    kinds = {1: Kind.EMPTY, 2: Kind.DAMAGED, 3: Kind.DELIVERED, 4: Kind.CUT, 5: Kind.DELIVERED}
+    kinds = {
+        1: OutcomeKind.EMPTY,
+        2: OutcomeKind.DAMAGED,
+        3: OutcomeKind.DELIVERED,
+        4: OutcomeKind.CUT,
+        5: OutcomeKind.DELIVERED,
+    }
     found = judged(calls, [row("1", 60)], Coverage(T - 1000, T + 8200))
     assert [each.verdict for each in found.found[1:]] == [Verdict.MISSING] * 2 + [Verdict.OUTSIDE] * 2
     problems = {each: SimpleNamespace(attempt=SimpleNamespace(outcome=kind)) for each, kind in kinds.items()}

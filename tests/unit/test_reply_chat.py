@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import load_catalog
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.wire import Answer, Ending, Usage
 from batchgen.gateway.echo import SentRequest, results
 from batchgen.gateway.endpoints.message import in_words
@@ -135,7 +135,10 @@ def test_alternative_text_with_brackets_costs_no_paid_image(alt: str) -> None:
 
 def test_refusal_of_a_chat_is_final_and_an_image_of_one_is_delivered() -> None:
     vip = load_catalog(None).find("apiyi/gpt-image-2-vip")
-    for content, kind in (("I can't. See https://x.com/policy", Kind.REFUSED_TEXT), (f"![i]({URL})", Kind.DELIVERED)):
+    for content, kind in (
+        ("I can't. See https://x.com/policy", OutcomeKind.REFUSED_TEXT),
+        (f"![i]({URL})", OutcomeKind.DELIVERED),
+    ):
         reply = read_reply(said(content), "chat")
         answer = Answer(1, Ending.COMPLETE, 200, is_json=True, urls=reply.urls, text=reply.text, error=reply.error)
         assert classify(answer, vip).kind is kind

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from batchgen.contracts.catalog import load_catalog
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, Ending, Usage
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.reply import read_reply
@@ -103,32 +103,36 @@ FAILED = {**CALL, "status": "failed", "result": None}
         (
             response({**FAILED, "error": {"code": "moderation_blocked", "message": "No.", "type": "t", "param": None}}),
             ApiError("No.", "t", "moderation_blocked"),
-            Kind.REFUSED_TEXT,
+            OutcomeKind.REFUSED_TEXT,
         ),
         (
             response({**FAILED, "error": {"code": "server_error", "message": "Try again"}}),
             ApiError("Try again", code="server_error"),
-            Kind.EMPTY,
+            OutcomeKind.EMPTY,
         ),
         (
             response(FAILED),
             ApiError("the image tool failed without saying why", code="image_generation_failed"),
-            Kind.EMPTY,
+            OutcomeKind.EMPTY,
         ),
         (
             response(status="failed", error={"code": "insufficient_quota", "message": "x"}),
             ApiError("x", code="insufficient_quota"),
-            Kind.QUOTA,
+            OutcomeKind.QUOTA,
         ),
         (
             response(status="incomplete", incomplete_details={"reason": "max_output_tokens"}),
             ApiError("the response is incomplete: max_output_tokens", code="max_output_tokens"),
-            Kind.EMPTY,
+            OutcomeKind.EMPTY,
         ),
-        ({"error": {"message": "bad", "code": "invalid_value"}}, ApiError("bad", code="invalid_value"), Kind.EMPTY),
+        (
+            {"error": {"message": "bad", "code": "invalid_value"}},
+            ApiError("bad", code="invalid_value"),
+            OutcomeKind.EMPTY,
+        ),
     ],
 )
-def test_failure_of_the_response_or_its_tool_is_an_error(document: Any, error: ApiError, kind: Kind) -> None:
+def test_failure_of_the_response_or_its_tool_is_an_error(document: Any, error: ApiError, kind: OutcomeKind) -> None:
     reply = read_reply(document, "responses")
     assert (reply.error, reply.marks, reply.urls) == (error, (), ())
     answer = Answer(1, Ending.COMPLETE, 200, is_json=True, error=reply.error, text=reply.text)

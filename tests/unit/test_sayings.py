@@ -18,7 +18,7 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.events import CallEnded, RunStopped
 from batchgen.domain.job import Ask, Difference, Texts
 from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.model import Kind, Outcome
+from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.domain.size import parse_size
 from batchgen.engine.entries import words
 from batchgen.policy.decide import Decision, Fail, Park, Retry
@@ -170,7 +170,7 @@ TIMED_OUT = "no answer within 60 s"
 )
 def test_last_problem_says_why_a_task_is_left(decision: Decision, detail: str, said: str) -> None:
     progress = Progress(SystemClock(), "job", None)
-    outcome = Outcome(Kind.TIMED_OUT, Charge.UNKNOWN, detail)
+    outcome = Outcome(OutcomeKind.TIMED_OUT, Charge.UNKNOWN, detail)
     progress.on_event(CallEnded(a_claim(), 7, outcome, 0, 30_000, 60.0, TaskState.PARKED, words(decision)))
     name, _, problem = progress.last_problem.partition(": ")
     assert name.startswith(f"{a_claim().key}/")

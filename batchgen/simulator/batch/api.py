@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.batch.lines import DOORS
 from batchgen.simulator.batch.store import Stored
@@ -34,7 +34,7 @@ def guarded(desk: Desk, route: Route, handle: Callable[[web.Request, Voice], Awa
         voice = desk.voice(route)
         try:
             if not fingerprint(request.headers.get("authorization", "")):
-                raise Declined(Kind.UNAUTHORIZED, voice.missing_key())
+                raise Declined(OutcomeKind.UNAUTHORIZED, voice.missing_key())
             return await handle(request, voice)
         except Declined as declined:
             return whole(declined.reply, voice.headers())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchgen.domain.model import Kind, Outcome
+from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.policy import decide as policy
 
 CHECKS = ("tests/chaos/test_simulation.py", "tests/unit/test_decide.py")
@@ -13,7 +13,7 @@ _real = policy.decide
 
 
 def _decide(outcome: Outcome, *given: Any) -> policy.Decision:
-    if outcome.kind in {Kind.EMPTY, Kind.DAMAGED}:
+    if outcome.kind in {OutcomeKind.EMPTY, OutcomeKind.DAMAGED}:
         return policy.Retry(1.0, outcome.detail)
     return _real(outcome, *given)
 

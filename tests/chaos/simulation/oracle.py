@@ -7,7 +7,7 @@ from collections import Counter
 from hashlib import sha256
 
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Kind
+from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.audit import check
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import counts
@@ -86,8 +86,8 @@ def _money(world: World) -> None:
 
 def _limits(world: World) -> None:
     rows = world.ask("SELECT task_id, outcome FROM attempt WHERE outcome IS NOT NULL")
-    lost = Counter(task for task, outcome in rows if Kind(str(outcome)) in LOST_KINDS)
-    counted = Counter(task for task, outcome in rows if counts(Kind(str(outcome))))
+    lost = Counter(task for task, outcome in rows if OutcomeKind(str(outcome)) in LOST_KINDS)
+    counted = Counter(task for task, outcome in rows if counts(OutcomeKind(str(outcome))))
     taken = Counter(line.task for line in world.gateway.bill if line.fault not in UNCOUNTED)
     if lost and max(lost.values()) > world.limits.unknown + 1:
         raise Violation(f"more lost answers than {world.limits.unknown} + 1: {lost}")
