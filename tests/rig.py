@@ -38,7 +38,7 @@ from batchgen.simulator.bill import Bill, Line
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
 from batchgen.store.inputs.input_store import InputStore
-from batchgen.store.output.image_index import Index
+from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.spool import Spool
 from tests.ledger_help import empty_ledger
 
@@ -167,7 +167,7 @@ async def rig(
     path = folder / "ledger.db"
     ledger = Ledger.open(path if path.exists() else empty_ledger(path), clock)
     spool = Spool.open(plan.job.output, ledger.path, ledger.name, clock=clock, ballast=ballast)
-    index = Index.open(plan.job.output)
+    index = ImageIndex.open(plan.job.output)
     try:
         if record:
             ledger.record(plan)

@@ -22,6 +22,7 @@ ORDER = [
     "dashboard",
     "cli",
 ]
+WALLS = ["", "checks", "output", "spool", "inputs"]  # within the store
 ADAPTERS = {"gateway", "ledger", "store"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
@@ -56,6 +57,18 @@ def test_file_imports_only_from_folders_above_it(path: Path) -> None:
     folder = path.relative_to(PACKAGE).parts[0]
     assert folder in ORDER
     assert _violations(folder, _imported(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if "store" in path.relative_to(PACKAGE).parts], ids=lambda path: path.name
+)
+def test_file_of_the_store_imports_only_from_its_walls_and_those_before(path: Path) -> None:
+    """What stands at the door belongs to no wall, and knows none."""
+    own = path.relative_to(PACKAGE / "store").parts[0] if path.parent.name != "store" else ""
+    known = WALLS[: WALLS.index(own) + 1]
+    for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
+        _, folder, wall, *_ = *name.split("."), ""
+        assert folder != "store" or wall not in WALLS or wall in known, name
 
 
 def test_simulator_stands_alone_beside_contracts_and_domain() -> None:

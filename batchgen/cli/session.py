@@ -34,7 +34,7 @@ from batchgen.ledger.recording import Approve
 from batchgen.ledger.records import Count, Interrupted, JobRow
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.layout import SPOOL
-from batchgen.store.output.image_index import Index
+from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.descriptors import raise_limit
 from batchgen.store.spool.spool import Spool
 
@@ -79,7 +79,7 @@ class Session:
                 self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known
             )
             stack.callback(self._spool.close)
-            self._index = Index.open(self.spec.output)
+            self._index = ImageIndex.open(self.spec.output)
             stack.callback(self._index.close)
             self.inputs = InputStore.of(self.spec)
             stack.callback(self.inputs.close)

@@ -13,7 +13,7 @@ from batchgen.cli.session import Session
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Listener, Notice, RunEvent
 from batchgen.engine.pool import Pool
-from batchgen.store.affinity import share_one
+from batchgen.store.affinity import pin_to_one_core
 
 INTERRUPTED = "interrupted"
 
@@ -28,7 +28,7 @@ async def watch(
     Raises:
         BatchgenError: the books or the disk failed.
     """
-    share_one()
+    pin_to_one_core()
     gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
     progress = _progress(session)
     display = _display(progress, as_json=as_json)

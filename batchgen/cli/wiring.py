@@ -28,7 +28,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.policy.decide import Rules
 from batchgen.store.inputs.input_store import InputStore
-from batchgen.store.output.image_index import Index
+from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.descriptors import calls_that_fit
 from batchgen.store.spool.spool import Spool
 
@@ -55,7 +55,7 @@ class Shared:
     clock: Clock
     ledger: Ledger
     spool: Spool
-    index: Index
+    index: ImageIndex
     inputs: InputStore
     emit: Listener
     stop: Callable[[str], None]

@@ -23,7 +23,7 @@ from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import damaged, expired, unchecked
 from batchgen.policy.decide import NOWHERE, NextRoutes, Park, Rules, decide
 from batchgen.store.layout import SPOOL
-from batchgen.store.output.image_index import Index
+from batchgen.store.output.image_index import ImageIndex
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Means:
 class Delivery:
     """Brings what is paid into the output folder and settles its task."""
 
-    def __init__(self, means: Means, index: Index) -> None:
+    def __init__(self, means: Means, index: ImageIndex) -> None:
         self.patience = _PATIENCE  # seconds for one address; none once the run is to end
         self.over = False  # no time is left for any address, because a start has waited for them long enough
         self.wire = Wire()

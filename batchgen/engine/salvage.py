@@ -20,7 +20,7 @@ from batchgen.domain.origin import Origin
 from batchgen.ledger.rebuilding import Entered, Page, Pile, Written
 from batchgen.store.output.image_faults import fault_within
 from batchgen.store.output.image_index import NAME
-from batchgen.store.output.index_lines import Told, lines_of
+from batchgen.store.output.index_lines import IndexLine, lines_of
 
 _PAGE = 500  # lines that are entered in one transaction
 _THREADS = 4
@@ -172,7 +172,7 @@ class Salvage:
             return self._answers.origin(attempt) is not None
         return False
 
-    def _own(self, some: Iterable[Told]) -> Iterator[tuple[int, Delivered]]:
+    def _own(self, some: Iterable[IndexLine]) -> Iterator[tuple[int, Delivered]]:
         """The lines that are whole and of this job, with their numbers; the others are told."""
         strange: list[Delivered] = []
         for told in some:

@@ -13,7 +13,7 @@ import threading
 ALL: frozenset[int] = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
-def share_one() -> None:
+def pin_to_one_core() -> None:
     """Have every thread there is now run on one core. Does nothing where the system has no say in that."""
     if len(ALL) < 2:
         return

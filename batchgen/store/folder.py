@@ -29,6 +29,7 @@ _NO_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_FILE = {errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.EMLINK}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # some network file systems; never EIO
+_MOST_DURABLE = 10_000  # paths that are remembered
 
 
 class NotAFile(OSError):
@@ -100,15 +101,14 @@ class Folder:
     Attributes:
         path: where it was opened, for messages and for systems without folder descriptors.
         fd: its descriptor; None where the system has none.
-        known: paths below it that whoever uses it has made durable.
     """
 
-    __slots__ = ("_asked", "_counting", "_kept", "_lock", "_syncing", "fd", "known", "path")
+    __slots__ = ("_asked", "_counting", "_durable", "_kept", "_lock", "_syncing", "fd", "path")
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
         self.fd = fd
-        self.known: set[str] = set()
+        self._durable: set[str] = set()
         self._counting = Lock()
         self._syncing = Lock()
         self._asked = 0
@@ -300,6 +300,16 @@ class Folder:
                 if error.errno not in _NO_SYNC:
                     raise
             self._kept = covered
+
+    def is_durable(self, path: str) -> bool:
+        """Whether this process remembers that a path below it was made durable."""
+        return path in self._durable
+
+    def note_durable(self, path: str) -> None:
+        """Remember that a path below it is durable; of very many, only the latest are remembered."""
+        if len(self._durable) >= _MOST_DURABLE:
+            self._durable.clear()
+        self._durable.add(path)
 
     def close(self) -> None:
         """Let go of it."""

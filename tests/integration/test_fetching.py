@@ -224,7 +224,7 @@ async def test_next_try_is_not_tidied_away_with_the_one_before(tmp_path: Path) -
             if tries == 1:
                 await sink.write(data[:400_000])
                 for _ in range(4):  # every thread that could remove it is at work
-                    hand._spool._hops.start(late.wait, 10.0)
+                    hand._spool._threads.start(late.wait, 10.0)
                 return AWAY
             for at in range(0, len(data), 100_000):
                 await sink.write(data[at : at + 100_000])

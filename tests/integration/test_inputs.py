@@ -24,7 +24,7 @@ from batchgen.store.inputs import copies as copies_module
 from batchgen.store.inputs import input_store as inputs_module
 from batchgen.store.inputs import shrink
 from batchgen.store.inputs.input_store import InputStore, Looked
-from batchgen.store.inputs.memory_budget import Budget
+from batchgen.store.inputs.memory_budget import PixelBudget
 from batchgen.store.spool.leftovers import sweep
 from tests.manifest_help import HEAD, planned
 from tests.photos import encoded, mask, noise, opened, picture, save
@@ -50,13 +50,13 @@ def new_store(folder: Path) -> InputStore:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every opening of a user's file: the place where it lies."""
     found: list[str] = []
-    real = inputs_module.read_file
+    real = inputs_module.read_user_file
 
     async def counted(state: object, executor: object) -> object:
         found.append(Path(state.path).name)  # type: ignore[attr-defined]
         return await real(state, executor)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inputs_module, "read_file", counted)
+    monkeypatch.setattr(inputs_module, "read_user_file", counted)
     return found
 
 
@@ -360,7 +360,7 @@ async def test_tidying_the_spool_leaves_copies_alone(tmp_path: Path, store: Inpu
 
 
 async def test_budget_lets_in_what_fits_in_order_and_a_large_one_alone() -> None:
-    budget, inside, most = Budget(10), 0, 0
+    budget, inside, most = PixelBudget(10), 0, 0
     order: list[int] = []
 
     async def work(number: int, units: int) -> None:
@@ -396,7 +396,7 @@ async def test_person_is_told_how_far_the_looking_is(
 async def test_what_is_decoded_at_the_same_time_is_bounded(
     tmp_path: Path, store: InputStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store._pixels = Budget(1)
+    store._pixels = PixelBudget(1)
     inside, most, real = 0, 0, shrink.fit
 
     def counted(*args: Any) -> Any:

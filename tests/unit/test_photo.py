@@ -13,17 +13,17 @@ from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputUse
 from batchgen.store.checks.stream import BadImage
 from batchgen.store.inputs.photo import Photo, open_photo
-from batchgen.store.inputs.send_profile import MASK, Profile, masked, profiles, shared
+from batchgen.store.inputs.send_profile import MASK, SendProfile, masked, profiles, shared
 from batchgen.store.inputs.shrink import LARGEST, check_mask, fit, weight
 from tests.photos import encoded, mask, noise, opened, picture
 
-USUAL = Profile(1_500_000)
-EXACT = Profile(15_000_000, exact=True)
+USUAL = SendProfile(1_500_000)
+EXACT = SendProfile(15_000_000, exact=True)
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 _RED = (255, 0, 0)
 
 
-def fitted(data: bytes, profile: Profile = USUAL) -> tuple[bytes, Image.Image]:
+def fitted(data: bytes, profile: SendProfile = USUAL) -> tuple[bytes, Image.Image]:
     found = fit(open_photo(data), profile)
     image = opened(found.data)
     assert (found.width, found.height) == image.size
@@ -31,7 +31,7 @@ def fitted(data: bytes, profile: Profile = USUAL) -> tuple[bytes, Image.Image]:
     return found.data, image
 
 
-def reason(data: bytes, profile: Profile = USUAL) -> str:
+def reason(data: bytes, profile: SendProfile = USUAL) -> str:
     with pytest.raises(BadImage) as caught:
         fit(open_photo(data), profile)
     return caught.value.reason
@@ -247,7 +247,7 @@ def test_phone_photo_with_something_behind_its_end_is_written_anew() -> None:
 
 
 def test_alpha_is_kept_where_something_is_transparent_and_dropped_where_not() -> None:
-    large, small = noise(400, 400, "RGBA"), Profile(300_000)
+    large, small = noise(400, 400, "RGBA"), SendProfile(300_000)
     assert len(encoded(large, "PNG")) > small.limit
     _, image = fitted(encoded(large, "PNG"), small)
     assert (image.format, image.mode) == ("WEBP", "RGBA")
@@ -270,7 +270,7 @@ def test_colour_profile_stays_with_the_colours_it_is_of() -> None:
 
 def test_large_photo_is_brought_below_the_limit() -> None:
     data = encoded(picture(4000, 3000), quality=98)
-    sent, image = fitted(data, Profile(400_000))
+    sent, image = fitted(data, SendProfile(400_000))
     assert len(sent) <= 400_000
     assert max(image.size) <= LARGEST
     assert abs(image.width / image.height - 4 / 3) < 0.01
@@ -278,26 +278,26 @@ def test_large_photo_is_brought_below_the_limit() -> None:
 
 @pytest.mark.parametrize("limit", [1_500_000, 600_000, 150_000, 40_000])
 def test_even_noise_is_brought_below_the_limit(limit: int) -> None:
-    sent, _ = fitted(encoded(noise(2500, 1900), quality=95), Profile(limit))
+    sent, _ = fitted(encoded(noise(2500, 1900), quality=95), SendProfile(limit))
     assert len(sent) <= limit
 
 
 def test_what_cannot_be_made_small_enough_is_said() -> None:
-    assert "cannot be brought to 3,000 bytes at most" in reason(encoded(noise(900, 900)), Profile(3_000))
+    assert "cannot be brought to 3,000 bytes at most" in reason(encoded(noise(900, 900)), SendProfile(3_000))
 
 
 def test_small_image_is_not_made_larger() -> None:
-    _, image = fitted(encoded(noise(700, 500, "RGB"), "PNG"), Profile(200_000))
+    _, image = fitted(encoded(noise(700, 500, "RGB"), "PNG"), SendProfile(200_000))
     assert max(image.size) <= 700
 
 
 def test_under_a_mask_the_dimensions_stay() -> None:
     data = encoded(noise(2600, 1000), quality=95)
     assert fitted(data, EXACT)[0] == data
-    sent, image = fitted(data, Profile(2_000_000, exact=True))
+    sent, image = fitted(data, SendProfile(2_000_000, exact=True))
     assert len(sent) <= 2_000_000
     assert image.size == (2600, 1000)
-    assert "with a mask it may have 300,000 bytes at most" in reason(data, Profile(300_000, exact=True))
+    assert "with a mask it may have 300,000 bytes at most" in reason(data, SendProfile(300_000, exact=True))
 
 
 # --- masks
@@ -327,7 +327,7 @@ def test_mask_goes_as_it_is_and_a_large_one_without_its_colours() -> None:
     large = noise(1200, 1000, "RGBA")
     large.putalpha(mask(1200, 1000).getchannel("A"))
     heavy = encoded(large, "PNG")
-    sent, image = fitted(heavy, Profile(3_000_000, exact=True, mask=True))
+    sent, image = fitted(heavy, SendProfile(3_000_000, exact=True, mask=True))
     assert len(sent) < 50_000
     assert (image.mode, image.size, image.format) == ("RGBA", (1200, 1000), "PNG")
     assert not ImageChops.difference(image.getchannel("A"), large.getchannel("A")).getbbox()
@@ -343,29 +343,29 @@ def test_grey_mask_with_alpha_is_made_plain() -> None:
 
 
 def test_profiles_follow_the_limits_of_the_route() -> None:
-    assert shared(References(), 1) == Profile(1_500_000)
-    assert shared(References(max_bytes=500_000), 1) == Profile(500_000)
-    assert shared(References(advised_bytes=900_000, max_bytes=10_000_000), 3) == Profile(900_000)
+    assert shared(References(), 1) == SendProfile(1_500_000)
+    assert shared(References(max_bytes=500_000), 1) == SendProfile(500_000)
+    assert shared(References(advised_bytes=900_000, max_bytes=10_000_000), 3) == SendProfile(900_000)
     relay = References(advised_bytes=1_500_000, max_bytes=10_000_000, total_bytes=6_000_000)
     assert [shared(relay, count).limit for count in (1, 4, 5, 16)] == [1_500_000, 1_500_000, 1_200_000, 375_000]
-    assert masked(References()) == Profile(15_000_000, exact=True)
-    assert masked(References(max_bytes=10_000_000)) == Profile(10_000_000, exact=True)
+    assert masked(References()) == SendProfile(15_000_000, exact=True)
+    assert masked(References(max_bytes=10_000_000)) == SendProfile(10_000_000, exact=True)
     use = InputUse("a", frozenset({1, 4, 8}), exact=True, mask=True)
     assert [each.name for each in profiles(use, relay)] == ["1500000", "750000", "exact-10000000", "mask"]
 
 
 def test_weight_is_what_is_in_memory() -> None:
-    def heavy(photo: Photo, *profiles: Profile) -> int:
+    def heavy(photo: Photo, *profiles: SendProfile) -> int:
         return weight(photo, list(profiles)) - len(photo.data) // 4
 
     photo = open_photo(encoded(Image.new("RGB", (6000, 4000))))
     assert heavy(photo) == 24_000_000 // 64  # only looked at
-    assert heavy(photo, Profile(10)) == 6_000_000  # decoded at half its size
-    assert heavy(photo, Profile(10, exact=True)) == 48_000_000
+    assert heavy(photo, SendProfile(10)) == 6_000_000  # decoded at half its size
+    assert heavy(photo, SendProfile(10, exact=True)) == 48_000_000
     progressive = open_photo(encoded(Image.new("RGB", (6000, 4000)), progressive=True))
     assert heavy(progressive) >= 36_000_000
     png = open_photo(encoded(Image.new("RGB", (3000, 2000)), "PNG"))
-    assert (heavy(png), heavy(png, Profile(10))) == (6_000_000, 12_000_000)
+    assert (heavy(png), heavy(png, SendProfile(10))) == (6_000_000, 12_000_000)
 
 
 def test_jpeg_is_decoded_at_a_fraction_where_that_is_enough() -> None:

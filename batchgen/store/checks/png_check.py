@@ -38,7 +38,7 @@ def check_png(stream: Stream) -> Decoded:
     if kind != b"IHDR":
         raise BadImage(f"its first chunk is {_name(kind)}, not IHDR")
     width, height, colour, bits, rows = _header(body)
-    pixels, order = _Pixels(rows, bits), _Order(colour)
+    pixels, order = _Pixels(rows, bits), _ChunkOrder(colour)
     for _ in range(_MAX_CHUNKS):
         kind, body = _chunk(stream, pixels)
         order.take(kind, body)
@@ -98,7 +98,7 @@ def _name(kind: bytes) -> str:
     return kind.decode("ascii", "backslashreplace")
 
 
-class _Order:
+class _ChunkOrder:
     """Which chunk may follow which: a palette before the pixels, these without a break, no other critical one."""
 
     def __init__(self, colour: int) -> None:

@@ -16,7 +16,7 @@ from batchgen.domain.wire import FilePiece, Prepared
 from batchgen.store.checks.stream import BadImage
 from batchgen.store.folder import Folder, trouble, write_all
 from batchgen.store.inputs.photo import is_whole, open_photo
-from batchgen.store.inputs.send_profile import Profile
+from batchgen.store.inputs.send_profile import SendProfile
 from batchgen.store.inputs.shrink import Fitted
 from batchgen.store.layout import TEMPORARY
 from batchgen.store.output.file_names import ENDINGS
@@ -54,11 +54,11 @@ class Copies:
         self._numbers = count()
         self._known: dict[str, Copy] = {}
 
-    def has(self, digest: str, profile: Profile) -> bool:
+    def has(self, digest: str, profile: SendProfile) -> bool:
         """Whether there is a copy, as far as its name tells."""
         return any((self._path / name).is_file() for name in _names(digest, profile))
 
-    def find(self, digest: str, profile: Profile) -> Copy | None:
+    def find(self, digest: str, profile: SendProfile) -> Copy | None:
         """The copy of an original in a form. It is read once per run, which finds one that is not whole.
 
         Raises:
@@ -80,7 +80,7 @@ class Copies:
                 raise trouble(error, "read", path) from error
         return None
 
-    def put(self, digest: str, profile: Profile, fitted: Fitted) -> Copy:
+    def put(self, digest: str, profile: SendProfile, fitted: Fitted) -> Copy:
         """Keep what was prepared.
 
         Raises:
@@ -125,11 +125,11 @@ class Copies:
             return self._folder
 
 
-def _stem(digest: str, profile: Profile) -> str:
+def _stem(digest: str, profile: SendProfile) -> str:
     return f"{digest[:32]}-{profile.name}"
 
 
-def _names(digest: str, profile: Profile) -> list[str]:
+def _names(digest: str, profile: SendProfile) -> list[str]:
     return [f"{_stem(digest, profile)}{ending}" for ending in ENDINGS.values()]
 
 

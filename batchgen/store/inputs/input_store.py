@@ -24,9 +24,9 @@ from batchgen.domain.wire import Prepared, PreparedInputs
 from batchgen.manifest.below import FileState, Root
 from batchgen.store.affinity import use_all
 from batchgen.store.checks.stream import BadImage
-from batchgen.store.inputs.memory_budget import Budget
-from batchgen.store.inputs.send_profile import MASK, Profile, masked, profiles, shared
-from batchgen.store.inputs.user_file import read_file
+from batchgen.store.inputs.memory_budget import PixelBudget
+from batchgen.store.inputs.send_profile import MASK, SendProfile, masked, profiles, shared
+from batchgen.store.inputs.user_file import read_user_file
 from batchgen.store.layout import INPUTS, SPOOL
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ class InputStore:
         self._root = Root(root)
         self._cache = cache
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="inputs", initializer=use_all)
-        self._pixels = Budget(PIXELS)
+        self._pixels = PixelBudget(PIXELS)
         self._large = asyncio.Lock()
-        self._making: dict[tuple[str, Profile], asyncio.Task[Copy]] = {}
+        self._making: dict[tuple[str, SendProfile], asyncio.Task[Copy]] = {}
         self._opened: Copies | None = None
 
     @classmethod
@@ -170,7 +170,7 @@ class InputStore:
         # Nothing recorded says that a file was seen to be a mask; its copy does.
         return not use.mask or await self._run(self._copies().has, before.sha256, MASK)
 
-    def _judge(self, use: InputUse, read: _Read, wanted: list[Profile]) -> None:
+    def _judge(self, use: InputUse, read: _Read, wanted: list[SendProfile]) -> None:
         """In a thread: check the whole file, and keep the copies that are wanted."""
         from batchgen.store.inputs.shrink import check_mask, fit  # noqa: PLC0415 - Pillow only where there are images
 
@@ -183,20 +183,20 @@ class InputStore:
             if use.mask:
                 check_mask(read.photo)
 
-    async def _read(self, state: FileState, wanted: list[Profile], stack: AsyncExitStack) -> _Read:
+    async def _read(self, state: FileState, wanted: list[SendProfile], stack: AsyncExitStack) -> _Read:
         """Read and open a file; the stack keeps the room in memory that it takes from here on."""
         from batchgen.store.inputs.photo import open_photo  # noqa: PLC0415 - see above
         from batchgen.store.inputs.shrink import weight  # noqa: PLC0415
 
         if state.bytes > _LARGE:
             await stack.enter_async_context(self._large)
-        data, state = await read_file(state, self._executor)
+        data, state = await read_user_file(state, self._executor)
         digest = await self._run(lambda: sha256(data).hexdigest())
         photo = await self._run(open_photo, data)
         await stack.enter_async_context(self._pixels.hold(weight(photo, wanted)))
         return _Read(digest, state, photo)
 
-    async def _prepared(self, image: InputImage, profile: Profile, stem: str) -> Prepared:
+    async def _prepared(self, image: InputImage, profile: SendProfile, stem: str) -> Prepared:
         if image.is_address:
             return Prepared(stem, "", url=image.place)
         key = (image.sha256, profile)
@@ -206,12 +206,12 @@ class InputStore:
             task.add_done_callback(partial(self._made, key))
         return (await asyncio.shield(task)).named(stem)
 
-    def _made(self, key: tuple[str, Profile], task: asyncio.Task[Copy]) -> None:
+    def _made(self, key: tuple[str, SendProfile], task: asyncio.Task[Copy]) -> None:
         del self._making[key]
         if not task.cancelled():
             task.exception()  # whoever waited has it; when nobody did any more, it is no news
 
-    async def _make(self, image: InputImage, profile: Profile) -> Copy:
+    async def _make(self, image: InputImage, profile: SendProfile) -> Copy:
         """The copy of a file in a form, made now if there is none."""
         from batchgen.store.inputs.shrink import fit  # noqa: PLC0415 - see above
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Budget:
+class PixelBudget:
     """A number of units that holders share. What is larger than all of it has it alone."""
 
     def __init__(self, units: int) -> None:

@@ -13,7 +13,7 @@ MOST_OF_MASK = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class SendProfile:
     """One such form.
 
     Attributes:
@@ -32,23 +32,23 @@ class Profile:
         return "mask" if self.mask else f"exact-{self.limit}" if self.exact else str(self.limit)
 
 
-MASK = Profile(MOST_OF_MASK, exact=True, mask=True)
+MASK = SendProfile(MOST_OF_MASK, exact=True, mask=True)
 
 
-def shared(limits: References, count: int) -> Profile:
+def shared(limits: References, count: int) -> SendProfile:
     """For each of so many references of one call: none takes more than its share of what all may take."""
     stated = [limits.advised_bytes or min(USUAL, limits.max_bytes or USUAL), limits.max_bytes or MOST, MOST]
     if limits.total_bytes:
         stated.append(limits.total_bytes // count)
-    return Profile(min(stated))
+    return SendProfile(min(stated))
 
 
-def masked(limits: References) -> Profile:
+def masked(limits: References) -> SendProfile:
     """For the reference that a mask lies over."""
-    return Profile(min(limits.max_bytes or MOST, MOST), exact=True)
+    return SendProfile(min(limits.max_bytes or MOST, MOST), exact=True)
 
 
-def profiles(use: InputUse, limits: References) -> list[Profile]:
+def profiles(use: InputUse, limits: References) -> list[SendProfile]:
     """Every form in which a file is sent over one route."""
     found = dict.fromkeys(shared(limits, count) for count in sorted(use.shares))
     if use.exact:

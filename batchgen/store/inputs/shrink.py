@@ -10,7 +10,7 @@ from PIL import Image
 
 from batchgen.store.checks.stream import BadImage
 from batchgen.store.inputs.photo import Photo
-from batchgen.store.inputs.send_profile import Profile
+from batchgen.store.inputs.send_profile import SendProfile
 
 LARGEST = 2048  # pixels of the longer side; models look at less
 _STEPS = ((LARGEST, 90), (1536, 88), (1536, 80), (1024, 80), (1024, 65), (768, 60), (512, 50))  # edge, quality
@@ -27,7 +27,7 @@ class Fitted:
     height: int
 
 
-def weight(photo: Photo, profiles: list[Profile]) -> int:
+def weight(photo: Photo, profiles: list[SendProfile]) -> int:
     """Pixels that are in memory while it is made to fit, or only checked when there is no profile."""
     whole = photo.width * photo.height
     heaviest = photo.decoded(1)
@@ -41,7 +41,7 @@ def weight(photo: Photo, profiles: list[Profile]) -> int:
     return heaviest + len(photo.data) // 4  # four bytes are a pixel
 
 
-def fit(photo: Photo, profile: Profile) -> Fitted:
+def fit(photo: Photo, profile: SendProfile) -> Fitted:
     """The image as its profile wants it.
 
     Raises:
@@ -76,7 +76,7 @@ def check_mask(photo: Photo) -> None:
         raise BadImage(f"{words}; a mask is a PNG whose transparent parts are drawn anew")
 
 
-def _mask(photo: Photo, profile: Profile) -> Fitted:
+def _mask(photo: Photo, profile: SendProfile) -> Fitted:
     check_mask(photo)
     if _passes(photo, profile):
         return Fitted(photo.data, photo.kind, photo.width, photo.height)
@@ -90,7 +90,7 @@ def _mask(photo: Photo, profile: Profile) -> Fitted:
     return Fitted(written.getvalue(), "png", *image.size)
 
 
-def _passes(photo: Photo, profile: Profile) -> bool:
+def _passes(photo: Photo, profile: SendProfile) -> bool:
     """Whether it goes as it is."""
     return photo.plain and len(photo.data) <= profile.limit
 

@@ -13,7 +13,7 @@ from batchgen.store.checks.stream import BadImage
 MAX_BYTES = 100_000_000
 
 
-async def read_file(state: FileState, executor: Executor) -> tuple[bytes, FileState]:
+async def read_user_file(state: FileState, executor: Executor) -> tuple[bytes, FileState]:
     """The bytes of a file, read in one piece, and its state as of these bytes. Nothing else opens a reference.
 
     Raises:

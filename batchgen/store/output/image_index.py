@@ -32,7 +32,7 @@ _FOREIGN = "is not an index that batchgen wrote; move it away, or name another o
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Index:
+class ImageIndex:
     """The open index of an output folder. One process at a time writes it."""
 
     def __init__(self, fd: int, path: str) -> None:
@@ -40,7 +40,7 @@ class Index:
         self._path = path
 
     @classmethod
-    def open(cls, output: Path) -> Index:
+    def open(cls, output: Path) -> ImageIndex:
         """Open the index, made if need be; a line torn by a kill is cut off.
 
         Raises:

@@ -34,7 +34,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class IndexLine:
     """One line of an index.
 
     Attributes:
@@ -72,7 +72,7 @@ def read_line(data: bytes) -> Delivered:
     )
 
 
-def lines_of(output: Path) -> Iterator[Told]:
+def lines_of(output: Path) -> Iterator[IndexLine]:
     """Every line of an output folder's index, in order; none where there is no index.
 
     Raises:
@@ -136,14 +136,14 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
             rest = file.readline(_LONGEST)
 
 
-def _told(number: int, data: bytes) -> Told:
+def _told(number: int, data: bytes) -> IndexLine:
     if not data.endswith(b"\n"):
         long = len(data) >= _LONGEST
-        return Told(number, None, "it is too long to be one of this program's" if long else "it is torn")
+        return IndexLine(number, None, "it is too long to be one of this program's" if long else "it is torn")
     try:
-        return Told(number, read_line(data))
+        return IndexLine(number, read_line(data))
     except ValueError as error:
-        return Told(number, None, str(error).partition("\n")[0][:200])
+        return IndexLine(number, None, str(error).partition("\n")[0][:200])
 
 
 def _image(record: dict[str, Any]) -> Image:

@@ -7,10 +7,8 @@ import errno
 from batchgen.domain.errors import StoreError
 from batchgen.store.folder import Folder, trouble
 
-_MOST_KNOWN = 10_000
 
-
-class Descent:
+class OutputFolders:
     """The folders on the way, opened step by step and never through a link; those that are missing are made.
 
     A folder that is there already may be one whose name a dead process, or another thread, has not synced yet: so each
@@ -40,12 +38,9 @@ class Descent:
             OSError: they may not be on disk.
         """
         self.last.sync()
-        known = self._root.known
         for folder, path in reversed(self._doubtful):
             folder.sync()
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            known.add(path)
+            self._root.note_durable(path)
 
     def close(self) -> None:
         """Let go of all but the output folder."""
@@ -56,7 +51,7 @@ class Descent:
     def _step(self, name: str, path: str) -> None:
         above = self.last
         try:
-            if above.make(name) or path not in self._root.known:
+            if above.make(name) or not self._root.is_durable(path):
                 self._doubtful.append((above, path))
             self._opened.append(above.child(name))
         except OSError as error:

@@ -23,7 +23,8 @@ from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, NotAFile, make_durable, trouble, write_all
 from batchgen.store.layout import QUARANTINE
 from batchgen.store.output.file_names import output_name, safe_path
-from batchgen.store.output.output_folders import Descent
+from batchgen.store.output.output_folders import OutputFolders
+from batchgen.store.quarantine import set_aside
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
 _OTHER_NAMES = 100
@@ -85,7 +86,7 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
     except OSError as error:
         raise trouble(error, "read", source.path) from error
     *parents, name = safe_path(spot.path)
-    way = Descent(root, parents)
+    way = OutputFolders(root, parents)
     try:
         final = _give_name(source, way.last, name, facts, spot)
         way.make_durable()
@@ -96,39 +97,6 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
     return Image(
         "/".join((*parents, final)), facts.sha256, facts.bytes, facts.width, facts.height, facts.format, facts.blank
     )
-
-
-def set_aside(spool: Folder, file: str) -> str:
-    """Move a file of the spool into its quarantine, over nothing; its name below the spool.
-
-    Raises:
-        StoreError: it cannot be moved.
-    """
-    try:
-        _make_quarantine(spool)
-        with spool.child(QUARANTINE) as quarantine:
-            name = next(name for name in _variants(file) if quarantine.stat(name) is None)
-            spool.rename(file, name, quarantine)
-            quarantine.sync()
-        spool.sync()  # the quarantine's own name may be new
-    except OSError as error:
-        raise trouble(error, "set aside", spool.where(file)) from error
-    return f"{QUARANTINE}/{name}"
-
-
-def _make_quarantine(spool: Folder) -> None:
-    """What has its name and is no folder gets another one."""
-    if not spool.make(QUARANTINE, 0o700):
-        there = spool.stat(QUARANTINE)
-        if there is not None and not stat.S_ISDIR(there.st_mode):
-            spool.rename(QUARANTINE, next(name for name in _variants(QUARANTINE) if spool.stat(name) is None))
-            spool.make(QUARANTINE, 0o700)
-
-
-def _variants(name: str) -> Iterator[str]:
-    yield name
-    for number in range(2, 1_000_000):
-        yield f"{name}.{number}"
 
 
 def _examine(source: Spooled, decoder: Decoder) -> ImageFacts:

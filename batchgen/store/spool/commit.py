@@ -9,13 +9,13 @@ from functools import partial
 from batchgen.domain.wire import Answer
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.layout import RECEIPT, TEMPORARY, mark_of
-from batchgen.store.output.place import set_aside
-from batchgen.store.spool.disk_space import Room
+from batchgen.store.quarantine import set_aside
+from batchgen.store.spool.disk_space import FreeSpace
 from batchgen.store.spool.receipt import write_receipt
 from batchgen.store.spool.sink import SpoolSink
 
 
-def land_answer(spool: Folder, room: Room, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+def commit_answer(spool: Folder, space: FreeSpace, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
     """The pictures of an answer, then its receipt; when this returns, all is durable.
 
     Everything is written before anything is synced, because the first sync then does most of the work of the others.
@@ -27,14 +27,14 @@ def land_answer(spool: Folder, room: Room, answer: Answer, sinks: Sequence[Spool
     new, fd = f"{answer.attempt}{TEMPORARY}", -1
     try:
         for sink in sinks:
-            room.insist(sink.land)
-        fd = room.insist(partial(_write, spool, new, write_receipt(answer)))
+            space.insist(sink.flush)
+        fd = space.insist(partial(_write, spool, new, write_receipt(answer)))
         for sink in sinks:
             sink.make_durable()
         make_durable(fd)
-        room.insist(partial(spool.rename, new, f"{answer.attempt}{RECEIPT}"))
+        space.insist(partial(spool.rename, new, f"{answer.attempt}{RECEIPT}"))
         spool.sync()
-        room.leave_some_for_the_books()
+        space.leave_some_for_the_books()
     except OSError as error:
         raise trouble(error, "write the answer", spool.where(new)) from error
     finally:
@@ -44,7 +44,7 @@ def land_answer(spool: Folder, room: Room, answer: Answer, sinks: Sequence[Spool
             sink.release()
 
 
-def land_download(spool: Folder, room: Room, sink: SpoolSink) -> None:
+def commit_download(spool: Folder, space: FreeSpace, sink: SpoolSink) -> None:
     """A downloaded picture, then the mark that says it is whole; when this returns, both are durable.
 
     Raises:
@@ -52,18 +52,18 @@ def land_download(spool: Folder, room: Room, sink: SpoolSink) -> None:
         StoreError: the spool cannot be written.
     """
     try:
-        room.insist(sink.land)
+        space.insist(sink.flush)
         sink.make_durable()
-        os.close(room.insist(partial(spool.create_anew, mark_of(sink.name))))
+        os.close(space.insist(partial(spool.create_anew, mark_of(sink.name))))
         spool.sync()
-        room.leave_some_for_the_books()
+        space.leave_some_for_the_books()
     except OSError as error:
         raise trouble(error, "write", spool.where(sink.name)) from error
     finally:
         sink.release()
 
 
-def land_aside(spool: Folder, room: Room, sink: SpoolSink) -> str:
+def commit_aside(spool: Folder, space: FreeSpace, sink: SpoolSink) -> str:
     """A downloaded picture that is not to be placed, in the quarantine; its name below the spool.
 
     Raises:
@@ -71,7 +71,7 @@ def land_aside(spool: Folder, room: Room, sink: SpoolSink) -> str:
         StoreError: the spool cannot be written.
     """
     try:
-        room.insist(sink.land)
+        space.insist(sink.flush)
         sink.make_durable()
     except OSError as error:
         raise trouble(error, "write", spool.where(sink.name)) from error

@@ -25,7 +25,7 @@ _PAUSE = 0.02
 T = TypeVar("T")
 
 
-class Room:
+class FreeSpace:
     """The room below an output folder. `check` is for the event loop, the rest for threads."""
 
     def __init__(self, root: Folder, spool: Folder, clock: Clock, ballast: int = BALLAST) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from batchgen.domain.wire import Answer, Picture
 from batchgen.store.folder import Folder, NotAFile
 from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
-from batchgen.store.output.place import set_aside
+from batchgen.store.quarantine import set_aside
 from batchgen.store.spool.receipt import read_receipt
 
 

@@ -11,7 +11,7 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.errors import ForeignOutput, StoreError
 from batchgen.store.folder import Folder, NotAFile, make_durable, write_all
 from batchgen.store.layout import SPOOL
-from batchgen.store.output.place import set_aside
+from batchgen.store.quarantine import set_aside
 
 _FILE = "owner.json"
 _NEW = "owner.tmp"

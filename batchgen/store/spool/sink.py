@@ -13,7 +13,7 @@ import aiofiles
 from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, make_durable, trouble
 from batchgen.store.layout import mark_of
-from batchgen.store.spool.disk_space import Room
+from batchgen.store.spool.disk_space import FreeSpace
 
 
 class _RawFile(Protocol):
@@ -30,18 +30,18 @@ class SpoolSink:
     """
 
     __slots__ = (
-        *("_executor", "_fd", "_file", "_folder", "_memory", "_room", "_spilling"),
+        *("_executor", "_fd", "_file", "_folder", "_memory", "_space", "_spilling"),
         *("attempt", "name", "size", "taken"),
     )
 
-    def __init__(self, folder: Folder, executor: Executor, room: Room, attempt: int, name: str) -> None:
+    def __init__(self, folder: Folder, executor: Executor, space: FreeSpace, attempt: int, name: str) -> None:
         self.attempt = attempt
         self.name = name
         self.size = 0
         self.taken = False
         self._folder = folder
         self._executor = executor
-        self._room = room
+        self._space = space
         self._memory = bytearray()
         self._fd = -1
         self._file: _RawFile | None = None
@@ -64,7 +64,7 @@ class SpoolSink:
         self._spilling = asyncio.ensure_future(self._spill())
         await asyncio.shield(self._spilling)
 
-    def land(self) -> None:
+    def flush(self) -> None:
         """Write what is still in memory; in a thread.
 
         Raises:
@@ -109,7 +109,7 @@ class SpoolSink:
         try:
             if self._file is None:
                 loop = asyncio.get_running_loop()
-                self._fd = await loop.run_in_executor(self._executor, self._room.insist, self._create)
+                self._fd = await loop.run_in_executor(self._executor, self._space.insist, self._create)
                 self._file = await aiofiles.open(self._fd, "wb", buffering=0, closefd=False, executor=self._executor)
             while piece:
                 await self._pour(self._file, piece)
@@ -123,7 +123,7 @@ class SpoolSink:
             del piece[: await file.write(piece)]
         except OSError as error:
             loop = asyncio.get_running_loop()
-            if not await loop.run_in_executor(self._executor, self._room.give_up_for, error):
+            if not await loop.run_in_executor(self._executor, self._space.give_up_for, error):
                 raise
 
     def _create(self) -> int:

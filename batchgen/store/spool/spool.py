@@ -20,14 +20,15 @@ from batchgen.store.checks.image import Decoder
 from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, trouble
 from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
-from batchgen.store.output.place import Spooled, Spot, place_within, set_aside
-from batchgen.store.spool.commit import land_answer, land_aside, land_download
-from batchgen.store.spool.disk_space import BALLAST, Room
+from batchgen.store.output.place import Spooled, Spot, place_within
+from batchgen.store.quarantine import set_aside
+from batchgen.store.spool.commit import commit_answer, commit_aside, commit_download
+from batchgen.store.spool.disk_space import BALLAST, FreeSpace
 from batchgen.store.spool.leftovers import files_of, find_download, keep_aside, look_at_answer, read_answer, sweep
 from batchgen.store.spool.opening import open_output, open_spool
 from batchgen.store.spool.owner import claim_spool, lock_output
 from batchgen.store.spool.sink import SpoolSink
-from batchgen.store.spool.threads import Hops
+from batchgen.store.spool.threads import DiskThreads
 
 __all__ = ["BALLAST", "SPOOL", "Spool", "SpoolSink"]
 
@@ -43,13 +44,15 @@ class Spool:
         notes: sentences about what it met and set right, for the person who watches; the caller may empty it.
     """
 
-    def __init__(self, root: Folder, folder: Folder, hops: Hops, room: Room, decoder: Decoder | None) -> None:
+    def __init__(
+        self, root: Folder, folder: Folder, threads: DiskThreads, space: FreeSpace, decoder: Decoder | None
+    ) -> None:
         self.output = Path(root.path)
         self.notes: list[str] = []
         self._root = root
         self._folder = folder
-        self._hops = hops
-        self._room = room
+        self._threads = threads
+        self._space = space
         self._own_decoder = None
         if decoder is None:
             decoder = self._own_decoder = DecodePool()
@@ -90,11 +93,11 @@ class Spool:
                 opened.enter_context(folder)
                 lock_output(root, folder)
                 notes += claim_spool(folder, output, ledger, ledger_id, clock.now(), known=known, take_over=take_over)
-                room = Room(root, folder, clock, ballast)
+                space = FreeSpace(root, folder, clock, ballast)
             except OSError as error:
                 raise trouble(error, "use the output folder", output) from error
-            opened.callback(room.close)
-            spool = cls(root, folder, Hops(), room, decoder)
+            opened.callback(space.close)
+            spool = cls(root, folder, DiskThreads(), space, decoder)
             opened.pop_all()
         spool.notes += notes
         return spool
@@ -106,7 +109,7 @@ class Spool:
             NoRoom: they cannot.
             StoreError: the folder is no longer there.
         """
-        self._room.check(promised, calls)
+        self._space.check(promised, calls)
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
         """Where the bytes of one picture of an attempt go. A download takes an index no inline picture has.
@@ -114,7 +117,7 @@ class Spool:
         Each further try has a file of its own: that of an earlier one is removed by a thread, whenever it comes to it.
         """
         number = index + _NEXT_TRY * self._discarded.get(attempt, 0)
-        return SpoolSink(self._folder, self._hops.executor, self._room, attempt, f"{attempt}-{number}{PART}")
+        return SpoolSink(self._folder, self._threads.executor, self._space, attempt, f"{attempt}-{number}{PART}")
 
     async def finish(self, answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
         """Make an answer complete: its pictures and then its receipt, durable. Sinks it does not name are discarded.
@@ -129,8 +132,8 @@ class Spool:
             self.discard(sink for sink in sinks if sink.name not in named)
         for sink in kept:
             sink.taken = True
-        hop = self._hops.run_large if any(sink.size >= PIECE for sink in kept) else self._hops.run
-        await hop(land_answer, self._folder, self._room, answer, kept)
+        hop = self._threads.run_large if any(sink.size >= PIECE for sink in kept) else self._threads.run
+        await hop(commit_answer, self._folder, self._space, answer, kept)
         self._remember_answer(answer)
 
     async def finish_download(self, sink: SpoolSink) -> Picture:
@@ -141,7 +144,7 @@ class Spool:
             StoreError: the spool cannot be written.
         """
         sink.taken = True
-        await self._hops.run(land_download, self._folder, self._room, sink)
+        await self._threads.run(commit_download, self._folder, self._space, sink)
         self._remember(sink.attempt, mark_of(sink.name), sink.name)
         return Picture(sink.name, sink.size)
 
@@ -153,7 +156,7 @@ class Spool:
             StoreError: the spool cannot be written.
         """
         sink.taken = True
-        return await self._hops.run(land_aside, self._folder, self._room, sink)
+        return await self._threads.run(commit_aside, self._folder, self._space, sink)
 
     async def place(self, file: str, path: str, revision: int, attempt: int, size: int = 0) -> Image | Damaged:
         """Check a picture wholly and give it its name in the output folder; one hop. See `place.place`.
@@ -168,7 +171,7 @@ class Spool:
         Raises:
             StoreError: the output folder cannot be used as asked; the spool keeps the bytes.
         """
-        hop = self._hops.run_large if size >= PIECE else self._hops.run
+        hop = self._threads.run_large if size >= PIECE else self._threads.run
         return await hop(
             place_within, Spooled(self._folder, file), self._root, Spot(path, revision, attempt), self._decoder
         )
@@ -179,14 +182,14 @@ class Spool:
         Raises:
             StoreError: it cannot be moved.
         """
-        return Damaged(reason, await self._hops.run(set_aside, self._folder, file))
+        return Damaged(reason, await self._threads.run(set_aside, self._folder, file))
 
     def discard(self, sinks: Iterable[SpoolSink]) -> None:
         """Give up what came so far, but not of a finished answer; files go when no thread writes to them any more."""
         for sink in sinks:
             if not sink.taken:
                 self._discarded[sink.attempt] = self._discarded.get(sink.attempt, 0) + 1
-                sink.when_quiet(partial(self._hops.start, self._remove_part, sink))
+                sink.when_quiet(partial(self._threads.start, self._remove_part, sink))
 
     def read_receipt(self, attempt: int) -> Answer | None:
         """The complete answer of an attempt. One that cannot be read is set aside with its pictures, and noted.
@@ -219,7 +222,7 @@ class Spool:
         self._cleared.append(attempt)
         self._discarded.pop(attempt, None)
         if len(self._cleared) == _CLEAR_AT_ONCE:
-            self._hops.start(self._remove_cleared)
+            self._threads.start(self._remove_cleared)
 
     def attempts(self) -> set[int]:
         """The attempts of which there is any file.
@@ -258,19 +261,19 @@ class Spool:
         Raises:
             StoreError: the spool cannot be tidied.
         """
-        self._hops.wait()
+        self._threads.wait()
         self._remove_cleared()
         with self._readable():
             self.notes += sweep(self._folder, settled)
 
     def close(self) -> None:
         """Wait for the threads, remove what was cleared, let go of everything."""
-        self._hops.close()
+        self._threads.close()
         self._remove_cleared()
         if self._own_decoder is not None:
             self._own_decoder.close()
         with self._noted():
-            self._room.close()
+            self._space.close()
         self._folder.close()
         self._root.close()
 

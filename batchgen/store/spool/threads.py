@@ -23,7 +23,7 @@ T = TypeVar("T")
 _Work = Callable[[], Any]
 
 
-class Hops:
+class DiskThreads:
     """Runs whole steps in a few threads and wakes the loop once for all that ended meanwhile.
 
     A thread pool wakes the loop for every result; with thousands of small steps a second that costs more than they do.

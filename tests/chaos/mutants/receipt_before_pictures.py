@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from batchgen.domain.wire import Answer
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
-from batchgen.store.spool import commit as landing
-from batchgen.store.spool.disk_space import Room
+from batchgen.store.spool import commit
+from batchgen.store.spool.disk_space import FreeSpace
 from batchgen.store.spool.receipt import write_receipt
 from batchgen.store.spool.sink import SpoolSink
 
@@ -16,7 +16,7 @@ CHECKS = ("tests/chaos/test_simulation.py",)
 FIRST_SEED = 20
 
 
-def _land_answer(spool: Folder, _room: Room, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+def _commit_answer(spool: Folder, _space: FreeSpace, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
     new = f"{answer.attempt}.tmp"
     try:
         fd = spool.create_anew(new)
@@ -26,7 +26,7 @@ def _land_answer(spool: Folder, _room: Room, answer: Answer, sinks: Sequence[Spo
         spool.rename(new, f"{answer.attempt}.json")
         spool.sync()
         for sink in sinks:
-            sink.land()
+            sink.flush()
             sink.make_durable()
         spool.sync()
     except OSError as error:
@@ -36,9 +36,9 @@ def _land_answer(spool: Folder, _room: Room, answer: Answer, sinks: Sequence[Spo
             sink.release()
 
 
-_land_answer.__name__ = "land_answer"
+_commit_answer.__name__ = "commit_answer"
 
 
 def apply() -> None:
     """Break the build."""
-    landing.land_answer = _land_answer
+    commit.commit_answer = _commit_answer

@@ -26,11 +26,11 @@ from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
 from batchgen.policy.decide import NextRoutes, Rules
 from batchgen.store.folder import Folder
-from batchgen.store.output.image_index import Index
+from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool
 from tests.chaos.simulation.loop import Crash, SimClock, VirtualLoop
-from tests.chaos.simulation.parts import SimDatabase, SimHops
+from tests.chaos.simulation.parts import SimDatabase, SimDiskThreads
 from tests.chaos.simulation.world import HOME, Violation, World, contracts
 
 LEFT_OVER = ("What waits for it is left as it is", "no route that is left takes what is asked")
@@ -88,7 +88,7 @@ class Life:
             world.output, ledger.path, ledger.name, clock=self.clock, ballast=1 << 20, decoder=cast("Any", object())
         )
         opened.callback(spool.close)
-        index = Index.open(world.output)
+        index = ImageIndex.open(world.output)
         opened.callback(index.close)
         legs, tally, runners = self._legs(ledger, spool, index)
         spec = world.plan.job
@@ -103,7 +103,7 @@ class Life:
         runners.append(runner)
         return runner
 
-    def _legs(self, ledger: Ledger, spool: Spool, index: Index) -> tuple[Legs, Tally, list[Runner]]:
+    def _legs(self, ledger: Ledger, spool: Spool, index: ImageIndex) -> tuple[Legs, Tally, list[Runner]]:
         world, made, runners = self.world, list[Legs](), list[Runner]()
         tally, crowd = Tally(), Crowd(world.limits.concurrency)
         legs = []
@@ -175,8 +175,8 @@ class Life:
             self._databases.append(SimDatabase(self.world, *given))
             return self._databases[-1]
 
-        def hops() -> SimHops:
-            return SimHops(self.world)
+        def threads() -> SimDiskThreads:
+            return SimDiskThreads(self.world)
 
         def free(folder: Folder, real: Any = Folder.free) -> int:
             fate = self.world.fate
@@ -185,7 +185,7 @@ class Life:
         with (
             self.world.disk.mounted(),
             mock.patch("batchgen.ledger.ledger.Database", database),
-            mock.patch("batchgen.store.spool.spool.Hops", hops),
+            mock.patch("batchgen.store.spool.spool.DiskThreads", threads),
             mock.patch("batchgen.store.spool.sink.PIECE", self.world.spill),
             mock.patch.object(Folder, "free", free),
             mock.patch.object(Ballast, "hold"),  # what is full here is the room that a look tells

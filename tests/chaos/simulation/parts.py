@@ -12,8 +12,8 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.ledger.connect import is_current, writing_engine
 from batchgen.ledger.database import GROUP, Database, _Order, _wake
-from batchgen.store.spool.commit import land_answer
-from batchgen.store.spool.threads import Hops
+from batchgen.store.spool.commit import commit_answer
+from batchgen.store.spool.threads import DiskThreads
 
 
 class Watcher(Protocol):
@@ -90,7 +90,7 @@ class InlineExecutor(futures.Executor):
         return future
 
 
-class SimHops(Hops):
+class SimDiskThreads(DiskThreads):
     """The store's threads: whole steps, one after the other, each a little later."""
 
     def __init__(self, watcher: Watcher) -> None:
@@ -137,6 +137,6 @@ class SimHops(Hops):
     def _do(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._watcher.step(f"hop {work.__name__}")
         result = work(*args, **kwargs)
-        if work is land_answer:
+        if work is commit_answer:
             self._watcher.landed(args[2].attempt)
         return result

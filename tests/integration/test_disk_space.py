@@ -18,7 +18,7 @@ from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.store.folder import Folder
 from batchgen.store.spool import disk_space as room_module
 from batchgen.store.spool.ballast import MOST, PIECE, Ballast
-from batchgen.store.spool.disk_space import Room
+from batchgen.store.spool.disk_space import FreeSpace
 from batchgen.store.spool.spool import Spool
 from tests.integration.test_spool import answer_with
 from tests.store_help import NoDecoder
@@ -31,8 +31,8 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 
 
 @pytest.fixture
-def room(folder: Folder, clock: Clock) -> Iterator[Room]:
-    made = Room(folder, folder, clock, 0)
+def room(folder: Folder, clock: Clock) -> Iterator[FreeSpace]:
+    made = FreeSpace(folder, folder, clock, 0)
     yield made
     made.close()
 
@@ -114,7 +114,7 @@ def test_ballast_has_a_bound(folder: Folder, monkeypatch: pytest.MonkeyPatch) ->
     ballast.close()
 
 
-def test_room_is_what_is_free_and_what_is_held_but_not_twice(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_is_what_is_free_and_what_is_held_but_not_twice(room: FreeSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = 3 * PIECE
     monkeypatch.setattr(Folder, "free", lambda _: disk - room._ballast.held)
     room.check(2 * PIECE, 1)
@@ -123,7 +123,7 @@ def test_room_is_what_is_free_and_what_is_held_but_not_twice(room: Room, monkeyp
         room.check(3 * PIECE + 1, 1)
 
 
-def test_step_is_done_again_while_there_is_ballast_to_give_up(room: Room, tmp_path: Path) -> None:
+def test_step_is_done_again_while_there_is_ballast_to_give_up(room: FreeSpace, tmp_path: Path) -> None:
     room.check(2 * PIECE, 1)
     failures = iter([full(), OSError(errno.EDQUOT, "quota"), None])
 
@@ -136,7 +136,7 @@ def test_step_is_done_again_while_there_is_ballast_to_give_up(room: Room, tmp_pa
     assert blocks(tmp_path) == 0
 
 
-def test_step_fails_when_nothing_is_left_to_give_up(room: Room) -> None:
+def test_step_fails_when_nothing_is_left_to_give_up(room: FreeSpace) -> None:
     room.check(PIECE, 1)
     tried = []
 
@@ -149,7 +149,7 @@ def test_step_fails_when_nothing_is_left_to_give_up(room: Room) -> None:
     assert len(tried) == 2
 
 
-def test_step_that_fails_otherwise_is_not_repeated(room: Room) -> None:
+def test_step_that_fails_otherwise_is_not_repeated(room: FreeSpace) -> None:
     tried = []
 
     def step() -> None:
@@ -161,7 +161,7 @@ def test_step_that_fails_otherwise_is_not_repeated(room: Room) -> None:
     assert tried == [1]
 
 
-def test_no_call_is_made_until_ballast_can_be_made_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_call_is_made_until_ballast_can_be_made_again(room: FreeSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     room.check(PIECE, 1)
     assert room.give_up_for(full())
 
@@ -177,7 +177,7 @@ def test_no_call_is_made_until_ballast_can_be_made_again(room: Room, monkeypatch
 
 
 def test_books_find_room_when_answers_land_on_a_disk_that_is_nearly_full(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    room: FreeSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room.check(2 * PIECE, 1)
     room.leave_some_for_the_books()
@@ -192,13 +192,13 @@ def test_start_on_a_full_disk_gives_up_what_a_dead_run_held(
 ) -> None:
     Ballast(folder).hold(2 * PIECE)
     monkeypatch.setattr(Folder, "free", lambda _: 2 * PIECE - blocks(tmp_path))
-    room = Room(folder, folder, clock, 0)
+    room = FreeSpace(folder, folder, clock, 0)
     assert blocks(tmp_path) == room._ballast.held == PIECE
     room.close()
 
 
 def test_answer_stays_kept_when_nobody_can_say_how_full_the_disk_is(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    room: FreeSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: Folder) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -207,7 +207,7 @@ def test_answer_stays_kept_when_nobody_can_say_how_full_the_disk_is(
     room.leave_some_for_the_books()
 
 
-def test_no_call_is_made_where_no_file_may_become_as_large_as_an_answer(room: Room) -> None:
+def test_no_call_is_made_where_no_file_may_become_as_large_as_an_answer(room: FreeSpace) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
     try:
@@ -221,14 +221,16 @@ def test_no_call_is_made_where_no_file_may_become_as_large_as_an_answer(room: Ro
 # Inodes
 
 
-def test_no_call_is_made_without_inodes_for_its_files(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_call_is_made_without_inodes_for_its_files(room: FreeSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Folder, "free_files", lambda _: 64 + 4 * 10)
     room.check(1, 10)
     with pytest.raises(NoRoom, match=r"room for 104 more files.*may need 108; remove files there"):
         room.check(1, 11)
 
 
-def test_inodes_are_not_counted_where_the_file_system_does_not(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inodes_are_not_counted_where_the_file_system_does_not(
+    room: FreeSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Uncounted:
         f_bavail, f_frsize, f_files, f_favail = 1 << 30, 4096, 0, 0
 
@@ -295,7 +297,9 @@ async def test_download_is_kept_when_no_descriptor_is_left(spool: Spool) -> None
     assert spool.downloaded(57) is not None
 
 
-def test_descriptor_is_waited_for_when_the_spare_ones_are_given_up(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptor_is_waited_for_when_the_spare_ones_are_given_up(
+    room: FreeSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with all_taken() as taken:
         mine = [room.insist(lambda: os.open(os.devnull, os.O_RDONLY)) for _ in range(8)]
         monkeypatch.setattr(room_module.time, "sleep", lambda _: os.close(taken.pop()))  # a call beside ends
@@ -303,7 +307,7 @@ def test_descriptor_is_waited_for_when_the_spare_ones_are_given_up(room: Room, m
         taken.extend(mine)
 
 
-def test_no_call_is_made_until_descriptors_are_held_back_again(room: Room) -> None:
+def test_no_call_is_made_until_descriptors_are_held_back_again(room: FreeSpace) -> None:
     with all_taken() as taken:
         taken.append(room.insist(lambda: os.open(os.devnull, os.O_RDONLY)))
         with pytest.raises(NoRoom, match=r"Too many open files.*ulimit -n"):

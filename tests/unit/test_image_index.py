@@ -12,7 +12,7 @@ from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.wire import Image
-from batchgen.store.output.image_index import NAME, Index
+from batchgen.store.output.image_index import NAME, ImageIndex
 from tests.store_help import ORIGIN
 
 IMAGE = Image("Größe/mug.png", "ab" * 32, 1234, 2048, 1152, "png")
@@ -36,7 +36,7 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 
 def test_index_has_one_line_per_image_with_all_there_is_to_say(tmp_path: Path) -> None:
-    index = Index.open(tmp_path)
+    index = ImageIndex.open(tmp_path)
     index.add(line())
     index.add(line("two", Charge.UNKNOWN))
     index.close()
@@ -84,20 +84,20 @@ def test_index_has_one_line_per_image_with_all_there_is_to_say(tmp_path: Path) -
 
 def test_index_goes_on_when_opened_again(tmp_path: Path) -> None:
     for key in ("one", "two"):
-        index = Index.open(tmp_path)
+        index = ImageIndex.open(tmp_path)
         index.add(line(key))
         index.close()
     assert [entry["key"] for entry in lines(tmp_path)] == ["one", "two"]
 
 
 def test_index_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
-    Index.open(tmp_path).close()
+    ImageIndex.open(tmp_path).close()
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("key", ["line\nbreak", "\u2028", "emoji 🎈", "\ud800 alone", '"quoted"', "\x1b[31m"])
 def test_index_line_is_one_line_of_json_when_the_key_is_odd(tmp_path: Path, key: str) -> None:
-    index = Index.open(tmp_path)
+    index = ImageIndex.open(tmp_path)
     index.add(line(key))
     index.close()
     data = (tmp_path / NAME).read_bytes()
@@ -106,7 +106,7 @@ def test_index_line_is_one_line_of_json_when_the_key_is_odd(tmp_path: Path, key:
 
 
 def test_index_loses_only_the_torn_line_when_killed_while_writing(tmp_path: Path) -> None:
-    index = Index.open(tmp_path)
+    index = ImageIndex.open(tmp_path)
     index.add(line("one"))
     index.add(line("two"))
     index.close()
@@ -114,7 +114,7 @@ def test_index_loses_only_the_torn_line_when_killed_while_writing(tmp_path: Path
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole)):
         (tmp_path / NAME).write_bytes(whole[:length])
-        index = Index.open(tmp_path)
+        index = ImageIndex.open(tmp_path)
         index.add(line("three"))
         index.close()
         assert [entry["key"] for entry in lines(tmp_path)] == ["one", "three"], length
@@ -124,7 +124,7 @@ def test_index_loses_only_the_torn_line_when_killed_while_writing(tmp_path: Path
 def test_index_leaves_a_file_alone_when_it_is_not_ours(tmp_path: Path, data: bytes) -> None:
     (tmp_path / NAME).write_bytes(data)
     with pytest.raises(StoreError, match="not an index"):
-        Index.open(tmp_path)
+        ImageIndex.open(tmp_path)
     assert (tmp_path / NAME).read_bytes() == data
 
 
@@ -133,11 +133,11 @@ def test_index_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
     elsewhere.write_bytes(b"")
     (tmp_path / NAME).symlink_to(elsewhere)
     with pytest.raises(StoreError, match=r"images\.jsonl"):
-        Index.open(tmp_path)
+        ImageIndex.open(tmp_path)
 
 
 def test_index_leaves_no_torn_line_when_the_disk_is_full(tmp_path: Path) -> None:
-    index = Index.open(tmp_path)
+    index = ImageIndex.open(tmp_path)
     index.add(line("one"))
     size = os.stat(tmp_path / NAME).st_size  # noqa: PTH116
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -168,19 +168,19 @@ def test_index_leaves_no_torn_line_when_the_disk_is_full(tmp_path: Path) -> None
 def test_catalog_of_the_same_name_is_not_written_to(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(StoreError, match="is not an index that batchgen wrote; move it away, or name another output"):
-        Index.open(tmp_path)
+        ImageIndex.open(tmp_path)
     assert (tmp_path / NAME).read_bytes() == content
 
 
 def test_pipe_of_the_same_name_is_not_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / NAME)
     with pytest.raises(StoreError, match="is not an index"):
-        Index.open(tmp_path)
+        ImageIndex.open(tmp_path)
 
 
 def test_index_of_an_earlier_run_is_gone_on_with(tmp_path: Path) -> None:
     for key in ("one", "two"):
-        index = Index.open(tmp_path)
+        index = ImageIndex.open(tmp_path)
         index.add(line(key))
         index.close()
     assert [each["key"] for each in lines(tmp_path)] == ["one", "two"]
