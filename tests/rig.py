@@ -34,7 +34,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.runs import NewRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
-from batchgen.simulator.bill import Bill, Line
+from batchgen.simulator.bill import Bill, BillLine
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
 from batchgen.store.inputs.input_store import InputStore
@@ -130,7 +130,7 @@ class Rig:
     def images(self) -> list[Path]:
         return sorted(self.plan.job.output.rglob("*.png"))
 
-    def bill(self) -> list[Line]:
+    def bill(self) -> list[BillLine]:
         path = self.folder / "bill.jsonl"
         return list(Bill.lines(path)) if path.exists() else []
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from batchgen.simulator.bill import Bill, Line
+from batchgen.simulator.bill import Bill, BillLine
 from tests import warm
 
 KEY = "sk-canary-5f2d8c"
@@ -109,7 +109,7 @@ class Shop:
     def states(self, db: str = "batchgen.db") -> dict[str, int]:
         return dict(self.query("SELECT state, count(*) FROM task WHERE wanted = 1 GROUP BY state", db))
 
-    def bill(self, path: str = "simulator/bill.jsonl") -> list[Line]:
+    def bill(self, path: str = "simulator/bill.jsonl") -> list[BillLine]:
         file = self.folder / path
         return list(Bill.lines(file)) if file.exists() else []
 

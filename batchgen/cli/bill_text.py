@@ -16,7 +16,7 @@ from batchgen.domain.money import format_usd
 from batchgen.ledger.reader import Reader
 
 if TYPE_CHECKING:
-    from batchgen.simulator.bill import Line
+    from batchgen.simulator.bill import BillLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def same_as_bill(ledger: Path) -> str:
     return f"{both}: THEY DIFFER"
 
 
-def _unpriced(reader: Reader, lines: list[Line]) -> Unpriced:
+def _unpriced(reader: Reader, lines: list[BillLine]) -> Unpriced:
     """What the bill has of calls without a price. One that brought no id is any of its route that no call names."""
     named: set[str] = set()  # by calls of any price
     ids: set[str] = set()

@@ -13,21 +13,21 @@ from typing import Any
 
 from aiohttp import web
 
-from batchgen.simulator.bill import Line
+from batchgen.simulator.bill import BillLine
 
 _ROWS = 10
 _USAGE = "2"  # the type of rows that are about calls; others are about payments
 
 
-class Journal:
+class ChargedLines:
     """The bill's lines that cost something, kept in memory and read on from where the last reading ended."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._at = 0
-        self._lines: list[Line] = []
+        self._lines: list[BillLine] = []
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[BillLine]:
         """All of them, oldest first."""
         with self._path.open("rb") as file:
             file.seek(self._at)
@@ -35,13 +35,13 @@ class Journal:
                 if not text.endswith(b"\n"):
                     break
                 self._at += len(text)
-                line = Line(**json.loads(text))
+                line = BillLine(**json.loads(text))
                 if line.charged:
                     self._lines.append(line)
         return self._lines
 
 
-def log_of(journal: Journal, provider: str) -> Callable[[web.Request], Any]:
+def log_of(journal: ChargedLines, provider: str) -> Callable[[web.Request], Any]:
     """The handler for the account at a provider, or for all accounts when that is ""."""
 
     async def handle(request: web.Request) -> web.Response:
@@ -69,7 +69,7 @@ def log_of(journal: Journal, provider: str) -> Callable[[web.Request], Any]:
     return handle
 
 
-def _row(number: int, line: Line) -> dict[str, Any]:
+def _row(number: int, line: BillLine) -> dict[str, Any]:
     usage = line.usage or {}
     provider, _, model = line.route.partition("/")
     row: dict[str, Any] = {

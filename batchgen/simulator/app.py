@@ -11,34 +11,34 @@ from aiohttp import web
 
 from batchgen.domain.errors import UsageError
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.account_log import Journal, log_of
-from batchgen.simulator.batch.api import BatchCalls, guarded
-from batchgen.simulator.batch.files_api import FileCalls
-from batchgen.simulator.batch.lines import DOORS
-from batchgen.simulator.batch.worker import Worker
-from batchgen.simulator.bill import Bill, Totals
-from batchgen.simulator.calls import calls
+from batchgen.simulator.account_log import ChargedLines, log_of
+from batchgen.simulator.batch.api import BatchHandlers, guarded
+from batchgen.simulator.batch.files_api import FileHandlers
+from batchgen.simulator.batch.lines import ENDPOINTS
+from batchgen.simulator.batch.worker import BatchWorker
+from batchgen.simulator.bill import Bill, BillTotals
+from batchgen.simulator.calls import handler_of
 from batchgen.simulator.faults import Options
 from batchgen.simulator.pictures import links
 from batchgen.simulator.pictures.drawing import draw
-from batchgen.simulator.state import Desk, Route
+from batchgen.simulator.state import ServedRoute, SimulatorState
 from batchgen.simulator.transport import whole
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a request that is no form
 
 
-def build(desk: Desk, routes: list[Route], worker: Worker) -> web.Application:
+def build(state: SimulatorState, routes: list[ServedRoute], worker: BatchWorker) -> web.Application:
     """The application that serves these routes, each exactly the endpoints its contract names."""
     app = web.Application(client_max_size=_LARGEST)
-    _add_logs(app, desk, routes)
+    _add_logs(app, state, routes)
     for route in routes:
-        for path, door in DOORS.items():
+        for path, endpoint in ENDPOINTS.items():
             if ("images" if path.startswith("/images/") else path[1:].partition("/")[0]) in route.contract.endpoints:
-                app.router.add_post(route.prefix + path, calls(desk, route, door))
+                app.router.add_post(route.prefix + path, handler_of(state, route, endpoint))
         if "batch" in route.contract.endpoints:
-            _add_batches(app, desk, route, worker)
-        app.router.add_route("*", f"{route.prefix}/{{rest:.*}}", _no_such_endpoint(desk, route))
-    inside = _Inside(desk, worker)
+            _add_batches(app, state, route, worker)
+        app.router.add_route("*", f"{route.prefix}/{{rest:.*}}", _no_such_endpoint(state, route))
+    inside = _Inspection(state, worker)
     app.router.add_get("/img/{name}", inside.image)
     app.router.add_get("/_sim/stats", inside.stats)
     app.router.add_get("/_sim/bill", inside.bill)
@@ -46,8 +46,8 @@ def build(desk: Desk, routes: list[Route], worker: Worker) -> web.Application:
     return app
 
 
-def _add_batches(app: web.Application, desk: Desk, route: Route, worker: Worker) -> None:
-    files, batches = FileCalls(desk), BatchCalls(desk, route, worker)
+def _add_batches(app: web.Application, state: SimulatorState, route: ServedRoute, worker: BatchWorker) -> None:
+    files, batches = FileHandlers(state), BatchHandlers(state, route, worker)
     for method, path, handle in (
         ("POST", "/files", files.create),
         ("GET", "/files/{id}", files.retrieve),
@@ -58,12 +58,12 @@ def _add_batches(app: web.Application, desk: Desk, route: Route, worker: Worker)
         ("GET", "/batches/{id}", batches.retrieve),
         ("POST", "/batches/{id}/cancel", batches.cancel),
     ):
-        app.router.add_route(method, route.prefix + path, guarded(desk, route, handle))
+        app.router.add_route(method, route.prefix + path, guarded(state, route, handle))
 
 
-def _add_logs(app: web.Application, desk: Desk, routes: list[Route]) -> None:
+def _add_logs(app: web.Application, state: SimulatorState, routes: list[ServedRoute]) -> None:
     """The log API: at the server's root for every account, below each provider and each route for that account."""
-    journal = Journal(desk.bill.path)
+    journal = ChargedLines(state.bill.path)
     mounted: dict[str, str] = {}
     for route in routes:
         path, provider = route.contract.log.path, route.contract.provider
@@ -75,46 +75,46 @@ def _add_logs(app: web.Application, desk: Desk, routes: list[Route]) -> None:
         app.router.add_get(path, log_of(journal, provider))
 
 
-def _no_such_endpoint(desk: Desk, route: Route) -> Any:
+def _no_such_endpoint(state: SimulatorState, route: ServedRoute) -> Any:
     async def handle(request: web.Request) -> web.Response:
-        voice = desk.voice(route)
-        return whole(voice.no_such_path(request.path, request.method), voice.headers())
+        replies = state.replies(route)
+        return whole(replies.no_such_path(request.path, request.method), replies.headers())
 
     return handle
 
 
-class _Inside:
+class _Inspection:
     """What the simulator tells and takes beside the gateways' own endpoints."""
 
-    def __init__(self, desk: Desk, worker: Worker) -> None:
-        self._desk = desk
+    def __init__(self, state: SimulatorState, worker: BatchWorker) -> None:
+        self._state = state
         self._worker = worker
 
     async def image(self, request: web.Request) -> web.Response:
         """A picture, as long as its address lives."""
         link = links.from_name(request.match_info["name"])
-        if link is None or link.expires <= self._desk.clock.now():
+        if link is None or link.expires <= self._state.clock.now():
             return whole(gateway_replies.GONE_PAGE)
         loop = asyncio.get_running_loop()
-        file = await loop.run_in_executor(self._desk.executor, draw, link.drawing)
+        file = await loop.run_in_executor(self._state.executor, draw, link.drawing)
         if link.cut:
             file = file[: len(file) * 6 // 10]
         return web.Response(body=file, content_type=f"image/{link.drawing.format}")
 
     async def stats(self, _request: web.Request) -> web.Response:
         """Counters since the bill began, and what is going on now."""
-        desk = self._desk
+        state = self._state
         counters = {
-            "in_flight": desk.in_flight,
-            "in_flight_most": desk.in_flight_most,
-            "stored": desk.stored,
-            "batches": len(self._worker.shelf),
+            "in_flight": state.in_flight,
+            "in_flight_most": state.in_flight_most,
+            "stored": state.stored,
+            "batches": len(self._worker.store),
         }
-        return web.json_response({**as_json(desk.bill.totals), **counters})
+        return web.json_response({**as_json(state.bill.totals), **counters})
 
     async def bill(self, _request: web.Request) -> web.Response:
         """The sums of the bill's file, read anew, and its lines."""
-        path = self._desk.bill.path
+        path = self._state.bill.path
         lines = [asdict(line) for line in Bill.lines(path)]
         return web.json_response({"totals": as_json(Bill.read(path)), "lines": lines})
 
@@ -125,9 +125,9 @@ class _Inside:
             if not isinstance(wanted, dict):
                 raise UsageError("the body must be a JSON object of option names and values")
             items = [f"{name}={_text(value)}" for name, value in wanted.items()]
-            options = Options.parse(items, self._desk.options)
-            options.check_routes(self._desk.routes)
-            self._desk.options = options
+            options = Options.parse(items, self._state.options)
+            options.check_routes(self._state.routes)
+            self._state.options = options
         except ValueError as error:
             return whole(gateway_replies.error(400, f"the body is not JSON: {error}", "simulator_error"))
         except UsageError as error:
@@ -140,7 +140,7 @@ def _text(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def as_json(totals: Totals) -> dict[str, Any]:
+def as_json(totals: BillTotals) -> dict[str, Any]:
     """Sums with plain keys."""
     plain = {each.name: getattr(totals, each.name) for each in fields(totals)}
     return {name: dict(value) if isinstance(value, dict) else value for name, value in plain.items()}

@@ -18,7 +18,7 @@ from batchgen.domain.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BillLine:
     """One call.
 
     Attributes:
@@ -60,7 +60,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Totals:
+class BillTotals:
     """The sums of a bill, amounts in micro-dollars.
 
     Attributes:
@@ -79,7 +79,7 @@ class Totals:
     statuses: Counter[int] = field(default_factory=Counter)
     routes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: BillLine) -> None:
         """Count one call; `repeated` is left to who knows the other lines."""
         self.calls += 1
         self.paid += line.charged > 0
@@ -95,10 +95,10 @@ class Bill:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.totals = Bill.read(path) if path.exists() else Totals()
+        self.totals = Bill.read(path) if path.exists() else BillTotals()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def append(self, line: Line) -> None:
+    def append(self, line: BillLine) -> None:
         """Write one call. When this returns the line is with the operating system."""
         os.write(self._descriptor, json.dumps(asdict(line), separators=(",", ":")).encode() + b"\n")
         self.totals.add(line)
@@ -110,7 +110,7 @@ class Bill:
             self._descriptor = -1
 
     @staticmethod
-    def lines(path: Path) -> Iterator[Line]:
+    def lines(path: Path) -> Iterator[BillLine]:
         """Every call of a bill, oldest first.
 
         Raises:
@@ -121,20 +121,20 @@ class Bill:
                 if not text.endswith("\n"):  # being written at this moment
                     return
                 try:
-                    yield Line(**json.loads(text))
+                    yield BillLine(**json.loads(text))
                 except (ValueError, TypeError):
                     raise UsageError(
                         f"{path}:{number} is not a line of a simulator's bill; name the bill's own file"
                     ) from None
 
     @staticmethod
-    def read(path: Path) -> Totals:
+    def read(path: Path) -> BillTotals:
         """The sums of a bill.
 
         Raises:
             UsageError: a line is not one of a bill.
         """
-        totals, seen = Totals(), set()
+        totals, seen = BillTotals(), set()
         for line in Bill.lines(path):
             totals.add(line)
             if line.charged:

@@ -14,10 +14,10 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.simulator.chance import Chance
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.image_request import Wish
+from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.price import price_of
-from batchgen.simulator.request_validation import Asked
-from batchgen.simulator.state import Arrival
+from batchgen.simulator.request_validation import ValidatedRequest
+from batchgen.simulator.state import IncomingCall
 
 _NATIVE = Size(1254, 1254)  # what the ChatGPT web line draws when nothing is said (APIYI, comparison page)
 _CLASSIC = (Size(1024, 1024), Size(1536, 1024), Size(1024, 1536))
@@ -48,7 +48,7 @@ _MADE_UNSEEN = frozenset({Fault.EDGE_TIMEOUT, Fault.NOT_HTTP, Fault.HANG, Fault.
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class CallPlan:
     """A request that was let in.
 
     Attributes:
@@ -59,7 +59,7 @@ class Work:
         delay: seconds of real time until the answer.
     """
 
-    asked: Asked
+    asked: ValidatedRequest
     fault: Fault
     kind: OutcomeKind
     chance: Chance
@@ -72,19 +72,19 @@ class Work:
     delay: float
 
 
-def plan(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance) -> Work:
+def plan_call(call: IncomingCall, asked: ValidatedRequest, fault: Fault, chance: Chance) -> CallPlan:
     """All that follows from what is asked and what goes wrong."""
-    contract, wish = arrival.route.contract, arrival.wish
+    contract, image_request = call.route.contract, call.image_request
     size, quality = _size(contract, asked, chance), _quality(contract, asked, chance)
     images = asked.n if contract.channel == "official" else 1
     # Where a mainline model answers in words it has not called its tool, and the tool costs nothing.
-    drawn = 0 if wish.main and fault in {Fault.REFUSE, Fault.REFUSE_TEXT, Fault.EMPTY} else images
-    usage = _usage(contract, wish, size, quality, drawn, chance)
+    drawn = 0 if image_request.main and fault in {Fault.REFUSE, Fault.REFUSE_TEXT, Fault.EMPTY} else images
+    usage = _usage(contract, image_request, size, quality, drawn, chance)
     price = price_of(contract, usage, asked.n)
     kind = KINDS.get(fault, OutcomeKind.DELIVERED)
-    if wish.main and kind is OutcomeKind.REFUSED:
+    if image_request.main and kind is OutcomeKind.REFUSED:
         kind = OutcomeKind.REFUSED_TEXT  # a 200 whose usage says what the mainline model has cost
-    return Work(
+    return CallPlan(
         asked=asked,
         fault=fault,
         kind=kind,
@@ -95,11 +95,11 @@ def plan(arrival: Arrival, asked: Asked, fault: Fault, chance: Chance) -> Work:
         usage=usage,
         price=price,
         charged=_charged(contract, kind, fault, price),
-        delay=_delay(arrival, size, quality, fault, chance),
+        delay=_delay(call, size, quality, fault, chance),
     )
 
 
-def _size(contract: Contract, asked: Asked, chance: Chance) -> Size:
+def _size(contract: Contract, asked: ValidatedRequest, chance: Chance) -> Size:
     if not asked.size.is_auto:
         return asked.size
     if contract.channel == "official":
@@ -109,7 +109,7 @@ def _size(contract: Contract, asked: Asked, chance: Chance) -> Size:
     return contract.sizes.answers.get("1:1", _NATIVE)
 
 
-def _quality(contract: Contract, asked: Asked, chance: Chance) -> str:
+def _quality(contract: Contract, asked: ValidatedRequest, chance: Chance) -> str:
     if contract.channel != "official":
         return asked.quality or ""
     if asked.quality not in {None, "auto"}:
@@ -121,20 +121,24 @@ def _quality(contract: Contract, asked: Asked, chance: Chance) -> str:
 
 
 def _usage(
-    contract: Contract, wish: Wish, size: Size, quality: str, images: int, chance: Chance
+    contract: Contract, image_request: ImageRequest, size: Size, quality: str, images: int, chance: Chance
 ) -> dict[str, Any] | None:
     """Tokens: a text token for every four bytes of the prompt, begun ones counted, and the calculator's for pictures.
 
     Reverse routes report a shorter usage or none, and nobody bills it.
     """
-    text = -(-len(wish.prompt.encode("utf-8", "surrogatepass")) // 4)
-    seen = sum(reference.tokens for reference in wish.references)
-    main = {"main_input_tokens": text + seen + _TOOL, "main_output_tokens": min(text, 400) + _CALL} if wish.main else {}
+    text = -(-len(image_request.prompt.encode("utf-8", "surrogatepass")) // 4)
+    seen = sum(reference.tokens for reference in image_request.references)
+    main = (
+        {"main_input_tokens": text + seen + _TOOL, "main_output_tokens": min(text, 400) + _CALL}
+        if image_request.main
+        else {}
+    )
     if not isinstance(contract.price, TokenPrice):
         made = -(-size.pixels // 1024) * images
         short = {"input_tokens": text, "output_tokens": made, "total_tokens": text + made}
         return short if chance.roll("usage") < 0.5 else None
-    if wish.main and not images:
+    if image_request.main and not images:
         text = seen = 0
     made = _output_tokens(contract.price, size, quality) * images
     return {
@@ -161,11 +165,11 @@ def _charged(contract: Contract, kind: OutcomeKind, fault: Fault, price: int) ->
     return price if paid else 0
 
 
-def _delay(arrival: Arrival, size: Size, quality: str, fault: Fault, chance: Chance) -> float:
-    options = arrival.options
+def _delay(call: IncomingCall, size: Size, quality: str, fault: Fault, chance: Chance) -> float:
+    options = call.options
     if options.latency is not None:
         return options.latency
-    usual = _usual(arrival.route.contract, size, quality, chance)
+    usual = _usual(call.route.contract, size, quality, chance)
     seconds = {
         Fault.SERVER: usual * 0.6,
         Fault.SERVER_HTML: 2.0,

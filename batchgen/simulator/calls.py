@@ -13,157 +13,161 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.admission import decline_delay, judge
-from batchgen.simulator.bill import Line
-from batchgen.simulator.call_plan import Work
+from batchgen.simulator.bill import BillLine
+from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.endpoints import answers
-from batchgen.simulator.endpoints.endpoint import Door, Made
+from batchgen.simulator.endpoints.endpoint import EncodedPicture, Endpoint
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.gateway_replies import Declined, Reply
-from batchgen.simulator.image_request import Wish
-from batchgen.simulator.payload import Packet, receive
-from batchgen.simulator.state import Arrival, Desk, Route
+from batchgen.simulator.gateway_replies import Declined, HttpReply
+from batchgen.simulator.image_request import ImageRequest
+from batchgen.simulator.payload import Payload, receive
+from batchgen.simulator.state import IncomingCall, ServedRoute, SimulatorState
 from batchgen.simulator.transport import send, whole
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Keep = Callable[[Work | None, Reply], Awaitable[None]]
+Keep = Callable[[CallPlan | None, HttpReply], Awaitable[None]]
 _UNANSWERED = frozenset({Fault.HANG, Fault.DROP, Fault.NOT_HTTP})
 _QUICKLY_READ = 1 << 16  # bytes of JSON that are not worth another thread
 
 
-def calls(desk: Desk, route: Route, door: Door) -> Handler:
+def handler_of(state: SimulatorState, route: ServedRoute, endpoint: Endpoint) -> Handler:
     """The handler of one endpoint of one route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        packet = await receive(request)
+        payload = await receive(request)
         names = ("authorization", "x-simulate", "host")
         headers = {name: request.headers.get(name, "") for name in names}
-        arrival = desk.arrive(route, door.name, packet.digest, headers)
-        desk.in_flight += 1
-        desk.in_flight_most = max(desk.in_flight_most, desk.in_flight)
+        call = state.new_call(route, endpoint.name, payload.digest, headers)
+        state.in_flight += 1
+        state.in_flight_most = max(state.in_flight_most, state.in_flight)
         try:
-            return await _answer(desk, request, await understood(desk, arrival, door, packet), door)
+            return await _answer(state, request, await understood(state, call, endpoint, payload), endpoint)
         finally:
-            desk.in_flight -= 1
+            state.in_flight -= 1
 
     return handle
 
 
-async def understood(desk: Desk, arrival: Arrival, door: Door, packet: Packet) -> Arrival:
-    """The request with its wish. The packet is done with."""
+async def understood(state: SimulatorState, call: IncomingCall, endpoint: Endpoint, payload: Payload) -> IncomingCall:
+    """Give the call what its payload asks for. The payload is closed."""
 
-    def read() -> Wish:
+    def read() -> ImageRequest:
         try:
-            return door.read(arrival, packet, desk.files.open)
+            return endpoint.read(call, payload, state.files.open)
         except Declined as declined:
-            return Wish(objection=declined)
+            return ImageRequest(objection=declined)
         finally:
-            packet.close()
+            payload.close()
 
-    if not packet.is_form and len(packet.body) < _QUICKLY_READ:
-        return replace(arrival, wish=read())
-    return replace(arrival, wish=await asyncio.get_running_loop().run_in_executor(desk.executor, read))
-
-
-async def _answer(desk: Desk, request: web.Request, arrival: Arrival, door: Door) -> web.StreamResponse:
-    work, reply = await fulfil(desk, arrival, door)
-    if work is None:
-        return whole(reply, arrival.voice.headers())
-    return await send(desk, request, reply, arrival.voice.headers(), work.fault, work.delay)
+    if not payload.is_form and len(payload.body) < _QUICKLY_READ:
+        return replace(call, image_request=read())
+    return replace(call, image_request=await asyncio.get_running_loop().run_in_executor(state.executor, read))
 
 
-async def fulfil(desk: Desk, arrival: Arrival, door: Door, keep: Keep | None = None) -> tuple[Work | None, Reply]:
+async def _answer(
+    state: SimulatorState, request: web.Request, call: IncomingCall, endpoint: Endpoint
+) -> web.StreamResponse:
+    plan, reply = await fulfil(state, call, endpoint)
+    if plan is None:
+        return whole(reply, call.replies.headers())
+    return await send(state, request, reply, call.replies.headers(), plan.fault, plan.delay)
+
+
+async def fulfil(
+    state: SimulatorState, call: IncomingCall, endpoint: Endpoint, keep: Keep | None = None
+) -> tuple[CallPlan | None, HttpReply]:
     """Judge a request, do the work, write the line of the bill; no work where it was turned away.
 
     `keep` is given work and answer before the line is written.
     """
     try:
-        work = judge(desk, arrival)
+        plan = judge(state, call)
     except Declined as declined:
-        return None, await _declined(desk, arrival, declined, keep)
+        return None, await _declined(state, call, declined, keep)
     except UsageError as error:
         refused = Declined(OutcomeKind.REJECTED, gateway_replies.error(400, str(error), "simulator_error"))
-        return None, await _declined(desk, arrival, refused, keep)
-    desk.stored += arrival.wish.stored
+        return None, await _declined(state, call, refused, keep)
+    state.stored += call.image_request.stored
     charged = 0
     try:
-        await desk.wait(work.delay)
-        reply = await _make(desk, arrival, work, door)
+        await state.wait(plan.delay)
+        reply = await _make(state, call, plan, endpoint)
         if keep is not None:
-            await keep(work, reply)
-        charged = work.charged
-        desk.bill.append(_line(desk, arrival, work, reply))
+            await keep(plan, reply)
+        charged = plan.charged
+        state.bill.append(_line(state, call, plan, reply))
     finally:
-        desk.purse(arrival.route.contract.provider).settle(work.price, charged)
-        arrival.route.gate.leave()
-    return work, reply
+        state.balance(call.route.contract.provider).settle(plan.price, charged)
+        call.route.limits.leave()
+    return plan, reply
 
 
-async def _declined(desk: Desk, arrival: Arrival, declined: Declined, keep: Keep | None) -> Reply:
-    await desk.wait(decline_delay(arrival))
+async def _declined(state: SimulatorState, call: IncomingCall, declined: Declined, keep: Keep | None) -> HttpReply:
+    await state.wait(decline_delay(call))
     if keep is not None:
         await keep(None, declined.reply)
-    desk.bill.append(_free_line(desk, arrival, declined))
+    state.bill.append(_free_line(state, call, declined))
     return declined.reply
 
 
-async def _make(desk: Desk, arrival: Arrival, work: Work, door: Door) -> Reply:
+async def _make(state: SimulatorState, call: IncomingCall, plan: CallPlan, endpoint: Endpoint) -> HttpReply:
     """The answer, drawn where it needs drawing."""
-    now = desk.clock.now()
-    ready = answers.without_picture(arrival, door, work, int(now))
+    now = state.clock.now()
+    ready = answers.without_picture(call, endpoint, plan, int(now))
     if ready is not None:
         return ready
-    if work.fault in _UNANSWERED:
-        return Reply(0, b"")
-    pictures = answers.drawings(arrival, work, desk.take(arrival.request))
+    if plan.fault in _UNANSWERED:
+        return HttpReply(0, b"")
+    pictures = answers.drawings(call, plan, state.take(call.request))
 
-    def made() -> list[Made]:
-        if door.by_address(arrival, work):
-            return answers.as_addresses(arrival, work, pictures, now)
-        return answers.inline(work, pictures, door.form(arrival, work))
+    def made() -> list[EncodedPicture]:
+        if endpoint.by_address(call, plan):
+            return answers.as_addresses(call, plan, pictures, now)
+        return answers.inline(plan, pictures, endpoint.form(call, plan))
 
-    def reply() -> Reply:
-        return door.reply(arrival, work, made(), int(now))
+    def reply() -> HttpReply:
+        return endpoint.reply(call, plan, made(), int(now))
 
-    cheap = arrival.options.pictures == "plain" and not arrival.options.bytes
-    if cheap or door.by_address(arrival, work):  # cheaper than the way to another thread
+    cheap = call.options.pictures == "plain" and not call.options.bytes
+    if cheap or endpoint.by_address(call, plan):  # cheaper than the way to another thread
         return reply()
-    return await asyncio.get_running_loop().run_in_executor(desk.executor, reply)
+    return await asyncio.get_running_loop().run_in_executor(state.executor, reply)
 
 
-def _line(desk: Desk, arrival: Arrival, work: Work, reply: Reply) -> Line:
-    return Line(
-        time=round(desk.clock.now(), 3),
-        route=arrival.route.contract.route,
-        model=arrival.route.contract.model,
-        key=arrival.key,
-        request=arrival.request,
-        prompt=sha256(work.asked.prompt.encode("utf-8", "surrogatepass")).hexdigest(),
-        occurrence=work.chance.occurrence,
-        size=str(work.size),
-        quality=work.quality,
-        n=work.asked.n,
+def _line(state: SimulatorState, call: IncomingCall, plan: CallPlan, reply: HttpReply) -> BillLine:
+    return BillLine(
+        time=round(state.clock.now(), 3),
+        route=call.route.contract.route,
+        model=call.route.contract.model,
+        key=call.key,
+        request=call.request,
+        prompt=sha256(plan.asked.prompt.encode("utf-8", "surrogatepass")).hexdigest(),
+        occurrence=plan.chance.occurrence,
+        size=str(plan.size),
+        quality=plan.quality,
+        n=plan.asked.n,
         status=reply.status,
-        kind=work.kind,
-        fault="" if work.fault is Fault.NONE else work.fault,
-        charged=work.charged,
-        request_id=arrival.voice.request_id,
-        usage=work.usage,
-        endpoint=arrival.endpoint,
-        batch=arrival.batch,
-        references=len(arrival.wish.references),
-        seconds=round(work.delay, 3),
+        kind=plan.kind,
+        fault="" if plan.fault is Fault.NONE else plan.fault,
+        charged=plan.charged,
+        request_id=call.replies.request_id,
+        usage=plan.usage,
+        endpoint=call.endpoint,
+        batch=call.batch,
+        references=len(call.image_request.references),
+        seconds=round(plan.delay, 3),
     )
 
 
-def _free_line(desk: Desk, arrival: Arrival, declined: Declined) -> Line:
+def _free_line(state: SimulatorState, call: IncomingCall, declined: Declined) -> BillLine:
     """The line of a call that was turned away. What it asked for is not always understood."""
-    asked, prompt = arrival.wish.fields, arrival.wish.prompt
-    return Line(
-        time=round(desk.clock.now(), 3),
-        route=arrival.route.contract.route,
+    asked, prompt = call.image_request.fields, call.image_request.prompt
+    return BillLine(
+        time=round(state.clock.now(), 3),
+        route=call.route.contract.route,
         model=str(asked.get("model", ""))[:100],
-        key=arrival.key,
-        request=arrival.request,
+        key=call.key,
+        request=call.request,
         prompt=sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest() if prompt else "",
         occurrence=declined.occurrence,
         size=str(asked.get("size", ""))[:100],
@@ -173,8 +177,8 @@ def _free_line(desk: Desk, arrival: Arrival, declined: Declined) -> Line:
         kind=declined.kind,
         fault=declined.fault,
         charged=0,
-        request_id=arrival.voice.request_id,
-        endpoint=arrival.endpoint,
-        batch=arrival.batch,
-        references=len(arrival.wish.references),
+        request_id=call.replies.request_id,
+        endpoint=call.endpoint,
+        batch=call.batch,
+        references=len(call.image_request.references),
     )

@@ -17,7 +17,7 @@ _ID = re.compile(r"file-[0-9A-Za-z]{8,64}\Z")
 _BATCH_LIFE = 30 * 86_400  # seconds an input of a batch is kept (files reference)
 
 
-class Files:
+class FileStore:
     """The files of the account. Two things on disk each: the content, and its description beside it.
 
     Attributes:

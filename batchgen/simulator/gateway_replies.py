@@ -1,6 +1,6 @@
 """The words of the gateways: every answer that is not a picture, as each vendor writes it.
 
-Three voices: OpenAI itself; a relay in front of it, which passes OpenAI's bodies on and adds its own; and the reverse
+Three speakers: OpenAI itself; a relay in front of it, which passes OpenAI's bodies on and adds its own; and the reverse
 routes, whose gateway (ShellAPI, a relative of one-api) speaks for itself. Bodies follow recorded ones: APIYI's pages on
 pre-deduction and troubleshooting, LaoZhang's on concurrency, OpenAI's error guide (2026).
 """
@@ -18,7 +18,7 @@ _SHELL = "shell_api_error"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """An answer that is ready to be sent."""
 
     status: int
@@ -30,7 +30,7 @@ class Reply:
 class Declined(Exception):
     """A call that ends here, for nothing. `occurrence` and `fault` are for the bill."""
 
-    def __init__(self, kind: OutcomeKind, reply: Reply) -> None:
+    def __init__(self, kind: OutcomeKind, reply: HttpReply) -> None:
         self.kind = kind
         self.reply = reply
         self.occurrence = 0
@@ -39,7 +39,7 @@ class Declined(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class GatewayReplies:
     """How one route speaks about one call."""
 
     contract: Contract
@@ -62,7 +62,7 @@ class Voice:
         own = "x-shellapi-request-id" if self.contract.provider == "apiyi" else "x-oneapi-request-id"
         return ((own, self.request_id), ("x-request-id" if self.official else "request-id", self.request_id))
 
-    def missing_key(self) -> Reply:
+    def missing_key(self) -> HttpReply:
         """401: no bearer key."""
         if self.openai:
             text = (
@@ -72,7 +72,7 @@ class Voice:
             return error(401, text, "invalid_request_error")
         return self.shell(401, "未提供令牌")
 
-    def bad_key(self) -> Reply:
+    def bad_key(self) -> HttpReply:
         """401: a key that is not known."""
         if self.openai:
             text = (
@@ -81,13 +81,13 @@ class Voice:
             return error(401, text, "invalid_request_error", code="invalid_api_key")
         return self.shell(401, "无效的令牌")
 
-    def bad_json(self) -> Reply:
+    def bad_json(self) -> HttpReply:
         """400: a body that cannot be read."""
         if self.official:
             return error(400, "We could not parse the JSON body of your request.", "invalid_request_error")
         return self.shell(400, "Unmarshal request body failed", code="bad_request_body")
 
-    def unknown_model(self, model: str) -> Reply:
+    def unknown_model(self, model: str) -> HttpReply:
         """404 at OpenAI; 503 at gateways that find no channel for a model."""
         if self.openai:
             text = f"The model '{model}' does not exist or you do not have access to it."
@@ -95,13 +95,13 @@ class Voice:
         group = self.contract.group or "default"
         return self.shell(503, f"当前分组 {group} 下对于模型 {model} 无可用渠道", code="model_not_found")
 
-    def invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> Reply:
+    def invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> HttpReply:
         """400: a parameter is not as it must be."""
         if self.official:
             return error(400, message, kind, param=param, code=code)
         return error(400, self.signed(message), "invalid_request_error", param=param, code=code)
 
-    def throttled(self, wait: float, *, in_words: bool) -> Reply:
+    def throttled(self, wait: float, *, in_words: bool) -> HttpReply:
         """429: too much for now."""
         hint = f" Please try again in {wait:.3g}s." if in_words else ""
         if self.official:
@@ -110,7 +110,7 @@ class Voice:
             return error(429, text + hint, "requests", code="rate_limit_exceeded")
         return self.shell(429, "当前分组上游负载已饱和，请稍后再试" + hint, code="rate_limit_exceeded")
 
-    def quota(self, left: int, wanted: int) -> Reply:
+    def quota(self, left: int, wanted: int) -> HttpReply:
         """No money left: 429, but 403 on APIYI's routes; amounts in micro-dollars."""
         if self.openai:
             text = (
@@ -125,7 +125,7 @@ class Voice:
             status, text, _SHELL, param="", code="insufficient_user_quota", localized_message="Insufficient user quota"
         )
 
-    def refused(self) -> Reply:
+    def refused(self) -> HttpReply:
         """Content refused: 400 from OpenAI's moderation; on reverse routes a 500 that says so."""
         text = (
             "Your request was rejected by the safety system. If you believe this is an error, contact us at"
@@ -144,7 +144,7 @@ class Voice:
             traceid=self.request_id[:16],
         )
 
-    def server_error(self) -> Reply:
+    def server_error(self) -> HttpReply:
         """500 in the gateway's own words. The reverse routes at 4K say `invalid_request_error` with it."""
         if self.official:
             text = (
@@ -156,11 +156,11 @@ class Voice:
         text = self.signed("status_code: 500, upstream service temporarily unavailable")
         return error(500, text, "invalid_request_error", param="", localized_message="Unknown error")
 
-    def error_in_200(self) -> Reply:
+    def error_in_200(self) -> HttpReply:
         """An upstream's failure that was passed on as a success."""
         return error(200, self.signed("bad response from upstream"), "upstream_error", code="bad_response_body")
 
-    def no_such_path(self, path: str, method: str = "POST") -> Reply:
+    def no_such_path(self, path: str, method: str = "POST") -> HttpReply:
         """404: an endpoint that is not there."""
         return error(404, f"Invalid URL ({method} {path})", "invalid_request_error")
 
@@ -168,17 +168,17 @@ class Voice:
         """A message with the request id, as the gateways write it."""
         return f"{message} (request id: {self.request_id})"
 
-    def shell(self, status: int, message: str, code: str = "") -> Reply:
+    def shell(self, status: int, message: str, code: str = "") -> HttpReply:
         """An error of the gateway itself."""
         return error(status, self.signed(message), _SHELL, param="", code=code)
 
 
 def error(
     status: int, message: str, kind: str, *, param: str | None = None, code: str | None = None, **more: Any
-) -> Reply:
+) -> HttpReply:
     """The common shape of an error, with what a vendor adds."""
     inner = {"message": message, "type": kind, "param": param, "code": code, **more}
-    return Reply(status, json.dumps({"error": inner}, ensure_ascii=False, separators=(",", ":")).encode())
+    return HttpReply(status, json.dumps({"error": inner}, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 REFUSALS = (
@@ -193,15 +193,15 @@ def refusal_in_words(which: float) -> str:
     return REFUSALS[int(which * 997) % len(REFUSALS)]
 
 
-def _page(status: int, title: str, server: str) -> Reply:
+def _page(status: int, title: str, server: str) -> HttpReply:
     body = f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
-    return Reply(status, f"{body}<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n".encode(), "text/html")
+    return HttpReply(status, f"{body}<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n".encode(), "text/html")
 
 
 SERVER_ERROR_PAGE = _page(500, "500 Internal Server Error", "nginx")
 BAD_GATEWAY_PAGE = _page(502, "502 Bad Gateway", "nginx")
 EDGE_TIMEOUT_PAGE = _page(524, "524: A timeout occurred", "cloudflare")
-GARBAGE = Reply(200, b"\x1f\x9d<<<" + bytes(range(256)) * 2, "application/json")
-GONE_PAGE = Reply(
+GARBAGE = HttpReply(200, b"\x1f\x9d<<<" + bytes(range(256)) * 2, "application/json")
+GONE_PAGE = HttpReply(
     404, b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code></Error>', "application/xml"
 )

@@ -11,7 +11,7 @@ from batchgen.simulator.references import Reference
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ImageRequest:
     """A request that was read but not yet judged.
 
     Attributes:

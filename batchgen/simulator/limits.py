@@ -10,7 +10,7 @@ BUSY = 1.0  # seconds to wait when every place is taken, and for a 429 out of th
 
 
 @dataclass(slots=True)
-class Gate:
+class RouteLimits:
     """The limits of one route."""
 
     tokens: float = 0.0
@@ -39,7 +39,7 @@ class Gate:
 
 
 @dataclass(slots=True)
-class Purse:
+class CreditBalance:
     """The account at one provider, in micro-dollars: what is spent, and what is held for calls in work."""
 
     spent: int = 0

@@ -33,7 +33,7 @@ class Upload:
 
 
 @dataclass(slots=True)
-class Packet:
+class Payload:
     """One request's content.
 
     Attributes:
@@ -67,42 +67,42 @@ class Packet:
             upload.file.close()
 
 
-async def receive(request: web.Request) -> Packet:
+async def receive(request: web.Request) -> Payload:
     """Read a request whole. Files go to disk piece by piece; all else is small or JSON.
 
     Raises:
         web.HTTPRequestEntityTooLarge: the JSON is longer than the application takes.
     """
-    packet = Packet(request.path, is_form=request.content_type == "multipart/form-data")
-    if not packet.is_form:
-        packet.body = await request.read()
-        return packet
+    payload = Payload(request.path, is_form=request.content_type == "multipart/form-data")
+    if not payload.is_form:
+        payload.body = await request.read()
+        return payload
     try:
         async for part in await request.multipart():
             if isinstance(part, BodyPartReader):
-                await _take(packet, part)
+                await _take(payload, part)
             else:
-                packet.broken = True  # a form within a form
+                payload.broken = True  # a form within a form
     except (ValueError, RuntimeError, AssertionError, EOFError):  # whatever the parser says of a broken form
-        packet.broken = True
+        payload.broken = True
     except BaseException:
-        packet.close()
+        payload.close()
         raise
-    return packet
+    return payload
 
 
-async def _take(packet: Packet, part: BodyPartReader) -> None:
+async def _take(payload: Payload, part: BodyPartReader) -> None:
     if part.filename is None:
         text = bytearray()
         while piece := await part.read_chunk(_PIECE):
             text += piece
             if len(text) > _LONGEST_TEXT:
                 raise ValueError("a field without end")
-        packet.texts.append((part.name or "", text.decode("utf-8", "replace")))
+        payload.texts.append((part.name or "", text.decode("utf-8", "replace")))
         return
-    # The upload owns the file; `Packet.close` lets it go.
+    # The upload owns the file; `Payload.close` lets it go.
     upload = Upload(part.name or "", part.filename, SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115
-    packet.uploads.append(upload)
+    payload.uploads.append(upload)
     hashed = sha256()
     while piece := await part.read_chunk(_PIECE):
         hashed.update(piece)

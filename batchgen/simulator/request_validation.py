@@ -10,7 +10,7 @@ from typing import Any
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.simulator.chance import strip_marker
-from batchgen.simulator.gateway_replies import Declined, Voice
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies
 
 # What OpenAI's Images API knows beside the parameters a contract has rules for (API reference, 2026-11).
 _ALWAYS_KNOWN = frozenset(
@@ -20,7 +20,7 @@ _WIRE_NAMES = {"format": "output_format"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ValidatedRequest:
     """One request, understood.
 
     Attributes:
@@ -37,7 +37,7 @@ class Asked:
     n: int
 
 
-def parse_body(body: bytes, voice: Voice) -> dict[str, Any]:
+def parse_body(body: bytes, replies: GatewayReplies) -> dict[str, Any]:
     """The request as a mapping.
 
     Raises:
@@ -48,18 +48,18 @@ def parse_body(body: bytes, voice: Voice) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise Declined(OutcomeKind.REJECTED, voice.bad_json())
+        raise Declined(OutcomeKind.REJECTED, replies.bad_json())
     return fields
 
 
-def check_model(fields: Mapping[str, Any], voice: Voice) -> None:
+def check_model(fields: Mapping[str, Any], replies: GatewayReplies) -> None:
     """Make sure that the model is the route's.
 
     Raises:
         Declined: it is not.
     """
-    if fields.get("model") != voice.contract.model:
-        raise Declined(OutcomeKind.REJECTED, voice.unknown_model(str(fields.get("model"))))
+    if fields.get("model") != replies.contract.model:
+        raise Declined(OutcomeKind.REJECTED, replies.unknown_model(str(fields.get("model"))))
 
 
 def wanted_size(fields: Mapping[str, Any]) -> Size:
@@ -71,16 +71,16 @@ def wanted_size(fields: Mapping[str, Any]) -> Size:
         return AUTO
 
 
-class Rules:
+class RequestValidator:
     """The rules of one route, applied to one request."""
 
-    def __init__(self, voice: Voice, unsure: str, inside: str = "") -> None:
-        self.contract = voice.contract
-        self.voice = voice
+    def __init__(self, replies: GatewayReplies, unsure: str, inside: str = "") -> None:
+        self.contract = replies.contract
+        self.replies = replies
         self.unsure = unsure
         self.inside = inside
 
-    def read(self, fields: Mapping[str, Any]) -> Asked:
+    def validate(self, fields: Mapping[str, Any]) -> ValidatedRequest:
         """What is asked.
 
         Raises:
@@ -88,7 +88,7 @@ class Rules:
         """
         self._names(fields)
         prompt = self._prompt(fields)
-        asked = Asked(
+        asked = ValidatedRequest(
             prompt=strip_marker(prompt),
             size=self._size(fields, prompt),
             quality=self._choice(fields, "quality"),
@@ -104,7 +104,7 @@ class Rules:
 
     def _invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> Declined:
         named = param if param in {"prompt", "stream"} else self.inside + param
-        return Declined(OutcomeKind.REJECTED, self.voice.invalid(message, named, code, kind))
+        return Declined(OutcomeKind.REJECTED, self.replies.invalid(message, named, code, kind))
 
     def _stance(self, name: str) -> str:
         rule = self.contract.parameters.get(name)
@@ -120,8 +120,8 @@ class Rules:
         for name, value in fields.items():
             if name in _ALWAYS_KNOWN or value is None:
                 continue
-            refused = self._stance(rules[name]) == "rejects" if name in rules else self.voice.official
-            if refused and self.voice.official:
+            refused = self._stance(rules[name]) == "rejects" if name in rules else self.replies.official
+            if refused and self.replies.official:
                 raise self._invalid(f"Unknown parameter: '{self.inside}{name}'.", name, "unknown_parameter")
             if refused:
                 raise self._invalid(f"{name} is not supported by {self.contract.model}", name, "invalid_parameter")
@@ -182,7 +182,7 @@ class Rules:
         size = self._pixels(text)
         if rule.objection(size) is None:
             return size
-        if self.voice.official:
+        if self.replies.official:
             message = f"Invalid size '{text}'. {self._why(size)}"
             raise self._invalid(message, "size", "invalid_value", "image_generation_user_error")
         raise self._invalid(

@@ -14,25 +14,30 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.simulator.app import build
-from batchgen.simulator.batch.store import Shelf
-from batchgen.simulator.batch.worker import Worker
+from batchgen.simulator.batch.store import BatchStore
+from batchgen.simulator.batch.worker import BatchWorker
 from batchgen.simulator.bill import Bill
 from batchgen.simulator.faults import Options
-from batchgen.simulator.file_store import Files
-from batchgen.simulator.state import Desk, Route
+from batchgen.simulator.file_store import FileStore
+from batchgen.simulator.state import ServedRoute, SimulatorState
 
 _DRAWING_THREADS = 2
 _BACKLOG = 1024
 _LAST_CALLS = 0.5  # seconds for answers that are being written when the simulator closes
 
 
-class Running:
+class RunningSimulator:
     """A simulator that is up."""
 
     def __init__(
-        self, desk: Desk, routes: list[Route], worker: Worker, runner: web.AppRunner, address: tuple[str, int]
+        self,
+        state: SimulatorState,
+        routes: list[ServedRoute],
+        worker: BatchWorker,
+        runner: web.AppRunner,
+        address: tuple[str, int],
     ) -> None:
-        self.desk = desk
+        self.state = state
         self.host, self.port = address
         self._worker = worker
         self._routes = {route.contract.route: route for route in routes}
@@ -60,14 +65,14 @@ class Running:
 
     async def close(self) -> None:
         """Stop. Calls in work are dropped and not billed, as in a gateway that goes down; batches go on later."""
-        self.desk.closing.set()
+        self.state.closing.set()
         try:
             await self._worker.close()
         finally:
             await self._runner.cleanup()
-            self.desk.executor.shutdown(wait=True, cancel_futures=True)
-            self.desk.bill.close()
-            self.desk.files.close()
+            self.state.executor.shutdown(wait=True, cancel_futures=True)
+            self.state.bill.close()
+            self.state.files.close()
 
 
 async def start(
@@ -79,7 +84,7 @@ async def start(
     host: str = "127.0.0.1",
     port: int = 0,
     clock: Clock | None = None,
-) -> Running:
+) -> RunningSimulator:
     """Serve routes: a single one at `/v1`, several at `/provider/model/v1` each.
 
     The bill at `bill_path` is continued when it is there. In `state_dir` the port is remembered: with `port` 0 a later
@@ -97,26 +102,30 @@ async def start(
     prefixes = ["/v1"] if len(names) == 1 else [f"/{name}/v1" for name in names]
     # A contract says what its own endpoint costs; here each call is priced for the endpoint it comes to.
     plain = [replace(contract, endpoint_default="images") for contract in contracts]
-    routes = [Route(contract, prefix) for contract, prefix in zip(plain, prefixes, strict=True)]
-    desk = _desk(options, bill_path, state_dir, clock or SystemClock(), tuple(names))
-    worker = Worker(desk, {route.contract.route: route for route in routes}, Shelf(desk.files.folder / "batches"))
+    routes = [ServedRoute(contract, prefix) for contract, prefix in zip(plain, prefixes, strict=True)]
+    state = _state(options, bill_path, state_dir, clock or SystemClock(), tuple(names))
+    worker = BatchWorker(
+        state, {route.contract.route: route for route in routes}, BatchStore(state.files.folder / "batches")
+    )
     # A client that hangs up does not stop the work, nor its price: handlers are not cancelled.
     runner = web.AppRunner(
-        build(desk, routes, worker), access_log=None, handler_cancellation=False, shutdown_timeout=_LAST_CALLS
+        build(state, routes, worker), access_log=None, handler_cancellation=False, shutdown_timeout=_LAST_CALLS
     )
     await runner.setup()
     try:
         bound = await _bind(runner, host, port, state_dir)
     except OSError as error:
-        await Running(desk, routes, worker, runner, (host, port)).close()
+        await RunningSimulator(state, routes, worker, runner, (host, port)).close()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port") from None
     worker.resume()
-    return Running(desk, routes, worker, runner, (host, bound))
+    return RunningSimulator(state, routes, worker, runner, (host, bound))
 
 
-def _desk(options: Options, bill_path: Path, state_dir: Path | None, clock: Clock, routes: tuple[str, ...]) -> Desk:
+def _state(
+    options: Options, bill_path: Path, state_dir: Path | None, clock: Clock, routes: tuple[str, ...]
+) -> SimulatorState:
     executor = ThreadPoolExecutor(_DRAWING_THREADS, thread_name_prefix="simulator")
-    return Desk(options, Bill(bill_path), Files(state_dir, clock), clock, executor, routes)
+    return SimulatorState(options, Bill(bill_path), FileStore(state_dir, clock), clock, executor, routes)
 
 
 async def _bind(runner: web.AppRunner, host: str, port: int, state_dir: Path | None) -> int:

@@ -16,25 +16,25 @@ from batchgen.domain.clock import Clock
 from batchgen.simulator.bill import Bill
 from batchgen.simulator.chance import Chance
 from batchgen.simulator.faults import Options
-from batchgen.simulator.file_store import Files
-from batchgen.simulator.gateway_replies import Voice
-from batchgen.simulator.image_request import Wish
-from batchgen.simulator.limits import Gate, Purse
+from batchgen.simulator.file_store import FileStore
+from batchgen.simulator.gateway_replies import GatewayReplies
+from batchgen.simulator.image_request import ImageRequest
+from batchgen.simulator.limits import CreditBalance, RouteLimits
 
 _REMEMBERED = 300_000  # requests; the oldest are forgotten first
 
 
 @dataclass(slots=True)
-class Route:
+class ServedRoute:
     """One route that is served, and its limits."""
 
     contract: Contract
     prefix: str
-    gate: Gate = field(default_factory=Gate)
+    limits: RouteLimits = field(default_factory=RouteLimits)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class IncomingCall:
     """One request as it came.
 
     Attributes:
@@ -46,23 +46,23 @@ class Arrival:
         batch: the batch it is a line of, "" for none.
     """
 
-    route: Route
+    route: ServedRoute
     endpoint: str
-    voice: Voice
+    replies: GatewayReplies
     options: Options
     key: str
     request: str
     fault: str
     host: str
     batch: str = ""
-    wish: Wish = field(default_factory=Wish)
+    image_request: ImageRequest = field(default_factory=ImageRequest)
 
 
-class Desk:
+class SimulatorState:
     """The state behind all routes."""
 
     def __init__(
-        self, options: Options, bill: Bill, files: Files, clock: Clock, executor: Executor, routes: tuple[str, ...]
+        self, options: Options, bill: Bill, files: FileStore, clock: Clock, executor: Executor, routes: tuple[str, ...]
     ) -> None:
         self.options = options
         self.bill = bill
@@ -76,19 +76,19 @@ class Desk:
         self.stored = 0  # calls whose conversation was to be kept
         self._seen: dict[int, int] = {}
         self._delivered: dict[int, int] = {}
-        self._purses: dict[str, Purse] = {}
+        self._balances: dict[str, CreditBalance] = {}
         spent: Counter[str] = Counter()
         for route, charged in bill.totals.routes.items():
             spent[route.partition("/")[0]] += charged
         for provider, charged in spent.items():
-            self.purse(provider).spent = charged
+            self.balance(provider).spent = charged
 
-    def arrive(self, route: Route, endpoint: str, request: str, headers: Mapping[str, str]) -> Arrival:
+    def new_call(self, route: ServedRoute, endpoint: str, request: str, headers: Mapping[str, str]) -> IncomingCall:
         """Take a request in. `headers` are authorization, x-simulate and host, "" where absent."""
-        return Arrival(
+        return IncomingCall(
             route=route,
             endpoint=endpoint,
-            voice=self.voice(route),
+            replies=self.replies(route),
             options=self.options.of(route.contract.route),
             key=fingerprint(headers["authorization"]),
             request=request,
@@ -96,17 +96,17 @@ class Desk:
             host=headers["host"],
         )
 
-    def voice(self, route: Route) -> Voice:
-        """A voice for one answer of a route, with a request id of its own."""
-        return Voice(route.contract, _new_id(route.contract, self.clock.now()))
+    def replies(self, route: ServedRoute) -> GatewayReplies:
+        """Give the words for one answer of a route, with a request id of its own."""
+        return GatewayReplies(route.contract, _new_id(route.contract, self.clock.now()))
 
-    def purse(self, provider: str) -> Purse:
+    def balance(self, provider: str) -> CreditBalance:
         """The account at a provider."""
-        return self._purses.setdefault(provider, Purse())
+        return self._balances.setdefault(provider, CreditBalance())
 
-    def chance(self, arrival: Arrival) -> Chance:
+    def chance(self, call: IncomingCall) -> Chance:
         """The dice for the next call with a request."""
-        return Chance(arrival.options.seed, arrival.request, _count(self._seen, arrival.request))
+        return Chance(call.options.seed, call.request, _count(self._seen, call.request))
 
     def take(self, request: str) -> int:
         """The number of the picture that is about to be delivered for a request, from 1."""

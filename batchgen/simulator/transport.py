@@ -10,19 +10,24 @@ from typing import cast
 from aiohttp import web
 
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.gateway_replies import Reply
-from batchgen.simulator.state import Desk
+from batchgen.simulator.gateway_replies import HttpReply
+from batchgen.simulator.state import SimulatorState
 
 _DRIPS = 20
 _GLANCE = 0.25  # seconds between looks at whether a client that is left hanging has gone
 
 
 async def send(
-    desk: Desk, request: web.Request, reply: Reply, headers: tuple[tuple[str, str], ...], fault: Fault, delay: float
+    state: SimulatorState,
+    request: web.Request,
+    reply: HttpReply,
+    headers: tuple[tuple[str, str], ...],
+    fault: Fault,
+    delay: float,
 ) -> web.StreamResponse:
     """Answer a request in the way its fault says; `delay` is how long the call took, in seconds."""
     if fault is Fault.HANG:
-        return await _hang(desk, request)
+        return await _hang(state, request)
     if fault is Fault.DROP:
         return _reset(request)
     if fault is Fault.NOT_HTTP:
@@ -30,11 +35,11 @@ async def send(
     if fault is Fault.CUT:
         return await _cut(request, _stream(reply, headers), reply.body)
     if fault is Fault.SLOW:
-        return await _drip(desk, request, _stream(reply, headers), reply.body, 3 * delay)
+        return await _drip(state, request, _stream(reply, headers), reply.body, 3 * delay)
     return whole(reply, headers)
 
 
-def whole(reply: Reply, headers: tuple[tuple[str, str], ...] = ()) -> web.Response:
+def whole(reply: HttpReply, headers: tuple[tuple[str, str], ...] = ()) -> web.Response:
     """The usual way."""
     response = web.Response(status=reply.status, body=reply.body)
     response.headers.extend((*headers, *reply.headers))
@@ -42,7 +47,7 @@ def whole(reply: Reply, headers: tuple[tuple[str, str], ...] = ()) -> web.Respon
     return response
 
 
-def _stream(reply: Reply, headers: tuple[tuple[str, str], ...]) -> web.StreamResponse:
+def _stream(reply: HttpReply, headers: tuple[tuple[str, str], ...]) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status)
     response.headers.extend((*headers, *reply.headers))
     response.headers["Content-Type"] = reply.content_type
@@ -50,10 +55,10 @@ def _stream(reply: Reply, headers: tuple[tuple[str, str], ...]) -> web.StreamRes
     return response
 
 
-async def _hang(desk: Desk, request: web.Request) -> web.StreamResponse:
+async def _hang(state: SimulatorState, request: web.Request) -> web.StreamResponse:
     while request.transport is not None and not request.transport.is_closing():
         try:
-            await asyncio.wait_for(desk.closing.wait(), _GLANCE)
+            await asyncio.wait_for(state.closing.wait(), _GLANCE)
             break
         except TimeoutError:
             continue
@@ -86,11 +91,11 @@ async def _cut(request: web.Request, response: web.StreamResponse, body: bytes) 
 
 
 async def _drip(
-    desk: Desk, request: web.Request, response: web.StreamResponse, body: bytes, seconds: float
+    state: SimulatorState, request: web.Request, response: web.StreamResponse, body: bytes, seconds: float
 ) -> web.StreamResponse:
     await response.prepare(request)
     step = -(-len(body) // _DRIPS) or 1
     for start in range(0, len(body), step):
-        await desk.wait(seconds / _DRIPS)
+        await state.wait(seconds / _DRIPS)
         await response.write(body[start : start + step])
     return response

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from batchgen.cli.main import cli
-from batchgen.simulator.bill import Bill, Line
+from batchgen.simulator.bill import Bill, BillLine
 from tests.shop import Shop
 
 LONG = os.environ.get("CHAOS") == "long"
@@ -112,7 +112,7 @@ class Site(Shop):
     def env(self) -> dict[str, str]:
         return {**super().env(), "SHOP_KEY": self.key, **self.environment}
 
-    def bill(self, path: str = "") -> list[Line]:
+    def bill(self, path: str = "") -> list[BillLine]:
         known = sha256(self.key.encode()).hexdigest()[:8]
         return [line for line in Bill.lines(self.log) if line.key == known] if self.log.exists() else []
 
@@ -190,7 +190,7 @@ class Site(Shop):
         assert self.query("PRAGMA integrity_check") == [("ok",)]
         return Books(len(lines), self.attempts(), charged, billed, unknown, unknowns)
 
-    def _check_written_down(self, lines: list[Line]) -> None:
+    def _check_written_down(self, lines: list[BillLine]) -> None:
         """For each call at the gateway an attempt of its task that was reserved before it, and a known id once."""
         reserved: dict[str, list[float]] = defaultdict(list)
         for text, at in self.query(

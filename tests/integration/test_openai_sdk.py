@@ -50,7 +50,7 @@ async def sdk(simulator):
 
 
 def lines(simulator):
-    return list(Bill.lines(simulator.desk.bill.path))
+    return list(Bill.lines(simulator.state.bill.path))
 
 
 async def test_official_reply_is_typed_with_usage_and_what_was_delivered(sdk, simulator):
@@ -141,7 +141,7 @@ async def test_sdk_obeys_retry_after_and_pays_once(sdk, simulator):
 async def test_sdk_pays_again_for_a_lost_answer_which_is_why_it_is_not_used(sdk, simulator):
     with pytest.raises(openai.APIConnectionError):
         await sdk(max_retries=1).images.generate(model="gpt-image-2", prompt="[[sim:drop]] A mug", quality="low")
-    assert Bill.read(simulator.desk.bill.path).repeated == 1
+    assert Bill.read(simulator.state.bill.path).repeated == 1
 
 
 # --- edits ---

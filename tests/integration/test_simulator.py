@@ -26,10 +26,10 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Parameters
 from batchgen.domain.size import Size
-from batchgen.simulator.bill import Bill, Line
+from batchgen.simulator.bill import Bill, BillLine
 from batchgen.simulator.chance import Chance, choose, named_faults
 from batchgen.simulator.faults import Fault, Options
-from batchgen.simulator.serve import Running, serve_forever, start
+from batchgen.simulator.serve import RunningSimulator, serve_forever, start
 
 VIP, ALL, OFFICIAL = "apiyi/gpt-image-2-vip", "apiyi/gpt-image-2-all", "openai/gpt-image-2"
 RELAY, LAO_VIP, LAO_WEB = "apiyi/gpt-image-2", "laozhang/gpt-image-2-vip", "laozhang/gpt-image-2"
@@ -75,7 +75,7 @@ class Answer:
 class Bench:
     """A simulator and a client for it."""
 
-    def __init__(self, running: Running, session: aiohttp.ClientSession, route: str) -> None:
+    def __init__(self, running: RunningSimulator, session: aiohttp.ClientSession, route: str) -> None:
         self.running, self.session, self.route = running, session, route
 
     async def ask(
@@ -113,18 +113,18 @@ class Bench:
             return Answer(reply.status, reply.headers, await reply.read())
 
     async def idle(self) -> None:
-        await until(lambda: self.running.desk.in_flight == 0)
+        await until(lambda: self.running.state.in_flight == 0)
 
     @property
     def contract(self):
         return CATALOG.find(self.route)
 
     @property
-    def lines(self) -> list[Line]:
-        return list(Bill.lines(self.running.desk.bill.path))
+    def lines(self) -> list[BillLine]:
+        return list(Bill.lines(self.running.state.bill.path))
 
     @property
-    def last(self) -> Line:
+    def last(self) -> BillLine:
         return self.lines[-1]
 
 
@@ -648,7 +648,7 @@ async def test_bill_is_written_before_the_answer_leaves(bench):
 async def test_closing_does_not_wait_for_calls_that_hang(bench):
     gateway = await bench(VIP)
     call = asyncio.ensure_future(gateway.ask("[[sim:hang]]", size="1280x1280"))
-    await until(lambda: gateway.running.desk.bill.totals.calls > 0)
+    await until(lambda: gateway.running.state.bill.totals.calls > 0)
     await asyncio.wait_for(gateway.running.close(), 2)
     with pytest.raises(aiohttp.ClientError):
         await call
@@ -820,7 +820,7 @@ async def test_bill_line_names_request_prompt_and_key_by_hash(bench):
     assert line.request == sha256(b"/v1/images/generations" + body).hexdigest()
     assert line.prompt == sha256(b"a mug").hexdigest()
     assert line.key == sha256(b"sk-test").hexdigest()[:8]
-    assert "sk-test" not in gateway.running.desk.bill.path.read_text()
+    assert "sk-test" not in gateway.running.state.bill.path.read_text()
 
 
 async def test_several_routes_have_a_path_each_and_one_account_per_provider(bench):

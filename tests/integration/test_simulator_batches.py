@@ -16,7 +16,7 @@ from openai.types import Batch, FileDeleted, FileObject
 from PIL import Image
 
 from batchgen.domain.clock import SystemClock
-from batchgen.simulator.batch.store import Entry, Stored
+from batchgen.simulator.batch.store import FinishedLine, StoredBatch
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
 from tests.integration import test_simulator
@@ -215,7 +215,7 @@ async def test_batch_that_is_cancelled_keeps_what_is_done(bench):
     gateway = await bench(OFFICIAL, "batch_seconds=100", "pictures=plain", clock=clock)
     batch_id = (await create(gateway, [line(str(number)) for number in range(4)])).json["id"]
     await clock.advance(2)
-    await until(lambda: gateway.running._worker.shelf.find(batch_id).facts["status"] == "in_progress")
+    await until(lambda: gateway.running._worker.store.find(batch_id).facts["status"] == "in_progress")
     await clock.advance(48)
     await until(lambda: len(gateway.lines) == 2)
     answer = await gateway.call("POST", f"batches/{batch_id}/cancel")
@@ -326,7 +326,7 @@ async def test_batch_goes_on_after_a_restart_and_pays_each_line_once(bench):
     names = [str(number) for number in range(6)]
     batch_id = (await create(gateway, [line(name, f"mug {name}") for name in names])).json["id"]
     await clock.advance(2)
-    await until(lambda: gateway.running._worker.shelf.find(batch_id).facts["status"] == "in_progress")
+    await until(lambda: gateway.running._worker.store.find(batch_id).facts["status"] == "in_progress")
     await clock.advance(48)
     await until(lambda: len(gateway.lines) == 3)
     await gateway.running.close()
@@ -344,17 +344,17 @@ async def test_batch_goes_on_after_a_restart_and_pays_each_line_once(bench):
 
 def test_line_that_was_recorded_but_not_billed_is_undone(tmp_path):
     facts = {"id": "batch_1", "status": "in_progress", "request_counts": {"total": 3, "completed": 0, "failed": 0}}
-    stored = Stored(tmp_path, facts, "r", "k", "h", 1)
+    stored = StoredBatch(tmp_path, facts, "r", "k", "h", 1)
     for name, failed in (("a", False), ("b", True), ("c", False)):
-        stored.add(Entry(name, f"req_{name}", failed), [b"record of ", name.encode(), b"\n"])
+        stored.add(FinishedLine(name, f"req_{name}", failed), [b"record of ", name.encode(), b"\n"])
     with (tmp_path / "batch_1.done").open("ab") as file:
         file.write(b"half a rec")
     with (tmp_path / "batch_1.index").open("ab") as file:
         file.write(b'{"custom')
     stored.recover({"req_a", "req_b"})
-    assert [entry.custom_id for entry in stored.entries] == ["a", "b"]
+    assert [entry.custom_id for entry in stored.finished_lines] == ["a", "b"]
     assert stored.facts["request_counts"] == {"total": 3, "completed": 1, "failed": 1}
-    stored.add(Entry("c", "req_d", failed=False), [b"again\n"])
+    stored.add(FinishedLine("c", "req_d", failed=False), [b"again\n"])
     texts = []
     for failed in (False, True):
         out = io.BytesIO()
@@ -365,7 +365,7 @@ def test_line_that_was_recorded_but_not_billed_is_undone(tmp_path):
 
 async def test_simulator_without_a_folder_keeps_batches_until_it_ends(tmp_path):
     running = await start([test_simulator.CATALOG.find(OFFICIAL)], Options.parse([PROMPTLY]), tmp_path / "bill.jsonl")
-    folder = running.desk.files.folder
+    folder = running.state.files.folder
     assert folder.is_dir()
     await running.close()
     assert not folder.exists()

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 
 from batchgen.domain.errors import UsageError
-from batchgen.simulator.bill import Bill, Line
+from batchgen.simulator.bill import Bill, BillLine
 
-LINE = Line(
+LINE = BillLine(
     time=1_795_000_000.123,
     route="apiyi/gpt-image-2-vip",
     model="gpt-image-2-vip",
@@ -97,9 +97,9 @@ def test_reading_names_the_line_when_it_is_none_of_a_bill(tmp_path):
 def test_every_line_survives_when_the_process_is_killed(tmp_path):
     path = tmp_path / "bill.jsonl"
     program = (
-        "import sys\nfrom pathlib import Path\nfrom batchgen.simulator.bill import Bill, Line\n"
+        "import sys\nfrom pathlib import Path\nfrom batchgen.simulator.bill import Bill, BillLine\n"
         "bill = Bill(Path(sys.argv[1]))\n"
-        "line = Line(time=1.0, route='r', model='m', key='k', request='q', prompt='p', occurrence=1, size='s',"
+        "line = BillLine(time=1.0, route='r', model='m', key='k', request='q', prompt='p', occurrence=1, size='s',"
         " quality='', n=1, status=200, kind='delivered', fault='', charged=7, request_id='i')\n"
         "for number in range(10_000_000):\n    bill.append(line)\n"
         "    if number == 99:\n        print('ready', flush=True)\n"

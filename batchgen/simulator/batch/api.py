@@ -9,13 +9,13 @@ from aiohttp import web
 
 from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.batch.lines import DOORS
-from batchgen.simulator.batch.store import Stored
-from batchgen.simulator.batch.worker import WINDOW, Worker
-from batchgen.simulator.gateway_replies import Declined, Voice
+from batchgen.simulator.batch.lines import ENDPOINTS
+from batchgen.simulator.batch.store import StoredBatch
+from batchgen.simulator.batch.worker import WINDOW, BatchWorker
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies
 from batchgen.simulator.reference_checks import rejected
 from batchgen.simulator.request_validation import parse_body
-from batchgen.simulator.state import Desk, Route, fingerprint
+from batchgen.simulator.state import ServedRoute, SimulatorState, fingerprint
 from batchgen.simulator.transport import whole
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -27,39 +27,43 @@ _EMPTY: Mapping[str, Any] = {
 }
 
 
-def guarded(desk: Desk, route: Route, handle: Callable[[web.Request, Voice], Awaitable[web.StreamResponse]]) -> Handler:
+def guarded(
+    state: SimulatorState,
+    route: ServedRoute,
+    handle: Callable[[web.Request, GatewayReplies], Awaitable[web.StreamResponse]],
+) -> Handler:
     """A handler for those who bring a key; what it declines becomes the answer."""
 
     async def guard(request: web.Request) -> web.StreamResponse:
-        voice = desk.voice(route)
+        replies = state.replies(route)
         try:
             if not fingerprint(request.headers.get("authorization", "")):
-                raise Declined(OutcomeKind.UNAUTHORIZED, voice.missing_key())
-            return await handle(request, voice)
+                raise Declined(OutcomeKind.UNAUTHORIZED, replies.missing_key())
+            return await handle(request, replies)
         except Declined as declined:
-            return whole(declined.reply, voice.headers())
+            return whole(declined.reply, replies.headers())
 
     return guard
 
 
-def answered(voice: Voice, value: object) -> web.Response:
+def answered(replies: GatewayReplies, value: object) -> web.Response:
     """A JSON answer with its request id."""
-    return web.json_response(value, headers=dict(voice.headers()))
+    return web.json_response(value, headers=dict(replies.headers()))
 
 
-class BatchCalls:
+class BatchHandlers:
     """The calls of one route."""
 
-    def __init__(self, desk: Desk, route: Route, worker: Worker) -> None:
-        self._desk = desk
+    def __init__(self, state: SimulatorState, route: ServedRoute, worker: BatchWorker) -> None:
+        self._state = state
         self._route = route
         self._worker = worker
 
-    async def create(self, request: web.Request, voice: Voice) -> web.Response:
+    async def create(self, request: web.Request, replies: GatewayReplies) -> web.Response:
         """Take a batch in. Its file is read later, as the real one's is."""
-        body = parse_body(await request.read(), voice)
-        self._check(body, voice)
-        now = int(self._desk.clock.now())
+        body = parse_body(await request.read(), replies)
+        self._check(body, replies)
+        now = int(self._state.clock.now())
         facts = {
             "object": "batch",
             "endpoint": body["endpoint"],
@@ -74,26 +78,28 @@ class BatchCalls:
             "output_expires_after": body.get("output_expires_after"),
             **_EMPTY,
         }
-        stored = self._worker.shelf.new(facts, self._route.contract.route, _key(request), request.host)
+        stored = self._worker.store.new(facts, self._route.contract.route, _key(request), request.host)
         self._worker.start(stored)
-        return answered(voice, _shown(stored))
+        return answered(replies, _shown(stored))
 
-    async def retrieve(self, request: web.Request, voice: Voice) -> web.Response:
+    async def retrieve(self, request: web.Request, replies: GatewayReplies) -> web.Response:
         """How a batch stands."""
-        return answered(voice, _shown(self._find(request, request.match_info["id"])))
+        return answered(replies, _shown(self._find(request, request.match_info["id"])))
 
-    async def listing(self, request: web.Request, voice: Voice) -> web.Response:
+    async def listing(self, request: web.Request, replies: GatewayReplies) -> web.Response:
         """The account's batches, newest first, page by page."""
         limit, after = request.query.get("limit", "20"), request.query.get("after", "")
         if not limit.isdigit() or not 1 <= int(limit) <= 100:
-            raise rejected(voice.invalid("Invalid 'limit': expected a value from 1 to 100.", "limit", "invalid_value"))
-        mine = [stored for stored in self._worker.shelf.newest_first() if self._is_theirs(request, stored)]
+            raise rejected(
+                replies.invalid("Invalid 'limit': expected a value from 1 to 100.", "limit", "invalid_value")
+            )
+        mine = [stored for stored in self._worker.store.newest_first() if self._is_theirs(request, stored)]
         if after:
             last = self._find(request, after)
             mine = [stored for stored in mine if stored.number < last.number]
         page = mine[: int(limit)]
         return answered(
-            voice,
+            replies,
             {
                 "object": "list",
                 "data": [_shown(stored) for stored in page],
@@ -103,7 +109,7 @@ class BatchCalls:
             },
         )
 
-    async def cancel(self, request: web.Request, voice: Voice) -> web.Response:
+    async def cancel(self, request: web.Request, replies: GatewayReplies) -> web.Response:
         """Stop a batch; what is done stays done and is paid."""
         stored = self._find(request, request.match_info["id"])
         status = stored.facts["status"]
@@ -113,37 +119,37 @@ class BatchCalls:
             raise rejected(
                 gateway_replies.error(409, f"Cannot cancel a batch with status '{status}'.", "invalid_request_error")
             )
-        return answered(voice, _shown(stored))
+        return answered(replies, _shown(stored))
 
-    def _check(self, body: Mapping[str, Any], voice: Voice) -> None:
-        endpoints = [f"/v1{path}" for path in DOORS if _serves(self._route, path)]
+    def _check(self, body: Mapping[str, Any], replies: GatewayReplies) -> None:
+        endpoints = [f"/v1{path}" for path in ENDPOINTS if _serves(self._route, path)]
         if body.get("endpoint") not in endpoints:
-            raise _invalid(voice, "endpoint", f"Supported values are: {', '.join(endpoints)}.")
+            raise _invalid(replies, "endpoint", f"Supported values are: {', '.join(endpoints)}.")
         if body.get("completion_window") != "24h":
-            raise _invalid(voice, "completion_window", "Supported values are: '24h'.")
-        facts = self._desk.files.find(str(body.get("input_file_id")))
+            raise _invalid(replies, "completion_window", "Supported values are: '24h'.")
+        facts = self._state.files.find(str(body.get("input_file_id")))
         if facts is None:
-            raise _invalid(voice, "input_file_id", "No such File object.")
+            raise _invalid(replies, "input_file_id", "No such File object.")
         if facts["purpose"] != "batch":
-            raise _invalid(voice, "input_file_id", "The file's purpose must be 'batch'.")
+            raise _invalid(replies, "input_file_id", "The file's purpose must be 'batch'.")
         if not _is_metadata(body.get("metadata")):
-            raise _invalid(voice, "metadata", "At most 16 pairs of strings, of 64 and 512 characters.")
+            raise _invalid(replies, "metadata", "At most 16 pairs of strings, of 64 and 512 characters.")
         keep = body.get("output_expires_after")
         if keep is not None:
             seconds = keep.get("seconds") if isinstance(keep, dict) and keep.get("anchor") == "created_at" else None
             if not isinstance(seconds, int) or not _SHORTEST <= seconds <= _LONGEST:
                 raise _invalid(
-                    voice, "output_expires_after", f"Seconds from {_SHORTEST} to {_LONGEST} after created_at."
+                    replies, "output_expires_after", f"Seconds from {_SHORTEST} to {_LONGEST} after created_at."
                 )
 
-    def _find(self, request: web.Request, batch_id: str) -> Stored:
-        stored = self._worker.shelf.find(batch_id)
+    def _find(self, request: web.Request, batch_id: str) -> StoredBatch:
+        stored = self._worker.store.find(batch_id)
         if stored is None or not self._is_theirs(request, stored):
             message = f"No batch found with id '{batch_id[:100]}'."
             raise rejected(gateway_replies.error(404, message, "invalid_request_error"))
         return stored
 
-    def _is_theirs(self, request: web.Request, stored: Stored) -> bool:
+    def _is_theirs(self, request: web.Request, stored: StoredBatch) -> bool:
         """Each key is an account of its own; a batch of another is as if it were not there."""
         return stored.route.partition("/")[0] == self._route.contract.provider and stored.key == _key(request)
 
@@ -152,12 +158,12 @@ def _key(request: web.Request) -> str:
     return fingerprint(request.headers.get("authorization", ""))
 
 
-def _serves(route: Route, path: str) -> bool:
+def _serves(route: ServedRoute, path: str) -> bool:
     endpoint = "images" if path.startswith("/images/") else path[1:]
     return endpoint in route.contract.endpoints and endpoint in {"images", "responses"}
 
 
-def _shown(stored: Stored) -> dict[str, Any]:
+def _shown(stored: StoredBatch) -> dict[str, Any]:
     return {name: value for name, value in stored.facts.items() if name != "output_expires_after"}
 
 
@@ -171,5 +177,5 @@ def _is_metadata(value: object) -> bool:
     )
 
 
-def _invalid(voice: Voice, param: str, why: str) -> Declined:
-    return rejected(voice.invalid(f"Invalid value for '{param}'. {why}", param, "invalid_value"))
+def _invalid(replies: GatewayReplies, param: str, why: str) -> Declined:
+    return rejected(replies.invalid(f"Invalid value for '{param}'. {why}", param, "invalid_value"))

@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchgen.simulator.batch.store import Entry, Stored
-from batchgen.simulator.call_plan import Work
+from batchgen.simulator.batch.store import FinishedLine, StoredBatch
+from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.calls import fulfil, understood
 from batchgen.simulator.endpoints.answers import compact
 from batchgen.simulator.endpoints.chat import Chat
 from batchgen.simulator.endpoints.edits import Edits
-from batchgen.simulator.endpoints.endpoint import Door
+from batchgen.simulator.endpoints.endpoint import Endpoint
 from batchgen.simulator.endpoints.images import Generations
 from batchgen.simulator.endpoints.responses import Responses
-from batchgen.simulator.gateway_replies import Reply
-from batchgen.simulator.payload import Packet
-from batchgen.simulator.state import Arrival, Desk, Route
+from batchgen.simulator.gateway_replies import HttpReply
+from batchgen.simulator.payload import Payload
+from batchgen.simulator.state import IncomingCall, ServedRoute, SimulatorState
 
-DOORS: dict[str, Door] = {
+ENDPOINTS: dict[str, Endpoint] = {
     "/images/generations": Generations(),
     "/images/edits": Edits(),
     "/chat/completions": Chat(),
@@ -36,14 +36,14 @@ _MOST_PROBLEMS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class FileCheck:
     """A batch's file, read once: how many lines it has, and what is wrong with them, as the API says it."""
 
     total: int
     problems: list[dict[str, Any]]
 
 
-def check(path: Path, endpoint: str) -> Checked:
+def check(path: Path, endpoint: str) -> FileCheck:
     """Read a batch's file as OpenAI validates it. Blocking."""
     problems: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -60,7 +60,7 @@ def check(path: Path, endpoint: str) -> Checked:
     if not total:
         message = "The batch input file is empty."
         problems.append({"code": "empty_file", "message": message, "param": None, "line": None})
-    return Checked(total, problems)
+    return FileCheck(total, problems)
 
 
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -93,49 +93,49 @@ def _problem(line: bytes, endpoint: str, seen: set[str]) -> tuple[str, str, str 
     return None
 
 
-def at_batch_price(route: Route) -> Route:
+def at_batch_price(route: ServedRoute) -> ServedRoute:
     """The same route for lines of a batch: cheaper, and without the limits of its calls."""
     contract = route.contract
-    return Route(replace(contract, multiplier=contract.multiplier * contract.batch_multiplier), route.prefix)
+    return ServedRoute(replace(contract, multiplier=contract.multiplier * contract.batch_multiplier), route.prefix)
 
 
-async def work_on(desk: Desk, route: Route, stored: Stored, line: bytes) -> None:
+async def work_on(state: SimulatorState, route: ServedRoute, stored: StoredBatch, line: bytes) -> None:
     """Do one line: judged and billed as a call is, its record kept before it is billed."""
     request = json.loads(line)
     url = request["url"]
-    packet = Packet(url, body=compact(request["body"]))
-    door = DOORS[url.removeprefix("/v1")]
-    arrival = Arrival(
+    payload = Payload(url, body=compact(request["body"]))
+    endpoint = ENDPOINTS[url.removeprefix("/v1")]
+    call = IncomingCall(
         route=route,
-        endpoint=door.name,
-        voice=desk.voice(route),
-        options=replace(desk.options.of(route.contract.route), latency=0.0, rate=None, concurrency=None),
+        endpoint=endpoint.name,
+        replies=state.replies(route),
+        options=replace(state.options.of(route.contract.route), latency=0.0, rate=None, concurrency=None),
         key=stored.key,
-        request=packet.digest,
+        request=payload.digest,
         fault="",
         host=stored.host,
         batch=stored.id,
     )
-    arrival = await understood(desk, arrival, door, packet)
+    call = await understood(state, call, endpoint, payload)
 
-    async def keep(work: Work | None, reply: Reply) -> None:
-        usage = work.usage or {} if work is not None and reply.status == 200 else {}
-        entry = Entry(
+    async def keep(plan: CallPlan | None, reply: HttpReply) -> None:
+        usage = plan.usage or {} if plan is not None and reply.status == 200 else {}
+        finished = FinishedLine(
             custom_id=request["custom_id"],
-            request_id=arrival.voice.request_id,
+            request_id=call.replies.request_id,
             failed=reply.status != 200,
             taken=usage.get("input_tokens", 0) + usage.get("main_input_tokens", 0),
             made=usage.get("output_tokens", 0) + usage.get("main_output_tokens", 0),
         )
-        await asyncio.to_thread(stored.add, entry, _record(entry, reply))
+        await asyncio.to_thread(stored.add, finished, _record(finished, reply))
 
-    await fulfil(desk, arrival, door, keep)
+    await fulfil(state, call, endpoint, keep)
 
 
-def _record(entry: Entry, reply: Reply) -> Iterator[bytes]:
+def _record(finished: FinishedLine, reply: HttpReply) -> Iterator[bytes]:
     """A line of the output, or of the errors."""
-    head = {"id": f"batch_req_{secrets.token_hex(16)}", "custom_id": entry.custom_id}
-    answer = {"status_code": reply.status, "request_id": entry.request_id}
+    head = {"id": f"batch_req_{secrets.token_hex(16)}", "custom_id": finished.custom_id}
+    answer = {"status_code": reply.status, "request_id": finished.request_id}
     yield compact(head)[:-1] + b',"response":' + compact(answer)[:-1] + b',"body":'
     yield reply.body
     yield b'},"error":null}\n'

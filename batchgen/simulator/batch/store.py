@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FinishedLine:
     """A line that is done: `at` and `length` say where its record stands in the file of good or of failed ones.
 
     Attributes:
@@ -38,7 +38,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredBatch:
     """One batch.
 
     Attributes:
@@ -54,7 +54,7 @@ class Stored:
     key: str
     host: str
     number: int
-    entries: list[Entry] = field(default_factory=list)
+    finished_lines: list[FinishedLine] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -72,56 +72,56 @@ class Stored:
         written = {"facts": self.facts, "route": self.route, "key": self.key, "host": self.host, "number": self.number}
         save(self.folder / f"{self.id}.json", written)
 
-    def add(self, entry: Entry, record: Iterable[bytes]) -> None:
+    def add(self, finished: FinishedLine, record: Iterable[bytes]) -> None:
         """Keep the record of a line, before it is billed. Blocking."""
-        with self._records(entry.failed).open("ab") as file:
+        with self._records(finished.failed).open("ab") as file:
             at = file.seek(0, os.SEEK_END)
             file.writelines(record)
-            entry = replace(entry, at=at, length=file.tell() - at)
+            finished = replace(finished, at=at, length=file.tell() - at)
         with self._index.open("ab") as file:
-            file.write(json.dumps(asdict(entry)).encode() + b"\n")
-        self._take(entry)
+            file.write(json.dumps(asdict(finished)).encode() + b"\n")
+        self._take(finished)
 
     def recover(self, billed: set[str]) -> None:
         """Read which lines are done, and undo the one that was not billed."""
-        self.entries = []
+        self.finished_lines = []
         self.facts["request_counts"].update(completed=0, failed=0)
         whole = 0
         lines = self._index.read_bytes().splitlines(keepends=True) if self._index.exists() else []
         for line in lines:
             if not line.endswith(b"\n"):
                 break
-            entry = Entry(**json.loads(line))
-            if entry.request_id not in billed:
+            finished = FinishedLine(**json.loads(line))
+            if finished.request_id not in billed:
                 break
-            self._take(entry)
+            self._take(finished)
             whole += len(line)
         if self._index.exists():
             os.truncate(self._index, whole)
         for failed in (False, True):
             if self._records(failed).exists():
-                ends = [entry.at + entry.length for entry in self.entries if entry.failed is failed]
+                ends = [finished.at + finished.length for finished in self.finished_lines if finished.failed is failed]
                 os.truncate(self._records(failed), max(ends, default=0))
 
     def write_records(self, target: IO[bytes], seed: int, *, failed: bool) -> None:
         """Copy the good or the failed records, in no order that a client could rely on. Blocking."""
-        entries = [entry for entry in self.entries if entry.failed is failed]
-        if not entries:
+        finished_lines = [finished for finished in self.finished_lines if finished.failed is failed]
+        if not finished_lines:
             return
-        random.Random(f"{seed}:{self.id}").shuffle(entries)
+        random.Random(f"{seed}:{self.id}").shuffle(finished_lines)
         with self._records(failed).open("rb") as records:
-            for entry in entries:
-                records.seek(entry.at)
-                _copy(records, target, entry.length)
+            for finished in finished_lines:
+                records.seek(finished.at)
+                _copy(records, target, finished.length)
 
     def clear(self) -> None:
         """Let the records go; they are in their files now."""
         for path in (*map(self._records, (False, True)), self._index):
             path.unlink(missing_ok=True)
 
-    def _take(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        self.facts["request_counts"]["failed" if entry.failed else "completed"] += 1
+    def _take(self, finished: FinishedLine) -> None:
+        self.finished_lines.append(finished)
+        self.facts["request_counts"]["failed" if finished.failed else "completed"] += 1
 
     def _records(self, failed: bool) -> Path:
         return self.folder / f"{self.id}.{'failed' if failed else 'done'}"
@@ -131,37 +131,37 @@ class Stored:
         return self.folder / f"{self.id}.index"
 
 
-class Shelf:
+class BatchStore:
     """All batches of the account."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._batches: dict[str, Stored] = {stored.id: stored for stored in _kept(folder)}
+        self._batches: dict[str, StoredBatch] = {stored.id: stored for stored in _kept(folder)}
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def new(self, facts: dict[str, Any], route: str, key: str, host: str) -> Stored:
+    def new(self, facts: dict[str, Any], route: str, key: str, host: str) -> StoredBatch:
         """Keep a batch that begins."""
         self._folder.mkdir(parents=True, exist_ok=True)
         facts = {"id": f"batch_{secrets.token_hex(16)}", **facts}
-        stored = Stored(self._folder, facts, route, key, host, len(self._batches) + 1)
+        stored = StoredBatch(self._folder, facts, route, key, host, len(self._batches) + 1)
         stored.save()
         self._batches[stored.id] = stored
         return stored
 
-    def find(self, batch_id: str) -> Stored | None:
+    def find(self, batch_id: str) -> StoredBatch | None:
         """A batch by its id."""
         return self._batches.get(batch_id)
 
-    def newest_first(self) -> list[Stored]:
+    def newest_first(self) -> list[StoredBatch]:
         """All of them."""
         return sorted(self._batches.values(), key=lambda stored: -stored.number)
 
 
-def _kept(folder: Path) -> Iterator[Stored]:
+def _kept(folder: Path) -> Iterator[StoredBatch]:
     for path in sorted(folder.glob("batch_*.json")):
-        yield Stored(folder, **json.loads(path.read_text(encoding="utf-8")))
+        yield StoredBatch(folder, **json.loads(path.read_text(encoding="utf-8")))
 
 
 def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:

@@ -10,46 +10,50 @@ from typing import Any
 import pybase64
 
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.call_plan import Work
+from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.chance import Chance
-from batchgen.simulator.endpoints.endpoint import Door, Made
+from batchgen.simulator.endpoints.endpoint import EncodedPicture, Endpoint
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.gateway_replies import Reply
+from batchgen.simulator.gateway_replies import HttpReply
 from batchgen.simulator.pictures import links
 from batchgen.simulator.pictures.drawing import Drawing, draw, label_of, seed_of
-from batchgen.simulator.state import Arrival
+from batchgen.simulator.state import IncomingCall
 
 _LINE = 76  # characters of a wrapped line of base64
 # Share of each form under `mixed`: what different versions of the same gateways were seen to send.
 _FORMS = (("raw", 0.4), ("prefix", 0.8), ("unpadded", 0.9), ("wrapped", 0.95), ("escaped", 1.0))
 
 
-def without_picture(arrival: Arrival, door: Door, work: Work, created: int) -> Reply | None:
+def without_picture(call: IncomingCall, endpoint: Endpoint, plan: CallPlan, created: int) -> HttpReply | None:
     """The answer of a call that delivers no picture; None when it does."""
-    own = door.without_picture(arrival, work, created)
+    own = endpoint.without_picture(call, plan, created)
     if own is not None:
         return own
-    voice = arrival.voice
+    replies = call.replies
     ready = {
         Fault.SERVER_HTML: gateway_replies.SERVER_ERROR_PAGE,
         Fault.BAD_GATEWAY: gateway_replies.BAD_GATEWAY_PAGE,
         Fault.EDGE_TIMEOUT: gateway_replies.EDGE_TIMEOUT_PAGE,
         Fault.GARBAGE: gateway_replies.GARBAGE,
     }
-    spoken = {Fault.SERVER: voice.server_error, Fault.REFUSE: voice.refused, Fault.ERROR_IN_200: voice.error_in_200}
-    if work.fault in spoken:
-        return spoken[work.fault]()
-    return ready.get(work.fault)
+    spoken = {
+        Fault.SERVER: replies.server_error,
+        Fault.REFUSE: replies.refused,
+        Fault.ERROR_IN_200: replies.error_in_200,
+    }
+    if plan.fault in spoken:
+        return spoken[plan.fault]()
+    return ready.get(plan.fault)
 
 
-def drawings(arrival: Arrival, work: Work, take: int) -> list[Drawing]:
+def drawings(call: IncomingCall, plan: CallPlan, take: int) -> list[Drawing]:
     """The pictures to deliver. The first reference lends its colour to what they show."""
-    options, asked, references = arrival.options, work.asked, arrival.wish.references
-    note = " · ".join(part for part in (work.quality, arrival.route.contract.route) if part)
+    options, asked, references = call.options, plan.asked, call.image_request.references
+    note = " · ".join(part for part in (plan.quality, call.route.contract.route) if part)
     return [
         Drawing(
             text=label_of(asked.prompt),
-            size=work.size,
+            size=plan.size,
             seed=seed_of(asked.prompt, options.seed),
             note=note,
             take=take + number if options.takes else 1,
@@ -59,35 +63,35 @@ def drawings(arrival: Arrival, work: Work, take: int) -> list[Drawing]:
             pad=options.bytes,
             colour=references[0].colour if references else -1,
         )
-        for number in range(work.images)
+        for number in range(plan.images)
     ]
 
 
-def as_addresses(arrival: Arrival, work: Work, pictures: list[Drawing], now: float) -> list[Made]:
+def as_addresses(call: IncomingCall, plan: CallPlan, pictures: list[Drawing], now: float) -> list[EncodedPicture]:
     """Where the pictures are."""
-    options, contract = arrival.options, arrival.route.contract
+    options, contract = call.options, call.route.contract
     life = contract.url_lifetime if options.url_lifetime is None else options.url_lifetime
-    expires = int(now) - 60 if work.fault is Fault.EXPIRED_URL else int(now + life)
-    cut = work.fault is Fault.BAD_IMAGE
+    expires = int(now) - 60 if plan.fault is Fault.EXPIRED_URL else int(now + life)
+    cut = plan.fault is Fault.BAD_IMAGE
     paths = [links.to_path(links.Link(picture, expires, cut)) for picture in pictures]
     return [
-        Made(f"http://{arrival.host}{path}".encode(), picture.format, by_address=True)
+        EncodedPicture(f"http://{call.host}{path}".encode(), picture.format, by_address=True)
         for path, picture in zip(paths, pictures, strict=True)
     ]
 
 
-def inline(work: Work, pictures: list[Drawing], form: str) -> list[Made]:
+def inline(plan: CallPlan, pictures: list[Drawing], form: str) -> list[EncodedPicture]:
     """The pictures themselves. Draws and encodes: meant for an executor."""
     made = []
     for picture in pictures:
         file = draw(picture)
-        if work.fault is Fault.BAD_IMAGE:
+        if plan.fault is Fault.BAD_IMAGE:
             file = file[: len(file) * 6 // 10]
         text = encoded(file, picture.format, form)
-        if work.fault is Fault.BAD_B64:
+        if plan.fault is Fault.BAD_B64:
             middle = len(text) // 2
             text = text[:middle] + b"!?*" + text[middle:]
-        made.append(Made(text, picture.format))
+        made.append(EncodedPicture(text, picture.format))
     return made
 
 
@@ -104,10 +108,10 @@ def encoded(file: bytes, kind: str, form: str) -> bytes:
     return prefix + (text.rstrip(b"=") if form == "unpadded" else text)
 
 
-def base64_form(arrival: Arrival, chance: Chance) -> str:
+def base64_form(call: IncomingCall, chance: Chance) -> str:
     """The form base64 goes in: official routes always send it raw."""
-    options = arrival.options
-    if arrival.voice.official:
+    options = call.options
+    if call.replies.official:
         return "raw"
     if options.b64 != "mixed":
         return options.b64
@@ -115,11 +119,11 @@ def base64_form(arrival: Arrival, chance: Chance) -> str:
     return next(form for form, share in _FORMS if mark < share)
 
 
-def usage_of(work: Work) -> dict[str, Any]:
+def usage_of(plan: CallPlan) -> dict[str, Any]:
     """The usage as the Images API spells it, in a mapping to be added to a reply; empty when none is reported."""
-    if work.usage is None:
+    if plan.usage is None:
         return {}
-    return {"usage": {name: value for name, value in work.usage.items() if not name.startswith("main_")}}
+    return {"usage": {name: value for name, value in plan.usage.items() if not name.startswith("main_")}}
 
 
 def filled(document: Any, texts: Sequence[bytes]) -> bytes:

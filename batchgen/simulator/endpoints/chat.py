@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.call_plan import Work
+from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.endpoints.answers import base64_form, compact, filled, slot
-from batchgen.simulator.endpoints.endpoint import Made
+from batchgen.simulator.endpoints.endpoint import EncodedPicture
 from batchgen.simulator.faults import CHAT_SHAPES, Fault
-from batchgen.simulator.gateway_replies import Declined, Reply, Voice
-from batchgen.simulator.image_request import Wish
-from batchgen.simulator.payload import Packet
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, HttpReply
+from batchgen.simulator.image_request import ImageRequest
+from batchgen.simulator.payload import Payload
 from batchgen.simulator.reference_checks import rejected
 from batchgen.simulator.references import FileOf, from_part
 from batchgen.simulator.request_validation import check_model, parse_body
-from batchgen.simulator.state import Arrival
+from batchgen.simulator.state import IncomingCall
 
 _ADDRESSED = frozenset({"markdown-url", "bare-url", "link"})
 _EITHER = frozenset({"data", "images", "parts"})  # shapes that carry addresses as well as pictures
@@ -34,82 +34,82 @@ class Chat:
 
     name = "chat"
 
-    def read(self, arrival: Arrival, packet: Packet, files: FileOf) -> Wish:
+    def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
         """The last thing the user said; what was said before is context that the simulator does not look at."""
-        voice = arrival.voice
-        body = parse_body(packet.body, voice)
-        check_model(body, voice)
-        content = _last_words(body, voice)
+        replies = call.replies
+        body = parse_body(payload.body, replies)
+        check_model(body, replies)
+        content = _last_words(body, replies)
         fields = {name: value for name, value in body.items() if name in _OF_PICTURES}
         if isinstance(content, str):
-            return Wish({**fields, "prompt": content})
+            return ImageRequest({**fields, "prompt": content})
         parts = [part for part in content if isinstance(part, dict)]
         texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
         pictures = [part for part in parts if part.get("type") == "image_url"]
-        colour = arrival.options.pictures == "full"
+        colour = call.options.pictures == "full"
         references = tuple(from_part(part, files, colour=colour) for part in pictures)
-        return Wish({**fields, "prompt": "\n".join(texts)}, references)
+        return ImageRequest({**fields, "prompt": "\n".join(texts)}, references)
 
-    def by_address(self, arrival: Arrival, work: Work) -> bool:
+    def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:
         """As the shape is, or as asked where it can carry both."""
-        shape = _shape(arrival, work)
+        shape = _shape(call, plan)
         if shape not in _EITHER:
             return shape in _ADDRESSED
-        if work.fault in {Fault.URL, Fault.EXPIRED_URL}:
+        if plan.fault in {Fault.URL, Fault.EXPIRED_URL}:
             return True
         if shape == "data":
-            return arrival.wish.fields.get("response_format") != "b64_json"
-        return work.chance.roll("address") < 0.5
+            return call.image_request.fields.get("response_format") != "b64_json"
+        return plan.chance.roll("address") < 0.5
 
-    def form(self, arrival: Arrival, work: Work) -> str:
+    def form(self, call: IncomingCall, plan: CallPlan) -> str:
         """A data URL in a text is never wrapped; the shape without choices has all the forms of the Images API."""
-        return base64_form(arrival, work.chance) if _shape(arrival, work) == "data" else "raw"
+        return base64_form(call, plan.chance) if _shape(call, plan) == "data" else "raw"
 
-    def reply(self, arrival: Arrival, work: Work, pictures: list[Made], created: int) -> Reply:
+    def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
         """The picture, in its shape."""
-        shape, picture = _shape(arrival, work), pictures[0]
+        shape, picture = _shape(call, plan), pictures[0]
         if shape == "data":
             item = {"url" if picture.by_address else "b64_json": slot(0)}
-            return Reply(200, filled({"data": [item], "created": created, **_usage(work)}, [picture.text]))
+            return HttpReply(200, filled({"data": [item], "created": created, **_usage(plan)}, [picture.text]))
         if shape == "output-text":
             document = {"object": "response", "created_at": created, "output_text": f"![image]({slot(0)})"}
-            return Reply(200, filled({**document, **_usage(work)}, [picture.data_url]))
-        return Reply(200, filled(_completion(arrival, work, created, _message(shape)), [picture.data_url]))
+            return HttpReply(200, filled({**document, **_usage(plan)}, [picture.data_url]))
+        return HttpReply(200, filled(_completion(call, plan, created, _message(shape)), [picture.data_url]))
 
-    def without_picture(self, arrival: Arrival, work: Work, created: int) -> Reply | None:
+    def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
         """A sentence, or nothing, where the picture should be."""
-        if work.fault is Fault.EMPTY:
-            content = None if work.chance.roll("nothing") < 0.5 else ""
-        elif work.fault is Fault.REFUSE_TEXT:
-            content = gateway_replies.refusal_in_words(work.chance.roll("words"))
+        if plan.fault is Fault.EMPTY:
+            content = None if plan.chance.roll("nothing") < 0.5 else ""
+        elif plan.fault is Fault.REFUSE_TEXT:
+            content = gateway_replies.refusal_in_words(plan.chance.roll("words"))
         else:
             return None
-        return Reply(200, compact(_completion(arrival, work, created, {"content": content})))
+        return HttpReply(200, compact(_completion(call, plan, created, {"content": content})))
 
 
-def _last_words(body: Mapping[str, Any], voice: Voice) -> str | list[Any]:
+def _last_words(body: Mapping[str, Any], replies: GatewayReplies) -> str | list[Any]:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _bad_messages(voice, "Missing required parameter: 'messages'.")
+        raise _bad_messages(replies, "Missing required parameter: 'messages'.")
     for message in reversed(messages):
         if isinstance(message, dict) and message.get("role") == "user":
             content = message.get("content")
             if isinstance(content, str | list):
                 return content
             break
-    raise _bad_messages(voice, "Invalid 'messages': the last user message must have content.")
+    raise _bad_messages(replies, "Invalid 'messages': the last user message must have content.")
 
 
-def _bad_messages(voice: Voice, message: str) -> Declined:
-    return rejected(voice.invalid(message, "messages", "invalid_value"))
+def _bad_messages(replies: GatewayReplies, message: str) -> Declined:
+    return rejected(replies.invalid(message, "messages", "invalid_value"))
 
 
-def _shape(arrival: Arrival, work: Work) -> str:
-    wanted = arrival.options.chat
+def _shape(call: IncomingCall, plan: CallPlan) -> str:
+    wanted = call.options.chat
     if wanted == "auto":
-        return "data" if arrival.route.contract.provider == "apiyi" else "markdown-url"
+        return "data" if call.route.contract.provider == "apiyi" else "markdown-url"
     if wanted == "mixed":
-        return CHAT_SHAPES[int(work.chance.roll("shape") * len(CHAT_SHAPES))]
+        return CHAT_SHAPES[int(plan.chance.roll("shape") * len(CHAT_SHAPES))]
     return wanted
 
 
@@ -127,21 +127,21 @@ def _message(shape: str) -> dict[str, Any]:
     return {"content": contents.get(shape, slot(0))}
 
 
-def _completion(arrival: Arrival, work: Work, created: int, message: dict[str, Any]) -> dict[str, Any]:
+def _completion(call: IncomingCall, plan: CallPlan, created: int, message: dict[str, Any]) -> dict[str, Any]:
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
     return {
         "id": f"chatcmpl-{secrets.token_hex(12)}",
         "object": "chat.completion",
         "created": created,
-        "model": arrival.route.contract.model,
+        "model": call.route.contract.model,
         "choices": [choice],
-        **_usage(work),
+        **_usage(plan),
     }
 
 
-def _usage(work: Work) -> dict[str, Any]:
+def _usage(plan: CallPlan) -> dict[str, Any]:
     """Usage in the spelling of chat."""
-    if work.usage is None:
+    if plan.usage is None:
         return {}
-    taken, made = work.usage["input_tokens"], work.usage["output_tokens"]
+    taken, made = plan.usage["input_tokens"], plan.usage["output_tokens"]
     return {"usage": {"prompt_tokens": taken, "completion_tokens": made, "total_tokens": taken + made}}

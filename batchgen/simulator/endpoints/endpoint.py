@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from batchgen.simulator.call_plan import Work
-from batchgen.simulator.gateway_replies import Reply
-from batchgen.simulator.image_request import Wish
-from batchgen.simulator.payload import Packet
+from batchgen.simulator.call_plan import CallPlan
+from batchgen.simulator.gateway_replies import HttpReply
+from batchgen.simulator.image_request import ImageRequest
+from batchgen.simulator.payload import Payload
 from batchgen.simulator.references import FileOf
-from batchgen.simulator.state import Arrival
+from batchgen.simulator.state import IncomingCall
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class EncodedPicture:
     """A picture on its way out.
 
     Attributes:
@@ -34,7 +34,7 @@ class Made:
         return f"data:image/{self.format};base64,".encode() + self.text
 
 
-class Door(Protocol):
+class Endpoint(Protocol):
     """An endpoint that makes pictures: how it is asked, and in what shape it answers."""
 
     @property
@@ -42,7 +42,7 @@ class Door(Protocol):
         """As the bill names it."""
         ...
 
-    def read(self, arrival: Arrival, packet: Packet, files: FileOf) -> Wish:
+    def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
         """What is asked.
 
         Raises:
@@ -50,18 +50,18 @@ class Door(Protocol):
         """
         ...
 
-    def by_address(self, arrival: Arrival, work: Work) -> bool:
+    def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:
         """Whether pictures go as addresses."""
         ...
 
-    def form(self, arrival: Arrival, work: Work) -> str:
+    def form(self, call: IncomingCall, plan: CallPlan) -> str:
         """In what form base64 goes: see `Options.b64`."""
         ...
 
-    def reply(self, arrival: Arrival, work: Work, pictures: list[Made], created: int) -> Reply:
+    def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
         """The answer with its pictures."""
         ...
 
-    def without_picture(self, arrival: Arrival, work: Work, created: int) -> Reply | None:
+    def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
         """The answer of a call that delivers none, where this endpoint has one of its own; None elsewhere."""
         ...

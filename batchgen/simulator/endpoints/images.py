@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.call_plan import Work
+from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.endpoints.answers import base64_form, compact, filled, slot, usage_of
-from batchgen.simulator.endpoints.endpoint import Made
+from batchgen.simulator.endpoints.endpoint import EncodedPicture
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.gateway_replies import Reply
-from batchgen.simulator.image_request import Wish
-from batchgen.simulator.payload import Packet
+from batchgen.simulator.gateway_replies import HttpReply
+from batchgen.simulator.image_request import ImageRequest
+from batchgen.simulator.payload import Payload
 from batchgen.simulator.references import FileOf
 from batchgen.simulator.request_validation import check_model, parse_body
-from batchgen.simulator.state import Arrival
+from batchgen.simulator.state import IncomingCall
 
 
 class Generations:
@@ -22,44 +22,44 @@ class Generations:
 
     name = "generations"
 
-    def read(self, arrival: Arrival, packet: Packet, files: FileOf) -> Wish:  # noqa: ARG002
-        """The body is the wish."""
-        fields = parse_body(packet.body, arrival.voice)
-        check_model(fields, arrival.voice)
-        return Wish(fields)
+    def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:  # noqa: ARG002
+        """Read the body: it holds the fields as they are."""
+        fields = parse_body(payload.body, call.replies)
+        check_model(fields, call.replies)
+        return ImageRequest(fields)
 
-    def by_address(self, arrival: Arrival, work: Work) -> bool:  # noqa: ARG002
+    def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:  # noqa: ARG002
         """When asked, or when a fault says so."""
-        return work.fault in {Fault.URL, Fault.EXPIRED_URL} or work.asked.response_format == "url"
+        return plan.fault in {Fault.URL, Fault.EXPIRED_URL} or plan.asked.response_format == "url"
 
-    def form(self, arrival: Arrival, work: Work) -> str:
+    def form(self, call: IncomingCall, plan: CallPlan) -> str:
         """As the options say."""
-        return base64_form(arrival, work.chance)
+        return base64_form(call, plan.chance)
 
-    def reply(self, arrival: Arrival, work: Work, pictures: list[Made], created: int) -> Reply:
+    def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
         """The body, in the order of keys each channel sends. Official routes say what they really delivered."""
         items = [{"url" if made.by_address else "b64_json": slot(number)} for number, made in enumerate(pictures)]
         document: dict[str, Any] = {"created": created}
-        if arrival.voice.official:
-            asked = work.asked
+        if call.replies.official:
+            asked = plan.asked
             document["background"] = asked.background if asked.background not in {None, "auto"} else "opaque"
-            document |= {"data": items, "output_format": asked.format, "quality": work.quality, "size": str(work.size)}
+            document |= {"data": items, "output_format": asked.format, "quality": plan.quality, "size": str(plan.size)}
         else:
             document["data"] = items
-        return Reply(200, filled({**document, **usage_of(work)}, [made.text for made in pictures]))
+        return HttpReply(200, filled({**document, **usage_of(plan)}, [made.text for made in pictures]))
 
-    def without_picture(self, arrival: Arrival, work: Work, created: int) -> Reply | None:
+    def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
         """Nothing, or the sentence that the line behind gave: as a chat reply, or in an image's place."""
-        if work.fault is Fault.EMPTY:
-            return Reply(200, compact({"created": created, "data": [], **usage_of(work)}))
-        if work.fault is not Fault.REFUSE_TEXT:
+        if plan.fault is Fault.EMPTY:
+            return HttpReply(200, compact({"created": created, "data": [], **usage_of(plan)}))
+        if plan.fault is not Fault.REFUSE_TEXT:
             return None
-        which = work.chance.roll("words")
+        which = plan.chance.roll("words")
         text = gateway_replies.refusal_in_words(which)
         if which >= 0.5:
-            return Reply(200, compact({"created": created, "data": [{"text": text}], **usage_of(work)}))
+            return HttpReply(200, compact({"created": created, "data": [{"text": text}], **usage_of(plan)}))
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        model = arrival.route.contract.model
-        body = {"object": "chat.completion", "created": created, "model": model, "choices": [choice], **usage_of(work)}
-        return Reply(200, compact(body))
+        model = call.route.contract.model
+        body = {"object": "chat.completion", "created": created, "model": model, "choices": [choice], **usage_of(plan)}
+        return HttpReply(200, compact(body))

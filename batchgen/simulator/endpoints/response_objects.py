@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from batchgen.simulator.call_plan import Work
-from batchgen.simulator.state import Arrival
+from batchgen.simulator.call_plan import CallPlan
+from batchgen.simulator.state import IncomingCall
 
 _NO_TOKENS = {
     "input_tokens": 0,
@@ -17,9 +17,9 @@ _NO_TOKENS = {
 }
 
 
-def response(arrival: Arrival, work: Work, output: list[dict[str, Any]], created: int) -> dict[str, Any]:
+def response(call: IncomingCall, plan: CallPlan, output: list[dict[str, Any]], created: int) -> dict[str, Any]:
     """The whole reply: mainline tokens in `usage`, those of the pictures in `tool_usage.image_gen`."""
-    usage = work.usage or {}
+    usage = plan.usage or {}
     image_gen = {name: value for name, value in usage.items() if not name.startswith("main_")} or _NO_TOKENS
     taken, made = usage.get("main_input_tokens", 0), usage.get("main_output_tokens", 0)
     return {
@@ -33,16 +33,16 @@ def response(arrival: Arrival, work: Work, output: list[dict[str, Any]], created
         "instructions": None,
         "max_output_tokens": None,
         "metadata": {},
-        "model": arrival.wish.main,
+        "model": call.image_request.main,
         "output": output,
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None},
-        "store": arrival.wish.stored,
+        "store": call.image_request.stored,
         "temperature": 1.0,
         "text": {"format": {"type": "text"}},
         "tool_choice": {"type": "image_generation"},
-        "tools": [{"type": "image_generation", "model": arrival.route.contract.model}],
+        "tools": [{"type": "image_generation", "model": call.route.contract.model}],
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": {
@@ -56,22 +56,22 @@ def response(arrival: Arrival, work: Work, output: list[dict[str, Any]], created
     }
 
 
-def image_call(arrival: Arrival, work: Work) -> dict[str, Any]:
+def image_call(call: IncomingCall, plan: CallPlan) -> dict[str, Any]:
     """A call of the image tool with the values it really used; status and result are to be added."""
-    asked = work.asked
+    asked = plan.asked
     return {
         "id": _id("ig"),
         "type": "image_generation_call",
-        "action": "edit" if arrival.wish.references else "generate",
+        "action": "edit" if call.image_request.references else "generate",
         "background": asked.background if asked.background not in {None, "auto"} else "opaque",
         "output_format": asked.format,
-        "quality": work.quality,
+        "quality": plan.quality,
         "revised_prompt": asked.prompt,
-        "size": str(work.size),
+        "size": str(plan.size),
     }
 
 
-def blocked_call(arrival: Arrival, work: Work) -> dict[str, Any]:
+def blocked_call(call: IncomingCall, plan: CallPlan) -> dict[str, Any]:
     """A call that moderation ended."""
     error = {
         "code": "moderation_blocked",
@@ -80,7 +80,7 @@ def blocked_call(arrival: Arrival, work: Work) -> dict[str, Any]:
         "type": "image_generation_user_error",
         "moderation_details": {"moderation_stage": "input", "categories": ["sexual"]},
     }
-    return {**image_call(arrival, work), "status": "failed", "result": None, "error": error}
+    return {**image_call(call, plan), "status": "failed", "result": None, "error": error}
 
 
 def message(part: dict[str, Any]) -> dict[str, Any]:
