@@ -19,6 +19,7 @@ ORDER = [
     "engine",
     "report",
     "simulator",
+    "app",
     "dashboard",
     "cli",
 ]
@@ -125,3 +126,20 @@ def test_only_one_place_of_the_commands_prints() -> None:
             if name in {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}:
                 others.add((path.name, name))
     assert {each for each in others if each[0] not in door} == {("routes.py", "print"), ("display.py", "print")}
+
+
+def _talks(path: Path) -> set[str]:
+    """What a file uses to talk to whoever sits at the terminal."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
+    return {name for name in imported if name.partition(".")[0] in {"click", "rich"}} | (
+        used & {"print", "input", "sys.stdout", "sys.stderr", "sys.stdin", "sys.argv"}
+    )
+
+
+def test_what_programs_call_neither_knows_a_command_line_nor_prints_nor_asks() -> None:
+    found = {path.name: _talks(path) for path in (PACKAGE / "app").rglob("*.py")}
+    assert {name: talk for name, talk in found.items() if talk} == {}
+    assert _talks(PACKAGE / "cli" / "common.py") >= {"click", "sys.stdout"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from batchgen.cli.common import counted, next_command
-from batchgen.domain.text import one_line
+from batchgen.cli.common import next_command
+from batchgen.domain.text import counted, one_line
 from batchgen.ledger.records import JobRow
 from batchgen.report.missing_images import Absent, look_for
 

@@ -8,11 +8,11 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen.cli.common import counted
+from batchgen.app.rehearsal import BILL
 from batchgen.cli.look import amounts_text
-from batchgen.cli.rehearsal import BILL
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd
+from batchgen.domain.text import counted
 from batchgen.ledger.reader import Reader
 
 if TYPE_CHECKING:

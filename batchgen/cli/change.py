@@ -10,7 +10,6 @@ import click
 
 from batchgen.cli.common import (
     check_only,
-    counted,
     db_option,
     echo,
     job_name,
@@ -26,6 +25,7 @@ from batchgen.cli.common import (
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.money import about_usd, usd_text
+from batchgen.domain.text import counted
 
 if TYPE_CHECKING:
     from batchgen.domain.job import Ask
@@ -145,7 +145,7 @@ def _worst_cost(row: JobRow, tasks: list[TaskRow]) -> int | None:
 
     Routes and prices are the manifest's own, so nobody can tell where it is gone or has problems.
     """
-    from batchgen.cli.accounts import manifest_of
+    from batchgen.app.manifests import manifest_of
     from batchgen.cli.plan_text import forecast_of
     from batchgen.domain.errors import ManifestError
     from batchgen.domain.job import Difference, Texts

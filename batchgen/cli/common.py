@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
 import time
 import unicodedata
@@ -13,16 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.cli.streams import is_utf8
 from batchgen.domain.errors import UsageError
 from batchgen.domain.text import json_text, plain
 
 if TYPE_CHECKING:
-    from batchgen.contracts.catalog import Catalog
     from batchgen.ledger.reader import Reader
     from batchgen.ledger.records import JobRow
 
-REHEARSAL = Path("rehearsal")
 REBUY_CHANGED, REBUY_ALL = "changed", "all"
 _EVERY = 5.0  # seconds between two lines of progress
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -102,40 +99,29 @@ def ledger_path(db: Path | None, *, rehearse: bool) -> Path:
     Raises:
         UsageError: both a ledger and a rehearsal are asked for.
     """
-    if not rehearse:
-        return (db or Path("batchgen.db")).absolute()
     if (
-        db is not None
+        rehearse
+        and db is not None
         and click.get_current_context().get_parameter_source("db") is click.core.ParameterSource.COMMANDLINE
     ):
         raise UsageError("--db and --rehearse exclude each other: a rehearsal has a ledger of its own in ./rehearsal")
-    return (REHEARSAL / "batchgen.db").absolute()
+    return LedgerChoice(db, rehearse).path
 
 
-def known_routes() -> Catalog:
-    """The built-in contracts, and a user's own in the file or folder that BATCHGEN_CONTRACTS names.
-
-    Raises:
-        ContractError: one of them is wrong.
-    """
-    from batchgen.contracts.catalog import load_catalog
-
-    own = os.environ.get("BATCHGEN_CONTRACTS", "").strip()
-    return load_catalog(Path(own) if own else None)
+def ledger_choice() -> LedgerChoice:
+    """The ledger of the command that runs, as its options choose it."""
+    given = click.get_current_context().params
+    return LedgerChoice(given.get("db"), bool(given.get("rehearse")))
 
 
 def next_command(words: str) -> str:
-    """A command to type next, on the ledger of this one: what was rehearsed must not be bought by mistake."""
-    given = click.get_current_context().params
-    if given.get("rehearse"):
-        return f"batchgen {words} --rehearse"
-    db = given.get("db")
-    return f"batchgen {words} --db {shlex.quote(str(db))}" if db is not None else f"batchgen {words}"
+    """A command to type next, on the ledger of this one."""
+    return ledger_choice().command(words)
 
 
 def run_command(manifest: Path) -> str:
     """The command that runs a manifest, on the ledger of this one, to be pasted as it is."""
-    return next_command(f"run {shlex.quote(str(manifest))}")
+    return ledger_choice().run_command(manifest)
 
 
 def job_name(job: str) -> str:
@@ -147,9 +133,9 @@ def job_name(job: str) -> str:
     path = Path(job)
     if path.suffix not in {".yaml", ".yml"}:
         return job
-    from batchgen.manifest.load import load_manifest
+    from batchgen.app.manifests import load_manifest
 
-    return load_manifest(path, known_routes()).job.name
+    return load_manifest(path).job.name
 
 
 def check_only(reader: Reader, job: JobRow, only: Iterable[str]) -> None:
@@ -194,37 +180,3 @@ def told_now_and_then(what: str) -> Callable[[], None]:
             say(f"looked at {done:,} {what}")
 
     return step
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "call"), counted(2, "image")
-    ('1 call', '2 images')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> duration(42), duration(600), duration(40_000)
-    ('42 s', '10 min', '11 h 07 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def byte_size(count: float) -> str:
-    """Bytes as people say them.
-
-    >>> byte_size(512), byte_size(5_300_000)
-    ('512 B', '5.3 MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from batchgen.cli.common import counted, print_json
-from batchgen.cli.progress import Progress
+from batchgen.app.progress import Progress
+from batchgen.cli.common import print_json
 from batchgen.domain.clock import Clock, stamp
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
 from batchgen.domain.money import format_usd, usd_text
-from batchgen.domain.text import plain
+from batchgen.domain.text import counted, plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from batchgen.cli.absent import absent_fields, absent_lines, absent_of
 from batchgen.cli.asked import Asked
-from batchgen.cli.common import counted, echo, next_command, print_json, run_command
+from batchgen.cli.common import echo, next_command, print_json, run_command
 from batchgen.cli.look import job_fields, money_text, states_text
 from batchgen.cli.session import Session
 from batchgen.cli.watching import INTERRUPTED
 from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.text import counted
 from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.pool import LEFT, Pool

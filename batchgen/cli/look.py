@@ -11,7 +11,6 @@ import click
 from batchgen.cli.common import (
     as_recorded,
     check_only,
-    counted,
     db_option,
     echo,
     job_name,
@@ -25,7 +24,7 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.errors import UsageError
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.money import format_usd, usd_text
-from batchgen.domain.text import one_line
+from batchgen.domain.text import counted, one_line
 
 if TYPE_CHECKING:
     from batchgen.ledger.records import AttemptRow, JobRow, TaskRow

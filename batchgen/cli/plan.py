@@ -9,18 +9,20 @@ from pathlib import Path
 
 import click
 
+from batchgen.app.manifests import known_routes
 from batchgen.cli.common import (
     REBUY_ALL,
     RebuyCommand,
     db_option,
     echo,
     json_option,
-    known_routes,
+    ledger_choice,
     ledger_path,
     print_json,
     rebuy_option,
     rehearse_option,
     say,
+    told_now_and_then,
 )
 
 
@@ -32,13 +34,13 @@ from batchgen.cli.common import (
 @rebuy_option
 def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: str | None) -> None:
     """Compare MANIFEST with the ledger: new, changed, unchanged, removed; calls, cost, time, disk. Writes nothing."""
+    from batchgen.app.input_check import look_where_changed
+    from batchgen.app.lazy_plan import LazyPlan
+    from batchgen.app.ledger_check import check_ledger
+    from batchgen.app.looking import intact_below
+    from batchgen.app.rehearsal import output_folder
     from batchgen.cli.absent import absent_fields, absent_lines, absent_of
-    from batchgen.cli.behind import check_ledger
-    from batchgen.cli.delivered import intact_below
-    from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import forecast_of, plan_fields, plan_lines
-    from batchgen.cli.planned import LazyPlan
-    from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import recorded
     from batchgen.cli.walls import monthly_by_environment, rooms_of, walls_of
     from batchgen.domain.clock import SystemClock
@@ -52,11 +54,11 @@ def plan(manifest: Path, db: Path | None, rehearse: bool, as_json: bool, rebuy: 
         say(f"{warning} (warning)")
     spec = replace(loaded.job, output=output_folder(loaded.job.name)) if rehearse else loaded.job
     path = ledger_path(db, rehearse=rehearse)
-    check_ledger(path, spec)
+    check_ledger(ledger_choice(), spec)
     wanted, again = LazyPlan(loaded, spec), rebuy == REBUY_ALL
     with closing(InputStore.of(spec)) as store:
-        asyncio.run(look_where_changed(wanted, path, store, None, rebuy=again))
-    difference = compare(path, wanted, intact_below(spec.output), rebuy=again)
+        asyncio.run(look_where_changed(wanted, path, store, None, rebuy=again, looking=told_now_and_then))
+    difference = compare(path, wanted, intact_below(spec.output, told_now_and_then), rebuy=again)
     for warning in wanted.warnings:
         say(f"{warning} (warning)")
     outlook = forecast_of(loaded, spec, difference)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from batchgen.cli.common import byte_size, counted, duration, next_command
+from batchgen.cli.common import next_command
 from batchgen.cli.look import spent_text
 from batchgen.cli.walls import Room, nearest, room_fields, rooms_text
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Ask, Difference, JobSpec
 from batchgen.domain.money import about_usd, format_usd, usd_text
-from batchgen.domain.text import one_line
+from batchgen.domain.text import byte_size, counted, duration, one_line
 from batchgen.ledger.records import JobRow
 from batchgen.manifest.entries import Manifest
 from batchgen.report.forecast import Forecast, forecast

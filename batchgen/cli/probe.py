@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.app.manifests import known_routes
 from batchgen.cli import streams
-from batchgen.cli.common import (
-    db_option,
-    echo,
-    json_option,
-    known_routes,
-    ledger_path,
-    print_json,
-    rehearse_option,
-    say,
-)
+from batchgen.cli.common import db_option, echo, json_option, ledger_path, print_json, rehearse_option, say
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -88,9 +80,9 @@ def _agree(probes: list[Probe], *, yes: bool, as_json: bool) -> None:
     Raises:
         UsageError: a key is missing, nobody is there to ask, or the answer was no. Nothing was sent.
     """
-    from batchgen.cli.keys import Keys
+    from batchgen.app.keyring import KeyRing
 
-    keys = Keys.of(Path.cwd())
+    keys = KeyRing.of(Path.cwd())
     for each in probes:
         keys.fingerprint(each.contract.key_env)
         say(each.question)
@@ -108,17 +100,17 @@ async def _run(probes: list[Probe], ledger: Path, *, rehearse: bool) -> Exit:
     """Every probe in turn; the exit code that matters most."""
     from contextlib import AsyncExitStack
 
-    from batchgen.cli.keys import Keys
+    from batchgen.app.keyring import KeyRing
+    from batchgen.app.rehearsal import KEY_ENV, simulated
     from batchgen.cli.probing import make
-    from batchgen.cli.rehearsal import KEY_ENV, simulated
 
-    keys = Keys.of(Path.cwd())
+    keys = KeyRing.of(Path.cwd())
     async with AsyncExitStack() as stack:
         if rehearse:
             addresses = await stack.enter_async_context(simulated([each.written for each in probes], 1000.0, ()))
             for each, address in zip(probes, addresses, strict=True):
                 each.contract = replace(each.contract, base_url=address, key_env=KEY_ENV)
-            keys = Keys({KEY_ENV: "rehearsal"})
+            keys = KeyRing({KEY_ENV: "rehearsal"})
         worst = Exit.DELIVERED
         for each in probes:
             code = await make(each, ledger, keys)

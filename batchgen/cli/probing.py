@@ -10,9 +10,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from batchgen.app.keyring import KeyRing
 from batchgen.cli.booked_run import booked_run
+from batchgen.cli.common import ledger_choice
 from batchgen.cli.ending import end_reason
-from batchgen.cli.keys import Keys
 from batchgen.cli.session import Session
 from batchgen.cli.walls import walls_of
 from batchgen.cli.watching import INTERRUPTED, watch
@@ -169,7 +170,7 @@ def _check(contract: Contract, size: Size, parameters: Parameters, wish: Wish) -
         raise UsageError(f"{contract.route}: {'; '.join(errors)}")
 
 
-async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
+async def make(probe: Probe, ledger: Path, keys: KeyRing) -> Exit:
     """Make the call, booked and checked like every other. What came of it is in the probe afterwards.
 
     Raises:
@@ -177,7 +178,7 @@ async def make(probe: Probe, ledger: Path, keys: Keys) -> Exit:
     """
     routes = [Reachable(probe.contract)]
     probe.fingerprint = keys.fingerprint(probe.contract.key_env)
-    async with Session(ledger, probe.spec, Selection(only=frozenset({probe.key}))) as session:
+    async with Session(ledger_choice(), probe.spec, Selection(only=frozenset({probe.key}))) as session:
         if await session.interrupted():  # an earlier probe that was killed
             legs, _ = await session.connect(routes, keys, buying=False)
             await session.recover(legs)

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.app.manifests import known_routes
 from batchgen.cli.common import (
-    counted,
     db_option,
     echo,
     json_option,
-    known_routes,
+    ledger_choice,
     ledger_path,
     next_command,
     print_json,
     rehearse_option,
     say,
+    told_now_and_then,
 )
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import Exit, ManifestError, StoreError, UsageError
-from batchgen.domain.text import one_line
+from batchgen.domain.text import counted, one_line
 
 if TYPE_CHECKING:
     from batchgen.domain.job import JobSpec
@@ -110,7 +111,7 @@ def _wanted(job: str, output: Path, ledger: Path, *, rehearse: bool) -> _Wanted:
         raise UsageError(f"there is no folder {output}; give the output folder of {job} as --from")
     if Path(job).suffix not in {".yaml", ".yml"}:
         return _Wanted(job, output, ledger, None, None)
-    from batchgen.cli.rehearsal import output_folder
+    from batchgen.app.rehearsal import output_folder
     from batchgen.manifest.load import load_manifest
 
     manifest = load_manifest(Path(job), known_routes())
@@ -278,14 +279,14 @@ def _compare(wanted: _Wanted) -> bool:
 
 
 async def _record(manifest: Manifest, spec: JobSpec, ledger: Path) -> None:
-    from batchgen.cli.inputs import look_where_changed
-    from batchgen.cli.planned import LazyPlan
+    from batchgen.app.input_check import look_where_changed
+    from batchgen.app.lazy_plan import LazyPlan
     from batchgen.cli.session import Session
     from batchgen.engine.pool import Selection
 
-    async with Session(ledger, spec, Selection()) as session:
+    async with Session(ledger_choice(), spec, Selection(), looking=told_now_and_then) as session:
         plan, takes = LazyPlan(manifest, spec), manifest.contract.references
-        await look_where_changed(plan, ledger, session.inputs, takes, rebuy=False)
+        await look_where_changed(plan, ledger, session.inputs, takes, rebuy=False, looking=told_now_and_then)
         session.record(plan, rebuy=False)
 
 

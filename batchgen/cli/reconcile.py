@@ -11,23 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import (
-    db_option,
-    echo,
-    job_name,
-    json_option,
-    known_routes,
-    ledger_path,
-    print_json,
-    rehearse_option,
-)
-from batchgen.domain.errors import Exit
+from batchgen.app.manifests import known_routes
+from batchgen.cli.common import db_option, echo, job_name, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.domain.errors import Exit, ManifestError
 
 if TYPE_CHECKING:
     from datetime import timezone
 
-    from batchgen.cli.accounts import Account
-    from batchgen.cli.log_sources import Log
+    from batchgen.app.accounts import ProviderAccount
+    from batchgen.app.charge_logs import ChargeLog
     from batchgen.cli.reconcile_text import Compared, Outcome
     from batchgen.contracts.contract import Contract
     from batchgen.ledger.reader import Reader
@@ -60,7 +52,7 @@ def reconcile(
     Exit codes: 0 they agree, after settling · 2 no log, or no token for it · 3 something does not agree, or is open ·
     4 the log cannot be read now.
     """
-    from batchgen.cli.accounts import accounts_of, contracts_of
+    from batchgen.app.accounts import accounts_of
     from batchgen.cli.reconcile_text import Outcome, outcome_fields, outcome_lines
     from batchgen.ledger.reader import Reader
     from batchgen.report.log_file import read_zone
@@ -68,7 +60,7 @@ def reconcile(
     path, offset = ledger_path(db, rehearse=rehearse), read_zone(zone)
     with Reader(path) as reader:
         row = reader.job(job_name(job))
-        accounts = accounts_of(reader, row, _played(reader, row) if rehearse else contracts_of(row))
+        accounts = accounts_of(reader, row, _played(reader, row) if rehearse else _contracts(row))
     read = asyncio.run(_read(accounts, row, _files(logs, accounts), offset, rehearse=rehearse))
     outcome = Outcome(row, [_compared(row, *each) for each in zip(accounts, read, strict=True)])
     _claim(outcome, None if dry_run else to or row.output)
@@ -83,7 +75,7 @@ def reconcile(
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _compared(row: JobRow, account: Account, log: Log) -> Compared:
+def _compared(row: JobRow, account: ProviderAccount, log: ChargeLog) -> Compared:
     """What the log says of the job's calls; the rows of other jobs' calls that reach into its time are matched too."""
     from batchgen.cli.reconcile_text import Compared
     from batchgen.report.matching import match
@@ -96,6 +88,17 @@ def _compared(row: JobRow, account: Account, log: Log) -> Compared:
     return Compared(account, log, within, compare(row.id, account.booked, matching, log.covers))
 
 
+def _contracts(row: JobRow) -> dict[str, Contract]:
+    """The contracts of the job's manifest; what is wrong with that is told, and those known here serve."""
+    from batchgen.app.accounts import contracts_of
+
+    try:
+        return contracts_of(row)
+    except ManifestError as error:
+        say(f"{row.manifest} has problems ({error.problems[0]}); the routes are taken as they are known here")
+        return {}
+
+
 def _played(reader: Reader, row: JobRow) -> dict[str, Contract]:
     """The routes of a rehearsed job, at wherever the simulated gateway was."""
     catalog = known_routes()
@@ -103,22 +106,22 @@ def _played(reader: Reader, row: JobRow) -> dict[str, Contract]:
     return {route: replace(catalog.find(route), base_url="http://127.0.0.1/v1") for route in routes}
 
 
-def _files(logs: Sequence[str], accounts: Sequence[Account]) -> dict[str, Path]:
-    from batchgen.cli.accounts import log_option
+def _files(logs: Sequence[str], accounts: Sequence[ProviderAccount]) -> dict[str, Path]:
+    from batchgen.app.accounts import log_option
 
     return dict(log_option(value, accounts) for value in logs) if accounts else {}
 
 
 async def _read(
-    accounts: Sequence[Account], row: JobRow, files: Mapping[str, Path], zone: timezone, *, rehearse: bool
-) -> list[Log]:
+    accounts: Sequence[ProviderAccount], row: JobRow, files: Mapping[str, Path], zone: timezone, *, rehearse: bool
+) -> list[ChargeLog]:
     """The log of each account: from its file, or from the gateway.
 
     Raises:
         UsageError: an account has neither.
         LogUnavailable: it cannot be read now.
     """
-    from batchgen.cli.log_sources import log_of_file, log_of_gateway, log_of_simulator
+    from batchgen.app.charge_logs import log_of_file, log_of_gateway, log_of_simulator
 
     logs = []
     for account in accounts:

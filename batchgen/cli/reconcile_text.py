@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchgen.cli.accounts import Account
-from batchgen.cli.common import counted
-from batchgen.cli.log_sources import Log
+from batchgen.app.accounts import ProviderAccount
+from batchgen.app.charge_logs import ChargeLog
 from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.text import counted
 from batchgen.ledger.records import JobRow
 from batchgen.report.booked import SLACK, row_note
 from batchgen.report.reconciliation import SETTLED, Comparison, Found, Verdict
@@ -38,8 +38,8 @@ class Compared:
         rows: of its log, in the time of the job's calls.
     """
 
-    account: Account
-    log: Log
+    account: ProviderAccount
+    log: ChargeLog
     rows: int
     comparison: Comparison
 

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.common import (
-    counted,
-    db_option,
-    echo,
-    job_name,
-    json_option,
-    ledger_path,
-    print_json,
-    rehearse_option,
-    say,
-)
+from batchgen.cli.common import db_option, echo, job_name, json_option, ledger_path, print_json, rehearse_option, say
 from batchgen.domain.errors import Exit, UsageError
+from batchgen.domain.text import counted
 
 if TYPE_CHECKING:
     from batchgen.ledger.reader import Reader

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from batchgen.cli.common import echo, json_option, known_routes, print_json, say
+from batchgen.app.manifests import known_routes
+from batchgen.cli.common import echo, json_option, print_json, say
 
 
 @click.command()

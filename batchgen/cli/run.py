@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.app.manifests import known_routes
 from batchgen.cli import signals, streams
 from batchgen.cli.asked import Asked
 from batchgen.cli.common import (
     REBUY_ALL,
     RebuyCommand,
-    counted,
     db_option,
-    known_routes,
+    ledger_choice,
     ledger_path,
     only_option,
     rebuy_option,
     rehearse_option,
     say,
+    told_now_and_then,
 )
 from batchgen.domain.clock import next_time_of_day
 from batchgen.domain.errors import Exit, UsageError
+from batchgen.domain.text import counted
 
 if TYPE_CHECKING:
-    from batchgen.cli.keys import Keys
+    from batchgen.app.keyring import KeyRing
     from batchgen.cli.session import Session
     from batchgen.cli.wiring import Reachable
     from batchgen.domain.job import Difference
@@ -105,10 +107,10 @@ def _check_rehearsal(rehearse: bool, faults: tuple[str, ...]) -> None:
 
 async def _run(asked: Asked) -> Exit:
     """Recover, record, show the plan, ask, run, sum up."""
+    from batchgen.app.rehearsal import output_folder
     from batchgen.cli.absent import absent_lines, absent_of
     from batchgen.cli.booked_run import booked_run
     from batchgen.cli.ending import conclude, end_reason, exit_code
-    from batchgen.cli.rehearsal import output_folder
     from batchgen.cli.session import Session
     from batchgen.cli.walls import walls_of
     from batchgen.cli.watching import watch
@@ -124,7 +126,7 @@ async def _run(asked: Asked) -> Exit:
         gateway = _Gateway(asked, manifest, stack)
         if not asked.ledger.exists():  # nothing is there yet, so there is something to buy: leave nothing behind
             gateway.check_key()
-        session = await stack.enter_async_context(Session(asked.ledger, spec, selection))
+        session = await stack.enter_async_context(Session(ledger_choice(), spec, selection, looking=told_now_and_then))
         _tell(session.notes())
         unfetched = 0
         if await session.interrupted():
@@ -163,9 +165,9 @@ class _Gateway:
         self._asked = asked
         self._manifest = manifest
         self._stack = stack
-        self._reached: tuple[list[Reachable], Keys] | None = None
+        self._reached: tuple[list[Reachable], KeyRing] | None = None
 
-    async def reach(self) -> tuple[list[Reachable], Keys]:
+    async def reach(self) -> tuple[list[Reachable], KeyRing]:
         """The routes to call over, and the keys."""
         if self._reached is None:
             self._reached = await self._rehearsed() if self._asked.rehearse else self._real()
@@ -181,18 +183,18 @@ class _Gateway:
             routes, keys = self._real()
             keys.check(route.contract.key_env for route in routes)
 
-    def _real(self) -> tuple[list[Reachable], Keys]:
-        from batchgen.cli.keys import Keys
+    def _real(self) -> tuple[list[Reachable], KeyRing]:
+        from batchgen.app.keyring import KeyRing
         from batchgen.cli.wiring import Reachable
 
         others = [Reachable(other.contract, other.rescue) for other in self._manifest.fallbacks]
-        return [Reachable(self._manifest.contract), *others], Keys.of(
+        return [Reachable(self._manifest.contract), *others], KeyRing.of(
             self._asked.manifest.absolute().parent, Path.cwd()
         )
 
-    async def _rehearsed(self) -> tuple[list[Reachable], Keys]:
-        from batchgen.cli.keys import Keys
-        from batchgen.cli.rehearsal import KEY_ENV, simulated
+    async def _rehearsed(self) -> tuple[list[Reachable], KeyRing]:
+        from batchgen.app.keyring import KeyRing
+        from batchgen.app.rehearsal import KEY_ENV, simulated
 
         asked, routes = self._asked, self._real()[0]
         written = [self._manifest.route, *(other.written for other in self._manifest.fallbacks)]
@@ -201,7 +203,7 @@ class _Gateway:
             replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV))
             for route, address in zip(routes, addresses, strict=True)
         ]
-        return played, Keys({KEY_ENV: "rehearsal"})
+        return played, KeyRing({KEY_ENV: "rehearsal"})
 
 
 async def _recover(session: Session, legs: Legs) -> int:
@@ -230,10 +232,10 @@ def _tell(notes: list[str]) -> None:
 
 async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway, walls: Walls) -> Difference:
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
+    from batchgen.app.input_check import look_where_changed
+    from batchgen.app.lazy_plan import LazyPlan
     from batchgen.cli.approval import approve_cost
-    from batchgen.cli.inputs import look_where_changed
     from batchgen.cli.plan_text import forecast_again, forecast_of, plan_lines
-    from batchgen.cli.planned import LazyPlan
     from batchgen.cli.walls import rooms_of
 
     spec = session.spec
@@ -252,7 +254,7 @@ async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _
         approve_cost(asked, spec, difference, (outlook, again), rooms, images=_most_images(asked, manifest))
 
     plan, takes, rebuy = LazyPlan(manifest, spec), manifest.contract.references, asked.rebuy == REBUY_ALL
-    await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=rebuy)
+    await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=rebuy, looking=told_now_and_then)
     return session.record(plan, rebuy=rebuy, approve=approve)
 
 

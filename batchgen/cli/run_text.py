@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from batchgen.cli.common import counted, duration
 from batchgen.domain.clock import local_text, stamp
 from batchgen.domain.money import format_usd, usd_text
-from batchgen.domain.text import one_line
+from batchgen.domain.text import counted, duration, one_line
 from batchgen.ledger.records import RunRow, Runs, RunState
 
 

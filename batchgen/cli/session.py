@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
-from batchgen.cli.behind import check_ledger
-from batchgen.cli.delivered import intact_below
-from batchgen.cli.keys import Keys
-from batchgen.cli.output_check import check_output
+from batchgen.app.keyring import KeyRing
+from batchgen.app.ledger_check import check_ledger
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.looking import Looking, in_silence, intact_below
+from batchgen.app.output_check import check_output
 from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
@@ -48,10 +49,13 @@ class Session:
     only once there is something to buy or to put in order.
     """
 
-    def __init__(self, ledger: Path, spec: JobSpec, selection: Selection) -> None:
+    def __init__(
+        self, ledger: LedgerChoice, spec: JobSpec, selection: Selection, *, looking: Looking = in_silence
+    ) -> None:
         self.clock: Clock = SystemClock()
         self.spec = spec
-        self._ledger_path = ledger
+        self._choice = ledger
+        self._looking = looking
         self._selection = selection
         self._stack = AsyncExitStack()
         self._listener: Listener = _ignore
@@ -70,11 +74,12 @@ class Session:
         """
         raise_limit()
         async with AsyncExitStack() as stack:
-            if not self._ledger_path.exists():  # no empty ledger is left behind
-                check_ledger(self._ledger_path, self.spec)
-            self.ledger = stack.enter_context(Ledger.open(self._ledger_path, self.clock))
-            known = await check_output(self.spec, self.ledger)
-            check_ledger(self.ledger.path, self.spec)
+            path = self._choice.path
+            if not path.exists():  # no empty ledger is left behind
+                check_ledger(self._choice, self.spec)
+            self.ledger = stack.enter_context(Ledger.open(path, self.clock))
+            known = await check_output(self.spec, self.ledger, self._choice)
+            check_ledger(self._choice, self.spec)
             self._spool = Spool.open(
                 self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known
             )
@@ -91,7 +96,7 @@ class Session:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def connect(self, routes: Sequence[Reachable], keys: Keys, *, buying: bool) -> tuple[Legs, Tally]:
+    async def connect(self, routes: Sequence[Reachable], keys: KeyRing, *, buying: bool) -> tuple[Legs, Tally]:
         """Make ready to reach the job's routes: to buy, or only to finish what is paid, which needs no key.
 
         Raises:
@@ -165,7 +170,7 @@ class Session:
         number = self.ledger.job(spec.name)
         return Order(number, spec.limits, self._selection, self.ledger, tally, self.clock, self._emit, self._walls)
 
-    async def batch_api(self, contract: Contract, keys: Keys) -> BatchApi:
+    async def batch_api(self, contract: Contract, keys: KeyRing) -> BatchApi:
         """What talks to the route's Batch API, closed with the session."""
         api = BatchApi(
             base_url=contract.base_url,
@@ -181,7 +186,7 @@ class Session:
         Raises:
             UsageError: a prompt that is asked for by name is not in it. Nothing has changed.
         """
-        intact, only = intact_below(self.spec.output), self._selection.only or ()
+        intact, only = intact_below(self.spec.output, self._looking), self._selection.only or ()
         difference = self.ledger.record(plan, intact=intact, rebuy=rebuy, only=only, approve=approve)
         self._index_returned(difference.returned)
         return difference

@@ -18,8 +18,10 @@ from pathlib import Path
 
 import click
 
-from batchgen.cli.common import byte_size, counted, echo, json_option, known_routes, print_json, say
+from batchgen.app.manifests import known_routes
+from batchgen.cli.common import echo, json_option, print_json, say, told_now_and_then
 from batchgen.domain.errors import BatchgenError, Exit, ManifestError, UsageError
+from batchgen.domain.text import byte_size, counted
 
 _MOST_CALLS = 500  # in flight, that a manifest may ask for
 _USUAL_CALLS = 30
@@ -57,7 +59,7 @@ def init(folder: Path) -> None:
 @json_option
 def check(manifests: tuple[Path, ...], as_json: bool) -> None:
     """Report every problem of MANIFESTS at once, with file, line and key. Touches no ledger and makes no call."""
-    from batchgen.cli.inputs import look_at_inputs
+    from batchgen.app.input_check import look_at_inputs
     from batchgen.manifest.load import load_manifest
     from batchgen.manifest.plan import expand
     from batchgen.store.inputs.input_store import InputStore
@@ -69,7 +71,7 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
             manifest = load_manifest(path, catalog)
             plan = expand(manifest, wait=True)
             with closing(InputStore.of(manifest.job)) as store:
-                asyncio.run(look_at_inputs(plan, store, [], None))
+                asyncio.run(look_at_inputs(plan, store, [], None, told_now_and_then))
         except ManifestError as error:
             bad = True
             rows.append({"manifest": str(path), "ok": False, "problems": [_fields(each) for each in error.problems]})
@@ -199,11 +201,11 @@ def _clock() -> _Finding:
 
 
 def _keys() -> list[_Finding]:
-    from batchgen.cli.keys import Keys
+    from batchgen.app.keyring import KeyRing
 
     catalog = known_routes()
     try:
-        keys = Keys.of(Path.cwd())
+        keys = KeyRing.of(Path.cwd())
     except UsageError as error:
         return [_Finding("keys", str(error), ok=False)]
     names = sorted({catalog.find(route).key_env for route in catalog.routes()} - {""})

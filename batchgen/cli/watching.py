@@ -7,8 +7,8 @@ import gc
 import signal
 import sys
 
+from batchgen.app.progress import Progress, Row
 from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
-from batchgen.cli.progress import Progress, Row
 from batchgen.cli.session import Session
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Listener, Notice, RunEvent

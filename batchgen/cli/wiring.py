@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from batchgen.app.keyring import KeyRing
 from batchgen.cli.common import say
-from batchgen.cli.keys import Keys
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
 from batchgen.domain.events import Listener
@@ -65,7 +65,7 @@ class Shared:
 
 
 async def wire(
-    shared: Shared, routes: Sequence[Reachable], keys: Keys, stack: AsyncExitStack, *, buying: bool
+    shared: Shared, routes: Sequence[Reachable], keys: KeyRing, stack: AsyncExitStack, *, buying: bool
 ) -> tuple[Legs, Tally]:
     """Everything for a run over some routes, the job's own first; what must be closed goes onto the stack.
 

@@ -151,3 +151,37 @@ def _forms(secret: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "call"), counted(2, "image")
+    ('1 call', '2 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> duration(42), duration(600), duration(40_000)
+    ('42 s', '10 min', '11 h 07 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def byte_size(count: float) -> str:
+    """Bytes as people say them.
+
+    >>> byte_size(512), byte_size(5_300_000)
+    ('512 B', '5.3 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

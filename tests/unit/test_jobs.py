@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.cli.inputs import look_at_inputs
+from batchgen.app.input_check import look_at_inputs
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.pricing import expected
 from batchgen.domain.job import FourK, Plan, output_path

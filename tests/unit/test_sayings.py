@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from batchgen.app.keyring import KeyRing
+from batchgen.app.progress import Progress, Row
 from batchgen.cli import bill_text
-from batchgen.cli.keys import Keys
 from batchgen.cli.look import amounts_text
 from batchgen.cli.plan_text import forecast_of, plan_lines
-from batchgen.cli.progress import Progress, Row
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.events import CallEnded, RunStopped
@@ -109,7 +109,7 @@ def test_bill_agrees_beside_what_it_has_for_calls_of_unknown_price(
 
 
 def test_every_missing_key_is_named_at_once() -> None:
-    keys = Keys({"HERE": "sk-1234"})
+    keys = KeyRing({"HERE": "sk-1234"})
     keys.check(["HERE", ""])
     with pytest.raises(UsageError, match="2 keys are missing: set ONE and TWO in the environment"):
         keys.check(["ONE", "HERE", "TWO", "ONE"])

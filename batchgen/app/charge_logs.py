@@ -7,19 +7,21 @@ from datetime import timezone
 from math import inf
 from pathlib import Path
 
-from batchgen.cli.accounts import Account
-from batchgen.cli.keys import Keys
+from batchgen.app.accounts import ProviderAccount
+from batchgen.app.keyring import KeyRing
+from batchgen.app.rehearsal import simulated
 from batchgen.contracts.contract import Contract
 from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
+from batchgen.gateway.call_log import LogQuery, LogReader, log_address
 from batchgen.ledger.records import JobRow
 from batchgen.report.coverage import Coverage
 from batchgen.report.log_file import read_log_file
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class ChargeLog:
     """What an account's log says.
 
     Attributes:
@@ -34,7 +36,7 @@ class Log:
     read_at: float
 
 
-def log_of_file(path: Path, zone: timezone) -> Log:
+def log_of_file(path: Path, zone: timezone) -> ChargeLog:
     """An exported log. It covers the time between its first and its last row.
 
     Raises:
@@ -45,10 +47,10 @@ def log_of_file(path: Path, zone: timezone) -> Log:
     times = [row.time for row in rows]
     now = SystemClock().now()
     first, last = (min(times), max(times)) if times else (inf, -inf)
-    return Log(rows, path.name, Coverage(first, last, counted=False, read_at=now), now)
+    return ChargeLog(rows, path.name, Coverage(first, last, counted=False, read_at=now), now)
 
 
-async def log_of_gateway(account: Account, row: JobRow) -> Log:
+async def log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
     """The log that a gateway itself gives out, up to now.
 
     Raises:
@@ -57,7 +59,7 @@ async def log_of_gateway(account: Account, row: JobRow) -> Log:
     """
     contract, clock = account.contract, SystemClock()
     _check_path(contract)
-    keys, name = Keys.of(row.manifest.parent, Path.cwd()), contract.log.token_env
+    keys, name = KeyRing.of(row.manifest.parent, Path.cwd()), contract.log.token_env
     if not keys.has(name):
         raise UsageError(
             f"{name} is not set: put the access token of your account at {contract.provider} there (it is no key of "
@@ -66,27 +68,25 @@ async def log_of_gateway(account: Account, row: JobRow) -> Log:
     return await _fetched(account, contract.base_url, keys.get(name), clock)
 
 
-async def log_of_simulator(account: Account) -> Log:
+async def log_of_simulator(account: ProviderAccount) -> ChargeLog:
     """What the simulated gateway has charged in rehearsals. It ends with each, so that nothing comes later.
 
     Raises:
         UsageError: the real gateway gives no log, so neither does the simulated one.
     """
-    from batchgen.cli.rehearsal import simulated
-
     _check_path(account.contract)
     async with simulated([account.contract.route], 1000.0, ()) as addresses:
         return await _fetched(account, addresses[0], "rehearsal", SystemClock(), closed=True)
 
 
-async def _fetched(account: Account, base_url: str, token: str, clock: Clock, *, closed: bool = False) -> Log:
-    from batchgen.gateway.call_log import LogQuery, LogReader, log_address
-
+async def _fetched(
+    account: ProviderAccount, base_url: str, token: str, clock: Clock, *, closed: bool = False
+) -> ChargeLog:
     address, now = log_address(base_url, account.contract.log.path), clock.now()
     query = LogQuery(address, token, tuple(sorted(account.models)), account.since, min(account.until, now))
     covers = Coverage(account.since, now, closed=closed, read_at=now)
     async with LogReader(clock) as reader:
-        return Log(await reader.rows(query), f"log of {account.contract.provider}", covers, now)
+        return ChargeLog(await reader.rows(query), f"log of {account.contract.provider}", covers, now)
 
 
 def _check_path(contract: Contract) -> None:

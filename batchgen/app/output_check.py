@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchgen.cli.common import counted, next_command
+from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.domain.errors import ForeignOutput, LedgerError, LedgerInUse, UsageError
 from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.text import counted
 from batchgen.ledger.holder import held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
@@ -15,7 +16,7 @@ from batchgen.store.layout import SPOOL
 from batchgen.store.spool.owner import is_away, owner_of
 
 
-async def check_output(spec: JobSpec, ledger: Ledger) -> bool:
+async def check_output(spec: JobSpec, ledger: Ledger, choice: LedgerChoice) -> bool:
     """Make sure of it. Images are known by their paths below the folder, so it cannot just be another one, or none.
 
     Nor may a copy of a ledger have it, which knows nothing of what the other one has bought since. Gives whether the
@@ -39,7 +40,7 @@ async def check_output(spec: JobSpec, ledger: Ledger) -> bool:
         delivered = before.states.get(TaskState.COMPLETED, 0) if spec.manifest.exists() else 0
         under_way = len(await ledger.interrupted(before.id))
         if (delivered or under_way) and is_away(spec.output):
-            raise UsageError(_away(spec, delivered, under_way))
+            raise UsageError(_away(spec, delivered, under_way, choice))
         return True
     bought = before.states.get(TaskState.COMPLETED) or before.work.get(TaskState.RUNNING) or before.billed
     if bought and (before.output.exists() or not owned):
@@ -78,7 +79,7 @@ def _is_other(path: Path, mine: Ledger) -> bool:
         return False
 
 
-def _away(spec: JobSpec, delivered: int, under_way: int) -> str:
+def _away(spec: JobSpec, delivered: int, under_way: int, choice: LedgerChoice) -> str:
     """What a person is told whose output folder is not there, or no longer says whose it is."""
     spool = spec.output / SPOOL
     parts = [counted(delivered, "image")] if delivered else []
@@ -92,5 +93,5 @@ def _away(spec: JobSpec, delivered: int, under_way: int) -> str:
     return (
         f"{spec.output} is not there or not the folder of {spec.name}, which has {has} in it: {spool} is missing. Is "
         "its drive mounted? Put the folder back and run again; if it is gone for good, make an empty folder "
-        f"{spool}, then {next_command(f'retry {spec.name} --gone')}"
+        f"{spool}, then {choice.command(f'retry {spec.name} --gone')}"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from batchgen.cli.common import told_now_and_then
-from batchgen.cli.planned import LazyPlan
+from batchgen.app.lazy_plan import LazyPlan
+from batchgen.app.looking import Looking, in_silence
 from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputFile
 from batchgen.ledger.connect import reading
@@ -16,7 +16,11 @@ from batchgen.store.inputs.input_store import InputStore
 
 
 async def look_at_inputs(
-    plan: ExpandedPlan, store: InputStore, seen: Iterable[InputFile], keep: References | None
+    plan: ExpandedPlan,
+    store: InputStore,
+    seen: Iterable[InputFile],
+    keep: References | None,
+    looking: Looking = in_silence,
 ) -> None:
     """Look at every reference and mask of a plan, so that it can yield its prompts.
 
@@ -25,6 +29,7 @@ async def look_at_inputs(
         store: of the plan's job.
         seen: the files as they were recorded; those that are still so are not read.
         keep: for a run, what its route takes: copies to send are made at once. None writes nothing.
+        looking: told how far it is.
 
     Raises:
         ManifestError: names every file that cannot be used, and why.
@@ -34,21 +39,28 @@ async def look_at_inputs(
     if not uses:
         plan.take({}, {})
         return
-    looked = await store.examine(uses, seen, keep, told_now_and_then(f"of {len(uses):,} reference files"))
+    looked = await store.examine(uses, seen, keep, looking(f"of {len(uses):,} reference files"))
     plan.take(looked.files, looked.wrong)
 
 
 async def look_where_changed(
-    plan: LazyPlan, ledger: Path, store: InputStore, keep: References | None, *, rebuy: bool
+    plan: LazyPlan,
+    ledger: Path,
+    store: InputStore,
+    keep: References | None,
+    *,
+    rebuy: bool,
+    looking: Looking = in_silence,
 ) -> None:
-    """The same, unless the ledger has recorded the very same plan and files: then nothing will be compared.
+    """Look at them, unless the ledger has recorded the very same plan and files: then nothing will be compared.
 
     Args:
         plan: expanded only where something has changed.
         ledger: may not exist yet.
-        store: see `look_at_inputs`; `keep` too.
+        store: see `look_at_inputs`; `keep` and `looking` too.
         keep: see there.
         rebuy: whether delivered images are to be bought again that a job-wide key has changed.
+        looking: see there.
 
     Raises:
         ManifestError: something is wrong in a row, or with a file.
@@ -56,7 +68,7 @@ async def look_where_changed(
     """
     seen = _changed(plan, ledger, rebuy=rebuy)
     if seen is not None:
-        await look_at_inputs(plan.expanded, store, seen, keep)
+        await look_at_inputs(plan.expanded, store, seen, keep, looking)
 
 
 def _changed(plan: LazyPlan, ledger: Path, *, rebuy: bool) -> list[InputFile] | None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from batchgen.cli.common import REHEARSAL
+from batchgen.app.ledger_choice import REHEARSAL
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import BatchgenError, UsageError
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from batchgen.cli.common import known_routes, say
+from batchgen.app.manifests import known_routes, manifest_of
 from batchgen.contracts.contract import Contract, is_loopback
-from batchgen.domain.errors import ContractError, ManifestError, UsageError
+from batchgen.domain.errors import ContractError, UsageError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import parse_size
@@ -19,15 +18,12 @@ from batchgen.ledger.records import AttemptRow, JobRow, Problem
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.report.booked import SLACK, Booked, noted_row, reach
 
-if TYPE_CHECKING:
-    from batchgen.manifest.entries import Manifest
-
 _LONGEST_CALL = 3600.0  # seconds; an earlier call of another job may have ended within this job's time
 _TIMEOUT = 600.0  # of a route that is not known here
 
 
 @dataclass(slots=True)
-class Account:
+class ProviderAccount:
     """What went over one provider.
 
     Attributes:
@@ -49,28 +45,17 @@ class Account:
 
 
 def contracts_of(row: JobRow) -> dict[str, Contract]:
-    """The contracts of a job's routes as its manifest has them; empty where it is gone, as after a probe."""
-    try:
-        manifest = manifest_of(row)
-    except ManifestError as error:
-        say(f"{row.manifest} has problems ({error.problems[0]}); the routes are taken as they are known here")
-        return {}
+    """Give the contracts of a job's routes as its manifest has them; none where it is gone, as after a probe.
+
+    Raises:
+        ManifestError: the manifest has problems.
+    """
+    manifest = manifest_of(row)
     contracts = (manifest.contract, *(other.contract for other in manifest.fallbacks)) if manifest is not None else ()
     return {contract.route: contract for contract in contracts}
 
 
-def manifest_of(row: JobRow) -> Manifest | None:
-    """A job's manifest as it is now; None where it is gone.
-
-    Raises:
-        ManifestError: it has problems.
-    """
-    from batchgen.manifest.load import load_manifest
-
-    return load_manifest(row.manifest, known_routes()) if row.manifest.is_file() else None
-
-
-def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> list[Account]:
+def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> list[ProviderAccount]:
     """The accounts of a job's calls, by provider; none when nothing was sent.
 
     Args:
@@ -86,10 +71,10 @@ def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> lis
         return []
     calls = [call for call in reader.calls(span[0] - _LONGEST_CALL, span[1] + _LONGEST_CALL) if _counts(call.attempt)]
     contracts = _Contracts(own)
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, ProviderAccount] = {}
     for call in calls:
         if call.attempt.job == row.id:
-            account = accounts.setdefault(call.attempt.provider, Account(contracts.must(call.attempt.route)))
+            account = accounts.setdefault(call.attempt.provider, ProviderAccount(contracts.must(call.attempt.route)))
             if not account.contract.log.path:
                 account.contract = contracts.must(call.attempt.route)
             _check_place(row, call.attempt, account.contract)
@@ -99,7 +84,7 @@ def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> lis
     return list(accounts.values())
 
 
-def _fill(account: Account, row: JobRow, calls: Iterable[Problem], contracts: _Contracts) -> None:
+def _fill(account: ProviderAccount, row: JobRow, calls: Iterable[Problem], contracts: _Contracts) -> None:
     for call in calls:
         attempt = call.attempt
         same = attempt.provider == account.contract.provider and attempt.model in account.models
@@ -182,7 +167,7 @@ def _is_near(base_url: str) -> bool:
     return is_loopback(urlsplit(base_url).hostname or "")
 
 
-def log_option(value: str, accounts: Iterable[Account]) -> tuple[str, Path]:
+def log_option(value: str, accounts: Iterable[ProviderAccount]) -> tuple[str, Path]:
     """Provider and file of one `--log`.
 
     Raises:

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from batchgen.domain.errors import UsageError
 
 
-class Keys:
+class KeyRing:
     """The keys of this process. Its repr shows none of them."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
     @classmethod
-    def of(cls, *folders: Path) -> Keys:
+    def of(cls, *folders: Path) -> KeyRing:
         """Those of the environment and of `.env` in these folders; the first that has a variable wins.
 
         Raises:
@@ -31,7 +33,7 @@ class Keys:
         return cls(values | {name: value for name, value in os.environ.items() if value.strip()})
 
     def __repr__(self) -> str:
-        return "Keys(…)"
+        return "KeyRing(…)"
 
     def check(self, names: Iterable[str]) -> None:
         """Make sure that these keys are there.
@@ -69,8 +71,6 @@ class Keys:
 
 def _written(path: Path) -> dict[str, str]:
     """The variables of a `.env` that have a value. What it holds is never in an error: it may be half a key."""
-    from dotenv import dotenv_values
-
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
     except UnicodeDecodeError:

@@ -1,0 +1,1 @@
+"""What a program does with jobs: load, plan, run, watch, settle and report them. Nothing here prints or asks."""

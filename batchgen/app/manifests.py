@@ -1,0 +1,40 @@
+"""Manifests as this process reads them: with the routes that are known here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from batchgen.contracts.catalog import Catalog, load_catalog
+from batchgen.ledger.records import JobRow
+from batchgen.manifest import load
+from batchgen.manifest.entries import Manifest
+
+
+def known_routes() -> Catalog:
+    """Read the built-in contracts, and a user's own in the file or folder that BATCHGEN_CONTRACTS names.
+
+    Raises:
+        ContractError: one of them is wrong.
+    """
+    own = os.environ.get("BATCHGEN_CONTRACTS", "").strip()
+    return load_catalog(Path(own) if own else None)
+
+
+def load_manifest(path: Path | str) -> Manifest:
+    """Read a manifest; what is doubtful in it is in its `warnings`.
+
+    Raises:
+        ManifestError: with every problem of the file; those of its rows are found when they are read.
+        ContractError: a contract file of the user is wrong.
+    """
+    return load.load_manifest(Path(path), known_routes())
+
+
+def manifest_of(job: JobRow) -> Manifest | None:
+    """Read a recorded job's manifest as it is now; None where it is gone.
+
+    Raises:
+        ManifestError: it has problems.
+    """
+    return load_manifest(job.manifest) if job.manifest.is_file() else None
