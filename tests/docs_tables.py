@@ -12,7 +12,7 @@ from pathlib import Path
 
 from batchgen.contracts.catalog import _CHANGEABLE, _OF_A_ROUTE, DATA, load_catalog
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.contracts.serving import input_objection
 from batchgen.contracts.strict_yaml import read_yaml
 from batchgen.contracts.tokens import PerCall, TokenPrice
@@ -307,7 +307,7 @@ def token_prices() -> str:
     for text in ("1024x1024", "1:1@2K", "16:9@4K"):
         size = parse_size(text)
         name = text if text == str(size) else f"{text} ({size})"
-        prices = (expected(contract, size, Parameters(quality=quality), 0).micros for quality in qualities)
+        prices = (expected(contract, Demand(size, quality)).micros for quality in qualities)
         rows.append((name, *("unknown" if price is None else format_usd(price) for price in prices)))
     price = contract.price
     assert isinstance(price, TokenPrice)

@@ -20,7 +20,7 @@ from batchgen.cli.watching import INTERRUPTED, watch
 from batchgen.cli.wiring import Reachable
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import Exit, UsageError
 from batchgen.domain.events import LanePaused, RunEvent
 from batchgen.domain.inputs import InputFile
@@ -73,7 +73,7 @@ class Probe:
     def question(self) -> str:
         """What is about to be bought."""
         contract = self.contract
-        cost = expected(contract, self.size, self.spec.parameters, self.text)
+        cost = expected(contract, Demand.of(self.size, self.spec.parameters.quality, self.text))
         known = "an unknown amount" if cost.micros is None else format_usd(cost.micros)
         most = "at most nobody knows" if cost.upper is None else f"at most {format_usd(cost.upper)}"
         return (
@@ -156,7 +156,7 @@ def _sizes(contracts: Sequence[Contract], wish: Wish) -> list[Size]:
 
 
 def _check(contract: Contract, size: Size, parameters: Parameters, wish: Wish) -> None:
-    errors, _ = contract.check_parameters(parameters)
+    errors = [each.text for each in contract.check_parameters(parameters) if not each.is_doubt]
     errors += [refused] if (refused := contract.check_size(size)) is not None else []
     if contract.endpoint == "responses" and not contract.main_model:
         errors.append("the endpoint responses needs --main-model, the mainline model that draws")

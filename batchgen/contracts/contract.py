@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from batchgen.contracts.sizes import SizeRule
@@ -19,7 +20,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 
 ENDPOINTS = ("images", "chat", "responses", "batch")
-_TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "memo", "log", "ends"})
+_TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "log", "retires_on", "digest"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,27 @@ class ParameterRule:
 
     stance: Literal["takes", "rejects", "unsure"]
     values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What a route has against a parameter that a manifest asks for.
+
+    Attributes:
+        parameter: `quality`, `background` or `format`.
+        stance: `rejects` knows no such parameter at all, `takes others` not this value, `unsure` may turn it down; only
+            what it is unsure of is sent all the same.
+        text: a sentence that says so, and what to do.
+    """
+
+    parameter: str
+    stance: Literal["rejects", "takes others", "unsure"]
+    text: str
+
+    @property
+    def is_doubt(self) -> bool:
+        """Whether it is a warning, and no error."""
+        return self.stance == "unsure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +118,12 @@ class Contract:
         main_model: the mainline model that draws through its image tool on the `responses` endpoint.
         main_price: what that model's own tokens cost; None when nobody has said.
         chat_lead: what goes in front of a prompt on the chat endpoint, so that a weak one is not answered in words.
-        ends: the last day the vendor serves it, "" for none announced.
+        retires_on: the last day the vendor serves it, "" for none announced; `ends` in a contract file.
         refusals: lower-case marks of a content refusal in an error or a reply.
         quota_codes: error codes that mean no money left; `quota_marks` the same in words, lower case.
         latency: tier to the shortest and longest usual time, in seconds.
         overridden: keys a manifest has changed. `warnings`: what is doubtful about these changes.
-        memo: results already worked out; no part of the value.
+        digest: 16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out.
     """
 
     provider: str
@@ -138,14 +160,19 @@ class Contract:
     batch_multiplier: Decimal
     chat_lead: str
     log: LogApi
-    ends: str
+    retires_on: str
     refusals: tuple[str, ...]
     quota_codes: tuple[str, ...]
     quota_marks: tuple[str, ...]
     latency: Mapping[str, tuple[float, float]]
     overridden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    digest: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plain = {each.name: _plain(getattr(self, each.name)) for each in fields(self) if each.name not in _TALK}
+        text = json.dumps(plain, sort_keys=True)
+        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest()[:16])
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -158,23 +185,12 @@ class Contract:
     @property
     def loopback(self) -> bool:
         """Whether the gateway is on this machine: the only case in which plain http is allowed."""
-        if "loopback" not in self.memo:
-            self.memo["loopback"] = is_loopback(urlsplit(self.base_url).hostname or "")
-        return bool(self.memo["loopback"])
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def versioned(self) -> bool:
         """Whether the gateway's root ends as that of an OpenAI-compatible one does: in `/v1`."""
         return urlsplit(self.base_url).path.endswith("/v1")
-
-    @property
-    def digest(self) -> str:
-        """16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out."""
-        if "digest" not in self.memo:
-            plain = {each.name: _plain(getattr(self, each.name)) for each in fields(self) if each.name not in _TALK}
-            text = json.dumps(plain, sort_keys=True)
-            self.memo["digest"] = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return str(self.memo["digest"])
 
     def check_size(self, size: Size) -> str | None:
         """A sentence with the nearest size the route takes; None when it takes this one."""
@@ -188,27 +204,30 @@ class Contract:
         near = self.sizes.nearest(size)
         return sentence + (f"; the nearest it takes is {_named(near)}" if near else "; write auto")
 
-    def check_parameters(self, asked: Parameters) -> tuple[list[str], list[str]]:
-        """What is wrong with the parameters of a manifest, and what is doubtful: errors, then warnings."""
-        errors: list[str] = []
-        warnings: list[str] = []
-        for name, value in (("quality", asked.quality), ("background", asked.background)):
-            rule = self._rule(name)
-            if value is None:
-                continue
-            if rule.stance == "rejects":
-                errors.append(f"{self.route} rejects `{name}`; leave it out")
-            elif rule.values and value not in rule.values:
-                errors.append(f"{self.route} takes {', '.join(rule.values)} as `{name}`, not {value}")
-            elif rule.stance == "unsure":
-                doubt = f"{self.route} may reject `{name}` (not sure as of {self.checked})"
-                warnings.append(f"{doubt}; it is sent because you ask for it")
+    def check_parameters(self, asked: Parameters) -> tuple[Objection, ...]:
+        """What is wrong with the quality, background and format of a manifest, or doubtful about them."""
+        given = (("quality", asked.quality), ("background", asked.background))
+        found = [self._objection(name, value) for name, value in given if value is not None]
         if asked.format not in self.formats:
-            errors.append(f"{self.route} delivers {', '.join(self.formats)}, not {asked.format}")
+            text = f"{self.route} delivers {', '.join(self.formats)}, not {asked.format}"
+            found.append(Objection("format", "takes others", text))
         elif asked.background == "transparent" and asked.format not in self.transparent_formats:
             kept = " or ".join(self.transparent_formats)
-            errors.append(f"a transparent background needs the format {kept}, not {asked.format}")
-        return errors, warnings
+            text = f"a transparent background needs the format {kept}, not {asked.format}"
+            found.append(Objection("format", "takes others", text))
+        return tuple(each for each in found if each is not None)
+
+    def _objection(self, name: str, value: str) -> Objection | None:
+        rule = self._rule(name)
+        if rule.stance == "rejects":
+            return Objection(name, "rejects", f"{self.route} rejects `{name}`; leave it out")
+        if rule.values and value not in rule.values:
+            text = f"{self.route} takes {', '.join(rule.values)} as `{name}`, not {value}"
+            return Objection(name, "takes others", text)
+        if rule.stance == "unsure":
+            doubt = f"{self.route} may reject `{name}` (not sure as of {self.checked})"
+            return Objection(name, "unsure", f"{doubt}; it is sent because you ask for it")
+        return None
 
     def wire_parameters(self, asked: Parameters) -> tuple[tuple[str, str], ...]:
         """Names and values to put into the request beside model, prompt and size. Never one that the route rejects."""
@@ -226,7 +245,7 @@ class Contract:
         return self.endpoint_default
 
     @property
-    def times(self) -> Decimal:
+    def price_factor(self) -> Decimal:
         """What every price is multiplied by on the endpoint that is used."""
         return self.multiplier * self.batch_multiplier if self.endpoint == "batch" else self.multiplier
 
@@ -238,12 +257,7 @@ class Contract:
 
     def prompt_text(self, text: str, size: Size) -> str:
         """The prompt as it is sent: where a route takes sizes by wording, their phrase comes first."""
-        if self.sizes.by != "wording":
-            return text
-        key = ("phrase", size)
-        if key not in self.memo:
-            self.memo[key] = self.sizes.phrase(size)
-        return str(self.memo[key]) + text
+        return text if self.sizes.by != "wording" else _phrase(self, size) + text
 
     def timeout_for(self, size: Size, quality: str | None, inputs: int = 0) -> float:
         """Seconds to wait for a whole call with so many input images.
@@ -258,6 +272,11 @@ class Contract:
 
 
 _REJECTED = ParameterRule("rejects")
+
+
+@lru_cache(maxsize=1024)
+def _phrase(contract: Contract, size: Size) -> str:
+    return contract.sizes.phrase(size)
 
 
 def is_loopback(host: str) -> bool:

@@ -92,7 +92,7 @@ def _origin(keys: Section) -> dict[str, Any]:
         "source": keys.text("source", r".+", "the name of a page"),
         "multiplier": keys.decimal("multiplier", _MOST_TIMES),
         "batch_multiplier": keys.decimal("batch_multiplier", _MOST_TIMES),
-        "ends": keys.text("ends", r"(\d{4}-\d\d-\d\d)?", "a date such as 2026-12-01") if "ends" in keys.data else "",
+        "retires_on": keys.text("ends", r"(\d{4}-\d\d-\d\d)?", "a date such as 2026-12-01"),
         "log": _log(keys),
     }
 

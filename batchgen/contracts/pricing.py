@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.tokens import (
@@ -13,9 +14,8 @@ from batchgen.contracts.tokens import (
     output_range,
     output_tokens,
 )
-from batchgen.domain.inputs import Inputs
-from batchgen.domain.job import Parameters
-from batchgen.domain.model import Cost
+from batchgen.domain.inputs import NO_INPUTS, Inputs
+from batchgen.domain.model import Claim, Cost
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Usage
@@ -31,6 +31,45 @@ _NOTHING_DRAWN = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What one call asks for, as far as its price depends on it.
+
+    Attributes:
+        size: the one that is sent, after a downgrade if there was one.
+        quality: None leaves it to the gateway.
+        text_bytes: of the prompt in UTF-8.
+        image_tokens: of the input images, as far as can be told.
+        most_image_tokens: what these can come to at most; a mask may or may not count as one.
+    """
+
+    size: Size
+    quality: str | None = None
+    text_bytes: int = 0
+    image_tokens: int = 0
+    most_image_tokens: int = 0
+
+    @classmethod
+    def of(cls, size: Size, quality: str | None, text: str, inputs: Inputs = NO_INPUTS) -> Demand:
+        """What a call with this prompt and these input images asks for."""
+        length = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        likely = sum(
+            input_image_tokens(image.width, image.height) if image.width else _USUAL_IMAGE_TOKENS
+            for image in inputs.references
+        )
+        return cls(size, quality, length, likely, inputs.count * MOST_IMAGE_TOKENS)
+
+    @classmethod
+    def of_claim(cls, claim: Claim) -> Demand:
+        """What the next call of a claimed task asks for."""
+        return cls.of(claim.send_size, claim.parameters.quality, claim.text, claim.inputs)
+
+    @classmethod
+    def counted(cls, size: Size, quality: str | None, text_bytes: int, images: int) -> Demand:
+        """The same of a prompt by its length and so many input images of the usual size."""
+        return cls(size, quality, text_bytes, images * _USUAL_IMAGE_TOKENS, images * MOST_IMAGE_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
 class _Output:
     """The output's share of a token price, the same for all prompts. Amounts in micro-dollars times `per`."""
 
@@ -43,36 +82,27 @@ class _Output:
     basis: str
 
 
-def expected(
-    contract: Contract, size: Size, parameters: Parameters, prompt: str | int, inputs: Inputs | int = 0
-) -> Cost:
+def expected(contract: Contract, demand: Demand) -> Cost:
     """What one call is expected to cost, and the most it can cost.
 
     Tokens of the prompt are estimated: four bytes each for the figure expected; for the upper bound one per byte of
     UTF-8, which no byte-level tokenizer exceeds, and a few for framing. `auto` size or quality cannot be predicted: the
     figure is then the table's guess, the basis says `estimate`, and the upper bound is the dearest the route allows.
-    Input images count by their pixels, as given or, when `inputs` is only their number, as usual ones. The own tokens
-    of a mainline model are added where it draws through its tool; without its price the whole cost is unknown.
-
-    `size` is the one that is sent, after a downgrade if there was one. `prompt` is the text, or its length in
-    bytes of UTF-8.
+    Input images count by their pixels. The own tokens of a mainline model are added where it draws through its tool;
+    without its price the whole cost is unknown.
     """
     price = contract.price
     if isinstance(price, PerCall):
         return _per_call(contract, price)
-    if not isinstance(price, TokenPrice):
-        return _UNKNOWN
-    key = (size, parameters.quality)
-    output: _Output | None = contract.memo.get(key)
+    output = _output(contract, demand.size, demand.quality)
     if output is None:
-        output = contract.memo[key] = _output(contract, price, size, parameters.quality)
-    plain_text, most_text = _text_tokens(prompt)
-    plain_images, most_images = _image_tokens(inputs)
-    plain_main, most_main = _main(contract, plain_text + plain_images, most_text + most_images)
+        return _UNKNOWN
+    plain_text, most_text = -(-demand.text_bytes // 4), demand.text_bytes + _FRAMING
+    plain_main, most_main = _main(contract, plain_text + demand.image_tokens, most_text + demand.most_image_tokens)
     if plain_main is None or most_main is None:
         return _UNKNOWN
-    plain_in = plain_text * output.text + plain_images * output.image + plain_main
-    most_in = most_text * output.text + most_images * output.image + most_main
+    plain_in = plain_text * output.text + demand.image_tokens * output.image + plain_main
+    most_in = most_text * output.text + demand.most_image_tokens * output.image + most_main
     micros, lower, upper = (
         None if made is None else -(-(made + taken) // output.per)
         for made, taken in ((output.plain, plain_in), (output.lower, plain_in), (output.upper, most_in))
@@ -80,26 +110,16 @@ def expected(
     return Cost(micros, upper, output.basis, micros if lower is None else lower)
 
 
-def billed(
-    contract: Contract,
-    size_sent: Size,
-    parameters: Parameters,
-    usage: Usage | None,
-    outputs: int,
-    *,
-    prompt: str | int = "",
-    inputs: Inputs | int = 0,
-) -> Cost:
+def billed(contract: Contract, demand: Demand, usage: Usage | None, outputs: int) -> Cost:
     """What a call that is billed has cost.
 
     Per-call routes charge the call, whatever came of it. On token routes the usage decides; input without details
     counts as text. Where usage is missing or cannot be true (no output tokens although `outputs` images came), the most
-    the call can have cost is taken, so that the books never understate, and the basis says `estimate`; `prompt` and
-    `inputs`, as for `expected`, are needed for that alone.
+    the call can have cost is taken, so that the books never understate, and the basis says `estimate`.
     """
     price = contract.price
     if not isinstance(price, TokenPrice):
-        return expected(contract, size_sent, parameters, prompt, inputs)
+        return expected(contract, demand)
     tokens = _read(usage, outputs) if usage is not None else None
     if tokens is None and contract.endpoint == "responses" and not outputs:
         tokens = _NOTHING_DRAWN  # the mainline model answered in words, and its own tokens are all there is
@@ -107,21 +127,23 @@ def billed(
     if tokens is not None and main is not None:
         micros = _charged(contract, price, tokens, main)
         return Cost(micros, micros, f"tokens {price.dated}", micros)
-    most = expected(contract, size_sent, parameters, prompt, inputs).upper
+    most = expected(contract, demand).upper
     return Cost(most, most, f"estimate {price.dated}") if most is not None else _UNKNOWN
 
 
 def _per_call(contract: Contract, price: PerCall) -> Cost:
-    cost: Cost | None = contract.memo.get("per_call")
-    if cost is None:
-        over, under = contract.times.as_integer_ratio()
-        micros = -(-price.micros * over // under)
-        cost = contract.memo["per_call"] = Cost(micros, micros, f"per_call {price.dated}", micros)
-    return cost
+    over, under = contract.price_factor.as_integer_ratio()
+    micros = -(-price.micros * over // under)
+    return Cost(micros, micros, f"per_call {price.dated}", micros)
 
 
-def _output(contract: Contract, price: TokenPrice, size: Size, quality: str | None) -> _Output:
-    over, under = contract.times.as_integer_ratio()
+@lru_cache(maxsize=4096)
+def _output(contract: Contract, size: Size, quality: str | None) -> _Output | None:
+    """What an image of this size and quality takes; None on a route that has no price by tokens."""
+    price = contract.price
+    if not isinstance(price, TokenPrice):
+        return None
+    over, under = contract.price_factor.as_integer_ratio()
     rule = contract.parameters.get("quality")
     sent = rule is not None and rule.stance != "rejects"  # a route that is not told the quality chooses it itself
     asked = quality if sent and quality != "auto" else None
@@ -145,22 +167,11 @@ def _output(contract: Contract, price: TokenPrice, size: Size, quality: str | No
     )
 
 
-def _image_tokens(inputs: Inputs | int) -> tuple[int, int]:
-    """The likely and the largest number of tokens of input images; a mask may or may not count as one."""
-    if isinstance(inputs, int):
-        return inputs * _USUAL_IMAGE_TOKENS, inputs * MOST_IMAGE_TOKENS
-    likely = sum(
-        input_image_tokens(image.width, image.height) if image.width else _USUAL_IMAGE_TOKENS
-        for image in inputs.references
-    )
-    return likely, inputs.count * MOST_IMAGE_TOKENS
-
-
 def _main(contract: Contract, likely: int, most: int) -> tuple[int | None, int | None]:
     """A mainline model's share for so many input tokens, as `_Output` has amounts; None without its price."""
     if contract.endpoint != "responses":
         return 0, 0
-    price, over = contract.main_price, contract.times.as_integer_ratio()[0]
+    price, over = contract.main_price, contract.price_factor.as_integer_ratio()[0]
     if price is None:
         return None, None
     usual = (likely + _MAIN_USUAL[0]) * price.text_in + _MAIN_USUAL[1] * price.text_out
@@ -175,16 +186,7 @@ def _main_charged(contract: Contract, usage: Usage | None) -> int | None:
     if price is None or usage is None or usage.main_input_tokens is None or usage.main_output_tokens is None:
         return None
     amount = usage.main_input_tokens * price.text_in + usage.main_output_tokens * price.text_out
-    return amount * contract.times.as_integer_ratio()[0]
-
-
-def _text_tokens(prompt: str | int) -> tuple[int, int]:
-    """The likely and the largest number of text tokens."""
-    if isinstance(prompt, int):
-        size = prompt
-    else:
-        size = len(prompt) if prompt.isascii() else len(prompt.encode("utf-8", "surrogatepass"))
-    return -(-size // 4), size + _FRAMING
+    return amount * contract.price_factor.as_integer_ratio()[0]
 
 
 def _read(usage: Usage, outputs: int) -> tuple[int, int, int] | None:
@@ -206,6 +208,6 @@ def _read(usage: Usage, outputs: int) -> tuple[int, int, int] | None:
 
 def _charged(contract: Contract, price: TokenPrice, tokens: tuple[int, int, int], main: int) -> int:
     text, image, made = tokens
-    over, under = contract.times.as_integer_ratio()
+    over, under = contract.price_factor.as_integer_ratio()
     amount = (text * price.text_in + image * price.image_in + made * price.image_out) * over + main
     return -(-amount // (under * MICROS_PER_USD))

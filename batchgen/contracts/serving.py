@@ -10,20 +10,15 @@ from batchgen.domain.size import Size
 _WITH_ADDRESSES = frozenset({"chat", "responses", "batch"})
 
 
-def objection(contract: Contract, size: Size, asked: Parameters, inputs: Inputs) -> str | None:
-    """Why a route cannot be asked this, None when it can.
-
-    A parameter that the route does not know is left out there, so it is none; a value that it does not have is one.
-    """
-    if (refused := contract.check_size(size)) is not None:
-        return refused
-    errors, _ = contract.check_parameters(asked)
-    dropped = {f"{contract.route} rejects `{name}`; leave it out" for name in ("quality", "background")}
-    if found := next((error for error in errors if error not in dropped), None):
-        return found
+def can_serve(contract: Contract, size: Size, asked: Parameters, inputs: Inputs) -> bool:
+    """Whether a route can be asked this. A parameter that it does not know at all is left out there."""
+    if contract.check_size(size) is not None:
+        return False
+    if any(each.stance == "takes others" for each in contract.check_parameters(asked)):
+        return False
     references = inputs.references
     addresses = any(each.is_address for each in (*references, *([inputs.mask] if inputs.mask else [])))
-    return input_objection(contract, len(references), mask=inputs.mask is not None, addresses=addresses)
+    return input_objection(contract, len(references), mask=inputs.mask is not None, addresses=addresses) is None
 
 
 def input_objection(contract: Contract, references: int, *, mask: bool, addresses: bool) -> str | None:

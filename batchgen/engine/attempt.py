@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
@@ -196,7 +196,7 @@ class Executor:
             )
 
     def _cost(self, claim: Claim) -> Cost:
-        return expected(self.means.contract, claim.send_size, claim.parameters, claim.text, claim.inputs)
+        return expected(self.means.contract, Demand.of_claim(claim))
 
     async def _prepare(self, claim: Claim) -> tuple[Call, Cost]:
         inputs = await self.means.hand.prepare(claim.inputs, self.means.contract.references)

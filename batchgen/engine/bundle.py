@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import BatchState
@@ -89,7 +89,7 @@ class Bundler:
         inputs = await means.hand.prepare(claim.inputs, contract.references)
         address, pieces = batch_body(claim, contract, inputs)
         call = Call(0, "batch", address, pieces, "", contract.key_env, 0.0, contract.loopback)
-        cost = expected(contract, claim.send_size, claim.parameters, claim.text, claim.inputs)
+        cost = expected(contract, Demand.of_claim(claim))
         entry = reservation(claim, call, cost, contract, self._desk.account, means.clock.now())
         length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in pieces)
         return address, replace(entry, request_hash=body_hash(address, pieces)), length + 200

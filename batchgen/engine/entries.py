@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import billed
+from batchgen.contracts.pricing import Demand, billed
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.lifecycle import Charge, TaskEvent
@@ -95,9 +95,7 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
     charge, amount, basis, why = outcome.charge, 0, cost.basis, ""
     outputs = len(answer.pictures) + len(answer.urls)
     if charge is Charge.BILLED:
-        bill = billed(
-            contract, claim.send_size, claim.parameters, answer.usage, outputs, prompt=claim.text, inputs=claim.inputs
-        )
+        bill = billed(contract, Demand.of_claim(claim), answer.usage, outputs)
         why = doubt(contract, answer.usage, bill, cost, outputs=outputs)
         if why:
             charge, amount = Charge.UNKNOWN, _set_aside(cost)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.serving import objection
+from batchgen.contracts.serving import can_serve
 from batchgen.domain.model import Claim
 from batchgen.engine.attempt import Executor
 from batchgen.engine.lane import Lane
@@ -80,4 +80,4 @@ class Legs:
 
 def can_take(contract: Contract, claim: Claim) -> bool:
     """Whether a route takes what a task asks for now."""
-    return objection(contract, claim.send_size, claim.parameters, claim.inputs) is None
+    return can_serve(contract, claim.send_size, claim.parameters, claim.inputs)

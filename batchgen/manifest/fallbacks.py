@@ -120,12 +120,12 @@ def _check(
         reading.doubt(loc, f"{other.route} does not take {named}; tasks of that size do not go on there")
     keys = reading.checked.keys
     form = Parameters(keys.quality or None, keys.background or None, keys.output.format)
-    for sentence in other.check_parameters(form)[0]:
-        if "rejects" in sentence:
-            name = sentence.partition("`")[2].partition("`")[0]
-            reading.doubt(loc, f"{other.route} knows no `{name}`; what it takes over is bought without it")
-        else:
-            reading.wrong(loc, sentence)
+    for objection in other.check_parameters(form):
+        if objection.stance == "rejects":
+            words = f"{other.route} knows no `{objection.parameter}`; what it takes over is bought without it"
+            reading.doubt(loc, words)
+        elif objection.stance == "takes others":
+            reading.wrong(loc, objection.text)
 
 
 def _check_inputs(reading: Reading, loc: Loc, other: Contract, inputs: Sequence[InputTemplates | None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchgen.contracts.catalog import Catalog
-from batchgen.contracts.contract import Contract
+from batchgen.contracts.contract import Contract, Objection
 from batchgen.contracts.tokens import PerCall
 from batchgen.domain.job import JobSpec, Parameters
 from batchgen.domain.names import safe_segment
@@ -84,7 +84,7 @@ def _manifest(reading: Reading, catalog: Catalog, data: bytes) -> Manifest:
     )
 
 
-def _check_job(reading: Reading, contract: Contract | None, parameters: Parameters) -> set[str]:
+def _check_job(reading: Reading, contract: Contract | None, parameters: Parameters) -> set[Objection]:
     """What is wrong or doubtful about the parameters of the whole job."""
     if contract is None:
         return set()

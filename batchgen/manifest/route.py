@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from batchgen.contracts.catalog import Catalog
-from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import expected
-from batchgen.contracts.serving import objection
+from batchgen.contracts.contract import Contract, Objection
+from batchgen.contracts.pricing import Demand, expected
+from batchgen.contracts.serving import can_serve
 from batchgen.contracts.tokens import TokenPrice
 from batchgen.domain.errors import ContractError
 from batchgen.domain.inputs import NO_INPUTS
@@ -53,8 +53,8 @@ def check_use(reading: Reading, loc: Loc, contract: Contract) -> None:
         reading.wrong(loc, words)
     for warning in contract.warnings:
         reading.doubt(loc, warning)
-    if contract.ends:
-        reading.doubt(loc, f"{contract.route} is served until {contract.ends}; plan to move to a newer model")
+    if contract.retires_on:
+        reading.doubt(loc, f"{contract.route} is served until {contract.retires_on}; plan to move to a newer model")
 
 
 def check_timeout(
@@ -102,23 +102,21 @@ def default_sizes(reading: Reading, contract: Contract | None) -> tuple[Size, ..
 
 
 def check_parameters(
-    reading: Reading, contract: Contract, parameters: Parameters, at: Mapping[str, Loc], said: Iterable[str] = ()
-) -> set[str]:
+    reading: Reading, contract: Contract, parameters: Parameters, at: Mapping[str, Loc], said: Iterable[Objection] = ()
+) -> set[Objection]:
     """Holds quality, background and format against the contract.
 
     Args:
         at: where each parameter stands that is written here.
-        said: sentences already reported, for the whole job.
+        said: what was already reported, for the whole job.
 
     Returns:
-        the sentences reported here.
+        what was reported here.
     """
-    errors, warnings = contract.check_parameters(parameters)
-    news = [sentence for sentence in (*errors, *warnings) if sentence not in said]
-    for sentence in news:
-        unnamed = at.get("format") or next(iter(at.values()))
-        loc = next((loc for name, loc in at.items() if f"`{name}`" in sentence), unnamed)
-        (reading.wrong if sentence in errors else reading.doubt)(loc, sentence)
+    news = [objection for objection in contract.check_parameters(parameters) if objection not in said]
+    for objection in news:
+        loc = at.get(objection.parameter) or at.get("format") or next(iter(at.values()))
+        (reading.doubt if objection.is_doubt else reading.wrong)(loc, objection.text)
     return set(news)
 
 
@@ -152,8 +150,8 @@ def check_budget(reading: Reading, contract: Contract, asked: Iterable[tuple[Siz
     endless = [
         (size, parameters.quality)
         for size, parameters in kinds
-        if objection(contract, size, parameters, NO_INPUTS) is None
-        and expected(contract, size, parameters, 1).upper is None
+        if can_serve(contract, size, parameters, NO_INPUTS)
+        and expected(contract, Demand(size, parameters.quality, 1)).upper is None
     ]
     if not endless:
         return

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from batchgen.contracts.contract import Contract
+from batchgen.contracts.contract import Contract, Objection
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import Parameters, Variant
 from batchgen.domain.size import AUTO, Size
@@ -35,7 +35,7 @@ class Sources:
     reading: Reading
     contract: Contract | None
     parameters: Parameters
-    said: set[str]
+    said: set[Objection]
     entries: list[Entry] = field(default_factory=list)
     catalogs: dict[Path, CatalogFile | None] = field(default_factory=dict)
     asked: set[tuple[Size, str | None]] = field(default_factory=set)

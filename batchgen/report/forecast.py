@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import expected
-from batchgen.domain.job import Ask, Limits, Parameters, Texts
+from batchgen.contracts.pricing import Demand, expected
+from batchgen.domain.job import Ask, Limits, Texts
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Cost, OutcomeKind
 
@@ -98,7 +98,7 @@ def _mean(texts: Texts, count: int) -> int:
 
 
 def _cost(contract: Contract, ask: Ask, length: int) -> Cost:
-    return expected(contract, ask.size, Parameters(quality=ask.quality or None), length, ask.images)
+    return expected(contract, Demand.counted(ask.size, ask.quality or None, length, ask.images))
 
 
 def _worst(ask: Ask, length: int, routes: Sequence[Contract], limits: Limits) -> int | None:

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
-from batchgen.contracts.pricing import expected
-from batchgen.domain.job import Limits, Parameters
+from batchgen.contracts.pricing import Demand, expected
+from batchgen.domain.job import Limits
 from batchgen.domain.size import parse_size
 from batchgen.ledger.ledger import Ledger
 from tests.batch_help import PICTURE, Api, batch_rig, good
@@ -26,7 +26,7 @@ BUDGET = 10_000_000
 IMAGE = json.dumps({"b64_json": PICTURE})
 TRUE = {"input_tokens": 10, "output_tokens": 1756, "total_tokens": 1766}
 _PRICES = replace(load_catalog().find("openai/gpt-image-2"), key_env="K")
-_COST = expected(_PRICES, parse_size(SIZE), Parameters(), "a mug")
+_COST = expected(_PRICES, Demand.of(parse_size(SIZE), None, "a mug"))
 assert _COST.upper is not None
 UPPER: int = _COST.upper
 PER_TOKEN = 30  # micro-dollars, of output

@@ -21,10 +21,9 @@ import pytest
 from PIL import Image
 
 from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
-from batchgen.domain.job import Parameters
 from batchgen.domain.size import Size
 from batchgen.simulator.bill import Bill, BillLine
 from batchgen.simulator.chance import Chance, choose, named_faults
@@ -406,7 +405,7 @@ async def test_official_usage_follows_the_calculator_and_the_bill_follows_the_us
     assert usage["input_tokens_details"] == {"text_tokens": text, "image_tokens": 0}
     assert usage["total_tokens"] == text + usage["output_tokens"]
     wide, high = map(int, size.split("x"))
-    cost = expected(gateway.contract, Size(wide, high), Parameters(quality=quality), prompt)
+    cost = expected(gateway.contract, Demand.of(Size(wide, high), quality, prompt))
     assert gateway.last.charged == cost.micros
     assert gateway.last.usage == usage
 
@@ -426,7 +425,7 @@ async def test_official_route_names_what_it_delivered_when_auto_was_asked(bench)
         assert "{}x{}".format(*answer.pixels()) == reported["size"] == gateway.last.size
         assert reported["quality"] in {"low", "medium", "high"}
         assert (reported["background"], reported["output_format"]) == ("opaque", "png")
-        bound = expected(gateway.contract, Size(0, 0), Parameters(quality="auto"), f"mug {number}").upper
+        bound = expected(gateway.contract, Demand.of(Size(0, 0), "auto", f"mug {number}")).upper
         assert gateway.last.charged <= bound
         seen.add((reported["size"], reported["quality"]))
     assert len(seen) > 2

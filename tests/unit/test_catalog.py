@@ -9,10 +9,9 @@ import pytest
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import LogApi
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import ContractError, Exit
-from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
@@ -269,7 +268,7 @@ def test_resolve_names_the_key_when_a_change_cannot_be(change: dict[str, object]
 
 def test_amounts_at_their_bounds_can_be_booked() -> None:
     dearest = {"use": "openai/gpt-image-2", "endpoint": "batch", "multiplier": 1000, "batch_multiplier": 1000}
-    cost = expected(CATALOG.resolve({**dearest, "price": 10_000}), Size(1024, 1024), Parameters(), "a mug")
+    cost = expected(CATALOG.resolve({**dearest, "price": 10_000}), Demand(Size(1024, 1024)))
     assert cost.upper == 10**16
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import DATA, load_catalog
-from batchgen.contracts.contract import ENDPOINTS, Contract, ParameterRule, is_loopback
+from batchgen.contracts.contract import ENDPOINTS, Contract, Objection, ParameterRule, is_loopback
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.job import Parameters
@@ -246,7 +246,7 @@ def test_older_models_take_three_sizes_and_say_when_they_end(route: str) -> None
     assert [contract.check_size(Size(*px)) for px in ((1024, 1024), (1536, 1024), (1024, 1536))] == [None] * 3
     assert contract.check_size(AUTO) is None
     assert "1024x1024" in (contract.check_size(Size(2048, 2048)) or "")
-    assert contract.ends == "2026-12-01"
+    assert contract.retires_on == "2026-12-01"
 
 
 @pytest.mark.parametrize(
@@ -342,38 +342,35 @@ def test_no_two_ratios_of_the_table_could_share_a_phrase() -> None:
 
 @pytest.mark.parametrize("route", REVERSE)
 def test_quality_and_background_are_errors_when_the_route_rejects_them(route: str) -> None:
-    errors, warnings = CATALOG.find(route).check_parameters(Parameters("high", "opaque", "webp"))
-    assert errors == [
-        f"{route} rejects `quality`; leave it out",
-        f"{route} rejects `background`; leave it out",
-        f"{route} delivers png, not webp",
-    ]
-    assert warnings == []
-    assert CATALOG.find(route).check_parameters(Parameters()) == ([], [])
+    assert CATALOG.find(route).check_parameters(Parameters("high", "opaque", "webp")) == (
+        Objection("quality", "rejects", f"{route} rejects `quality`; leave it out"),
+        Objection("background", "rejects", f"{route} rejects `background`; leave it out"),
+        Objection("format", "takes others", f"{route} delivers png, not webp"),
+    )
+    assert CATALOG.find(route).check_parameters(Parameters()) == ()
 
 
 def test_a_value_the_route_does_not_know_is_named_with_those_it_takes() -> None:
-    errors, _ = RELAY.check_parameters(Parameters(quality="ultra"))
-    assert errors == ["apiyi/gpt-image-2 takes auto, low, medium, high as `quality`, not ultra"]
-    assert RELAY.check_parameters(Parameters("high", "opaque", "jpeg")) == ([], [])
+    text = "apiyi/gpt-image-2 takes auto, low, medium, high as `quality`, not ultra"
+    assert RELAY.check_parameters(Parameters(quality="ultra")) == (Objection("quality", "takes others", text),)
+    assert RELAY.check_parameters(Parameters("high", "opaque", "jpeg")) == ()
 
 
 @pytest.mark.parametrize(("form", "fine"), [("png", True), ("webp", True), ("jpeg", False)])
 def test_a_transparent_background_needs_a_format_that_keeps_it(form: str, fine: bool) -> None:
-    errors, _ = RELAY.check_parameters(Parameters(background="transparent", format=form))
-    assert (errors == []) is fine
+    objections = RELAY.check_parameters(Parameters(background="transparent", format=form))
+    assert [each.parameter for each in objections] == ([] if fine else ["format"])
 
 
 def test_an_unsure_parameter_is_sent_with_a_warning() -> None:
     mine = CATALOG.resolve(
         {"use": "apiyi/gpt-image-2-vip", "parameters": {"quality": {"unsure": ["low", "medium", "high"]}}}
     )
-    errors, warnings = mine.check_parameters(Parameters(quality="high"))
-    assert errors == []
-    assert len(warnings) == 1
-    assert re.search("may reject `quality`.*2026-11-21", warnings[0])
+    (doubt,) = mine.check_parameters(Parameters(quality="high"))
+    assert doubt.is_doubt
+    assert re.search("may reject `quality`.*2026-11-21", doubt.text)
     assert ("quality", "high") in mine.wire_parameters(Parameters(quality="high"))
-    assert mine.check_parameters(Parameters(quality="ultra"))[0]
+    assert [each.is_doubt for each in mine.check_parameters(Parameters(quality="ultra"))] == [False]
 
 
 @given(st.builds(Parameters, st.sampled_from([None, "low", "x"]), st.sampled_from([None, "opaque"]), st.just("webp")))

@@ -10,7 +10,7 @@ import pytest
 
 from batchgen.cli.plan_text import forecast_of
 from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import Ask, Difference, Parameters, Texts
 from batchgen.domain.size import parse_size
 from batchgen.report.forecast import Forecast
@@ -41,7 +41,7 @@ def outlook(folder: Path, texts: Iterable[str], more: str = "") -> Forecast:
 )
 def test_worst_is_never_below_what_the_calls_set_aside_nor_much_above(tmp_path: Path, texts: list[str]) -> None:
     contract = load_catalog().find("openai/gpt-image-2")
-    costs = [expected(contract, SIZE, LOW, text) for text in texts]
+    costs = [expected(contract, Demand.of(SIZE, "low", text)) for text in texts]
     most, plain = sum(cost.upper or 0 for cost in costs), sum(cost.micros or 0 for cost in costs)
     found = outlook(tmp_path, texts)
     assert found.worst is not None

@@ -11,7 +11,7 @@ import pytest
 
 from batchgen.app.input_check import look_at_inputs
 from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.pricing import expected
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import FourK, Plan, output_path
 from batchgen.domain.size import downgraded
 from batchgen.manifest.entries import Manifest
@@ -62,7 +62,7 @@ def _upper(manifest: Manifest, plan: Plan) -> list[int]:
     for prompt in plan.prompts():
         for number in plan.variant_sets[prompt.variant_set]:
             size = plan.variants[number].size
-            upper = expected(manifest.contract, size, manifest.job.parameters, prompt.text).upper
+            upper = expected(manifest.contract, Demand.of(size, manifest.job.parameters.quality, prompt.text)).upper
             assert upper is not None
             costs.append(upper)
     return costs

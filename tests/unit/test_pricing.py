@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.pricing import billed, expected
+from batchgen.contracts.pricing import Demand, billed, expected
 from batchgen.contracts.tokens import (
     NoPrice,
     PerCall,
@@ -21,7 +21,6 @@ from batchgen.contracts.tokens import (
     output_range,
     output_tokens,
 )
-from batchgen.domain.job import Parameters
 from batchgen.domain.model import Cost
 from batchgen.domain.size import AUTO, THIRTY, Size, parse_size
 from batchgen.domain.wire import Usage
@@ -30,7 +29,7 @@ CATALOG = load_catalog()
 OFFICIAL = CATALOG.find("apiyi/gpt-image-2")
 ENTERPRISE = CATALOG.find("apiyi/gpt-image-2@image2Enterprise")
 VIP = CATALOG.find("apiyi/gpt-image-2-vip")
-LOW = Parameters(quality="low")
+LOW = "low"
 SQUARE = Size(1024, 1024)
 
 
@@ -87,7 +86,7 @@ def test_output_tokens_match_the_published_readings(size: str, low: int, medium:
 def test_a_bill_of_output_alone_matches_the_published_dollars(size: str, quality: str, micros: int) -> None:
     tokens = output_tokens(table("gpt-image-2"), parse_size(size), quality)
     usage = Usage(input_tokens=0, output_tokens=tokens)
-    cost = billed(OFFICIAL, parse_size(size), Parameters(quality=quality), usage, 1)
+    cost = billed(OFFICIAL, Demand.of(parse_size(size), quality, ""), usage, 1)
     assert cost == Cost(micros, micros, "tokens 2026-11-21")
 
 
@@ -165,38 +164,38 @@ def test_input_image_tokens_never_pass_the_patch_limit(width: int, height: int) 
 
 @pytest.mark.parametrize("size", [AUTO, *THIRTY])
 def test_expected_is_the_flat_price_when_the_route_bills_per_call(size: Size) -> None:
-    assert expected(VIP, size, Parameters(), "a mug") == Cost(30_000, 30_000, "per_call 2026-11-21")
+    assert expected(VIP, Demand.of(size, None, "a mug")) == Cost(30_000, 30_000, "per_call 2026-11-21")
 
 
 def test_expected_applies_the_multiplier_and_rounds_up_once() -> None:
     odd = replace(VIP, price=PerCall(33_333, "2026-11-21"), multiplier=Decimal("1.1"))
-    assert expected(odd, SQUARE, Parameters(), "").micros == 36_667  # 36,666.3
+    assert expected(odd, Demand.of(SQUARE, None, "")).micros == 36_667  # 36,666.3
     third = replace(VIP, price=PerCall(10, "2026-11-21"), multiplier=Decimal("0.25"))
-    assert expected(third, SQUARE, Parameters(), "").micros == 3
+    assert expected(third, Demand.of(SQUARE, None, "")).micros == 3
 
 
 def test_expected_is_unknown_and_never_zero_when_there_is_no_price() -> None:
     silent = replace(VIP, price=NoPrice())
-    assert expected(silent, SQUARE, Parameters(), "a mug") == Cost(None, None, "unknown")
-    assert billed(silent, SQUARE, Parameters(), Usage(10, 196, 206), 1) == Cost(None, None, "unknown")
+    assert expected(silent, Demand.of(SQUARE, None, "a mug")) == Cost(None, None, "unknown")
+    assert billed(silent, Demand.of(SQUARE, None, ""), Usage(10, 196, 206), 1) == Cost(None, None, "unknown")
 
 
 def test_expected_adds_the_text_to_the_published_output() -> None:
-    cost = expected(OFFICIAL, SQUARE, LOW, "x" * 40)
+    cost = expected(OFFICIAL, Demand.of(SQUARE, LOW, "x" * 40))
     assert cost.micros == 196 * 30 + 10 * 5
     assert cost.upper == 196 * 30 + (40 + 32) * 5
     assert cost.basis == "tokens 2026-11-21"
 
 
 def test_expected_takes_the_multiplier_of_the_enterprise_group() -> None:
-    assert expected(ENTERPRISE, SQUARE, LOW, "").micros == 7056  # 5,880 x 1.2
-    assert expected(ENTERPRISE, SQUARE, LOW, "a").micros == 7062
+    assert expected(ENTERPRISE, Demand.of(SQUARE, LOW, "")).micros == 7056  # 5,880 x 1.2
+    assert expected(ENTERPRISE, Demand.of(SQUARE, LOW, "a")).micros == 7062
 
 
 @pytest.mark.parametrize("text", ["", "a mug", "一只白色陶瓷杯", "🫖" * 30, "naïve", "\ud800"])
 def test_expected_bounds_text_by_its_bytes(text: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
-    by_text, by_length = expected(OFFICIAL, SQUARE, LOW, text), expected(OFFICIAL, SQUARE, LOW, size)
+    by_text, by_length = expected(OFFICIAL, Demand.of(SQUARE, LOW, text)), expected(OFFICIAL, Demand(SQUARE, LOW, size))
     assert by_text.upper == 5880 + (size + 32) * 5
     assert by_text.micros is not None
     assert by_text.upper is not None
@@ -205,8 +204,8 @@ def test_expected_bounds_text_by_its_bytes(text: str) -> None:
 
 
 def test_expected_is_a_flagged_guess_with_the_dearest_bound_when_quality_is_left_open() -> None:
-    for parameters in (Parameters(), Parameters(quality="auto")):
-        cost = expected(OFFICIAL, SQUARE, parameters, "")
+    for quality in (None, "auto"):
+        cost = expected(OFFICIAL, Demand.of(SQUARE, quality, ""))
         assert (cost.micros, cost.basis) == (1756 * 30, "estimate 2026-11-21")
         assert cost.upper == 7024 * 30 + 32 * 5
 
@@ -214,12 +213,12 @@ def test_expected_is_a_flagged_guess_with_the_dearest_bound_when_quality_is_left
 def test_expected_bounds_every_quality_when_the_route_is_not_told_it() -> None:
     deaf = CATALOG.resolve({"use": "apiyi/gpt-image-2", "parameters": {"quality": "rejects"}})
     size = parse_size("1:1@2K")
-    dearest = expected(OFFICIAL, size, Parameters(quality="high"), "").upper
-    assert expected(deaf, size, Parameters(quality="low"), "").upper == dearest
+    dearest = expected(OFFICIAL, Demand.of(size, "high", "")).upper
+    assert expected(deaf, Demand.of(size, "low", "")).upper == dearest
 
 
 def test_expected_bounds_every_size_the_route_takes_when_size_is_auto() -> None:
-    cost = expected(OFFICIAL, AUTO, Parameters(quality="high"), "")
+    cost = expected(OFFICIAL, Demand.of(AUTO, "high", ""))
     assert (cost.micros, cost.basis) == (7024 * 30, "estimate 2026-11-21")
     assert cost.upper == 23719 * 30 + 32 * 5
 
@@ -242,20 +241,20 @@ def test_expected_bounds_listed_sizes_and_fixed_tables_when_size_is_auto() -> No
     listed = CATALOG.resolve(
         {"use": "apiyi/gpt-image-2", "sizes": {"listed": ["1024x1024", "2048x1152"], "auto": True}}
     )
-    assert expected(listed, AUTO, LOW, "").upper == 196 * 30 + 160
+    assert expected(listed, Demand.of(AUTO, LOW, "")).upper == 196 * 30 + 160
     fixed = CATALOG.resolve({"use": "apiyi/gpt-image-2", "price": {"tokens": "gpt-image-1.5"}})
-    assert expected(fixed, AUTO, LOW, "").upper == 408 * 32 + 160
+    assert expected(fixed, Demand.of(AUTO, LOW, "")).upper == 408 * 32 + 160
 
 
 def test_expected_is_unknown_when_the_family_publishes_no_grid() -> None:
     newest = CATALOG.resolve({"use": "apiyi/gpt-image-2", "price": {"tokens": "gpt-image-2.6-flare"}})
-    assert expected(newest, SQUARE, LOW, "a mug") == Cost(None, None, "unknown")
-    assert billed(newest, SQUARE, LOW, None, 1) == Cost(None, None, "unknown")
-    assert billed(newest, SQUARE, LOW, Usage(10, 196, 206), 1).micros == 5930
+    assert expected(newest, Demand.of(SQUARE, LOW, "a mug")) == Cost(None, None, "unknown")
+    assert billed(newest, Demand.of(SQUARE, LOW, ""), None, 1) == Cost(None, None, "unknown")
+    assert billed(newest, Demand.of(SQUARE, LOW, ""), Usage(10, 196, 206), 1).micros == 5930
 
 
 def test_billed_counts_all_input_as_text_when_details_are_missing() -> None:
-    assert billed(OFFICIAL, SQUARE, LOW, Usage(10, 196, 206), 1) == Cost(5930, 5930, "tokens 2026-11-21")
+    assert billed(OFFICIAL, Demand.of(SQUARE, LOW, ""), Usage(10, 196, 206), 1) == Cost(5930, 5930, "tokens 2026-11-21")
 
 
 @pytest.mark.parametrize(
@@ -271,14 +270,14 @@ def test_billed_counts_all_input_as_text_when_details_are_missing() -> None:
     ],
 )
 def test_billed_reads_what_the_usage_says(usage: Usage, micros: int) -> None:
-    assert billed(OFFICIAL, SQUARE, LOW, usage, 1) == Cost(micros, micros, "tokens 2026-11-21")
+    assert billed(OFFICIAL, Demand.of(SQUARE, LOW, ""), usage, 1) == Cost(micros, micros, "tokens 2026-11-21")
 
 
 def test_billed_multiplies_and_rounds_up_once() -> None:
-    cost = billed(ENTERPRISE, SQUARE, LOW, Usage(1, 196, 197), 1)
+    cost = billed(ENTERPRISE, Demand.of(SQUARE, LOW, ""), Usage(1, 196, 197), 1)
     assert cost.micros == 7062  # 5,885 x 1.2
     uneven = replace(ENTERPRISE, multiplier=Decimal("1.01"))
-    assert billed(uneven, SQUARE, LOW, Usage(1, 196, 197), 1).micros == 5944  # 5,943.85
+    assert billed(uneven, Demand.of(SQUARE, LOW, ""), Usage(1, 196, 197), 1).micros == 5944  # 5,943.85
 
 
 @pytest.mark.parametrize(
@@ -295,36 +294,36 @@ def test_billed_multiplies_and_rounds_up_once() -> None:
     ],
 )
 def test_billed_takes_the_most_it_can_have_cost_when_the_usage_cannot_be_trusted(usage: Usage | None) -> None:
-    cost = billed(OFFICIAL, SQUARE, LOW, usage, 1, prompt="a mug")
-    assert cost.micros == cost.upper == expected(OFFICIAL, SQUARE, LOW, "a mug").upper
+    cost = billed(OFFICIAL, Demand.of(SQUARE, LOW, "a mug"), usage, 1)
+    assert cost.micros == cost.upper == expected(OFFICIAL, Demand.of(SQUARE, LOW, "a mug")).upper
     assert cost.basis == "estimate 2026-11-21"
 
 
 def test_billed_believes_a_usage_of_nothing_when_no_image_came() -> None:
-    assert billed(OFFICIAL, SQUARE, LOW, Usage(10, 0, 10), 0) == Cost(50, 50, "tokens 2026-11-21")
+    assert billed(OFFICIAL, Demand.of(SQUARE, LOW, ""), Usage(10, 0, 10), 0) == Cost(50, 50, "tokens 2026-11-21")
 
 
 @pytest.mark.parametrize("outputs", [0, 1, 3])
 def test_billed_charges_the_call_whatever_came_when_the_route_bills_per_call(outputs: int) -> None:
-    cost = billed(VIP, Size(3840, 2160), Parameters(), Usage(9, 9, 18), outputs)
+    cost = billed(VIP, Demand.of(Size(3840, 2160), None, ""), Usage(9, 9, 18), outputs)
     assert cost == Cost(30_000, 30_000, "per_call 2026-11-21")
 
 
 def test_a_price_of_the_manifest_is_final() -> None:
     mine = CATALOG.resolve({"use": "apiyi/gpt-image-2@image2Enterprise", "price": Decimal("0.025")})
-    assert expected(mine, SQUARE, LOW, "") == Cost(25_000, 25_000, "per_call manifest")
+    assert expected(mine, Demand.of(SQUARE, LOW, "")) == Cost(25_000, 25_000, "per_call manifest")
     times = CATALOG.resolve({"use": "apiyi/gpt-image-2-vip", "price": "0.025", "multiplier": "1.2"})
-    assert expected(times, SQUARE, LOW, "").micros == 30_000
+    assert expected(times, Demand.of(SQUARE, LOW, "")).micros == 30_000
 
 
 def test_a_price_is_not_shared_with_a_contract_made_from_another() -> None:
-    assert expected(VIP, SQUARE, LOW, "").micros == 30_000
+    assert expected(VIP, Demand.of(SQUARE, LOW, "")).micros == 30_000
     assert expected(replace(VIP, multiplier=Decimal(2)), SQUARE, LOW, "").micros == 60_000
 
 
 def test_expected_is_cheap_when_warm() -> None:
     text = "Studio photo of a white ceramic mug, plain background, soft light"
-    expected(OFFICIAL, SQUARE, LOW, text)
-    timed = timeit.Timer(lambda: expected(OFFICIAL, SQUARE, LOW, text), timer=time.process_time)
+    expected(OFFICIAL, Demand.of(SQUARE, LOW, text))
+    timed = timeit.Timer(lambda: expected(OFFICIAL, Demand.of(SQUARE, LOW, text)), timer=time.process_time)
     seconds = min(timed.repeat(number=2000, repeat=5)) / 2000
     assert seconds < 30e-6  # ten times what it takes on a quiet machine
