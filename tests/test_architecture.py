@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "batchgen"
 ORDER = [
     "domain",
+    "files",
     "contracts",
     "manifest",
     "policy",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.serving import input_objection
-from batchgen.manifest.below import Root
+from batchgen.files.input_root import InputRoot
 from batchgen.manifest.places import InputTemplates, is_address, read_place
 from batchgen.manifest.reading import Loc, Reading
 from batchgen.manifest.schema import CatalogPrompt, WrittenPrompt
@@ -16,7 +16,7 @@ Compile = Callable[[Loc, WrittenPrompt, str], Template | None]
 
 
 def read_inputs(
-    reading: Reading, contract: Contract | None, root: Root, loc: Loc, prompt: WrittenPrompt, template: Compile
+    reading: Reading, contract: Contract | None, root: InputRoot, loc: Loc, prompt: WrittenPrompt, template: Compile
 ) -> InputTemplates | None:
     """The input images of an entry; None for none. What is wrong is noted and left out.
 

@@ -12,9 +12,9 @@ from batchgen.contracts.contract import Contract, Objection
 from batchgen.contracts.tokens import PerCall
 from batchgen.domain.job import JobSpec, Parameters
 from batchgen.domain.names import safe_segment
+from batchgen.files.text_lines import open_file
 from batchgen.manifest.entries import Manifest
 from batchgen.manifest.fallbacks import read_fallbacks, read_four_k
-from batchgen.manifest.files import open_file
 from batchgen.manifest.guard import MAX_BYTES, read_tree
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.reading import Loc, Reading

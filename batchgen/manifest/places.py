@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from batchgen.manifest.below import Root
+from batchgen.files.input_root import InputRoot
 from batchgen.manifest.template import Template
 
 MAX_PLACE = 4_000  # characters; signed addresses are long
@@ -51,7 +51,7 @@ class InputTemplates:
         no_address: why the route takes no https addresses, "" where it does.
     """
 
-    root: Root
+    root: InputRoot
     templates: Mapping[str, Template]
     spots: Mapping[str, tuple[int, int]]
     no_address: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
 from batchgen.domain.job import Prompt
-from batchgen.manifest.below import Root
+from batchgen.files.input_root import InputRoot
 from batchgen.manifest.entries import Manifest, own_hash
 from batchgen.manifest.lint import Lint
 from batchgen.manifest.places import NO_PLACES, Places, is_address
@@ -130,7 +130,7 @@ def expand(manifest: Manifest, *, wait: bool = False) -> ExpandedPlan:
 
 def unchanged(folder: Path, files: Iterable[InputFile]) -> bool:
     """Whether files below a manifest's folder are as they were when somebody looked, by size and time."""
-    root = Root(folder)
+    root = InputRoot(folder)
     try:
         return all(root.state(file.place)[1:] == (file.bytes, file.changed) for file in files)
     except ValueError:

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from batchgen.domain.errors import ManifestError, Problem
 from batchgen.domain.text import escaped
-from batchgen.manifest.delimited import MAX_COLUMNS, MAX_NAME, column_name, header, records, sniff
-from batchgen.manifest.files import Broken, State, lines, open_file, state_of
+from batchgen.files.csv_records import MAX_COLUMNS, MAX_NAME, column_name, header, records, sniff
+from batchgen.files.text_lines import Broken, State, lines, open_file, state_of
 from batchgen.manifest.problems import Problems
 
 CSV_ENDINGS = (".csv", ".tsv", ".tab")

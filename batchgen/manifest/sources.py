@@ -10,7 +10,7 @@ from batchgen.contracts.contract import Contract, Objection
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import Parameters, Variant
 from batchgen.domain.size import AUTO, Size
-from batchgen.manifest.below import Root
+from batchgen.files.input_root import InputRoot
 from batchgen.manifest.entries import Entry, Fixed, overrides_json, shared_hash
 from batchgen.manifest.inputs import read_inputs
 from batchgen.manifest.paths import PathTemplate
@@ -43,10 +43,10 @@ class Sources:
     _sets: dict[tuple[int, ...], int] = field(default_factory=dict)
     _paths: dict[str, PathTemplate | None] = field(default_factory=dict)
     _sizes: tuple[Size, ...] | None = None
-    _root: Root = field(init=False)
+    _root: InputRoot = field(init=False)
 
     def __post_init__(self) -> None:
-        self._root = Root(self.reading.folder)
+        self._root = InputRoot(self.reading.folder)
 
     @property
     def variants(self) -> tuple[Variant, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchgen.domain.errors import ManifestError
-from batchgen.manifest.files import Broken, lines, open_file
+from batchgen.files.text_lines import Broken, lines, open_file
 from batchgen.manifest.reading import Reading
 
 MOST = 20_000

@@ -14,8 +14,8 @@ from batchgen.domain.charged import LogRow
 from batchgen.domain.errors import UsageError
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.text import one_line
-from batchgen.manifest.delimited import header, records, sniff
-from batchgen.manifest.files import Broken, open_file
+from batchgen.files.csv_records import header, records, sniff
+from batchgen.files.text_lines import Broken, open_file
 
 _MICROS_PER_UNIT = 2  # 500,000 quota units are a dollar (LaoZhang and APIYI, log-query pages)
 _NAMES = {

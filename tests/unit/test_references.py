@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
-from batchgen.manifest import below
+from batchgen.files import input_root
 from batchgen.manifest.entries import own_hash
 from batchgen.manifest.places import read_place
 from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
@@ -172,7 +172,7 @@ def test_one_file_is_looked_for_once_however_many_rows_name_it(tmp_path: Path, m
     text = HEAD + 'prompts: [{from: p.csv, id: "{{ sku }}", text: "x{{ sku }}", references: ["photos/logo.jpg"]}]\n'
     found: list[str] = []
     real = os.lstat
-    monkeypatch.setattr(below.os, "lstat", lambda path: found.append(str(path)) or real(path))
+    monkeypatch.setattr(input_root.os, "lstat", lambda path: found.append(str(path)) or real(path))
     plan = planned(tmp_path, text, p_csv="sku\n" + "".join(f"{number}\n" for number in range(500)))
     assert len([path for path in found if path.endswith("logo.jpg")]) == 1
     assert list(plan.references()) == [InputUse("photos/logo.jpg", frozenset({1}))]

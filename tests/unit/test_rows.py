@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchgen.domain.errors import ManifestError
-from batchgen.manifest.files import MAX_LINE
+from batchgen.files.text_lines import MAX_LINE
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.rows import open_catalog
 

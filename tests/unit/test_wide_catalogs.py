@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.errors import ManifestError
-from batchgen.manifest.delimited import MAX_COLUMNS
+from batchgen.files.csv_records import MAX_COLUMNS
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.rows import open_catalog
 from batchgen.manifest.template import compile_template

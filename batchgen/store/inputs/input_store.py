@@ -21,7 +21,7 @@ from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
 from batchgen.domain.job import JobSpec
 from batchgen.domain.wire import Prepared, PreparedInputs
-from batchgen.manifest.below import FileState, Root
+from batchgen.files.input_root import FileState, InputRoot
 from batchgen.store.affinity import use_all
 from batchgen.store.checks.stream import BadImage
 from batchgen.store.inputs.memory_budget import PixelBudget
@@ -65,7 +65,7 @@ class InputStore:
             root: the manifest's folder, below which local files are.
             cache: where copies are kept; made when there is one.
         """
-        self._root = Root(root)
+        self._root = InputRoot(root)
         self._cache = cache
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="inputs", initializer=use_all)
         self._pixels = PixelBudget(PIXELS)

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 import aiofiles
 
-from batchgen.manifest.below import FileState
+from batchgen.files.input_root import FileState
 from batchgen.store.checks.stream import BadImage
 
 MAX_BYTES = 100_000_000

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from batchgen.domain.text import escaped
-from batchgen.manifest.files import MAX_LINE, Broken, lines
+from batchgen.files.text_lines import MAX_LINE, Broken, lines
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 

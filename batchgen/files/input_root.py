@@ -1,4 +1,4 @@
-"""The manifest's folder, below which references and masks lie: their state, and no way out of it."""
+"""The manifest's folder, below which references and masks lie: finds them, and lets no path lead out of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FileState(NamedTuple):
     changed: int
 
 
-class Root:
+class InputRoot:
     """A folder whose files are looked up by place: a relative path with `/` as separator."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class Root:
         self._names: dict[str, dict[str, str]] = {}
 
     def state(self, place: str) -> FileState:
-        """What lies at a place; one look at the disk, and one per folder.
+        """Look at the file at a place: once at the disk, and once per folder.
 
         Raises:
             ValueError: nothing, no regular file, or something outside the folder; one clause that follows its name.
