@@ -318,7 +318,7 @@ def test_a_price_of_the_manifest_is_final() -> None:
 
 def test_a_price_is_not_shared_with_a_contract_made_from_another() -> None:
     assert expected(VIP, Demand.of(SQUARE, LOW, "")).micros == 30_000
-    assert expected(replace(VIP, multiplier=Decimal(2)), SQUARE, LOW, "").micros == 60_000
+    assert expected(replace(VIP, multiplier=Decimal(2)), Demand.of(SQUARE, LOW, "")).micros == 60_000
 
 
 def test_expected_is_cheap_when_warm() -> None:
