@@ -12,17 +12,17 @@ from aiohttp import web
 from batchgen.domain.errors import UsageError
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.account_log import ChargedLines, log_of
+from batchgen.simulator.answer_transport import whole
 from batchgen.simulator.batch.api import BatchHandlers, guarded
 from batchgen.simulator.batch.files_api import FileHandlers
-from batchgen.simulator.batch.lines import ENDPOINTS
 from batchgen.simulator.batch.worker import BatchWorker
 from batchgen.simulator.bill import Bill, BillTotals
 from batchgen.simulator.calls import handler_of
+from batchgen.simulator.endpoints import served_by, takes_batches
 from batchgen.simulator.faults import Options
 from batchgen.simulator.pictures import links
 from batchgen.simulator.pictures.drawing import draw
 from batchgen.simulator.state import ServedRoute, SimulatorState
-from batchgen.simulator.transport import whole
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a request that is no form
 
@@ -32,10 +32,9 @@ def build(state: SimulatorState, routes: list[ServedRoute], worker: BatchWorker)
     app = web.Application(client_max_size=_LARGEST)
     _add_logs(app, state, routes)
     for route in routes:
-        for path, endpoint in ENDPOINTS.items():
-            if ("images" if path.startswith("/images/") else path[1:].partition("/")[0]) in route.contract.endpoints:
-                app.router.add_post(route.prefix + path, handler_of(state, route, endpoint))
-        if "batch" in route.contract.endpoints:
+        for endpoint in served_by(route.contract):
+            app.router.add_post(route.prefix + endpoint.path, handler_of(state, route, endpoint))
+        if takes_batches(route.contract):
             _add_batches(app, state, route, worker)
         app.router.add_route("*", f"{route.prefix}/{{rest:.*}}", _no_such_endpoint(state, route))
     inside = _Inspection(state, worker)

@@ -10,21 +10,19 @@ from hashlib import sha256
 from aiohttp import web
 
 from batchgen.domain.errors import UsageError
-from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.admission import decline_delay, judge
+from batchgen.simulator.answer_transport import Handler, send, whole
 from batchgen.simulator.bill import BillLine
 from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.endpoints import answers
 from batchgen.simulator.endpoints.endpoint import EncodedPicture, Endpoint
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.gateway_replies import Declined, HttpReply
+from batchgen.simulator.gateway_replies import Declined, HttpReply, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.payload import Payload, receive
 from batchgen.simulator.state import IncomingCall, ServedRoute, SimulatorState
-from batchgen.simulator.transport import send, whole
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Keep = Callable[[CallPlan | None, HttpReply], Awaitable[None]]
 _UNANSWERED = frozenset({Fault.HANG, Fault.DROP, Fault.NOT_HTTP})
 _QUICKLY_READ = 1 << 16  # bytes of JSON that are not worth another thread
@@ -85,7 +83,7 @@ async def fulfil(
     except Declined as declined:
         return None, await _declined(state, call, declined, keep)
     except UsageError as error:
-        refused = Declined(OutcomeKind.REJECTED, gateway_replies.error(400, str(error), "simulator_error"))
+        refused = rejected(gateway_replies.error(400, str(error), "simulator_error"))
         return None, await _declined(state, call, refused, keep)
     state.stored += call.image_request.stored
     charged = 0

@@ -38,6 +38,11 @@ class Declined(Exception):
         super().__init__(f"{kind}: HTTP {reply.status}")
 
 
+def rejected(reply: HttpReply) -> Declined:
+    """Make the exception for a call that ends because it is not as it must be."""
+    return Declined(OutcomeKind.REJECTED, reply)
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayReplies:
     """How one route speaks about one call."""

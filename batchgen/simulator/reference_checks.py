@@ -9,7 +9,7 @@ from typing import Any
 
 from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.gateway_replies import Declined, GatewayReplies, HttpReply
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.references import LONGEST_URL, Reference
 
@@ -59,11 +59,6 @@ def no_image(replies: GatewayReplies) -> Declined:
         return rejected(replies.invalid("Missing required parameter: 'image'.", "image", "missing_required_parameter"))
     message = replies.signed("image: field required")
     return rejected(gateway_replies.error(422, message, "invalid_request_error", param="image", code="missing_field"))
-
-
-def rejected(reply: HttpReply) -> Declined:
-    """A call that ends because it is not as it must be."""
-    return Declined(OutcomeKind.REJECTED, reply)
 
 
 def _check(replies: GatewayReplies, reference: Reference, number: int, max_bytes: int) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.simulator.chance import strip_marker
-from batchgen.simulator.gateway_replies import Declined, GatewayReplies
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, rejected
 
 # What OpenAI's Images API knows beside the parameters a contract has rules for (API reference, 2026-11).
 _ALWAYS_KNOWN = frozenset(
@@ -48,7 +47,7 @@ def parse_body(body: bytes, replies: GatewayReplies) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise Declined(OutcomeKind.REJECTED, replies.bad_json())
+        raise rejected(replies.bad_json())
     return fields
 
 
@@ -59,7 +58,7 @@ def check_model(fields: Mapping[str, Any], replies: GatewayReplies) -> None:
         Declined: it is not.
     """
     if fields.get("model") != replies.contract.model:
-        raise Declined(OutcomeKind.REJECTED, replies.unknown_model(str(fields.get("model"))))
+        raise rejected(replies.unknown_model(str(fields.get("model"))))
 
 
 def wanted_size(fields: Mapping[str, Any]) -> Size:
@@ -104,7 +103,7 @@ class RequestValidator:
 
     def _invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> Declined:
         named = param if param in {"prompt", "stream"} else self.inside + param
-        return Declined(OutcomeKind.REJECTED, self.replies.invalid(message, named, code, kind))
+        return rejected(self.replies.invalid(message, named, code, kind))
 
     def _stance(self, name: str) -> str:
         rule = self.contract.parameters.get(name)

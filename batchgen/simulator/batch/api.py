@@ -9,16 +9,14 @@ from aiohttp import web
 
 from batchgen.domain.model import OutcomeKind
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.batch.lines import ENDPOINTS
+from batchgen.simulator.answer_transport import Handler, whole
 from batchgen.simulator.batch.store import StoredBatch
 from batchgen.simulator.batch.worker import WINDOW, BatchWorker
-from batchgen.simulator.gateway_replies import Declined, GatewayReplies
-from batchgen.simulator.reference_checks import rejected
+from batchgen.simulator.endpoints import served_by
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, rejected
 from batchgen.simulator.request_validation import parse_body
 from batchgen.simulator.state import ServedRoute, SimulatorState, fingerprint
-from batchgen.simulator.transport import whole
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHORTEST, _LONGEST = 3_600, 2_592_000  # seconds an output may be kept
 # What the API shows of a batch, with what it is before anything has happened.
 _EMPTY: Mapping[str, Any] = {
@@ -122,7 +120,7 @@ class BatchHandlers:
         return answered(replies, _shown(stored))
 
     def _check(self, body: Mapping[str, Any], replies: GatewayReplies) -> None:
-        endpoints = [f"/v1{path}" for path in ENDPOINTS if _serves(self._route, path)]
+        endpoints = [f"/v1{each.path}" for each in served_by(self._route.contract) if each.in_batches]
         if body.get("endpoint") not in endpoints:
             raise _invalid(replies, "endpoint", f"Supported values are: {', '.join(endpoints)}.")
         if body.get("completion_window") != "24h":
@@ -156,11 +154,6 @@ class BatchHandlers:
 
 def _key(request: web.Request) -> str:
     return fingerprint(request.headers.get("authorization", ""))
-
-
-def _serves(route: ServedRoute, path: str) -> bool:
-    endpoint = "images" if path.startswith("/images/") else path[1:]
-    return endpoint in route.contract.endpoints and endpoint in {"images", "responses"}
 
 
 def _shown(stored: StoredBatch) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from aiohttp import web
 
 from batchgen.simulator import gateway_replies
 from batchgen.simulator.batch.api import answered
-from batchgen.simulator.gateway_replies import Declined, GatewayReplies
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, rejected
 from batchgen.simulator.payload import receive
-from batchgen.simulator.reference_checks import rejected
 from batchgen.simulator.state import SimulatorState
 
 _LARGEST_BATCH = 200 * 1024 * 1024  # bytes of a batch's input (batch reference)

@@ -13,23 +13,11 @@ from typing import Any
 from batchgen.simulator.batch.store import FinishedLine, StoredBatch
 from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.calls import fulfil, understood
+from batchgen.simulator.endpoints import ENDPOINTS
 from batchgen.simulator.endpoints.answers import compact
-from batchgen.simulator.endpoints.chat import Chat
-from batchgen.simulator.endpoints.edits import Edits
-from batchgen.simulator.endpoints.endpoint import Endpoint
-from batchgen.simulator.endpoints.images import Generations
-from batchgen.simulator.endpoints.responses import Responses
 from batchgen.simulator.gateway_replies import HttpReply
 from batchgen.simulator.payload import Payload
 from batchgen.simulator.state import IncomingCall, ServedRoute, SimulatorState
-
-ENDPOINTS: dict[str, Endpoint] = {
-    "/images/generations": Generations(),
-    "/images/edits": Edits(),
-    "/chat/completions": Chat(),
-    "/responses": Responses(),
-}
-"""Every endpoint that makes pictures, by its path below the prefix."""
 
 _MOST_LINES = 50_000  # of a batch (batch reference)
 _MOST_PROBLEMS = 50

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from batchgen.domain.clock import sleep_or
 from batchgen.simulator.batch.lines import at_batch_price, check, numbered, unfinished, work_on
 from batchgen.simulator.batch.store import BatchStore, StoredBatch
 from batchgen.simulator.bill import Bill
@@ -148,12 +149,7 @@ class BatchWorker:
         if cancelled.is_set() or wait < 0.0005:
             await asyncio.sleep(0)
             return
-        waits = [asyncio.ensure_future(clock.sleep(wait)), asyncio.ensure_future(cancelled.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
+        await sleep_or(clock, wait, cancelled)
 
     def _now(self) -> int:
         return int(self._state.clock.now())

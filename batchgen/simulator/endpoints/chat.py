@@ -16,10 +16,9 @@ from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.endpoints.answers import base64_form, compact, filled, slot
 from batchgen.simulator.endpoints.endpoint import EncodedPicture
 from batchgen.simulator.faults import CHAT_SHAPES, Fault
-from batchgen.simulator.gateway_replies import Declined, GatewayReplies, HttpReply
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, HttpReply, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.payload import Payload
-from batchgen.simulator.reference_checks import rejected
 from batchgen.simulator.references import FileOf, from_part
 from batchgen.simulator.request_validation import check_model, parse_body
 from batchgen.simulator.state import IncomingCall
@@ -33,6 +32,9 @@ class Chat:
     """One endpoint for pictures from words and from pictures."""
 
     name = "chat"
+    path = "/chat/completions"
+    in_contracts = "chat"
+    in_batches = False
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
         """The last thing the user said; what was said before is context that the simulator does not look at."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchgen.simulator.endpoints.images import Generations
-from batchgen.simulator.gateway_replies import GatewayReplies
+from batchgen.simulator.gateway_replies import GatewayReplies, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.payload import Payload, Upload
-from batchgen.simulator.reference_checks import check_fidelity, no_image, rejected
+from batchgen.simulator.reference_checks import check_fidelity, no_image
 from batchgen.simulator.references import FileOf, Reference, from_file, from_part
 from batchgen.simulator.request_validation import check_model, parse_body
 from batchgen.simulator.state import IncomingCall
@@ -23,6 +23,7 @@ class Edits(Generations):
     """Answers as generations do."""
 
     name = "edits"
+    path = "/images/edits"
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
         """A form's fields, or a JSON body, with the pictures."""

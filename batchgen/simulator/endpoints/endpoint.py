@@ -39,7 +39,22 @@ class Endpoint(Protocol):
 
     @property
     def name(self) -> str:
-        """As the bill names it."""
+        """The name on the bill."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The path below a route's prefix, from the slash on."""
+        ...
+
+    @property
+    def in_contracts(self) -> str:
+        """The name in the `endpoints` of a contract; endpoints that come together share one."""
+        ...
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether the lines of a batch may go to it."""
         ...
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:

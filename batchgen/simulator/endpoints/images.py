@@ -21,6 +21,9 @@ class Generations:
     """Pictures from words alone."""
 
     name = "generations"
+    path = "/images/generations"
+    in_contracts = "images"
+    in_batches = True
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:  # noqa: ARG002
         """Read the body: it holds the fields as they are."""

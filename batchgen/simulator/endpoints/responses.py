@@ -10,10 +10,10 @@ from batchgen.simulator.endpoints import response_objects
 from batchgen.simulator.endpoints.answers import filled, slot
 from batchgen.simulator.endpoints.endpoint import EncodedPicture
 from batchgen.simulator.faults import Fault
-from batchgen.simulator.gateway_replies import Declined, GatewayReplies, HttpReply, refusal_in_words
+from batchgen.simulator.gateway_replies import Declined, GatewayReplies, HttpReply, refusal_in_words, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.payload import Payload
-from batchgen.simulator.reference_checks import check_fidelity, rejected
+from batchgen.simulator.reference_checks import check_fidelity
 from batchgen.simulator.references import FileOf, from_part
 from batchgen.simulator.request_validation import check_model, parse_body
 from batchgen.simulator.state import IncomingCall
@@ -32,6 +32,9 @@ class Responses:
     """A conversation with a tool."""
 
     name = "responses"
+    path = "/responses"
+    in_contracts = "responses"
+    in_batches = True
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
         """What the tool is told and what the user says last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from batchgen.simulator.faults import Fault
 from batchgen.simulator.gateway_replies import HttpReply
 from batchgen.simulator.state import SimulatorState
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _DRIPS = 20
 _GLANCE = 0.25  # seconds between looks at whether a client that is left hanging has gone
 
