@@ -14,7 +14,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import parse_size
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.records import AttemptRow, JobRow, Problem
+from batchgen.ledger.records import AttemptRow, JobRow, TaskAttempt
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.report.booked import SLACK, Booked, noted_row, reach
 
@@ -35,7 +35,7 @@ class ProviderAccount:
     """
 
     contract: Contract
-    calls: dict[int, Problem] = field(default_factory=dict)
+    calls: dict[int, TaskAttempt] = field(default_factory=dict)
     booked: list[Booked] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
     first: float = 0.0
@@ -84,7 +84,7 @@ def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> lis
     return list(accounts.values())
 
 
-def _fill(account: ProviderAccount, row: JobRow, calls: Iterable[Problem], contracts: _Contracts) -> None:
+def _fill(account: ProviderAccount, row: JobRow, calls: Iterable[TaskAttempt], contracts: _Contracts) -> None:
     for call in calls:
         attempt = call.attempt
         same = attempt.provider == account.contract.provider and attempt.model in account.models

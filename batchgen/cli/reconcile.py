@@ -140,31 +140,31 @@ def _settle(path: Path, outcome: Outcome) -> None:
     from batchgen.domain.clock import SystemClock
     from batchgen.domain.lifecycle import Charge
     from batchgen.ledger.ledger import Ledger
-    from batchgen.report.reconciliation import SETTLED, Verdict
+    from batchgen.report.reconciliation import SETTLED, ChargeVerdict
 
     settled = [(part, found) for part in outcome.parts for found in part.comparison.of(*SETTLED)]
     if not settled:
         return
     with Ledger.open(path, SystemClock()) as ledger:
         for part, found in settled:
-            charge = Charge.BILLED if found.verdict is Verdict.CHARGED else Charge.VOID
+            charge = Charge.BILLED if found.verdict is ChargeVerdict.CHARGED else Charge.VOID
             ledger.settle_unknown(found.call.attempt, charge, found.amount, part.note(found))
 
 
 def _claim(outcome: Outcome, folder: Path | None) -> None:
     """Find what can be claimed, and where it may be written if a folder is given."""
-    from batchgen.report.refunds import check_claims, claims_of
+    from batchgen.report.refunds import check_refunds, refunds_of
 
     for part in outcome.parts:
-        outcome.claims += claims_of(part.comparison.found, part.account.calls)
+        outcome.claims += refunds_of(part.comparison.calls, part.account.calls)
     if outcome.claims and folder is not None:
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         outcome.claims_file = folder / f"claims-{outcome.row.name}-{day}.csv"
-        check_claims(outcome.claims_file)
+        check_refunds(outcome.claims_file)
 
 
 def _write_claims(outcome: Outcome) -> None:
-    from batchgen.report.refunds import write_claims
+    from batchgen.report.refunds import write_refunds
 
     if outcome.claims_file is not None:
-        write_claims(outcome.claims, outcome.claims_file)
+        write_refunds(outcome.claims, outcome.claims_file)

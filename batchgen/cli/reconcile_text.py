@@ -15,18 +15,18 @@ from batchgen.domain.money import format_usd, usd_text
 from batchgen.domain.text import counted
 from batchgen.ledger.records import JobRow
 from batchgen.report.booked import SLACK, row_note
-from batchgen.report.reconciliation import SETTLED, Comparison, Found, Verdict
-from batchgen.report.refunds import Claim
+from batchgen.report.reconciliation import SETTLED, ChargeVerdict, Comparison, JudgedCall
+from batchgen.report.refunds import Refund
 from batchgen.report.summary import task_name
 
 _NAMED = 10
 _TITLES = {
-    Verdict.DIFFERS: "charged otherwise than booked",
-    Verdict.MISSING: "booked as charged, not in the log",
-    Verdict.OUTSIDE: "booked as charged at a time that the log does not cover",
-    Verdict.OPEN: "still unknown",
-    Verdict.CHARGED: "lost answers that were charged",
-    Verdict.FREE: "lost answers that were not charged",
+    ChargeVerdict.DIFFERS: "charged otherwise than booked",
+    ChargeVerdict.MISSING: "booked as charged, not in the log",
+    ChargeVerdict.OUTSIDE: "booked as charged at a time that the log does not cover",
+    ChargeVerdict.OPEN: "still unknown",
+    ChargeVerdict.CHARGED: "lost answers that were charged",
+    ChargeVerdict.FREE: "lost answers that were not charged",
 }
 
 
@@ -43,12 +43,12 @@ class Compared:
     rows: int
     comparison: Comparison
 
-    def name(self, found: Found) -> str:
+    def name(self, found: JudgedCall) -> str:
         """Whose call it was, as `show` takes it."""
         problem = self.account.calls[found.call.attempt]
         return task_name(problem.key, str(problem.size), problem.sample)
 
-    def note(self, found: Found) -> str:
+    def note(self, found: JudgedCall) -> str:
         """For the books: who says what an unknown charge was."""
         if found.row is None:
             until = min(found.call.latest + SLACK, self.log.covers.last)
@@ -67,7 +67,7 @@ class Outcome:
 
     row: JobRow
     parts: list[Compared]
-    claims: list[Claim] = field(default_factory=list)
+    claims: list[Refund] = field(default_factory=list)
     claims_file: Path | None = None
 
     @property
@@ -120,9 +120,10 @@ def _verdict(outcome: Outcome) -> str:
 def _part_lines(part: Compared, *, dry_run: bool) -> list[str]:
     result, account = part.comparison, part.account
     span = f"{stamp(account.first)} to {stamp(part.last)}"
+    agree = len(result.of(ChargeVerdict.AGREES))
     lines = [
         f"{account.contract.provider}, {span}, by the {part.log.source}:",
-        f"  {counted(len(result.found), 'call')}, {counted(part.rows, 'row')}; {len(result.of(Verdict.AGREES))} agree",
+        f"  {counted(len(result.calls), 'call')}, {counted(part.rows, 'row')}; {agree} agree",
     ]
     for verdict, title in _TITLES.items():
         prefix = "" if verdict not in SETTLED else "would be settled: " if dry_run else "settled: "
@@ -150,7 +151,7 @@ def _doubts(part: Compared) -> list[str]:
     return lines
 
 
-def _reason(part: Compared, found: Found) -> str:
+def _reason(part: Compared, found: JudgedCall) -> str:
     """Why a call stays open."""
     if found.rival is None:
         return found.reason
@@ -167,12 +168,12 @@ def _group(title: str, said: list[str]) -> list[str]:
     return [f"  {len(said)} {title}:", *(f"    {each}" for each in said[:_NAMED]), *more]
 
 
-def _said(part: Compared, found: Found) -> str:
+def _said(part: Compared, found: JudgedCall) -> str:
     head = f"{part.name(found)}: attempt {found.call.attempt}"
-    if found.verdict is Verdict.DIFFERS:
+    if found.verdict is ChargeVerdict.DIFFERS:
         booked = found.call.billed if found.call.charge is Charge.BILLED else 0
         return f"{head}, booked {format_usd(booked)}, charged {format_usd(found.amount)}{_at(found.row)}"
-    if found.verdict is Verdict.OPEN:
+    if found.verdict is ChargeVerdict.OPEN:
         return f"{head}, maybe {format_usd(found.call.most)}: {_reason(part, found)}"
     return f"{head}, {format_usd(found.amount)}{_at(found.row)}" if found.amount else f"{head}{_at(found.row)}"
 
@@ -193,12 +194,12 @@ def _part_fields(part: Compared) -> dict[str, object]:
         "source": part.log.source,
         "first": stamp(part.account.first),
         "last": stamp(part.last),
-        "calls": len(result.found),
+        "calls": len(result.calls),
         "rows": part.rows,
         "charged": result.charged,
         "lacking": result.lacking,
         "under_way": result.under_way,
-        "verdicts": {str(verdict): len(result.of(verdict)) for verdict in Verdict},
+        "verdicts": {str(verdict): len(result.of(verdict)) for verdict in ChargeVerdict},
         "notable": list(_notable(part)),
         "unexpected": [_row_fields(row) for row in result.strangers],
         "other_keys": [_row_fields(row) for row in result.foreign],
@@ -207,8 +208,8 @@ def _part_fields(part: Compared) -> dict[str, object]:
 
 def _notable(part: Compared) -> Iterable[dict[str, object]]:
     """Every call that does more than agree."""
-    for found in part.comparison.found:
-        if found.verdict is Verdict.AGREES:
+    for found in part.comparison.calls:
+        if found.verdict is ChargeVerdict.AGREES:
             continue
         problem = part.account.calls[found.call.attempt]
         booked = found.call.billed if found.call.charge is Charge.BILLED else 0

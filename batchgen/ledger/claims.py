@@ -16,7 +16,7 @@ from batchgen.ledger.tables import attempt, job, task
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ClaimRequest:
     """A request for claims.
 
     Attributes:
@@ -34,7 +34,7 @@ class Wanted:
     routes: str | None
 
 
-def claim(connection: Connection, requests: Sequence[Wanted], _now: float) -> list[list[Claim]]:
+def claim(connection: Connection, requests: Sequence[ClaimRequest], _now: float) -> list[list[Claim]]:
     """Tasks that may run: retries that are due first, or they would all be left to the end; each in order."""
     return [_claims(connection, request.job, _ready(connection, request)) for request in requests]
 
@@ -61,7 +61,7 @@ def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> lis
     return [_interrupted(connection, key) for key in jobs]
 
 
-def _ready(connection: Connection, request: Wanted) -> list[int]:
+def _ready(connection: Connection, request: ClaimRequest) -> list[int]:
     values = {
         "job": request.job,
         "now": request.now,

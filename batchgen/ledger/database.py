@@ -47,7 +47,7 @@ class Verb(Generic[P, R]):
     run: Callable[[Connection, Sequence[P], float], Sequence[R | LedgerError]]
 
 
-class _Order:
+class _PendingVerb:
     """A verb on its way, and who waits for it."""
 
     __slots__ = ("answer", "payload", "verb", "waiter")
@@ -80,7 +80,7 @@ class Database:
         self._path = path
         self._clock = clock
         self._check = check
-        self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_PendingVerb | None] = queue.SimpleQueue()
         self._closed = False
         current = is_current(path, busy)
         with explained(path):
@@ -93,13 +93,13 @@ class Database:
     async def do(self, verb: Verb[P, R], payload: P) -> R:
         """Run a verb and wait for its commit without holding up the loop."""
         waiter: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._put(_Order(verb, payload, waiter))
+        self._put(_PendingVerb(verb, payload, waiter))
         return await waiter
 
     def call(self, verb: Verb[P, R], payload: P) -> R:
         """Run a verb and block until its commit."""
         waiter: futures.Future[R] = futures.Future()
-        self._put(_Order(verb, payload, waiter))
+        self._put(_PendingVerb(verb, payload, waiter))
         return waiter.result()
 
     def close(self) -> None:
@@ -118,66 +118,66 @@ class Database:
             self._connection.close()
             raise
 
-    def _put(self, order: _Order) -> None:
+    def _put(self, pending: _PendingVerb) -> None:
         if self._closed:
             raise LedgerError(f"the ledger {self._path} is closed")
-        self._queue.put(order)
+        self._queue.put(pending)
 
     def _serve(self) -> None:
         while (first := self._queue.get()) is not None:
-            orders = [first]
-            last = self._drain(orders)
-            self._write(orders)
-            _wake(orders)
+            pending = [first]
+            last = self._drain(pending)
+            self._write(pending)
+            _wake(pending)
             if last:
                 break
         self._connection.close()
 
-    def _drain(self, orders: list[_Order]) -> bool:
+    def _drain(self, pending: list[_PendingVerb]) -> bool:
         """Take what else waits; whether the end was among it."""
         with suppress(queue.Empty):
-            while len(orders) < GROUP:
-                order = self._queue.get_nowait()
-                if order is None:
+            while len(pending) < GROUP:
+                each = self._queue.get_nowait()
+                if each is None:
                     return True
-                orders.append(order)
+                pending.append(each)
         return False
 
-    def _write(self, orders: list[_Order]) -> None:
+    def _write(self, pending: list[_PendingVerb]) -> None:
         try:
             self._check()
         except LedgerError as error:
-            for order in orders:
-                order.answer = error
+            for each in pending:
+                each.answer = error
         else:
-            self._commit(orders)
+            self._commit(pending)
 
-    def _commit(self, orders: list[_Order]) -> None:
+    def _commit(self, pending: list[_PendingVerb]) -> None:
         try:
             with self._connection.begin():
-                self._run(orders)
+                self._run(pending)
         except OperationalError as error:  # of the file, not of a verb: the answer is the same for all
             self._rolled_back()
-            for order in orders:
-                order.answer = explain(self._path, error)
+            for each in pending:
+                each.answer = explain(self._path, error)
         except BaseException as error:  # noqa: BLE001  whatever it is belongs to a caller, not to this thread
             self._rolled_back()
-            if len(orders) == 1:
-                orders[0].answer = explain(self._path, error) if isinstance(error, DBAPIError) else error
+            if len(pending) == 1:
+                pending[0].answer = explain(self._path, error) if isinstance(error, DBAPIError) else error
             else:
-                for order in orders:
-                    self._commit([order])
+                for each in pending:
+                    self._commit([each])
 
-    def _run(self, orders: list[_Order]) -> None:
+    def _run(self, pending: list[_PendingVerb]) -> None:
         now = self._clock.now()
-        groups: dict[Verb[Any, Any], list[_Order]] = {}
-        for order in orders:
-            groups.setdefault(order.verb, []).append(order)
+        groups: dict[Verb[Any, Any], list[_PendingVerb]] = {}
+        for each in pending:
+            groups.setdefault(each.verb, []).append(each)
         for verb in sorted(groups, key=lambda verb: verb.rank):
             group = groups[verb]
-            answers = verb.run(self._connection, [order.payload for order in group], now)
-            for order, answer in zip(group, answers, strict=True):
-                order.answer = answer
+            answers = verb.run(self._connection, [each.payload for each in group], now)
+            for each, answer in zip(group, answers, strict=True):
+                each.answer = answer
 
     def _rolled_back(self) -> None:
         """Make sure of it: SQLAlchemy rolls nothing back when it was the commit itself that failed."""
@@ -186,24 +186,24 @@ class Database:
             raw.rollback()
 
 
-def _wake(orders: list[_Order]) -> None:
+def _wake(pending: list[_PendingVerb]) -> None:
     """Tell everyone who waits; one call into each event loop."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Order]] = {}
-    for order in orders:
-        if isinstance(order.waiter, asyncio.Future):
-            loops.setdefault(order.waiter.get_loop(), []).append(order)
+    loops: dict[asyncio.AbstractEventLoop, list[_PendingVerb]] = {}
+    for each in pending:
+        if isinstance(each.waiter, asyncio.Future):
+            loops.setdefault(each.waiter.get_loop(), []).append(each)
         else:
-            _resolve([order])
+            _resolve([each])
     for loop, group in loops.items():
         with suppress(RuntimeError):  # the loop has ended: nobody waits there any more
             loop.call_soon_threadsafe(_resolve, group)
 
 
-def _resolve(orders: list[_Order]) -> None:
-    for order in orders:
-        if order.waiter.done():
+def _resolve(pending: list[_PendingVerb]) -> None:
+    for each in pending:
+        if each.waiter.done():
             continue
-        if isinstance(order.answer, BaseException):
-            order.waiter.set_exception(order.answer)
+        if isinstance(each.answer, BaseException):
+            each.waiter.set_exception(each.answer)
         else:
-            order.waiter.set_result(order.answer)
+            each.waiter.set_result(each.answer)

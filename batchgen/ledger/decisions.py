@@ -23,7 +23,7 @@ Amounts = dict[Ask, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TaskSelection:
     """Tasks that a person means.
 
     Attributes:
@@ -38,7 +38,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ChargeRuling:
     """What an attempt with an unknown charge turned out to cost.
 
     Attributes:
@@ -52,40 +52,42 @@ class Decision:
     note: str
 
 
-def requeue(connection: Connection, choices: Sequence[Choice], now: float) -> list[Amounts]:
+def requeue(connection: Connection, selections: Sequence[TaskSelection], now: float) -> list[Amounts]:
     """Make tasks available again with their counters at zero, at the size first asked; how many by what is asked."""
-    return [_change(connection, choice, now) for choice in choices]
+    return [_change(connection, selection, now) for selection in selections]
 
 
-def cancel(connection: Connection, choices: Sequence[Choice], now: float) -> list[int]:
+def cancel(connection: Connection, selections: Sequence[TaskSelection], now: float) -> list[int]:
     """Want tasks no more; how many."""
-    return [sum(_change(connection, choice, now).values()) for choice in choices]
+    return [sum(_change(connection, selection, now).values()) for selection in selections]
 
 
-def settle_unknown(connection: Connection, decisions: Sequence[Decision], _now: float) -> list[None]:
+def settle_unknown(connection: Connection, rulings: Sequence[ChargeRuling], _now: float) -> list[None]:
     """Decide attempts whose charge was unknown, once.
 
     Raises:
-        LedgerError: the attempt's charge is not unknown, or the decision is none.
+        LedgerError: the attempt's charge is not unknown, or the ruling is none.
     """
-    for wanted in decisions:
-        if wanted.charge not in CHARGE_MOVES[Charge.UNKNOWN] or (wanted.charge is Charge.VOID and wanted.billed):
+    for ruling in rulings:
+        if ruling.charge not in CHARGE_MOVES[Charge.UNKNOWN] or (ruling.charge is Charge.VOID and ruling.billed):
             raise LedgerError(
-                f"attempt {wanted.attempt} cannot be settled as {wanted.charge} with {wanted.billed} micro-dollars"
+                f"attempt {ruling.attempt} cannot be settled as {ruling.charge} with {ruling.billed} micro-dollars"
             )
-        sums.decided(connection, wanted.attempt, wanted.billed)
+        sums.decided(connection, ruling.attempt, ruling.billed)
         row = {
-            "key": wanted.attempt,
-            "charge": wanted.charge.value,
-            "billed": wanted.billed,
-            "note": wanted.note,
+            "key": ruling.attempt,
+            "charge": ruling.charge.value,
+            "billed": ruling.billed,
+            "note": ruling.note,
         }
         if sql.SETTLE_UNKNOWN.run(connection, [row]) != 1:
-            raise LedgerError(f"attempt {wanted.attempt} has no unknown charge that could be settled")
-    return [None] * len(decisions)
+            raise LedgerError(f"attempt {ruling.attempt} has no unknown charge that could be settled")
+    return [None] * len(rulings)
 
 
-def choose(key: int, event: TaskEvent, states: Iterable[TaskState] | None, only: Iterable[str] | None) -> Choice:
+def select_tasks(
+    key: int, event: TaskEvent, states: Iterable[TaskState] | None, only: Iterable[str] | None
+) -> TaskSelection:
     """Tasks of a job that an event allows, or of these only those in some states and of some prompts.
 
     Raises:
@@ -95,32 +97,32 @@ def choose(key: int, event: TaskEvent, states: Iterable[TaskState] | None, only:
     wanted = legal if states is None else frozenset(states)
     if not wanted <= legal:
         raise LedgerError(f"a task that is {min(wanted - legal)} cannot {event}")
-    return Choice(key, event, wanted, None if only is None else dump(sorted(only)))
+    return TaskSelection(key, event, wanted, None if only is None else dump(sorted(only)))
 
 
-def amounts(connection: Connection, choice: Choice) -> Amounts:
-    """The tasks a choice is about, by what decides their price."""
-    parameters = connection.execute(select(job.c.parameters).where(job.c.id == choice.job)).scalar()
+def amounts(connection: Connection, selection: TaskSelection) -> Amounts:
+    """The tasks a selection is about, by what decides their price."""
+    parameters = connection.execute(select(job.c.parameters).where(job.c.id == selection.job)).scalar()
     if parameters is None:
-        raise LedgerError(f"the ledger has no job {choice.job}")
+        raise LedgerError(f"the ledger has no job {selection.job}")
     default = json.loads(parameters).get("quality") or ""
     query = (
         select(variant.c.width, variant.c.height, task.c.quality, task.c.images, func.count())
         .join_from(task, variant, task.c.variant_id == variant.c.id)
-        .where(_chosen(choice))
+        .where(_chosen(selection))
         .group_by(variant.c.width, variant.c.height, task.c.quality, task.c.images)
     )
     found: Amounts = {}
-    for width, height, quality, images, tasks in connection.execute(query, {"only": choice.only}):
+    for width, height, quality, images, tasks in connection.execute(query, {"only": selection.only}):
         place = Ask(Size(width, height), quality or default, images)
         found[place] = found.get(place, 0) + tasks
     return found
 
 
-def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
-    found = amounts(connection, choice)
-    values = {"work": sql.target(choice.event), "scheduled_at": text("NULL"), "updated_at": now}
-    if choice.event is TaskEvent.REQUEUE:
+def _change(connection: Connection, selection: TaskSelection, now: float) -> Amounts:
+    found = amounts(connection, selection)
+    values = {"work": sql.target(selection.event), "scheduled_at": text("NULL"), "updated_at": now}
+    if selection.event is TaskEvent.REQUEUE:
         values |= {
             "attempts": 0,
             "unknowns": 0,
@@ -130,13 +132,13 @@ def _change(connection: Connection, choice: Choice, now: float) -> Amounts:
             "send_route": "",
         }
     if found:
-        connection.execute(update(task).where(_chosen(choice)).values(values), {"only": choice.only})
+        connection.execute(update(task).where(_chosen(selection)).values(values), {"only": selection.only})
     return found
 
 
-def _chosen(choice: Choice) -> ColumnElement[bool]:
-    condition = and_(task.c.job_id == choice.job, task.c.wanted == 1, sql.among(task.c.work, choice.states))
-    if choice.only is None:
+def _chosen(selection: TaskSelection) -> ColumnElement[bool]:
+    condition = and_(task.c.job_id == selection.job, task.c.wanted == 1, sql.among(task.c.work, selection.states))
+    if selection.only is None:
         return condition
-    keys = select(prompt.c.id).where(prompt.c.job_id == choice.job, prompt.c.key.in_(sql.listed("only")))
+    keys = select(prompt.c.id).where(prompt.c.job_id == selection.job, prompt.c.key.in_(sql.listed("only")))
     return and_(condition, task.c.prompt_id.in_(keys))

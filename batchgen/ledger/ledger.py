@@ -21,10 +21,10 @@ from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database, Verb
-from batchgen.ledger.decisions import Amounts, Choice, Decision, choose
+from batchgen.ledger.decisions import Amounts, ChargeRuling, TaskSelection, select_tasks
 from batchgen.ledger.holder import Holder
 from batchgen.ledger.mapping import dump
-from batchgen.ledger.recording import Approve, Asked, Proposal
+from batchgen.ledger.recording import Approve, PlanToRecord, Proposal
 from batchgen.ledger.records import Interrupted
 from batchgen.ledger.runs import NewRun, RunEnd
 from batchgen.ledger.tables import job, ledger
@@ -34,7 +34,7 @@ _BOOK: Verb[Booking, None] = Verb(0, attempts.book)
 _BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, attempts.book_and_settle)
 _SETTLE: Verb[Settlement, None] = Verb(2, attempts.settle)
 _RESERVE: Verb[Reservation, int | Wall] = Verb(3, attempts.reserve)
-_CLAIM: Verb[claims.Wanted, list[Claim]] = Verb(4, claims.claim)
+_CLAIM: Verb[claims.ClaimRequest, list[Claim]] = Verb(4, claims.claim)
 _NEXT_DUE: Verb[tuple[int, float, str | None, str | None], float | None] = Verb(5, claims.next_due)
 _DIVERTED: Verb[int, frozenset[str]] = Verb(15, claims.diverted)
 _INTERRUPTED: Verb[int, list[Interrupted]] = Verb(6, claims.interrupted)
@@ -42,9 +42,9 @@ _OPEN_BATCH: Verb[NewBatch, OpenedBatch] = Verb(10, batches.open_batch)
 _MOVE_BATCH: Verb[BatchRow, None] = Verb(13, batches.move_batch)
 _OPEN_BATCHES: Verb[int, list[BatchRow]] = Verb(14, batches.open_batches)
 _WRITE_OFF: Verb[WriteOff, WrittenOff] = Verb(15, batches.write_off)
-_SETTLE_UNKNOWN: Verb[Decision, None] = Verb(7, decisions.settle_unknown)
-_REQUEUE: Verb[Choice, Amounts] = Verb(8, decisions.requeue)
-_CANCEL: Verb[Choice, int] = Verb(9, decisions.cancel)
+_SETTLE_UNKNOWN: Verb[ChargeRuling, None] = Verb(7, decisions.settle_unknown)
+_REQUEUE: Verb[TaskSelection, Amounts] = Verb(8, decisions.requeue)
+_CANCEL: Verb[TaskSelection, int] = Verb(9, decisions.cancel)
 _BEGIN_RUN: Verb[NewRun, int] = Verb(16, runs.begin)
 _END_RUN: Verb[RunEnd, None] = Verb(17, runs.end)
 
@@ -65,7 +65,7 @@ def _ceiling(connection: Connection, wanted: Sequence[int | None], _now: float) 
 
 
 _CEILING: Verb[int | None, None] = Verb(18, _ceiling)
-_PROPOSE: Verb[Asked, Proposal] = Verb(20, recording.propose)
+_PROPOSE: Verb[PlanToRecord, Proposal] = Verb(20, recording.propose)
 _ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
 _DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
 _NUMBER: Verb[str, int | None] = Verb(11, _number)
@@ -156,7 +156,7 @@ class Ledger:
             UsageError: it has not all of those keys; nothing has changed.
             LedgerError: interrupted tasks of the job have not been recovered yet.
         """
-        proposal = self._database.call(_PROPOSE, Asked(plan, intact, rebuy, frozenset(only)))
+        proposal = self._database.call(_PROPOSE, PlanToRecord(plan, intact, rebuy, frozenset(only)))
         try:
             if approve is not None:
                 approve(proposal.difference)
@@ -224,7 +224,7 @@ class Ledger:
             only: prompt keys; None for all.
             routes: values of `Claim.send_route`; None for all.
         """
-        wanted = claims.Wanted(job, count, now, frozenset(skip), _listed(only), _listed(routes))
+        wanted = claims.ClaimRequest(job, count, now, frozenset(skip), _listed(only), _listed(routes))
         return await self._database.do(_CLAIM, wanted)
 
     async def next_due(
@@ -303,7 +303,7 @@ class Ledger:
         self, job: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
         """Make failed, parked or cancelled tasks available again; how many by what is asked. Blocks."""
-        return self._database.call(_REQUEUE, choose(job, TaskEvent.REQUEUE, states, only))
+        return self._database.call(_REQUEUE, select_tasks(job, TaskEvent.REQUEUE, states, only))
 
     def buy_anew(self, job: int, tasks: Iterable[int]) -> int:
         """Make delivered tasks available again whose images are gone; how many. Blocks."""
@@ -311,7 +311,7 @@ class Ledger:
 
     def cancel(self, job: int, only: Iterable[str] | None = None) -> int:
         """Want the rest of a job no more; how many tasks. Blocks."""
-        return self._database.call(_CANCEL, choose(job, TaskEvent.CANCEL, None, only))
+        return self._database.call(_CANCEL, select_tasks(job, TaskEvent.CANCEL, None, only))
 
     def write_off(self, job: int, batch: str, keep: frozenset[int]) -> WrittenOff:
         """Close a bundle without its answers, and make its tasks available again. Blocks.
@@ -332,4 +332,4 @@ class Ledger:
 
     def settle_unknown(self, attempt: int, charge: Charge, billed: int, note: str) -> None:
         """Decide what a lost answer cost, once: `billed` micro-dollars, or `void`. Blocks."""
-        self._database.call(_SETTLE_UNKNOWN, Decision(attempt, charge, billed, note))
+        self._database.call(_SETTLE_UNKNOWN, ChargeRuling(attempt, charge, billed, note))

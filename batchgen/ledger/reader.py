@@ -22,7 +22,7 @@ from batchgen.domain.size import Size
 from batchgen.ledger import audit, queries
 from batchgen.ledger import statements as sql
 from batchgen.ledger.connect import reading
-from batchgen.ledger.decisions import Amounts, amounts, choose
+from batchgen.ledger.decisions import Amounts, amounts, select_tasks
 from batchgen.ledger.diff import input_files
 from batchgen.ledger.holder import Held, held
 from batchgen.ledger.mapping import dump, load_attempt, load_image, load_task
@@ -34,11 +34,11 @@ from batchgen.ledger.records import (
     JobRow,
     MonthRow,
     OpenTask,
-    Problem,
     RunRow,
     Runs,
     RunState,
     Spending,
+    TaskAttempt,
     TaskRow,
 )
 from batchgen.ledger.tables import attempt, image, job, ledger, prompt, task, variant
@@ -224,11 +224,11 @@ class Reader:
         query = select(image).order_by(image.c.id)
         return map(load_image, self._stream(query if key is None else query.where(image.c.job_id == key)))
 
-    def problems(self, key: int | None = None) -> Iterator[Problem]:
+    def problems(self, key: int | None = None) -> Iterator[TaskAttempt]:
         """Calls that ended without an image: refusals, lost answers, damage, errors; as a stream."""
         return self._problems(queries.PROBLEMS, key)
 
-    def unknowns(self, key: int | None = None) -> Iterator[Problem]:
+    def unknowns(self, key: int | None = None) -> Iterator[TaskAttempt]:
         """Calls of which nobody knows yet what they cost; as a stream."""
         return self._problems(queries.UNKNOWNS, key)
 
@@ -237,7 +237,7 @@ class Reader:
         first, last = self._connection.execute(queries.SPAN, {"job": key}).one()
         return None if first is None else (first, last)
 
-    def calls(self, first: float, last: float) -> Iterator[Problem]:
+    def calls(self, first: float, last: float) -> Iterator[TaskAttempt]:
         """Every call of all jobs that was reserved in this time, whatever came of it; as a stream."""
         return self._owned(self._stream(queries.CALLS, {"first": first, "last": last}))
 
@@ -245,16 +245,16 @@ class Reader:
         self, key: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
         """What `Ledger.requeue` would make available, by what is asked."""
-        return amounts(self._connection, choose(key, TaskEvent.REQUEUE, states, only))
+        return amounts(self._connection, select_tasks(key, TaskEvent.REQUEUE, states, only))
 
-    def _problems(self, query: Select[Any], key: int | None) -> Iterator[Problem]:
+    def _problems(self, query: Select[Any], key: int | None) -> Iterator[TaskAttempt]:
         return self._owned(self._stream(query if key is None else query.where(attempt.c.job_id == key)))
 
     @staticmethod
-    def _owned(rows: Iterable[Any]) -> Iterator[Problem]:
+    def _owned(rows: Iterable[Any]) -> Iterator[TaskAttempt]:
         for row in rows:
             prompt_key, width, height, sample, state, *facts = row
-            yield Problem(prompt_key, Size(width, height), sample, TaskState(state), load_attempt(facts))
+            yield TaskAttempt(prompt_key, Size(width, height), sample, TaskState(state), load_attempt(facts))
 
     def _stream(self, query: Select[Any], values: dict[str, Any] | None = None) -> Iterator[Any]:
         return iter(self._connection.execute(query, values or {}).yield_per(BATCH))

@@ -23,7 +23,7 @@ from batchgen.ledger import attempts
 from batchgen.ledger.connect import empty_ledger, reading
 from batchgen.ledger.mapping import dump
 from batchgen.ledger.recording import write_job
-from batchgen.ledger.scribe import Found, Scribe
+from batchgen.ledger.scribe import KnownAttempt, Scribe
 from batchgen.ledger.tables import job
 
 TOLD = "told by images.jsonl"
@@ -155,7 +155,7 @@ def _enter_page(connection: Connection, page: Page, now: float) -> Written:
     return Written(tuple(entered), frozenset(touched))
 
 
-def _book(scribe: Scribe, task: int, found: Found | None, line: Delivered) -> int:
+def _book(scribe: Scribe, task: int, found: KnownAttempt | None, line: Delivered) -> int:
     """The number of an attempt that is in the books as a line tells it, if it was not before."""
     if found is None:
         money = (line.charge, line.billed)

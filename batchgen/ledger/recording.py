@@ -88,7 +88,7 @@ Approve = Callable[[Difference], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PlanToRecord:
     """A plan that is to be recorded.
 
     Attributes:
@@ -119,7 +119,7 @@ class Proposal:
     difference: Difference
 
 
-def propose(connection: Connection, wanted: Sequence[Asked], _now: float) -> list[Proposal]:
+def propose(connection: Connection, wanted: Sequence[PlanToRecord], _now: float) -> list[Proposal]:
     """Compare plans with the ledger and write nothing; the last one stays staged.
 
     Raises:
@@ -150,7 +150,7 @@ def discard(connection: Connection, proposals: Sequence[Proposal], _now: float) 
     return [None] * len(proposals)
 
 
-def _propose(connection: Connection, asked: Asked) -> Proposal:
+def _propose(connection: Connection, asked: PlanToRecord) -> Proposal:
     plan, rebuy = asked.plan, asked.rebuy
     found = known(connection, plan.job.name)
     key = None if found is None else int(found.id)
@@ -177,7 +177,7 @@ def _propose(connection: Connection, asked: Asked) -> Proposal:
     return Proposal(plan, rebuy, key, staged=True, difference=changes)
 
 
-def _check_only(connection: Connection, query: TextClause, asked: Asked, key: int | None) -> None:
+def _check_only(connection: Connection, query: TextClause, asked: PlanToRecord, key: int | None) -> None:
     """A name that is not there is a slip of the pen, so nothing may be recorded for it."""
     for name in sorted(asked.only):
         if connection.execute(query, {"job": key, "key": name}).one_or_none() is None:

@@ -348,7 +348,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class TaskAttempt:
     """A call and whose it was; most of all one that did not bring what was asked."""
 
     key: str

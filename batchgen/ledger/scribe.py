@@ -70,7 +70,7 @@ _KINDS = {Charge.RESERVED: None, Charge.UNKNOWN: OutcomeKind.LOST.value}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class KnownAttempt:
     """An attempt that the ledger has already."""
 
     number: int
@@ -103,11 +103,11 @@ class Scribe:
         found = self.connection.execute(_TASK, where | {"sample": origin.sample}).scalar()
         return self._new_task(origin) if found is None else int(found)
 
-    def find(self, number: int, origin: Origin) -> Found | None:
+    def find(self, number: int, origin: Origin) -> KnownAttempt | None:
         """The attempt at a task that an origin tells of, whatever its number; None where the ledger has it not."""
         where = {"task": number, "revision": origin.revision, "hash": origin.request_hash, "at": origin.reserved_at}
         row = self.connection.execute(_SAME, where).first()
-        return None if row is None else Found(row.id, Charge(row.charge))
+        return None if row is None else KnownAttempt(row.id, Charge(row.charge))
 
     def has(self, number: int) -> bool:
         """Whether there is any attempt of that number."""

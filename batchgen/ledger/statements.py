@@ -31,7 +31,7 @@ from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.ledger.tables import CLAIMABLE, DIVERTED, RETRYABLE, RUNNING, attempt, image, prompt, task, variant
 
 
-class Prepared:
+class CompiledStatement:
     """A statement compiled once, so that a group of rows costs the driver's work and nothing else."""
 
     def __init__(self, statement: ClauseElement) -> None:
@@ -87,7 +87,7 @@ _BOOKED = (
 )
 _PLACED = ("path", "sha256", "bytes", "width", "height", "format", "flags", "created_at")
 # fmt: on
-RESERVE = Prepared(
+RESERVE = CompiledStatement(
     insert(attempt).from_select(
         ["id", "task_id", "job_id", "revision", "number", "charge", "group_name", *_RESERVED],
         select(
@@ -109,7 +109,7 @@ RESERVE = Prepared(
         include_defaults=False,
     )
 )
-TAKE = Prepared(
+TAKE = CompiledStatement(
     update(task)
     .where(task.c.id == bindparam("key"), may(TaskEvent.RESERVE))
     .values(
@@ -124,7 +124,7 @@ TAKE = Prepared(
 
 # --- book: the money of an attempt, exactly once ---------------------------------------------------------------------
 
-BOOK = Prepared(
+BOOK = CompiledStatement(
     update(attempt)
     .where(attempt.c.id == bindparam("key"), attempt.c.charge == literal(Charge.RESERVED))
     .values(
@@ -132,7 +132,7 @@ BOOK = Prepared(
         **{name: bindparam(name) for name in _BOOKED},
     )
 )
-SETTLE_UNKNOWN = Prepared(
+SETTLE_UNKNOWN = CompiledStatement(
     update(attempt)
     .where(attempt.c.id == bindparam("key"), attempt.c.charge == literal(Charge.UNKNOWN))
     .values(charge=bindparam("charge"), billed=bindparam("billed"), settled_note=bindparam("note"))
@@ -140,7 +140,7 @@ SETTLE_UNKNOWN = Prepared(
 
 # --- settle: through the fence, and only with the money booked -------------------------------------------------------
 
-SETTLE = Prepared(
+SETTLE = CompiledStatement(
     update(task)
     .where(
         task.c.id == bindparam("key"),
@@ -165,12 +165,12 @@ SETTLE = Prepared(
         updated_at=bindparam("now"),
     )
 )
-FIND_OUT = Prepared(
+FIND_OUT = CompiledStatement(
     update(attempt)
     .where(attempt.c.id == bindparam("key"))
     .values(outcome=bindparam("outcome"), detail=bindparam("detail"))
 )
-DELIVER = Prepared(
+DELIVER = CompiledStatement(
     insert(image).from_select(
         ["id", "task_id", "job_id", "attempt_id", "revision", "own", "shared", *_PLACED],
         select(

@@ -14,7 +14,7 @@ from batchgen.domain.clock import month_of
 from batchgen.domain.model import Reservation
 from batchgen.domain.walls import Wall
 from batchgen.ledger.mapping import dump
-from batchgen.ledger.statements import Prepared, billed_sum, listed, unknown_sum
+from batchgen.ledger.statements import CompiledStatement, billed_sum, listed, unknown_sum
 from batchgen.ledger.tables import attempt, job, month, run
 
 Key = int | str | None
@@ -24,10 +24,10 @@ _KEYS = {Wall.JOB: job.c.id, Wall.RUN: run.c.id, Wall.MONTH: month.c.name}
 _MONEY = ("billed", "unknown", "reserved")
 
 
-def _move(wall: Wall, *more: str, **others: Any) -> Prepared:
+def _move(wall: Wall, *more: str, **others: Any) -> CompiledStatement:
     key = _KEYS[wall]
     sums = {name: key.table.c[name] + bindparam(name) for name in (*_MONEY, *more)}
-    return Prepared(update(key.table).where(key == bindparam("key")).values(**sums, **others))
+    return CompiledStatement(update(key.table).where(key == bindparam("key")).values(**sums, **others))
 
 
 _SPENT = {

@@ -17,7 +17,7 @@ from batchgen.report.rivals import Rivals
 _CLEAR = 4  # times that a call must have cost what a log's rounding hides, for a row of nothing to mean nothing
 
 
-class Verdict(StrEnum):
+class ChargeVerdict(StrEnum):
     """What the log says of one call."""
 
     AGREES = "agrees"
@@ -29,12 +29,12 @@ class Verdict(StrEnum):
     OUTSIDE = "outside"  # booked as billed, at a time of which the log says nothing
 
 
-SETTLED = frozenset({Verdict.CHARGED, Verdict.FREE})
-QUIET = frozenset({Verdict.AGREES, *SETTLED})
+SETTLED = frozenset({ChargeVerdict.CHARGED, ChargeVerdict.FREE})
+QUIET = frozenset({ChargeVerdict.AGREES, *SETTLED})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class JudgedCall:
     """One call and what the log says of it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Found:
     """
 
     call: Booked
-    verdict: Verdict
+    verdict: ChargeVerdict
     row: LogRow | None
     amount: int
     reason: str = ""
@@ -56,7 +56,7 @@ class Comparison:
     """One account's log and the calls of one job.
 
     Attributes:
-        found: every call of the job that was sent, but those still under way.
+        calls: every call of the job that was sent, but those still under way.
         strangers: charges that no call of the ledger accounts for.
         foreign: charges of keys that the ledger's calls did not use.
         under_way: calls without an end in the books.
@@ -64,40 +64,42 @@ class Comparison:
         lacking: how many of these the log does not have.
     """
 
-    found: list[Found] = field(default_factory=list)
+    calls: list[JudgedCall] = field(default_factory=list)
     strangers: list[LogRow] = field(default_factory=list)
     foreign: list[LogRow] = field(default_factory=list)
     under_way: int = 0
     charged: int = 0
     lacking: int = 0
 
-    def of(self, *verdicts: Verdict) -> list[Found]:
+    def of(self, *verdicts: ChargeVerdict) -> list[JudgedCall]:
         """Calls of these verdicts."""
-        return [each for each in self.found if each.verdict in verdicts]
+        return [each for each in self.calls if each.verdict in verdicts]
 
     @property
     def is_strange(self) -> bool:
         """Whether the log has less than half of the job's charged calls in its time, as that of another account."""
         known = [
-            each for each in self.found if each.call.charge is Charge.BILLED and each.verdict is not Verdict.OUTSIDE
+            each
+            for each in self.calls
+            if each.call.charge is Charge.BILLED and each.verdict is not ChargeVerdict.OUTSIDE
         ]
-        return 2 * len(self.of(Verdict.MISSING)) > len(known)
+        return 2 * len(self.of(ChargeVerdict.MISSING)) > len(known)
 
     @property
     def agrees(self) -> bool:
         """Whether nothing is left to explain."""
-        return not self.strangers and not self.under_way and all(each.verdict in QUIET for each in self.found)
+        return not self.strangers and not self.under_way and all(each.verdict in QUIET for each in self.calls)
 
     @property
     def booked(self) -> int:
         """Micro-dollars of these calls by the books, once what can be settled is."""
-        counted = (each for each in self.found if each.call.charge is Charge.BILLED or each.verdict in SETTLED)
+        counted = (each for each in self.calls if each.call.charge is Charge.BILLED or each.verdict in SETTLED)
         return sum(each.call.billed if each.call.charge is Charge.BILLED else each.amount for each in counted)
 
     @property
     def logged(self) -> int:
         """Micro-dollars of these calls and of the strangers, by the log; within its rounding, by the books."""
-        return sum(each.amount for each in self.found if each.row is not None) + sum(
+        return sum(each.amount for each in self.calls if each.row is not None) + sum(
             row.amount for row in self.strangers
         )
 
@@ -121,34 +123,36 @@ def compare(job: int, calls: Iterable[Booked], matching: Matching, coverage: Cov
         if call.charge is Charge.RESERVED:
             result.under_way += 1
         else:
-            result.found.append(_judge(call, matching.rows.get(call.attempt), coverage, witnesses, rivals))
+            result.calls.append(_judge(call, matching.rows.get(call.attempt), coverage, witnesses, rivals))
     result.foreign = [row for row in matching.strangers if matching.is_foreign(row)]
     result.strangers = [row for row in matching.strangers if not matching.is_foreign(row)]
     return result
 
 
-def _judge(call: Booked, row: LogRow | None, coverage: Coverage, witnesses: Witnesses, rivals: Rivals) -> Found:
+def _judge(call: Booked, row: LogRow | None, coverage: Coverage, witnesses: Witnesses, rivals: Rivals) -> JudgedCall:
     if row is None:
         return _judge_missing(call, coverage, witnesses, rivals)
     within = abs(row.amount - call.billed) <= ROUNDING
     amount = call.billed if within else row.amount  # logs count in quota units; the books are finer
     if call.charge is not Charge.UNKNOWN:
-        return Found(call, Verdict.AGREES if within else Verdict.DIFFERS, row, amount)
+        return JudgedCall(call, ChargeVerdict.AGREES if within else ChargeVerdict.DIFFERS, row, amount)
     if row.amount:
-        return Found(call, Verdict.CHARGED, row, amount)
+        return JudgedCall(call, ChargeVerdict.CHARGED, row, amount)
     if row.blur * _CLEAR > call.billed:
         reason = f"its row {row.name} says nothing was charged, in a log that rounds up to {format_usd(row.blur)} away"
-        return Found(call, Verdict.OPEN, None, call.most, reason)
-    return Found(call, Verdict.FREE, row, 0)
+        return JudgedCall(call, ChargeVerdict.OPEN, None, call.most, reason)
+    return JudgedCall(call, ChargeVerdict.FREE, row, 0)
 
 
-def _judge_missing(call: Booked, coverage: Coverage, witnesses: Witnesses, rivals: Rivals) -> Found:
+def _judge_missing(call: Booked, coverage: Coverage, witnesses: Witnesses, rivals: Rivals) -> JudgedCall:
     if call.charge is Charge.VOID:
-        return Found(call, Verdict.AGREES, None, 0)
+        return JudgedCall(call, ChargeVerdict.AGREES, None, 0)
     if call.charge is Charge.BILLED:
-        return Found(call, Verdict.MISSING if coverage.holds(*call.near) else Verdict.OUTSIDE, None, call.billed)
+        return JudgedCall(
+            call, ChargeVerdict.MISSING if coverage.holds(*call.near) else ChargeVerdict.OUTSIDE, None, call.billed
+        )
     if reason := witnesses.doubt(call):
-        return Found(call, Verdict.OPEN, None, call.most, reason)
+        return JudgedCall(call, ChargeVerdict.OPEN, None, call.most, reason)
     if rival := rivals.of(call):
-        return Found(call, Verdict.OPEN, None, call.most, rival=rival)
-    return Found(call, Verdict.FREE, None, 0)
+        return JudgedCall(call, ChargeVerdict.OPEN, None, call.most, rival=rival)
+    return JudgedCall(call, ChargeVerdict.FREE, None, 0)

@@ -10,8 +10,8 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import usd_text
-from batchgen.ledger.records import Problem
-from batchgen.report.reconciliation import Found, Verdict
+from batchgen.ledger.records import TaskAttempt
+from batchgen.report.reconciliation import ChargeVerdict, JudgedCall
 from batchgen.report.table_files import begins_with, check_place, write_csv
 
 COLUMNS = (
@@ -49,87 +49,87 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Refund:
     """One amount to ask back.
 
     Attributes:
         amount: micro-dollars.
     """
 
-    problem: Problem
-    found: Found
+    call: TaskAttempt
+    judged: JudgedCall
     amount: int
     reason: str
 
 
-def claims_of(found: Iterable[Found], calls: Mapping[int, Problem]) -> list[Claim]:
-    """What of a comparison can be claimed; `calls` are the ledger's, by attempt."""
-    claims = []
-    for each in found:
-        problem = calls[each.call.attempt]
-        amount, reason = _claim(each, problem)
+def refunds_of(judged: Iterable[JudgedCall], calls: Mapping[int, TaskAttempt]) -> list[Refund]:
+    """What of a comparison can be asked back; `calls` are the ledger's, by attempt."""
+    refunds = []
+    for each in judged:
+        call = calls[each.call.attempt]
+        amount, reason = _refund(each, call)
         if amount > 0:
-            claims.append(Claim(problem, each, amount, reason))
-    return claims
+            refunds.append(Refund(call, each, amount, reason))
+    return refunds
 
 
-def _claim(each: Found, problem: Problem) -> tuple[int, str]:
+def _refund(each: JudgedCall, call: TaskAttempt) -> tuple[int, str]:
     """What of one call can be asked back, and why; nothing where the log covers it and has no charge.
 
     Where the log does not cover it, nothing speaks against the books, so what they say stays a claim, and is told from
     those that the gateway's own log bears out.
     """
-    outcome, charge = problem.attempt.outcome, each.call.charge
-    if each.verdict is Verdict.MISSING:
+    outcome, charge = call.attempt.outcome, each.call.charge
+    if each.verdict is ChargeVerdict.MISSING:
         return 0, ""
-    if each.verdict is Verdict.OUTSIDE and outcome is not OutcomeKind.DELIVERED:
+    if each.verdict is ChargeVerdict.OUTSIDE and outcome is not OutcomeKind.DELIVERED:
         reason = _REASONS.get(outcome or OutcomeKind.LOST, "charged, and no image came")
         return each.amount, f"{reason}; by the books alone, as the log does not cover it"
-    charged = charge is Charge.BILLED or each.verdict is Verdict.CHARGED
-    if charge is Charge.VOID and each.verdict is Verdict.DIFFERS:
+    charged = charge is Charge.BILLED or each.verdict is ChargeVerdict.CHARGED
+    if charge is Charge.VOID and each.verdict is ChargeVerdict.DIFFERS:
         return each.amount, _REASONS.get(
             outcome or OutcomeKind.LOST, "charged, though such a call is free by the contract"
         )
     if charged and outcome is not OutcomeKind.DELIVERED:
         return each.amount, _REASONS.get(outcome or OutcomeKind.LOST, "charged, and no image came")
-    if charge is Charge.BILLED and each.verdict is Verdict.DIFFERS:
+    if charge is Charge.BILLED and each.verdict is ChargeVerdict.DIFFERS:
         return each.amount - each.call.billed, "charged more than the price in the contract"
     return 0, ""
 
 
-def check_claims(path: Path) -> None:
-    """See that claims may be written there.
+def check_refunds(path: Path) -> None:
+    """See that refunds may be written there.
 
     Raises:
-        UsageError: a file that is no table of claims has this name.
+        UsageError: a file that is no table of refunds has this name.
         StoreError: what is there cannot be looked at.
     """
     check_place(path, begins_with(COLUMNS))
 
 
-def write_claims(claims: Iterable[Claim], path: Path) -> int:
-    """Write the claims as a table, a row each; gives their number. Nothing of the prompts is in it but their ids.
+def write_refunds(refunds: Iterable[Refund], path: Path) -> int:
+    """Write the refunds as a table, a row each; gives their number. Nothing of the prompts is in it but their ids.
 
     Raises:
-        UsageError: a file that is no table of claims has this name.
+        UsageError: a file that is no table of refunds has this name.
         StoreError: the file cannot be written.
     """
-    return write_csv(path, COLUMNS, map(_cells, claims))
+    return write_csv(path, COLUMNS, map(_cells, refunds))
 
 
-def _cells(claim: Claim) -> list[object]:
-    attempt, row = claim.problem.attempt, claim.found.row
+def _cells(refund: Refund) -> list[object]:
+    attempt, row = refund.call.attempt, refund.judged.row
     return [
         stamp(attempt.sent_at or attempt.reserved_at),
         attempt.route,
         attempt.model,
         attempt.endpoint,
-        claim.problem.key,
+        refund.call.key,
         attempt.size_sent,
-        claim.problem.sample,
+        refund.call.sample,
         attempt.id,
-        usd_text(claim.amount),
-        claim.reason,
+        usd_text(refund.amount),
+        refund.reason,
         str(attempt.outcome or ""),
         attempt.status or "",
         ", ".join(f"{name}: {value}" for name, value in attempt.request_ids),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.records import AttemptRow, JobRow, Problem, Runs, Spending, TaskRow
+from batchgen.ledger.records import AttemptRow, JobRow, Runs, Spending, TaskAttempt, TaskRow
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import REFUSALS
 
@@ -149,7 +149,7 @@ def _flag(summary: Summary, task: TaskRow) -> None:
         summary.duplicate.add(f"{plain} ({task.image.sha256[:8]})")
 
 
-def _problem(summary: Summary, problem: Problem) -> None:
+def _problem(summary: Summary, problem: TaskAttempt) -> None:
     attempt = problem.attempt
     name = task_name(problem.key, str(problem.size), problem.sample)
     maybe = attempt.at_most if attempt.charge is Charge.UNKNOWN else 0

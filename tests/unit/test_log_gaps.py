@@ -16,7 +16,7 @@ from batchgen.report.booked import SLACK, Booked
 from batchgen.report.coverage import Coverage
 from batchgen.report.log_file import read_log_file, read_zone
 from batchgen.report.matching import match
-from batchgen.report.reconciliation import Comparison, Verdict, compare
+from batchgen.report.reconciliation import ChargeVerdict, Comparison, compare
 
 T = 1_800_000_000.0
 HOUR = 3600.0
@@ -79,12 +79,12 @@ def night(seed: int, *, ids: bool = True, models: int = 1, keys: int = 1) -> Nig
     return Night(calls, rows, frozenset(charged), frozenset(free))
 
 
-def verdicts(found: Comparison) -> dict[int, Verdict]:
-    return {each.call.attempt: each.verdict for each in found.found}
+def verdicts(found: Comparison) -> dict[int, ChargeVerdict]:
+    return {each.call.attempt: each.verdict for each in found.calls}
 
 
 def freed(found: Comparison) -> set[int]:
-    return {each.call.attempt for each in found.of(Verdict.FREE)}
+    return {each.call.attempt for each in found.of(ChargeVerdict.FREE)}
 
 
 def answered(one: Night, rows: Sequence[LogRow]) -> bool:
@@ -98,7 +98,7 @@ def test_whole_export_settles_every_lost_answer(seed: int) -> None:
     one = night(seed, models=2, keys=2)
     found = one.compared(one.rows)
     assert freed(found) == one.free
-    assert {each.call.attempt for each in found.of(Verdict.CHARGED)} == one.charged
+    assert {each.call.attempt for each in found.of(ChargeVerdict.CHARGED)} == one.charged
     assert found.agrees
     assert not found.lacking
 
@@ -108,7 +108,7 @@ def test_whole_log_of_a_gateway_that_names_no_calls_settles_as_many_and_as_much(
     one = night(seed, ids=False)
     rows = [replace(each, token="") for each in one.rows]
     found = one.compared(rows, Coverage(T - SLACK, T + 10 * HOUR, read_at=T + 10 * HOUR))
-    assert len(found.of(Verdict.CHARGED)) == len(one.charged)
+    assert len(found.of(ChargeVerdict.CHARGED)) == len(one.charged)
     assert found.logged == sum(each.amount for each in rows)
     assert freed(found) <= one.free
     assert len(freed(found)) > len(one.free) // 2
@@ -170,8 +170,8 @@ def test_damaged_log_frees_no_charged_call(damage: str, counted: bool, ids: bool
     coverage = Coverage(T - SLACK, T + 10 * HOUR, read_at=T + 10 * HOUR) if counted else None
     found = one.compared(rows, coverage)
     assert not freed(found) & one.charged
-    assert all(each.reason or each.rival for each in found.of(Verdict.OPEN))
-    assert len(found.of(Verdict.OPEN)) >= len(one.free) // 2
+    assert all(each.reason or each.rival for each in found.of(ChargeVerdict.OPEN))
+    assert len(found.of(ChargeVerdict.OPEN)) >= len(one.free) // 2
 
 
 @pytest.mark.parametrize("key", [{"keys": 2}, {"models": 2}])
@@ -180,9 +180,9 @@ def test_single_missing_row_leaves_all_open_with_the_reason(key: dict[str, int])
     gone = next(each for each in one.calls if each.charge is Charge.BILLED and each.begun > T + 3 * HOUR)
     found = one.compared([each for each in one.rows if each.name != str(gone.attempt)])
     assert not freed(found)
-    assert verdicts(found)[gone.attempt] is Verdict.MISSING
+    assert verdicts(found)[gone.attempt] is ChargeVerdict.MISSING
     assert (found.lacking, found.charged) == (1, sum(each.charge is Charge.BILLED for each in one.calls))
-    reasons = {each.reason for each in found.of(Verdict.OPEN)}
+    reasons = {each.reason for each in found.of(ChargeVerdict.OPEN)}
     assert f"the log lacks 1 of {found.charged} calls that were charged, the first of them of {stamp(gone.ended)}" in (
         reasons
     )
@@ -225,7 +225,7 @@ def test_model_of_which_nothing_else_was_charged_is_not_free() -> None:
     other = replace(one.calls[300], attempt=99_999, model="other", ids=(), charge=Charge.UNKNOWN, lost=True)
     calls = [*one.calls, other]
     found = compare(1, calls, match(calls, one.rows), export(T, T + 7 * HOUR))
-    (open_one,) = found.of(Verdict.OPEN)
+    (open_one,) = found.of(ChargeVerdict.OPEN)
     assert open_one.call is other
     assert "shows 0 charged calls of its model, key and price" in open_one.reason
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
-from batchgen.ledger.records import Problem
+from batchgen.ledger.records import TaskAttempt
 from batchgen.report.booked import SLACK, Booked, Noted, noted_row, reach, row_note
 from batchgen.report.matching import ROUNDING, Matching, match
-from batchgen.report.reconciliation import Comparison, Coverage, Verdict, compare
-from batchgen.report.refunds import claims_of
+from batchgen.report.reconciliation import ChargeVerdict, Comparison, Coverage, compare
+from batchgen.report.refunds import refunds_of
 
 T = 1_800_000_000.0
 CENTS = 30_000
@@ -56,8 +56,8 @@ def judged(calls: list[Booked], rows: list[LogRow], covers: Coverage | None = No
     return compare(1, calls, match(calls, rows), covers or Coverage())
 
 
-def verdicts(found: Comparison) -> dict[int, Verdict]:
-    return {each.call.attempt: each.verdict for each in found.found}
+def verdicts(found: Comparison) -> dict[int, ChargeVerdict]:
+    return {each.call.attempt: each.verdict for each in found.calls}
 
 
 # --- matching -------------------------------------------------------------------------------------------------------
@@ -78,9 +78,19 @@ def test_row_that_names_another_request_is_not_taken_by_time() -> None:
     ]
     rows = [row("a", 60, request_id="a"), row("b", 65, request_id="b"), row("z", 64, request_id="z")]
     found = judged(calls, rows)
-    assert verdicts(found) == {1: Verdict.AGREES, 2: Verdict.AGREES, 3: Verdict.FREE, 4: Verdict.CHARGED}
+    assert verdicts(found) == {
+        1: ChargeVerdict.AGREES,
+        2: ChargeVerdict.AGREES,
+        3: ChargeVerdict.FREE,
+        4: ChargeVerdict.CHARGED,
+    }
     lacking = judged(calls, [rows[0], rows[2]])  # the row of an answered call fell out: its place is not another's
-    assert verdicts(lacking) == {1: Verdict.AGREES, 2: Verdict.MISSING, 3: Verdict.OPEN, 4: Verdict.CHARGED}
+    assert verdicts(lacking) == {
+        1: ChargeVerdict.AGREES,
+        2: ChargeVerdict.MISSING,
+        3: ChargeVerdict.OPEN,
+        4: ChargeVerdict.CHARGED,
+    }
 
 
 def test_id_from_a_header_that_the_log_does_not_know_tells_nothing() -> None:
@@ -91,7 +101,7 @@ def test_id_from_a_header_that_the_log_does_not_know_tells_nothing() -> None:
 def test_second_row_of_a_request_is_nobody_elses() -> None:
     calls = [call(1, ids=("a",)), call(2, charge=Charge.UNKNOWN, at=1)]
     found = judged(calls, [row("a", 60, request_id="a"), row("a again", 60, request_id="a")])
-    assert verdicts(found) == {1: Verdict.AGREES, 2: Verdict.FREE}
+    assert verdicts(found) == {1: ChargeVerdict.AGREES, 2: ChargeVerdict.FREE}
     assert [each.name for each in found.strangers] == ["a again"]
 
 
@@ -110,7 +120,7 @@ def test_rounding_of_quota_units_is_no_difference(off: int) -> None:
 
 
 def test_more_than_rounding_is_a_difference() -> None:
-    assert verdicts(judged([call(1, billed=5931)], [row("a", 60, 5934)])) == {1: Verdict.DIFFERS}
+    assert verdicts(judged([call(1, billed=5931)], [row("a", 60, 5934)])) == {1: ChargeVerdict.DIFFERS}
 
 
 def test_row_goes_to_the_call_that_ended_with_it_when_another_is_not_in_the_log() -> None:
@@ -259,37 +269,37 @@ def test_lost_answer_of_an_earlier_job_does_not_take_a_later_jobs_row(gap: float
     kept = [each for each in rows if since <= each.time <= until]
     booked = [each for each in calls if each.wide[1] >= since and each.wide[0] <= until]
     found = judged(booked, kept)
-    assert verdicts(found) == {3: Verdict.CHARGED, 4: Verdict.AGREES}
+    assert verdicts(found) == {3: ChargeVerdict.CHARGED, 4: ChargeVerdict.AGREES}
     assert found.agrees
 
 
 @pytest.mark.parametrize("gap", [125, 300, 419])
 def test_settled_answer_keeps_off_though_its_own_row_is_left_out(gap: float) -> None:
     found = judged(two_jobs(gap, noted=Noted("1", T)), log_of_two(gap)[2:])
-    assert verdicts(found) == {3: Verdict.CHARGED, 4: Verdict.AGREES}
+    assert verdicts(found) == {3: ChargeVerdict.CHARGED, 4: ChargeVerdict.AGREES}
 
 
 @pytest.mark.parametrize("charge", [Charge.BILLED, Charge.UNKNOWN, Charge.RESERVED])
 def test_nothing_is_free_while_a_row_in_its_time_went_to_a_lost_answer_of_another_job(charge: Charge) -> None:
     calls = two_jobs(130, charge=charge)
     found = judged(calls, log_of_two(130)[1:])
-    assert verdicts(found) == {3: Verdict.OPEN, 4: Verdict.AGREES}
-    assert [each.rival.attempt for each in found.found if each.rival] == [1]
-    assert found.found[0].amount == CENTS
+    assert verdicts(found) == {3: ChargeVerdict.OPEN, 4: ChargeVerdict.AGREES}
+    assert [each.rival.attempt for each in found.calls if each.rival] == [1]
+    assert found.calls[0].amount == CENTS
     assert not found.agrees
 
 
 def test_row_that_another_job_is_known_to_have_is_no_doubt() -> None:
     named = two_jobs(130, noted=Noted("3", T + 130))
-    assert verdicts(judged(named, log_of_two(130)[1:])) == {3: Verdict.FREE, 4: Verdict.AGREES}
+    assert verdicts(judged(named, log_of_two(130)[1:])) == {3: ChargeVerdict.FREE, 4: ChargeVerdict.AGREES}
     cheaper = [dataclasses.replace(each, most=CENTS - 100) if each.attempt == 3 else each for each in two_jobs(130)]
-    assert verdicts(judged(cheaper, log_of_two(130)[1:]))[3] is Verdict.FREE  # it cannot have cost that much
+    assert verdicts(judged(cheaper, log_of_two(130)[1:]))[3] is ChargeVerdict.FREE  # it cannot have cost that much
 
 
 @pytest.mark.parametrize("job", [1, 2])
-@pytest.mark.parametrize(("at", "verdict"), [(63, Verdict.FREE), (101, Verdict.OPEN)])
+@pytest.mark.parametrize(("at", "verdict"), [(63, ChargeVerdict.FREE), (101, ChargeVerdict.OPEN)])
 def test_answered_call_with_a_row_at_another_time_than_its_own_makes_a_doubt(
-    job: int, at: float, verdict: Verdict
+    job: int, at: float, verdict: ChargeVerdict
 ) -> None:
     calls = [call(1, job=job, at=0, took=60), lost(2, at=61, charge=Charge.UNKNOWN), call(3, at=102, ids=("a",))]
     assert verdicts(judged(calls, [row("1", at), row("2", 162, request_id="a")]))[2] is verdict
@@ -348,15 +358,15 @@ def test_every_verdict() -> None:
     rows = [row("1", 60), row("2", 1060), row("3", 2200), row("6", 6061), row("11", 2560), row("?", 3000, 99)]
     found = judged(calls, rows, Coverage(T - 1000, T + 8200, read_at=T + 8200))
     assert verdicts(found) == {
-        1: Verdict.AGREES,
-        2: Verdict.DIFFERS,
-        3: Verdict.CHARGED,
-        4: Verdict.OPEN,  # the log lacks what is missing, so it may lack this one
-        5: Verdict.MISSING,
-        6: Verdict.DIFFERS,
-        7: Verdict.AGREES,
-        8: Verdict.OPEN,
-        9: Verdict.OUTSIDE,
+        1: ChargeVerdict.AGREES,
+        2: ChargeVerdict.DIFFERS,
+        3: ChargeVerdict.CHARGED,
+        4: ChargeVerdict.OPEN,  # the log lacks what is missing, so it may lack this one
+        5: ChargeVerdict.MISSING,
+        6: ChargeVerdict.DIFFERS,
+        7: ChargeVerdict.AGREES,
+        8: ChargeVerdict.OPEN,
+        9: ChargeVerdict.OUTSIDE,
     }
     assert found.under_way == 1
     assert [each.name for each in found.strangers] == ["?"]
@@ -376,10 +386,10 @@ def test_only_what_the_log_does_not_deny_is_claimed() -> None:
         5: OutcomeKind.DELIVERED,
     }
     found = judged(calls, [row("1", 60)], Coverage(T - 1000, T + 8200))
-    assert [each.verdict for each in found.found[1:]] == [Verdict.MISSING] * 2 + [Verdict.OUTSIDE] * 2
+    assert [each.verdict for each in found.calls[1:]] == [ChargeVerdict.MISSING] * 2 + [ChargeVerdict.OUTSIDE] * 2
     problems = {each: SimpleNamespace(attempt=SimpleNamespace(outcome=kind)) for each, kind in kinds.items()}
-    claims = claims_of(found.found, cast(dict[int, Problem], problems))
-    assert [(each.found.call.attempt, each.amount, each.reason) for each in claims] == [
+    claims = refunds_of(found.calls, cast(dict[int, TaskAttempt], problems))
+    assert [(each.judged.call.attempt, each.amount, each.reason) for each in claims] == [
         (1, CENTS, "charged, and the answer holds no image"),
         (4, CENTS, "charged, and the answer ended early; by the books alone, as the log does not cover it"),
     ]
@@ -387,31 +397,31 @@ def test_only_what_the_log_does_not_deny_is_claimed() -> None:
 
 def test_row_of_nothing_frees_a_lost_answer() -> None:
     found = judged([call(1, charge=Charge.UNKNOWN, ids=("a",))], [row("x", 60, 0, request_id="a")])
-    assert verdicts(found) == {1: Verdict.FREE}
+    assert verdicts(found) == {1: ChargeVerdict.FREE}
     assert found.agrees
 
 
 def test_amount_of_the_books_is_kept_within_the_rounding_of_the_log() -> None:
     found = judged([call(1, charge=Charge.UNKNOWN, billed=5931, most=9000)], [row("x", 60, 5932)])
-    assert [each.amount for each in found.found] == [5931]
+    assert [each.amount for each in found.calls] == [5931]
 
 
 def test_log_without_anything_of_ours_frees_nothing() -> None:
-    assert verdicts(judged([call(1, charge=Charge.UNKNOWN)], [])) == {1: Verdict.OPEN}
+    assert verdicts(judged([call(1, charge=Charge.UNKNOWN)], [])) == {1: ChargeVerdict.OPEN}
 
 
 @pytest.mark.parametrize("last", [300 + SLACK - 1, 300 + SLACK])
 def test_lost_answer_is_free_only_when_all_its_time_is_covered(last: float) -> None:
     calls = [call(1), call(2, charge=Charge.UNKNOWN)]
     found = judged(calls, [row("a", 60)], Coverage(T - 3, T + last))
-    assert verdicts(found)[2] is (Verdict.FREE if last >= 300 + SLACK else Verdict.OPEN)
+    assert verdicts(found)[2] is (ChargeVerdict.FREE if last >= 300 + SLACK else ChargeVerdict.OPEN)
 
 
 def test_log_says_nothing_of_what_is_yet_to_come_unless_it_is_closed() -> None:
     calls, rows = [call(1), call(2, charge=Charge.UNKNOWN)], [row("a", 60)]
-    assert verdicts(judged(calls, rows, Coverage(T - 3, T + 70)))[2] is Verdict.OPEN
-    assert verdicts(judged(calls, rows, Coverage(T - 3, T + 70, closed=True)))[2] is Verdict.FREE
-    assert verdicts(judged(calls, rows, Coverage(T - 2, T + 70, closed=True)))[2] is Verdict.OPEN
+    assert verdicts(judged(calls, rows, Coverage(T - 3, T + 70)))[2] is ChargeVerdict.OPEN
+    assert verdicts(judged(calls, rows, Coverage(T - 3, T + 70, closed=True)))[2] is ChargeVerdict.FREE
+    assert verdicts(judged(calls, rows, Coverage(T - 2, T + 70, closed=True)))[2] is ChargeVerdict.OPEN
 
 
 def test_a_night_of_calls_is_matched_in_no_time() -> None:

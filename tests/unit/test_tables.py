@@ -17,7 +17,7 @@ from batchgen.domain.size import Size
 from batchgen.ledger.records import TaskRow
 from batchgen.report import exports, refunds
 from batchgen.report.exports import FORMATS, task_fields, write_export
-from batchgen.report.refunds import check_claims, write_claims
+from batchgen.report.refunds import check_refunds, write_refunds
 from batchgen.report.table_files import csv_lines, write_csv
 
 CATALOG = b"sku,name\nA-1,mug\n"
@@ -35,7 +35,7 @@ def names(folder: Path) -> list[str]:
 
 
 def write(kind: str, path: Path, *keys: str) -> int:
-    return write_claims([], path) if kind == "claims" else write_export(kind, map(task, keys), path)
+    return write_refunds([], path) if kind == "claims" else write_export(kind, map(task, keys), path)
 
 
 def refusal(kind: str, path: Path) -> str:
@@ -170,10 +170,10 @@ def test_what_a_killed_report_left_is_swept_and_what_is_being_written_is_not(tmp
 
 def test_claims_of_the_same_day_are_replaced_and_a_table_of_the_user_is_not(tmp_path: Path) -> None:
     path = tmp_path / "claims-job-2026-11-27.csv"
-    check_claims(path)
-    write_claims([], path)
-    check_claims(path)
+    check_refunds(path)
+    write_refunds([], path)
+    check_refunds(path)
     assert path.read_bytes().decode() == ",".join(f'"{name}"' for name in refunds.COLUMNS) + "\r\n"
     path.write_bytes(CATALOG)
     with pytest.raises(UsageError):
-        check_claims(path)
+        check_refunds(path)

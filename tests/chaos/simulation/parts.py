@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.ledger.connect import is_current, writing_engine
-from batchgen.ledger.database import GROUP, Database, _Order, _wake
+from batchgen.ledger.database import GROUP, Database, _PendingVerb, _wake
 from batchgen.store.spool.commit import commit_answer
 from batchgen.store.spool.threads import DiskThreads
 
@@ -42,7 +42,7 @@ class SimDatabase(Database):
         self._check = check
         self._closed = False
         self._watcher = watcher
-        self._waiting: list[_Order] = []
+        self._waiting: list[_PendingVerb] = []
         self._connection = writing_engine(path, busy).connect()
 
     def close(self) -> None:
@@ -58,24 +58,24 @@ class SimDatabase(Database):
             self._waiting.clear()
             self._connection.close()
 
-    def _put(self, order: _Order) -> None:
+    def _put(self, pending: _PendingVerb) -> None:
         if self._closed:
             raise LedgerError(f"the ledger {self._path} is closed")
-        self._waiting.append(order)
-        if isinstance(order.waiter, futures.Future):
+        self._waiting.append(pending)
+        if isinstance(pending.waiter, futures.Future):
             self._flush()
         elif len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(self._watcher.soon(), self._flush)
 
     def _flush(self) -> None:
-        orders, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-        if not orders:
+        pending, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        if not pending:
             return
-        names = [order.verb.run.__name__ for order in orders]
+        names = [each.verb.run.__name__ for each in pending]
         self._watcher.step(f"commit {' '.join(names)}")
-        self._write(orders)
+        self._write(pending)
         self._watcher.committed(names)
-        _wake(orders)
+        _wake(pending)
 
 
 class InlineExecutor(futures.Executor):
