@@ -33,11 +33,11 @@ _MOST_DURABLE = 10_000  # paths that are remembered
 
 
 class NotAFile(OSError):
-    """What has a file's name is no file, or none that we may read; other files are not concerned."""
+    """Something that is no file, or none that we may read, has a file's name; other files are not concerned."""
 
 
 def trouble(error: OSError, doing: str, path: str | os.PathLike[str]) -> StoreError:
-    """The error a user reads for one of the system's; `NoRoom` for a full disk, a quota or a file size limit."""
+    """Return the error a user reads for one of the system's; `NoRoom` for a full disk, quota or file size limit."""
     why = error.strerror or type(error).__name__
     if error.errno in FULL:
         return NoRoom(f"cannot {doing} {os.fspath(path)}: {why}; make room there, then run again")
@@ -96,7 +96,7 @@ def _locked(fd: int) -> bool:
 
 
 class Folder:
-    """An open folder. All names are single segments. Every method may raise `OSError`.
+    """Holds a folder open. All names are single segments. Every method may raise `OSError`.
 
     Attributes:
         path: where it was opened, for messages and for systems without folder descriptors.
@@ -122,11 +122,11 @@ class Folder:
         return cls(path, os.open(path, _FOLDER) if _BY_HANDLE else None)
 
     def at(self, name: str) -> str:
-        """A name as the system's calls take it together with `fd`."""
+        """Return a name as the system's calls take it together with `fd`."""
         return name if self.fd is not None else os.path.join(self.path, name)  # noqa: PTH118
 
     def where(self, name: str) -> str:
-        """A name with its path, for people."""
+        """Return a name with its path, for people."""
         return os.path.join(self.path, name)  # noqa: PTH118
 
     def child(self, name: str) -> Folder:
@@ -151,7 +151,7 @@ class Folder:
         return True
 
     def create(self, name: str) -> int:
-        """A descriptor for writing a new private file.
+        """Create a private file that is new; return its descriptor for writing.
 
         Raises:
             FileExistsError: the name is taken, by whatever.
@@ -159,7 +159,7 @@ class Folder:
         return os.open(self.at(name), _CREATE, PRIVATE_FILE, dir_fd=self.fd)
 
     def create_anew(self, name: str) -> int:
-        """Like `create`, after removing what has that name: what is linked elsewhere too is never written into."""
+        """Create a file after removing what has its name: what is linked elsewhere too is never written into."""
         try:
             return self.create(name)
         except FileExistsError:
@@ -167,11 +167,11 @@ class Folder:
             return self.create(name)
 
     def read(self, name: str) -> int:
-        """A descriptor for reading a file that is no link."""
+        """Open a file that is no link; return its descriptor for reading."""
         return os.open(self.at(name), _READ, dir_fd=self.fd)
 
     def read_file(self, name: str) -> int:
-        """The same of what anybody may have put there.
+        """Open a file for reading where anybody may have put something else under its name.
 
         Raises:
             NotAFile: a folder, a link or a pipe has that name, or it may not be read.
@@ -191,7 +191,7 @@ class Folder:
         return fd
 
     def read_bytes(self, name: str) -> bytes:
-        """A whole small file.
+        """Return the bytes of a small file.
 
         Raises:
             NotAFile: see `read_file`.
@@ -200,7 +200,7 @@ class Folder:
             return file.read()
 
     def stat(self, name: str) -> os.stat_result | None:
-        """What has that name, itself and not what it links to; None when nothing has."""
+        """Look at what has that name, itself and not what it links to; None when nothing has."""
         try:
             return os.stat(self.at(name), dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -227,7 +227,7 @@ class Folder:
         os.link(self.at(name), folder.at(to), src_dir_fd=self.fd, dst_dir_fd=folder.fd, **_LINK_SELF)
 
     def names(self) -> list[str]:
-        """All names in it, in order."""
+        """Return all names in it, in order."""
         return sorted(os.listdir(self.path if self.fd is None else self.fd))  # noqa: PTH208 - by descriptor
 
     def protect(self, mode: int) -> None:
@@ -253,11 +253,11 @@ class Folder:
         return _locked(self._lock)
 
     def owner(self) -> os.stat_result:
-        """Owner and permission bits of the folder."""
+        """Return owner and permission bits of the folder."""
         return os.lstat(self.path) if self.fd is None else os.fstat(self.fd)
 
     def free(self) -> int:
-        """Bytes that may still be written below it."""
+        """Return how many bytes may still be written below it."""
         if hasattr(os, "statvfs"):
             space = os.statvfs(self.path if self.fd is None else self.fd)
             return space.f_bavail * space.f_frsize
@@ -266,14 +266,14 @@ class Folder:
         return shutil.disk_usage(self.path).free
 
     def free_files(self) -> int | None:
-        """How many files may still be made below it; None where the file system does not count them."""
+        """Return how many files may still be made below it; None where the file system does not count them."""
         if not hasattr(os, "statvfs"):
             return None
         space = os.statvfs(self.path if self.fd is None else self.fd)
         return space.f_favail if space.f_files else None
 
     def is_in_place(self) -> bool:
-        """Whether it still is what its path names: not removed, replaced or unmounted since it was opened."""
+        """Tell whether it still is what its path names: not removed, replaced or unmounted since it was opened."""
         try:
             now = Path(self.path).stat()
         except OSError:
@@ -302,7 +302,7 @@ class Folder:
             self._kept = covered
 
     def is_durable(self, path: str) -> bool:
-        """Whether this process remembers that a path below it was made durable."""
+        """Tell whether this process remembers that a path below it was made durable."""
         return path in self._durable
 
     def note_durable(self, path: str) -> None:

@@ -16,7 +16,7 @@ _NAME = re.compile(r"(\d+)(?:-\d+)?\.(?:part|whole|json|tmp)\Z", re.ASCII)
 
 
 def attempt_of(name: str) -> int | None:
-    """Whose file it is; None for what is no file of an attempt.
+    """Return whose file it is; None for what is no file of an attempt.
 
     >>> attempt_of("57-0.part"), attempt_of("owner.json")
     (57, None)
@@ -26,10 +26,10 @@ def attempt_of(name: str) -> int | None:
 
 
 def mark_of(part: str) -> str:
-    """The mark that a part was downloaded to its end."""
+    """Return the name of the mark that a part was downloaded to its end."""
     return part.removesuffix(PART) + WHOLE
 
 
 def removal_order(name: str) -> tuple[int, str]:
-    """A sort key: receipt, then mark, then pictures, so that no receipt or mark ever stands for bytes that are gone."""
+    """Sort receipts first, then marks, then pictures: no receipt or mark ever stands for bytes that are gone."""
     return (0 if name.endswith(RECEIPT) else 1 if name.endswith(WHOLE) else 2), name

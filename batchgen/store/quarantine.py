@@ -10,7 +10,7 @@ from batchgen.store.layout import QUARANTINE
 
 
 def set_aside(spool: Folder, file: str) -> str:
-    """Move a file of the spool into its quarantine, over nothing; its name below the spool.
+    """Move a file of the spool into its quarantine, over nothing; return its name below the spool.
 
     Raises:
         StoreError: it cannot be moved.
@@ -28,7 +28,7 @@ def set_aside(spool: Folder, file: str) -> str:
 
 
 def _make_quarantine(spool: Folder) -> None:
-    """What has its name and is no folder gets another one."""
+    """Make the folder; what has its name and is no folder gets another one."""
     if not spool.make(QUARANTINE, 0o700):
         there = spool.stat(QUARANTINE)
         if there is not None and not stat.S_ISDIR(there.st_mode):

@@ -13,7 +13,7 @@ class OneColour:
     """
 
     def __init__(self, bits: int) -> None:
-        """Know the bits of a pixel."""
+        """Begin with no pixel seen; `bits` is how many a pixel has."""
         self.holds = True
         self._bits = bits
         self._colour: bytes | None = None
@@ -23,12 +23,12 @@ class OneColour:
         self._begun = b""
 
     def begin_pass(self, stride: int) -> None:
-        """From here on rows have so many bytes, filter byte included."""
+        """Begin the next pass: from here on rows have `stride` bytes, filter byte included."""
         self._stride, self._first, self._begun = stride, True, b""
         self._rows.clear()
 
     def feed(self, raw: bytes) -> None:
-        """The next bytes of the current pass."""
+        """Take the next bytes of the current pass."""
         if not self.holds:
             return
         raw, at = self._begun + raw, 0
@@ -52,12 +52,12 @@ class OneColour:
 
 
 def _repeated(pixel: int, bits: int) -> bytes:
-    """A byte full of a small pixel."""
+    """Return a byte full of a small pixel."""
     return bytes([sum(pixel << at for at in range(0, 8, bits))])
 
 
 def _due(colour: bytes, length: int, kind: int, first: bool) -> bytes:
-    """The bytes of a row of one colour, as a filter leaves them; in the first row of a pass nothing lies above."""
+    """Return a row of one colour as a filter leaves it; in the first row of a pass nothing lies above."""
     zeros = bytes(len(colour))
     halves = bytes((each - each // 2) % 256 for each in colour)
     start, rest = {

@@ -41,7 +41,7 @@ _spawn = multiprocessing.get_context("spawn")
 
 
 class DecodePool:
-    """Decodes images in other processes, which start with the first image and not before. Safe to call from threads."""
+    """Decodes images in other processes, which start with the first image and not before. Threads may call it."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class DecodePool:
         self._closed = False
 
     def decode(self, path: str, kind: str) -> Decoded:
-        """What the image at `path` is, of the kind `jpeg` or `webp`.
+        """Return what the image at `path` is; `kind` is `jpeg` or `webp`.
 
         Raises:
             BadImage: it cannot be decoded.
@@ -121,7 +121,7 @@ class DecodePool:
         )
 
     def _try_alone(self, path: str, kind: str) -> _Found:
-        """One try by a process that does nothing else.
+        """Decode once, in a process that does nothing else.
 
         Raises:
             NotJudged: the image ended it.
@@ -185,13 +185,13 @@ def _end_with_parent() -> None:
 
 
 def _decode_once(out: Connection, seconds: float, memory: int, cores: frozenset[int], path: str, kind: str) -> None:
-    """All of a process that decodes one image."""
+    """Run in a process that decodes one image and nothing else: send what was found, then end."""
     _prepare(seconds, memory, cores)
     out.send(_decode(path, kind))
 
 
 def _decode(path: str, kind: str) -> _Found:
-    """In a worker: what it is, or what is wrong in one clause, or what this process or the system could not do."""
+    """Run in a worker: return what the image is, a clause about what is wrong with it, or the system's error."""
     from PIL import Image, JpegImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415 - only workers pay for it
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -216,7 +216,7 @@ def _decode(path: str, kind: str) -> _Found:
 
 
 def _is_blank(image: Image) -> bool:
-    """Whether every pixel is the same."""
+    """Tell whether every pixel is the same."""
     extrema = image.getextrema()
     bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
     return all(low == high for low, high in bands)

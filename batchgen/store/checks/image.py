@@ -33,7 +33,7 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What a whole image turned out to be.
+    """Says what a whole image turned out to be.
 
     Attributes:
         format: `png`, `jpeg` or `webp`, by content.
@@ -71,7 +71,7 @@ def inspect(path: Path, decoder: Decoder) -> ImageFacts:
 
 
 def examine(fd: int, path: str, decoder: Decoder) -> ImageFacts:
-    """The same for an open file; `path` is where a decoder finds it.
+    """Check an image that is open already, as `inspect` does; `path` is where a decoder finds it.
 
     Raises:
         BadImage: see `inspect`.

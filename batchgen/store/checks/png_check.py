@@ -27,7 +27,7 @@ _FILTERS = b"\0\1\2\3\4"
 
 
 def check_png(stream: Stream) -> Decoded:
-    """What a whole PNG is; the stream stands behind its end mark then.
+    """Return what a whole PNG is; the stream stands behind its end mark then.
 
     Raises:
         BadImage: it is not whole, not valid, or over 40 megapixels.
@@ -49,7 +49,7 @@ def check_png(stream: Stream) -> Decoded:
 
 
 def _chunk(stream: Stream, pixels: _Pixels | None = None) -> tuple[bytes, bytes]:
-    """Kind and, for the small ones that matter, body of the next chunk; pixel data go to `pixels`."""
+    """Return the next chunk's kind and, for the small ones that matter, its body; pixel data go to `pixels`."""
     length, kind = _HEAD.unpack(stream.take(8))
     if not kind.isalpha():
         raise BadImage("it has a chunk without a name")
@@ -68,7 +68,7 @@ def _chunk(stream: Stream, pixels: _Pixels | None = None) -> tuple[bytes, bytes]
 
 
 def _header(body: bytes) -> tuple[int, int, int, int, Iterator[tuple[int, int]]]:
-    """Width, height, colour type, bits of a pixel and the passes of pixel rows.
+    """Return width, height, colour type, bits of a pixel and the passes of pixel rows.
 
     Each pass is (rows, bytes of a row with its filter byte).
     """
@@ -99,7 +99,7 @@ def _name(kind: bytes) -> str:
 
 
 class _ChunkOrder:
-    """Which chunk may follow which: a palette before the pixels, these without a break, no other critical one."""
+    """Knows which chunk may follow which: a palette before the pixels, these unbroken, no other critical one."""
 
     def __init__(self, colour: int) -> None:
         self._palette_due = colour == 3
@@ -107,7 +107,7 @@ class _ChunkOrder:
         self._pixels = "before"
 
     def take(self, kind: bytes, body: bytes) -> None:
-        """The next chunk behind the header."""
+        """Take the next chunk behind the header."""
         if kind == b"IDAT":
             if self._pixels == "after" or self._palette_due:
                 raise BadImage("its pixel chunks are in the wrong place")
@@ -128,7 +128,7 @@ class _ChunkOrder:
 
 
 class _Pixels:
-    """The pixel stream: unpacked in bounded pieces, counted to the byte, the filter of every row looked at."""
+    """Unpacks the pixel stream in bounded pieces, counts it to the byte, looks at the filter of every row."""
 
     def __init__(self, passes: Iterator[tuple[int, int]], bits: int) -> None:
         self.colour = OneColour(bits)
@@ -141,14 +141,14 @@ class _Pixels:
         self._next_pass()
 
     def feed(self, piece: bytes | memoryview) -> None:
-        """Compressed bytes. What follows the end of the packed stream is padding and passed over."""
+        """Take compressed bytes. What follows the end of the packed stream is padding and passed over."""
         data: bytes | memoryview = piece
         while len(data) and not self._zlib.eof:
             self._rows(self._unpack(data))
             data = self._zlib.unconsumed_tail
 
     def end(self) -> None:
-        """Nothing more comes.
+        """Make sure that the pixels are complete, now that nothing more comes.
 
         Raises:
             BadImage: rows are missing.

@@ -35,7 +35,7 @@ class NotJudged(Exception):
 
 
 class Decoded(NamedTuple):
-    """What a decoder has seen of an image.
+    """Says what a decoder has seen of an image.
 
     Attributes:
         blank: whether every pixel is the same.
@@ -47,7 +47,7 @@ class Decoded(NamedTuple):
 
 
 class Stream:
-    """The bytes of an open file from the start; `size` is what the file system says it holds."""
+    """Reads an open file from the start and hashes it; `size` is what the file system says it holds."""
 
     __slots__ = ("_at", "_block", "_fd", "_hash", "size")
 
@@ -61,15 +61,15 @@ class Stream:
 
     @property
     def sha256(self) -> str:
-        """Hex digest of what was read so far; of the file once `rest` has returned."""
+        """Return the hex digest of what was read so far; of the whole file once `rest` has returned."""
         return self._hash.hexdigest()
 
     def peek(self, count: int) -> bytes:
-        """The next bytes, at most what the current block holds, without moving on."""
+        """Return the next bytes, at most what the current block holds, without moving on."""
         return self._block[self._at : self._at + count]
 
     def take(self, count: int) -> bytes:
-        """Exactly so many bytes.
+        """Return exactly so many bytes.
 
         Raises:
             BadImage: the file ends before.
@@ -82,7 +82,7 @@ class Stream:
         return b"".join(self.pieces(count))
 
     def pieces(self, count: int) -> Iterator[memoryview]:
-        """So many bytes, in pieces as they lie in memory.
+        """Yield so many bytes, in pieces as they lie in memory.
 
         Raises:
             BadImage: the file ends before.
@@ -96,7 +96,7 @@ class Stream:
             yield piece
 
     def rest(self, keep: int = 0) -> tuple[int, bytes]:
-        """Read to the end: how many bytes that were, and the last `keep` bytes of all that was read since."""
+        """Read to the end; return how many bytes that were, and the last `keep` bytes of all that was read since."""
         count, tail = 0, b""
         while True:
             block = self._block[self._at :] if self._at else self._block
@@ -107,7 +107,7 @@ class Stream:
                 return count, tail
 
     def _next(self) -> bool:
-        """Whether there is another block."""
+        """Read the next block; False when there is none."""
         self._block = os.read(self._fd, PIECE)
         self._at = 0
         self._hash.update(self._block)

@@ -26,7 +26,7 @@ _PRIVATE = 0o700
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A prepared file on disk."""
+    """Names a prepared file on disk."""
 
     piece: FilePiece
     kind: str
@@ -34,7 +34,7 @@ class Copy:
     height: int
 
     def named(self, stem: str) -> Prepared:
-        """It, under the name that a form gives it."""
+        """Return the copy as it is sent in a form, under the name that it has there."""
         return Prepared(
             name=stem + ENDINGS[self.kind],
             media=f"image/{self.kind}",
@@ -45,7 +45,7 @@ class Copy:
 
 
 class Copies:
-    """All copies of one job. Its methods block, and are safe to call from threads."""
+    """Keeps all copies of one job. Its methods block; threads may call them."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder
@@ -55,11 +55,11 @@ class Copies:
         self._known: dict[str, Copy] = {}
 
     def has(self, digest: str, profile: SendProfile) -> bool:
-        """Whether there is a copy, as far as its name tells."""
+        """Tell whether there is a copy, as far as its name tells."""
         return any((self._path / name).is_file() for name in _names(digest, profile))
 
     def find(self, digest: str, profile: SendProfile) -> Copy | None:
-        """The copy of an original in a form. It is read once per run, which finds one that is not whole.
+        """Return the copy of an original in a form. It is read once per run, which finds one that is not whole.
 
         Raises:
             StoreError: it cannot be read.
@@ -81,7 +81,7 @@ class Copies:
         return None
 
     def put(self, digest: str, profile: SendProfile, fitted: Fitted) -> Copy:
-        """Keep what was prepared.
+        """Write a prepared file as the copy of an original in a form.
 
         Raises:
             NoRoom: the disk is full.
@@ -114,7 +114,7 @@ class Copies:
             self._folder = None
 
     def _open(self) -> Folder:
-        """The folder, made if need be and rid of what a dead process was writing."""
+        """Return the folder, made if need be and rid of what a dead process was writing."""
         with self._opening:
             if self._folder is None:
                 self._path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def _names(digest: str, profile: SendProfile) -> list[str]:
 
 
 def _look(path: Path, kind: str) -> Copy | None:
-    """A copy that an earlier run has made; None when the power failed before all of it was on disk."""
+    """Return a copy that an earlier run has made; None when the power failed before all of it was on disk."""
     data = path.read_bytes()
     try:
         photo = open_photo(data)

@@ -31,7 +31,7 @@ _MARKS = (
 
 
 def kind_of(data: bytes) -> str:
-    """`png`, `jpeg` or `webp`.
+    """Return what a file is by its first bytes: `png`, `jpeg` or `webp`.
 
     Raises:
         BadImage: it is something else; its reason follows the file's name.

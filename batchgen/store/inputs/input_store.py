@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was seen of files, by their places: `files` can be used, `wrong` says why others cannot."""
+    """Says what was seen of files, by their places: `files` can be used, `wrong` says why others cannot."""
 
     files: dict[str, InputFile] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class _Read(NamedTuple):
 
 
 class InputStore:
-    """The input images of one job. One event loop uses it; nothing is opened before there is something to do."""
+    """Prepares the input images of one job. One event loop uses it; nothing is opened before it is needed."""
 
     def __init__(self, root: Path, cache: Path) -> None:
         """Know the folders.
@@ -75,7 +75,7 @@ class InputStore:
 
     @classmethod
     def of(cls, spec: JobSpec) -> InputStore:
-        """That of a job: copies are in the spool of its output folder."""
+        """Make the store of a job, whose copies are in the spool of its output folder."""
         return cls(spec.manifest.parent, spec.output / SPOOL / INPUTS)
 
     async def examine(
@@ -109,7 +109,7 @@ class InputStore:
         return looked
 
     async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
-        """The images of one call, ready to be sent.
+        """Return the images of one call, ready to be sent.
 
         Raises:
             StoreError: a file is gone, cannot be read, or is not the one the plan was made with.
@@ -149,7 +149,7 @@ class InputStore:
             progress()
 
     async def _look(self, use: InputUse, before: InputFile | None, keep: References | None) -> InputFile:
-        """One file.
+        """Look at one file.
 
         Raises:
             BadImage: it cannot be used; its reason follows the file's name.
@@ -171,7 +171,7 @@ class InputStore:
         return not use.mask or await self._run(self._copies().has, before.sha256, MASK)
 
     def _judge(self, use: InputUse, read: _Read, wanted: list[SendProfile]) -> None:
-        """In a thread: check the whole file, and keep the copies that are wanted."""
+        """Run in a thread: check the whole file, and keep the copies that are wanted."""
         from batchgen.store.inputs.shrink import check_mask, fit  # noqa: PLC0415 - Pillow only where there are images
 
         copies = self._copies()
@@ -212,7 +212,7 @@ class InputStore:
             task.exception()  # whoever waited has it; when nobody did any more, it is no news
 
     async def _make(self, image: InputImage, profile: SendProfile) -> Copy:
-        """The copy of a file in a form, made now if there is none."""
+        """Return the copy of a file in a form, made now if there is none."""
         from batchgen.store.inputs.shrink import fit  # noqa: PLC0415 - see above
 
         copies = self._copies()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class PixelBudget:
-    """A number of units that holders share. What is larger than all of it has it alone."""
+    """Shares a number of pixels among those who hold some; who needs more than all of them has them alone."""
 
     def __init__(self, units: int) -> None:
         self._units = units

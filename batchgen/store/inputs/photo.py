@@ -36,7 +36,7 @@ _PROFILE = 64 * 1024  # bytes of a colour profile worth keeping
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """An image of which only the head was read.
+    """Holds an image of which only the head was read.
 
     Attributes:
         data: the whole file.
@@ -56,14 +56,14 @@ class Photo:
     progressive: bool
 
     def decoded(self, edge: int) -> int:
-        """Pixels in memory once it is decoded for such a longer side; 0 stands for its own size."""
+        """Return how many pixels it takes in memory once decoded for such a longer side; 0 stands for its own size."""
         scale, enough = 1, _enough(edge)
         while self.kind == "jpeg" and edge and scale < 8 and max(self.width, self.height) // (scale * 2) >= enough:
             scale *= 2
         return self.width * self.height // scale**2
 
     def pixels(self, edge: int) -> Image.Image:
-        """Its pixels, decoded to the last, upright, 8 bits, RGB; RGBA only where something is transparent.
+        """Decode it to the last pixel: upright, 8 bits, RGB, or RGBA where something is transparent.
 
         Args:
             edge: the longer side at most; 0 for its own size.
@@ -94,7 +94,7 @@ class Photo:
 
 
 def open_photo(data: bytes) -> Photo:
-    """The image that a file's bytes are.
+    """Open the image that a file's bytes are.
 
     Raises:
         BadImage: it is no PNG, JPEG or WebP, moves, or has too many pixels; its reason follows the file's name.
@@ -118,7 +118,7 @@ def open_photo(data: bytes) -> Photo:
 
 
 def is_whole(data: bytes, kind: str) -> bool:
-    """Whether the end of the file is there, without decoding it."""
+    """Tell whether the end of the file is there, without decoding it."""
     if kind == "png":
         return _IEND in data
     if kind == "webp":
@@ -130,7 +130,7 @@ _FORMATS = {"png": ["PNG"], "jpeg": ["JPEG", "MPO"], "webp": ["WEBP"]}
 
 
 def _orientation(kind: str, data: bytes, image: Image.Image) -> int:
-    """As EXIF says it; 1 for upright."""
+    """Return the orientation as EXIF says it; 1 for upright."""
     try:
         exif = image.getexif() if kind != "png" else Image.Exif()
         if kind == "png":  # Pillow would decode all of it, because the chunk may stand behind the pixels
@@ -148,7 +148,7 @@ def _orientation(kind: str, data: bytes, image: Image.Image) -> int:
 
 
 def _chunk(data: bytes, wanted: bytes) -> bytes:
-    """The body of a chunk of a PNG, empty when there is none."""
+    """Return the body of a chunk of a PNG, empty when there is none."""
     at = 8
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -159,7 +159,7 @@ def _chunk(data: bytes, wanted: bytes) -> bytes:
 
 
 def _is_plain(kind: str, data: bytes, image: Image.Image) -> bool:
-    """Whether it has the form that every gateway takes, upright or not."""
+    """Tell whether it has the form that every gateway takes, upright or not."""
     if kind == "png":
         return data[24] == 8 and data[25] in {2, 6}  # bits; colour type RGB or RGBA
     if kind == "jpeg":
@@ -179,12 +179,12 @@ def _load(photo: Photo, edge: int) -> Image.Image:
 
 
 def _enough(edge: int) -> int:
-    """What is nearly so long will do: half of a photo of 4000 pixels is decoded in a quarter of the time and memory."""
+    """Return what is long enough: half of a photo of 4000 pixels is decoded in a quarter of the time and memory."""
     return max(1, edge * 7 // 8)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """An image that can be made smaller: no palette, no single bits, no 16-bit grey."""
+    """Return an image that can be made smaller: no palette, no single bits, no 16-bit grey."""
     if image.mode.startswith("I"):
         return image.point(lambda value: value * (1 / 256)).convert("L")
     if image.mode in {"1", "P", "PA"} or "transparency" in image.info:
@@ -204,7 +204,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def _sound(kind: str) -> Iterator[None]:
-    """Whatever Pillow makes of bytes that it cannot read becomes one sentence."""
+    """Turn whatever Pillow makes of bytes that it cannot read into one sentence."""
     try:
         yield
     except BadImage:

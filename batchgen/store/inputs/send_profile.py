@@ -14,7 +14,7 @@ MOST_OF_MASK = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class SendProfile:
-    """One such form.
+    """Says in which form a file is sent.
 
     Attributes:
         limit: bytes.
@@ -28,7 +28,7 @@ class SendProfile:
 
     @property
     def name(self) -> str:
-        """Short and safe, for the names of files."""
+        """Return a short name for it that is safe in the names of files."""
         return "mask" if self.mask else f"exact-{self.limit}" if self.exact else str(self.limit)
 
 
@@ -36,7 +36,7 @@ MASK = SendProfile(MOST_OF_MASK, exact=True, mask=True)
 
 
 def shared(limits: References, count: int) -> SendProfile:
-    """For each of so many references of one call: none takes more than its share of what all may take."""
+    """Return the form of each of `count` references of one call: none takes more than its share of what all may."""
     stated = [limits.advised_bytes or min(USUAL, limits.max_bytes or USUAL), limits.max_bytes or MOST, MOST]
     if limits.total_bytes:
         stated.append(limits.total_bytes // count)
@@ -44,12 +44,12 @@ def shared(limits: References, count: int) -> SendProfile:
 
 
 def masked(limits: References) -> SendProfile:
-    """For the reference that a mask lies over."""
+    """Return the form of the reference that a mask lies over."""
     return SendProfile(min(limits.max_bytes or MOST, MOST), exact=True)
 
 
 def profiles(use: InputUse, limits: References) -> list[SendProfile]:
-    """Every form in which a file is sent over one route."""
+    """Return every form in which a file is sent over one route."""
     found = dict.fromkeys(shared(limits, count) for count in sorted(use.shares))
     if use.exact:
         found[masked(limits)] = None

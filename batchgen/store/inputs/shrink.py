@@ -19,7 +19,7 @@ _EXACT = (90, 80, 70, 60, 50)
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The bytes to send, and what they are."""
+    """Holds the bytes to send, and what they are."""
 
     data: bytes
     kind: str
@@ -28,7 +28,7 @@ class Fitted:
 
 
 def weight(photo: Photo, profiles: list[SendProfile]) -> int:
-    """Pixels that are in memory while it is made to fit, or only checked when there is no profile."""
+    """Return how many pixels are in memory while it is made to fit, or only checked when there is no profile."""
     whole = photo.width * photo.height
     heaviest = photo.decoded(1)
     for profile in profiles:
@@ -42,7 +42,7 @@ def weight(photo: Photo, profiles: list[SendProfile]) -> int:
 
 
 def fit(photo: Photo, profile: SendProfile) -> Fitted:
-    """The image as its profile wants it.
+    """Return the image as its profile wants it.
 
     Raises:
         BadImage: it is cut or damaged, is no mask though it should be, or stays too large; its reason follows the name.
@@ -91,12 +91,12 @@ def _mask(photo: Photo, profile: SendProfile) -> Fitted:
 
 
 def _passes(photo: Photo, profile: SendProfile) -> bool:
-    """Whether it goes as it is."""
+    """Tell whether it goes as it is."""
     return photo.plain and len(photo.data) <= profile.limit
 
 
 def _smaller(photo: Photo, *, exact: bool) -> Iterator[tuple[Image.Image, int]]:
-    """Its pixels with a quality to try, from the best on."""
+    """Yield its pixels with a quality to try, from the best on."""
     if exact:
         image = photo.pixels(0)
         for quality in _EXACT:

@@ -14,7 +14,7 @@ MAX_BYTES = 100_000_000
 
 
 async def read_user_file(state: FileState, executor: Executor) -> tuple[bytes, FileState]:
-    """The bytes of a file, read in one piece, and its state as of these bytes. Nothing else opens a reference.
+    """Read a file in one piece; return its bytes and its state as of these. Nothing else opens a reference.
 
     Raises:
         BadImage: it is too large, cannot be read, or somebody writes to it.

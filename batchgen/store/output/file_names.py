@@ -9,7 +9,7 @@ ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
 def safe_path(path: str) -> tuple[str, ...]:
-    """The segments of a task's path, none of which can leave the output folder or mean something special.
+    """Split a task's path into segments that cannot leave the output folder or mean something special.
 
     Paths come from the manifest already safe and pass unchanged. One that does not (a ledger from a stranger) is
     encoded rather than refused, because the image behind it is paid.
@@ -26,7 +26,7 @@ def safe_path(path: str) -> tuple[str, ...]:
 
 
 def output_name(path: str, kind: str, revision: int, suffix: str = "") -> str:
-    """A task's path with revision and ending: `….png` for the first revision, `…-r2.png` for the second.
+    """Add revision and ending to a task's path: `….png` for the first revision, `…-r2.png` for the second.
 
     The kind is `png`, `jpeg` or `webp`, by content; a suffix tells the file from another that has its name already.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def fault_of(output: Path, image: str, size: int, sha256: str = "") -> str | None:
-    """What is wrong with the file of an image; None when it is what was bought.
+    """Return what is wrong with the file of an image; None when it is what was bought.
 
     Args:
         output: the output folder.
@@ -36,7 +36,7 @@ def fault_of(output: Path, image: str, size: int, sha256: str = "") -> str | Non
 
 
 def lies_there(output: Path, image: str, size: int) -> bool:
-    """Whether a file of that size has the image's name; it is not opened. Arguments as for `fault_of`."""
+    """Tell whether a file of that size has the image's name; it is not opened. Arguments as for `fault_of`."""
     try:
         found = os.stat(output / image)  # noqa: PTH116 - runs for a hundred thousand images
     except (OSError, ValueError):
@@ -45,7 +45,7 @@ def lies_there(output: Path, image: str, size: int) -> bool:
 
 
 def fault_within(root: Path, image: str, size: int, sha256: str) -> str | None:
-    """The same, for an image that somebody else tells of: no link may lead it out of the output folder.
+    """Return the fault of an image that somebody else tells of: no link may lead it out of the output folder.
 
     Args:
         root: the output folder, without any link in its path.

@@ -33,7 +33,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class ImageIndex:
-    """The open index of an output folder. One process at a time writes it."""
+    """Appends to the index of an output folder. One process at a time writes it."""
 
     def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
@@ -82,7 +82,7 @@ class ImageIndex:
 
 
 def write_index(output: Path, lines: Iterable[Delivered]) -> int:
-    """Make the index of an output folder that has none, whole or not at all; how many lines it has.
+    """Make the index of an output folder that has none, whole or not at all; return how many lines it has.
 
     Raises:
         NoRoom: the disk is full.
@@ -107,7 +107,7 @@ def write_index(output: Path, lines: Iterable[Delivered]) -> int:
 
 
 def write_line(line: Delivered) -> bytes:
-    """The line of one image, its line feed included; `told.read_line` is the inverse."""
+    """Return the line of one image, its line feed included; `index_lines.read_line` is the inverse."""
     origin, image = line.origin, line.image
     record = {
         "key": origin.key,
@@ -154,7 +154,7 @@ def _mend(fd: int, path: str) -> None:
 
 
 def _is_ours(head: bytes) -> bool:
-    """Whether a file that begins so is an index: its first line begins with our fields, or is a torn one."""
+    """Tell whether a file that begins so is an index: its first line begins with our fields, or is a torn one."""
     first, ended, _ = head.partition(b"\n")
     if not ended:
         return True  # a torn line is looked at as such

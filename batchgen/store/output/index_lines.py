@@ -35,7 +35,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 
 @dataclass(frozen=True, slots=True)
 class IndexLine:
-    """One line of an index.
+    """Holds what one line of an index says.
 
     Attributes:
         number: of the line, from 1.
@@ -49,7 +49,7 @@ class IndexLine:
 
 
 def read_line(data: bytes) -> Delivered:
-    """The inverse of `sidecar.write_line`.
+    """Read one line, as `image_index.write_line` writes it.
 
     Raises:
         ValueError: the line is none that this program writes; the message says what is wrong.
@@ -73,7 +73,7 @@ def read_line(data: bytes) -> Delivered:
 
 
 def lines_of(output: Path) -> Iterator[IndexLine]:
-    """Every line of an output folder's index, in order; none where there is no index.
+    """Yield every line of an output folder's index, in order; none where there is no index.
 
     Raises:
         StoreError: the index cannot be read.
@@ -89,7 +89,7 @@ def lines_of(output: Path) -> Iterator[IndexLine]:
 
 
 def newest(output: Path) -> tuple[list[Delivered], frozenset[int]]:
-    """What the end of the index tells, and of which attempts the spool has files. Cheap, however long the index is.
+    """Return what the end of the index tells, and whose files lie in the spool. Cheap, however long the index is.
 
     Raises:
         StoreError: one of them cannot be read.
@@ -128,7 +128,7 @@ def _opened(output: Path) -> BinaryIO:
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    """The lines; of one that is too long only its beginning."""
+    """Yield the lines; of one that is too long only its beginning."""
     while data := file.readline(_LONGEST):
         yield data
         rest = data

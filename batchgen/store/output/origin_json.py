@@ -25,7 +25,7 @@ _MAY_BE_EMPTY = ("group", "endpoint", "base_url", "quality", "billing_unit", "ke
 
 
 def plain_origin(origin: Origin) -> dict[str, Any]:
-    """An origin as a JSON object."""
+    """Return an origin as a JSON object."""
     record = {name: getattr(origin, field) for field, name in _NAMES}
     for name in _HASHES:
         record[name] = f"{record[name]:016x}"
@@ -33,7 +33,7 @@ def plain_origin(origin: Origin) -> dict[str, Any]:
 
 
 def read_origin(record: Mapping[str, Any]) -> Origin:
-    """The inverse of `plain_origin`; what else the object has is passed over.
+    """Read what `plain_origin` made; what else the object has is passed over.
 
     Raises:
         ValueError: a field is missing, or is none that this program writes.
@@ -54,7 +54,7 @@ def read_origin(record: Mapping[str, Any]) -> Origin:
 
 
 def whole(record: Mapping[str, Any], name: str, *, least: int = 0, most: int = MOST) -> int:
-    """A whole number between two others.
+    """Return a field that is a whole number between two others.
 
     Raises:
         ValueError: it is none.
@@ -66,7 +66,7 @@ def whole(record: Mapping[str, Any], name: str, *, least: int = 0, most: int = M
 
 
 def seconds(record: Mapping[str, Any], name: str) -> float:
-    """Seconds since the epoch.
+    """Return a field that is a moment, in seconds since the epoch.
 
     Raises:
         ValueError: they are none.
@@ -78,7 +78,7 @@ def seconds(record: Mapping[str, Any], name: str) -> float:
 
 
 def words(record: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
-    """A text that the ledger can hold.
+    """Return a field that is a text, and one that the ledger can hold.
 
     Raises:
         ValueError: it is none, or empty where that means nothing.
@@ -91,7 +91,7 @@ def words(record: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
 
 
 def one_of(record: Mapping[str, Any], name: str, values: Collection[str]) -> str:
-    """One of some texts.
+    """Return a field that is one of some texts.
 
     Raises:
         ValueError: it is another.

@@ -9,7 +9,7 @@ from batchgen.store.folder import Folder, trouble
 
 
 class OutputFolders:
-    """The folders on the way, opened step by step and never through a link; those that are missing are made.
+    """Opens the folders on the way step by step and never through a link; those that are missing are made.
 
     A folder that is there already may be one whose name a dead process, or another thread, has not synced yet: so each
     is synced once by this process, too.
@@ -28,11 +28,11 @@ class OutputFolders:
 
     @property
     def last(self) -> Folder:
-        """The image's own folder."""
+        """Return the image's own folder."""
         return self._opened[-1] if self._opened else self._root
 
     def make_durable(self) -> None:
-        """The image's name, and every folder on the way to it that may not be.
+        """Make the image's name durable, and every folder on the way to it that may not be.
 
         Raises:
             OSError: they may not be on disk.

@@ -33,20 +33,20 @@ _claiming = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A file of the open spool."""
+    """Names a file of the open spool."""
 
     spool: Folder
     file: str
 
     @property
     def path(self) -> str:
-        """Where it lies."""
+        """Return where it lies."""
         return self.spool.where(self.file)
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where an image belongs.
+    """Says where an image belongs.
 
     Attributes:
         path: below the output folder, without ending or revision, `/` as separator.
@@ -59,7 +59,7 @@ class Spot:
 
 
 def place(source: Path, output: Path, path: str, revision: int, attempt: int, decoder: Decoder) -> Image | Damaged:
-    """Check an image of the spool wholly and give it its name in the output folder. For one executor hop.
+    """Check an image of the spool wholly and give it its name in the output folder. For one hop to a thread.
 
     The source is durable already and stays where it is. The path is as in `Spot`.
 
@@ -74,7 +74,7 @@ def place(source: Path, output: Path, path: str, revision: int, attempt: int, de
 
 
 def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) -> Image | Damaged:
-    """The same, with the two folders held open."""
+    """Check and name an image as `place` does, with the two folders held open."""
     try:
         facts = _examine(source, decoder)
     except (BadImage, NotJudged) as bad:
@@ -105,7 +105,7 @@ def _examine(source: Spooled, decoder: Decoder) -> ImageFacts:
 
 
 def _from_quarantine(source: Spooled, decoder: Decoder) -> Damaged:
-    """The verdict on a file that is not in the spool: an earlier try, which died before it was booked, moved it."""
+    """Judge a file that is not in the spool: an earlier try, which died before it was booked, moved it."""
     kept = f"{QUARANTINE}/{source.file}"
     try:
         with source.spool.child(QUARANTINE) as quarantine:
@@ -134,7 +134,7 @@ def _give_name(source: Spooled, folder: Folder, name: str, facts: ImageFacts, sp
 
 
 def _put(source: Spooled, folder: Folder, final: str, attempt: int) -> None:
-    """A second name for the spool's file, which is durable; where there are no links, a durable copy."""
+    """Give the spool's file, which is durable, a second name; where there are no links, make a durable copy."""
     try:
         source.spool.link(source.file, final, folder)
     except FileExistsError:
@@ -166,7 +166,7 @@ def _copy(source: Spooled, folder: Folder, final: str, attempt: int) -> None:
 
 
 def _holds(folder: Folder, final: str, source: Spooled, facts: ImageFacts) -> bool:
-    """Whether a name is the very image already: put there by a try that died before it was booked."""
+    """Tell whether a name is the very image already: put there by a try that died before it was booked."""
     there = folder.stat(final)
     if there is None or not stat.S_ISREG(there.st_mode) or there.st_size != facts.bytes:
         return False

@@ -26,7 +26,7 @@ _PREALLOCATE, _ALL, _FROM_END = 42, 4, 3
 
 
 class Ballast:
-    """The files of one spool. Safe to use from threads."""
+    """Holds the ballast files of one spool. Threads may call it."""
 
     def __init__(self, spool: Folder) -> None:
         """Take over what a dead run has left.
@@ -47,12 +47,12 @@ class Ballast:
 
     @property
     def held(self) -> int:
-        """Bytes."""
+        """Return how many bytes it holds."""
         return self.files * PIECE
 
     @property
     def files(self) -> int:
-        """How many files, each of which is an inode."""
+        """Return how many files it has, each of which is an inode."""
         return len(self._pieces)
 
     def hold(self, size: int) -> None:
@@ -97,7 +97,7 @@ class Ballast:
 
 
 def _is_whole(found: os.stat_result | None) -> bool:
-    """Whether a file has all of its blocks, as far as the system tells."""
+    """Tell whether a file has all of its blocks, as far as the system tells."""
     if found is None or found.st_size < PIECE:
         return False
     return stat.S_ISREG(found.st_mode) and (not hasattr(found, "st_blocks") or found.st_blocks * 512 >= PIECE)

@@ -16,7 +16,7 @@ from batchgen.store.spool.sink import SpoolSink
 
 
 def commit_answer(spool: Folder, space: FreeSpace, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
-    """The pictures of an answer, then its receipt; when this returns, all is durable.
+    """Write the pictures of an answer, then its receipt; when this returns, all is durable.
 
     Everything is written before anything is synced, because the first sync then does most of the work of the others.
 
@@ -45,7 +45,7 @@ def commit_answer(spool: Folder, space: FreeSpace, answer: Answer, sinks: Sequen
 
 
 def commit_download(spool: Folder, space: FreeSpace, sink: SpoolSink) -> None:
-    """A downloaded picture, then the mark that says it is whole; when this returns, both are durable.
+    """Write a downloaded picture, then the mark that it is whole; when this returns, both are durable.
 
     Raises:
         NoRoom: the disk is full.
@@ -64,7 +64,7 @@ def commit_download(spool: Folder, space: FreeSpace, sink: SpoolSink) -> None:
 
 
 def commit_aside(spool: Folder, space: FreeSpace, sink: SpoolSink) -> str:
-    """A downloaded picture that is not to be placed, in the quarantine; its name below the spool.
+    """Write a downloaded picture that is not to be placed to the quarantine; return its name below the spool.
 
     Raises:
         NoRoom: the disk is full.
@@ -81,7 +81,7 @@ def commit_aside(spool: Folder, space: FreeSpace, sink: SpoolSink) -> str:
 
 
 def _write(spool: Folder, name: str, data: bytes) -> int:
-    """A new file with all of these bytes, still open."""
+    """Make a new file with all of these bytes; return its descriptor, still open."""
     fd = spool.create_anew(name)
     try:
         write_all(fd, data)

@@ -36,7 +36,7 @@ def raise_limit() -> None:
 
 
 def calls_that_fit(wanted: int, *, routes: int, local: bool) -> tuple[int, str]:
-    """How many calls may be in flight so that the answer of each can be opened; a notice when it is fewer than wanted.
+    """Return how many calls may be in flight so that each answer can be opened, and a notice when they are fewer.
 
     Args:
         wanted: at most.
@@ -64,7 +64,7 @@ def calls_that_fit(wanted: int, *, routes: int, local: bool) -> tuple[int, str]:
 
 
 class Spare:
-    """Descriptors that are open and of no use, given up one by one so that what is paid can be written."""
+    """Holds descriptors that are of no use, to be given up one by one so that what is paid can be written."""
 
     def __init__(self, count: int = SPARE) -> None:
         self._count = count
@@ -73,11 +73,11 @@ class Spare:
 
     @property
     def full(self) -> bool:
-        """Whether none was given up."""
+        """Tell whether none was given up."""
         return len(self._held) == self._count
 
     def hold(self) -> None:
-        """Have all of them.
+        """Open those that were given up.
 
         Raises:
             OSError: the system has no more.
@@ -101,7 +101,7 @@ class Spare:
 
 
 def _limit() -> int | None:
-    """How many files this process may open; None where nothing limits them."""
+    """Return how many files this process may open; None where nothing limits them."""
     if sys.platform == "win32":
         return None
     import resource  # noqa: PLC0415 - not on Windows
@@ -111,7 +111,7 @@ def _limit() -> int | None:
 
 
 def _open_now() -> int:
-    """How many it has open."""
+    """Return how many files it has open."""
     try:
         return len(list(Path("/dev/fd").iterdir()))
     except OSError:

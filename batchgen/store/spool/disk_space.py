@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class FreeSpace:
-    """The room below an output folder. `check` is for the event loop, the rest for threads."""
+    """Watches the room below an output folder. `check` is for the event loop, the rest for threads."""
 
     def __init__(self, root: Folder, spool: Folder, clock: Clock, ballast: int = BALLAST) -> None:
         """Take over the ballast of a dead run.
@@ -89,7 +89,7 @@ class FreeSpace:
                     raise
 
     def give_up_for(self, error: OSError, until: float = 0.0) -> bool:
-        """Whether a step that failed may succeed now, because something was given up for it or some time has passed.
+        """Tell whether a step that failed may succeed now: something was given up for it, or some time has passed.
 
         Args:
             error: how it failed.
@@ -158,7 +158,7 @@ class FreeSpace:
 
 
 def _largest_file() -> int | None:
-    """Bytes to which a file may grow by the limits of this process; None where nothing limits it."""
+    """Return how large a file may become by the limits of this process, in bytes; None where nothing limits it."""
     if sys.platform == "win32":
         return None
     import resource  # noqa: PLC0415 - not on Windows

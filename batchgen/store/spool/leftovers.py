@@ -18,12 +18,12 @@ from batchgen.store.spool.receipt import read_receipt
 
 
 def files_of(spool: Folder, attempt: int) -> list[str]:
-    """All files of an attempt, in the order in which they may be removed."""
+    """Return all files of an attempt, in the order in which they may be removed."""
     return sorted((name for name in spool.names() if attempt_of(name) == attempt), key=removal_order)
 
 
 def look_at_answer(spool: Folder, attempt: int) -> Answer:
-    """The complete answer of an attempt; nothing is touched.
+    """Return the complete answer of an attempt; nothing is touched.
 
     Raises:
         FileNotFoundError: there is none.
@@ -39,7 +39,7 @@ def look_at_answer(spool: Folder, attempt: int) -> Answer:
 
 
 def read_answer(spool: Folder, attempt: int) -> tuple[Answer | None, str]:
-    """The complete answer of an attempt, if there is one; a note when its receipt had to be set aside.
+    """Return the complete answer of an attempt, if there is one; a note when its receipt had to be set aside.
 
     Raises:
         OSError: the spool cannot be read.
@@ -55,7 +55,7 @@ def read_answer(spool: Folder, attempt: int) -> tuple[Answer | None, str]:
 
 
 def keep_aside(spool: Folder, attempt: int) -> list[str]:
-    """Move all files of an attempt into the quarantine; where they are now, below the spool.
+    """Move all files of an attempt into the quarantine; return where they are now, below the spool.
 
     Raises:
         StoreError: one cannot be moved.
@@ -64,7 +64,7 @@ def keep_aside(spool: Folder, attempt: int) -> list[str]:
 
 
 def find_download(spool: Folder, attempt: int) -> Picture | None:
-    """The complete download of an attempt, if there is one.
+    """Return the complete download of an attempt, if there is one.
 
     Raises:
         OSError: the spool cannot be read.
@@ -79,7 +79,7 @@ def find_download(spool: Folder, attempt: int) -> Picture | None:
 
 
 def sweep(spool: Folder, settled: Collection[int]) -> list[str]:
-    """Remove what belongs to these attempts; sentences about what was set aside instead.
+    """Remove what belongs to these attempts; return sentences about what was set aside instead.
 
     Raises:
         OSError: a file cannot be looked at or removed.
@@ -94,7 +94,7 @@ def sweep(spool: Folder, settled: Collection[int]) -> list[str]:
 
 
 def _sweep_one(spool: Folder, attempt: int, names: list[str]) -> list[str]:
-    """Pictures that must stay first: a kill in between leaves what made them an answer, to be swept again."""
+    """Set pictures aside that must stay, then remove the rest: a kill in between leaves an answer to sweep again."""
     kept = [
         set_aside(spool, name)
         for name in names
@@ -110,7 +110,7 @@ def _sweep_one(spool: Folder, attempt: int, names: list[str]) -> list[str]:
 
 
 def _remove(spool: Folder, name: str) -> None:
-    """A file; a folder that has its name is none of ours, and is set aside."""
+    """Remove a file; a folder that has its name is none of ours, and is set aside."""
     found = spool.stat(name)
     if found is not None and stat.S_ISDIR(found.st_mode):
         set_aside(spool, name)
@@ -119,12 +119,12 @@ def _remove(spool: Folder, name: str) -> None:
 
 
 def _only_here(spool: Folder, name: str) -> bool:
-    """Whether a file has bytes and no second name in the output folder."""
+    """Tell whether a file has bytes and no second name in the output folder."""
     found = spool.stat(name)
     return found is not None and stat.S_ISREG(found.st_mode) and found.st_size > 0 and found.st_nlink < 2
 
 
 def answered(output: Path) -> frozenset[int]:
-    """The attempts whose answers lie whole in the spool of an output folder, where nobody has it open."""
+    """Return whose answers lie whole in the spool of an output folder, where nobody has it open."""
     receipts = (output / SPOOL).glob(f"*{RECEIPT}")
     return frozenset(attempt for path in receipts if (attempt := attempt_of(path.name)) is not None)

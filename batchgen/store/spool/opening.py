@@ -13,7 +13,7 @@ _PRIVATE = 0o700
 
 
 def open_output(output: Path) -> Folder:
-    """The output folder; folders on the way to it that are new are durable.
+    """Open the output folder, made if need be; folders on the way to it that are new are durable.
 
     Raises:
         OSError: it cannot be made or opened.
@@ -31,7 +31,7 @@ def open_output(output: Path) -> Folder:
 
 
 def open_spool(root: Folder) -> tuple[Folder, list[str]]:
-    """The spool of an output folder, closed to others, and what there is to say about that.
+    """Open the spool of an output folder, closed to others; return it and what there is to say about that.
 
     Raises:
         StoreError: it is a link, or somebody else's.

@@ -19,7 +19,7 @@ _LOCK = "lock"  # where a folder itself cannot be locked
 
 
 def lock_output(root: Folder, spool: Folder) -> None:
-    """Keep every other process out of an output folder and its spool until these are closed, by whatever path it came.
+    """Keep every other process out of an output folder and its spool until these are closed, by whatever path.
 
     Raises:
         StoreError: another process is in one of them.
@@ -73,7 +73,7 @@ def claim_spool(
 
 
 def owner_of(output: Path) -> tuple[Path, str] | None:
-    """Where the ledger was that last used an output folder, and its id; None when the folder does not say."""
+    """Return where the ledger was that last used an output folder, and its id; None when the folder does not say."""
     try:
         found = json.loads((output / SPOOL / _FILE).read_bytes())
         return Path(str(found["ledger"])), str(found["id"])
@@ -93,7 +93,7 @@ def check_owner(output: Path, ledger: Path, ledger_id: str) -> None:
 
 
 def is_gone(theirs: Path, ledger: Path) -> bool:
-    """Whether a ledger is not there any more, or another one lies in its place."""
+    """Tell whether a ledger is not there any more, or another one lies in its place."""
     try:
         return not os.path.lexists(theirs) or theirs.samefile(ledger)
     except (OSError, ValueError):
@@ -101,7 +101,7 @@ def is_gone(theirs: Path, ledger: Path) -> bool:
 
 
 def is_away(output: Path) -> bool:
-    """Whether an output folder that was used before has no spool that says whose it is, as without its drive.
+    """Tell whether an output folder that was used before says no more whose it is, as without its drive.
 
     An empty spool is one that somebody has made on purpose.
     """
@@ -134,7 +134,7 @@ def _read(spool: Folder) -> dict[str, str]:
 
 
 def _user(spool: Folder) -> str:
-    """The process that has the spool, as it wrote down itself."""
+    """Return the process that has the spool, as it wrote down itself."""
     try:
         found = json.loads(spool.read_bytes(_FILE))
         process = f"process {found['process']} on {found['host']} since {found['since']}"

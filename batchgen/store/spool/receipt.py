@@ -17,7 +17,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def write_receipt(answer: Answer) -> bytes:
-    """The answer as JSON; what holds its default is left out."""
+    """Return the answer as JSON; what holds its default is left out."""
     record: dict[str, Any] = {"version": _VERSION}
     for name, default in _DEFAULTS:
         value = getattr(answer, name)
@@ -35,7 +35,7 @@ def write_receipt(answer: Answer) -> bytes:
 
 
 def read_receipt(data: bytes) -> Answer:
-    """The answer again, each field of its own type and within what can be booked.
+    """Read an answer, each field of its own type and within what can be booked.
 
     Fields of a later version that this one does not know are passed over.
 
@@ -51,7 +51,7 @@ def read_receipt(data: bytes) -> Answer:
 
 
 def _origin(record: Any) -> Origin:
-    """Whose answer it is; one that cannot be used is as good as none, and the answer is whole without it."""
+    """Read whose answer it is; one that cannot be used is as good as none, and the answer is whole without it."""
     try:
         return read_origin(record)
     except (ValueError, AttributeError):

@@ -65,7 +65,7 @@ class SpoolSink:
         await asyncio.shield(self._spilling)
 
     def flush(self) -> None:
-        """Write what is still in memory; in a thread.
+        """Write what is still in memory; called in a thread.
 
         Raises:
             OSError: not all could be written.
@@ -77,7 +77,7 @@ class SpoolSink:
             del self._memory[:done]
 
     def make_durable(self) -> None:
-        """Have the disk keep what was written; in a thread.
+        """Have the disk keep what was written; called in a thread.
 
         Raises:
             OSError: it may not.

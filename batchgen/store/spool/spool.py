@@ -37,7 +37,7 @@ _NEXT_TRY = 10_000  # above every index
 
 
 class Spool:
-    """The spool of one output folder, held open. Made by `Spool.open`; one event loop uses it.
+    """Holds the spool of one output folder open. Made by `Spool.open`; one event loop uses it.
 
     Attributes:
         output: the output folder, absolute.
@@ -112,7 +112,7 @@ class Spool:
         self._space.check(promised, calls)
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
-        """Where the bytes of one picture of an attempt go. A download takes an index no inline picture has.
+        """Make what takes the bytes of one picture of an attempt. A download takes an index no inline picture has.
 
         Each further try has a file of its own: that of an earlier one is removed by a thread, whenever it comes to it.
         """
@@ -149,7 +149,7 @@ class Spool:
         return Picture(sink.name, sink.size)
 
     async def set_download_aside(self, sink: SpoolSink) -> str:
-        """Keep a download durable in the quarantine, as one that is not to be placed; where, below the spool.
+        """Keep a download that is not to be placed durable in the quarantine; return where, below the spool.
 
         Raises:
             NoRoom: the disk is full.
@@ -192,7 +192,7 @@ class Spool:
                 sink.when_quiet(partial(self._threads.start, self._remove_part, sink))
 
     def read_receipt(self, attempt: int) -> Answer | None:
-        """The complete answer of an attempt. One that cannot be read is set aside with its pictures, and noted.
+        """Return the complete answer of an attempt. One that cannot be read is set aside with its pictures, and noted.
 
         Raises:
             StoreError: the spool cannot be read.
@@ -206,7 +206,7 @@ class Spool:
         return answer
 
     def downloaded(self, attempt: int) -> Picture | None:
-        """The complete download of an attempt, if there is one.
+        """Return the complete download of an attempt, if there is one.
 
         Raises:
             StoreError: the spool cannot be read.
@@ -225,7 +225,7 @@ class Spool:
             self._threads.start(self._remove_cleared)
 
     def attempts(self) -> set[int]:
-        """The attempts of which there is any file.
+        """Return the attempts of which there is any file.
 
         Raises:
             StoreError: the spool cannot be read.
@@ -234,7 +234,7 @@ class Spool:
             return {attempt for name in self._folder.names() if (attempt := attempt_of(name)) is not None}
 
     def look_at(self, attempt: int) -> Answer | None:
-        """The complete answer of an attempt, if there is one. Nothing is touched.
+        """Return the complete answer of an attempt, if there is one. Nothing is touched.
 
         Raises:
             ValueError: its receipt cannot be used.
@@ -305,7 +305,7 @@ class Spool:
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
-        """What cannot be tidied now is said, and swept at the next start."""
+        """Note what cannot be tidied now; it is swept at the next start."""
         try:
             yield
         except OSError as error:

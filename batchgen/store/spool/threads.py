@@ -55,17 +55,17 @@ class DiskThreads:
             ) from error
 
     def start(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have it run; nobody waits."""
+        """Begin a step that nobody waits for."""
         self._queue.put((lambda: work(*args, **kwargs), None))
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it and wait. A cancelled caller leaves it to its end: what is paid still lands."""
+        """Run a step and wait. A cancelled caller leaves it to its end: what is paid is still written."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put((lambda: work(*args, **kwargs), future))
         return await future
 
     async def run_large(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for work on many bytes."""
+        """Run a step that works on many bytes, and wait as `run` does."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self.executor, partial(work, *args, **kwargs)))
 
@@ -106,7 +106,7 @@ class DiskThreads:
                     _call_soon(future, self._wake)
 
     def _wake(self) -> None:
-        """In the loop: hand every result to who waits for it."""
+        """Run in the loop: hand every result to who waits for it."""
         self._waking = False
         while self._ended:
             future, result, error = self._ended.popleft()
