@@ -23,6 +23,7 @@ from tests.chaos.traced import hooked
 from tests.shop import Shop, gateway
 
 TASKS = 24
+ENOUGH = 240  # tasks of a run that is stopped: it does not end by itself before, however late we come
 LIMITS = "concurrency: 6, unknown: 5, attempts: 9, unknown_total: 1000, budget: 100.00"
 ROUNDS = 20 if LONG else 2
 ASLEEP = 90.0 if LONG else 4.0
@@ -61,7 +62,7 @@ def test_one_signal_drains(tmp_path: Path, name: str) -> None:
 def test_other_signals_drain_too(tmp_path: Path, name: str) -> None:
     """And where the sender does not mean it, a second does not leave: a terminal that closes sends SIGHUP twice."""
     with gateway(Shop(tmp_path), "latency=1") as shop:
-        site = Site.of(shop, "site", TASKS, LIMITS)
+        site = Site.of(shop, "site", ENOUGH, LIMITS)
         with running(site) as process:
             site.wait_for_attempts(process, 3)
             process.send_signal(getattr(signal, name))
@@ -81,7 +82,7 @@ def drained(site: Site) -> int:
     assert dict(site.query("SELECT charge, count(*) FROM attempt WHERE sent_at > 0 GROUP BY charge")) == {
         "billed": calls
     }
-    assert site.states() == {"available": TASKS - calls, "completed": calls}
+    assert site.states() == {"available": site.tasks - calls, "completed": calls}
     return calls
 
 
@@ -100,7 +101,7 @@ def test_signals_without_a_meaning_are_ignored(tmp_path: Path) -> None:
 def test_terminal_that_is_closed_drains_the_run(tmp_path: Path, words: tuple[str, ...]) -> None:
     """SIGHUP, and nowhere to write to: neither may end it, or change how it ends."""
     with gateway(Shop(tmp_path), "latency=1") as shop:
-        site = Site.of(shop, "site", TASKS, LIMITS)
+        site = Site.of(shop, "site", ENOUGH, LIMITS)
         with on_terminal(site, "run", "job.yaml", *words) as (process, hang_up):
             site.wait_for_attempts(process, 3)
             hang_up()

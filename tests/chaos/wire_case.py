@@ -37,8 +37,7 @@ class Case:
         kind: of the first attempt, at its end; `charge` what is booked for it.
         step: what happens to the task.
         downloads: what it does with downloads, one after the other, the last again.
-        timeout: seconds the contract allows a call.
-        within: seconds the whole may take.
+        timeout: seconds the contract allows a call; longer than a test may take, so that waiting for it is a hang.
         pause: between how many seconds the lane pauses.
         lifetime: seconds for which the contract says an address lives.
         endpoint: `images`, `edits`, `chat` or `responses`.
@@ -56,8 +55,7 @@ class Case:
     charge: Charge
     step: Step
     downloads: tuple[Script, ...] = field(default=(), repr=False)
-    timeout: float = 8.0
-    within: float = 6.0
+    timeout: float = 300.0
     pause: tuple[float, float] | None = None
     lifetime: float = 86400.0
     endpoint: str = "images"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from tests.store_help import png
 
 _LONG = 0.6  # seconds of a pause that no test waits for
 _HEAVY_SIDE = 1300  # pixels of a noise picture of 5 MB, more than the sockets of both sides hold
-HANGS_AFTER = 10.0  # seconds
+HANGS_AFTER = 60.0  # seconds: what is slow ends before, what hangs never does
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ class Left:
     spooled: list[str]
     proof: Proof
     gateway: RawGateway
-    seconds: float
     grown: float
 
 
@@ -87,18 +85,18 @@ async def play(
     plan = small_plan(folder, ["a mug"], ["1:1@1K"], Limits(concurrency=2, attempts=3, unknown=1))
     if case.endpoint == "edits" or case.heavy:
         plan.inputs = _a_reference(folder, heavy=case.heavy)
-    peak, begun = Peak(), time.monotonic()
+    peak = Peak()
     async with _at(gateway, case) as contract, asyncio.timeout(HANGS_AFTER):
         async with rig(folder, contract, plan) as run:
             run.executor.delivery._backoff = Backoff(base=0.05, cap=0.1)
             running = asyncio.create_task(run.runner.run())
             await _until_it_ends_or_waits_long(run, running, longest=0.0 if case.lasts else _LONG)
             left = _what_it_left(run)
-        seconds, grown = time.monotonic() - begun, peak.grown()
+        grown = peak.grown()
         proof = prove(folder / "ledger.db", checksums=True)
     spool = plan.job.output / ".batchgen"
     spooled = sorted(path.name for path in spool.iterdir() if path.is_file() and path.name[0].isdigit())
-    return Left(**left, spooled=spooled, proof=proof, gateway=gateway, seconds=seconds, grown=grown)
+    return Left(**left, spooled=spooled, proof=proof, gateway=gateway, grown=grown)
 
 
 def _what_it_left(run: Rig) -> dict[str, Any]:
