@@ -13,10 +13,12 @@ from socket import socket
 from typing import Any, cast
 
 import aiohttp
+from aiohttp import StreamReader
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
+from aiohttp.http_parser import RawResponseMessage
 from aiohttp.tracing import Trace
 
 _DNS_CACHE = 300  # seconds
@@ -24,6 +26,9 @@ _DNS_CACHE = 300  # seconds
 # between the two; a server on this machine needs a moment to accept, and to say what it was not asked.
 _LOOKS = 5
 _PAUSE = 0.002
+# Answers such as "102 Processing" that may come before the real one. Servers send one in some seconds; what sends them
+# without end keeps the loop busy with reading them, and every other call waits.
+_MOST_INTERIM = 1_000
 
 AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
@@ -33,7 +38,7 @@ class SpokeFirst(aiohttp.ClientConnectionError):
 
 
 class UnaskedGuard(ResponseHandler):
-    """The protocol of one connection; it is closed by what comes before `asked`.
+    """The protocol of one connection; it is closed by what comes before `asked`, and by interim answers without end.
 
     Attributes:
         asked: set when the first byte of the request is about to leave.
@@ -42,6 +47,7 @@ class UnaskedGuard(ResponseHandler):
 
     asked = False
     spoke_first = False
+    _interim = 0
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -50,6 +56,15 @@ class UnaskedGuard(ResponseHandler):
             return
         self.spoke_first = True
         self.abort()
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take the head of an answer."""
+        if 100 <= data[0].code < 200:
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                self.abort()
+                return
+        super().feed_data(data, size)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell whoever waits."""

@@ -28,6 +28,7 @@ _INTERIM = [
     ),
     of.whole("103 with links, then 200", sends(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", framed(WHOLE))),
     of.whole("twenty 102s, then 200", sends(*[b"HTTP/1.1 102 Processing\r\n\r\n"] * 20, framed(WHOLE))),
+    of.whole("1,000 102s at once, then 200", sends(b"HTTP/1.1 102 Processing\r\n\r\n" * 1_000 + framed(WHOLE))),
     of.rejected(
         "100, then 400", sends(b"HTTP/1.1 100 Continue\r\n\r\n", framed(error("no"), head=b"HTTP/1.1 400 X\r\n"))
     ),
