@@ -28,7 +28,7 @@ class ChargedLines:
         self._lines: list[BillLine] = []
 
     def lines(self) -> list[BillLine]:
-        """All of them, oldest first."""
+        """Read on from the last reading and return all of them, oldest first."""
         with self._path.open("rb") as file:
             file.seek(self._at)
             for text in file:
@@ -42,7 +42,7 @@ class ChargedLines:
 
 
 def log_of(journal: ChargedLines, provider: str) -> Callable[[web.Request], Any]:
-    """The handler for the account at a provider, or for all accounts when that is ""."""
+    """Make the handler for the account at a provider, or for all accounts when that is ""."""
 
     async def handle(request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").strip()

@@ -61,12 +61,12 @@ def judge(state: SimulatorState, call: IncomingCall) -> CallPlan:
 
 
 def decline_delay(call: IncomingCall) -> float:
-    """Seconds of real time until a call is turned away."""
+    """Say how many seconds of real time pass until a call is turned away."""
     return 0.0 if call.options.latency is not None else _TURNED_AWAY_AFTER / call.options.speed
 
 
 def _throttled(state: SimulatorState, call: IncomingCall, wait: float) -> Declined:
-    """A 429 with as much advice as the options ask for."""
+    """Make a 429 with as much advice as the options ask for."""
     style, official = call.options.retry_after, call.replies.official
     in_words = style == "body" or (style == "auto" and official)
     headers: tuple[tuple[str, str], ...] = ()
@@ -83,7 +83,7 @@ def _throttled(state: SimulatorState, call: IncomingCall, wait: float) -> Declin
 
 
 def _turn_away(state: SimulatorState, call: IncomingCall, fault: Fault) -> None:
-    """The faults that end a call before it is looked at."""
+    """Play the faults that end a call before it is looked at."""
     if fault is Fault.UNAUTHORIZED:
         raise Declined(OutcomeKind.UNAUTHORIZED, call.replies.bad_key())
     if fault is Fault.QUOTA:
@@ -93,7 +93,7 @@ def _turn_away(state: SimulatorState, call: IncomingCall, fault: Fault) -> None:
 
 
 def _refused(call: IncomingCall, asked: ValidatedRequest, fault: Fault, chance: Chance) -> Fault:
-    """The fault, or a refusal where the prompt holds the forbidden word."""
+    """Return the fault, or a refusal where the prompt holds the forbidden word."""
     word = call.options.refuse_word
     if fault is not Fault.NONE or not word or word not in asked.prompt.lower():
         return fault

@@ -42,7 +42,7 @@ async def send(
 
 
 def whole(reply: HttpReply, headers: tuple[tuple[str, str], ...] = ()) -> web.Response:
-    """The usual way."""
+    """Make an answer that travels the usual way: in one piece."""
     response = web.Response(status=reply.status, body=reply.body)
     response.headers.extend((*headers, *reply.headers))
     response.headers["Content-Type"] = reply.content_type

@@ -28,7 +28,7 @@ _LARGEST = 64 * 1024 * 1024  # bytes of a request that is no form
 
 
 def build(state: SimulatorState, routes: list[ServedRoute], worker: BatchWorker) -> web.Application:
-    """The application that serves these routes, each exactly the endpoints its contract names."""
+    """Build the application that serves these routes, each exactly the endpoints its contract names."""
     app = web.Application(client_max_size=_LARGEST)
     _add_logs(app, state, routes)
     for route in routes:
@@ -61,7 +61,7 @@ def _add_batches(app: web.Application, state: SimulatorState, route: ServedRoute
 
 
 def _add_logs(app: web.Application, state: SimulatorState, routes: list[ServedRoute]) -> None:
-    """The log API: at the server's root for every account, below each provider and each route for that account."""
+    """Add the log API: at the server's root for every account, below each provider and each route for that account."""
     journal = ChargedLines(state.bill.path)
     mounted: dict[str, str] = {}
     for route in routes:
@@ -90,7 +90,7 @@ class _Inspection:
         self._worker = worker
 
     async def image(self, request: web.Request) -> web.Response:
-        """A picture, as long as its address lives."""
+        """Answer with a picture, as long as its address lives."""
         link = links.from_name(request.match_info["name"])
         if link is None or link.expires <= self._state.clock.now():
             return whole(gateway_replies.GONE_PAGE)
@@ -101,7 +101,7 @@ class _Inspection:
         return web.Response(body=file, content_type=f"image/{link.drawing.format}")
 
     async def stats(self, _request: web.Request) -> web.Response:
-        """Counters since the bill began, and what is going on now."""
+        """Answer with counters since the bill began, and with what is going on now."""
         state = self._state
         counters = {
             "in_flight": state.in_flight,
@@ -112,7 +112,7 @@ class _Inspection:
         return web.json_response({**as_json(state.bill.totals), **counters})
 
     async def bill(self, _request: web.Request) -> web.Response:
-        """The sums of the bill's file, read anew, and its lines."""
+        """Answer with the sums of the bill's file, read anew, and its lines."""
         path = self._state.bill.path
         lines = [asdict(line) for line in Bill.lines(path)]
         return web.json_response({"totals": as_json(Bill.read(path)), "lines": lines})
@@ -135,11 +135,11 @@ class _Inspection:
 
 
 def _text(value: object) -> str:
-    """A JSON value as a command line would write it."""
+    """Write a JSON value as a command line would."""
     return "none" if value is None else str(value)
 
 
 def as_json(totals: BillTotals) -> dict[str, Any]:
-    """Sums with plain keys."""
+    """Turn sums into a JSON object."""
     plain = {each.name: getattr(totals, each.name) for each in fields(totals)}
     return {name: dict(value) if isinstance(value, dict) else value for name, value in plain.items()}

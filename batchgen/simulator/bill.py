@@ -19,7 +19,7 @@ from batchgen.domain.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One call.
+    """One call on the bill.
 
     Attributes:
         time: seconds since the epoch.
@@ -111,7 +111,7 @@ class Bill:
 
     @staticmethod
     def lines(path: Path) -> Iterator[BillLine]:
-        """Every call of a bill, oldest first.
+        """Read every call of a bill, oldest first.
 
         Raises:
             UsageError: a line is not one of a bill.
@@ -129,7 +129,7 @@ class Bill:
 
     @staticmethod
     def read(path: Path) -> BillTotals:
-        """The sums of a bill.
+        """Read a bill and sum it up.
 
         Raises:
             UsageError: a line is not one of a bill.

@@ -49,7 +49,7 @@ _MADE_UNSEEN = frozenset({Fault.EDGE_TIMEOUT, Fault.NOT_HTTP, Fault.HANG, Fault.
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """A request that was let in.
+    """What is to become of a call that was let in.
 
     Attributes:
         size: pixels that will be delivered; `quality` likewise, "" where the route has none.
@@ -73,7 +73,7 @@ class CallPlan:
 
 
 def plan_call(call: IncomingCall, asked: ValidatedRequest, fault: Fault, chance: Chance) -> CallPlan:
-    """All that follows from what is asked and what goes wrong."""
+    """Work out all that follows from what is asked and what goes wrong."""
     contract, image_request = call.route.contract, call.image_request
     size, quality = _size(contract, asked, chance), _quality(contract, asked, chance)
     images = asked.n if contract.channel == "official" else 1
@@ -123,7 +123,7 @@ def _quality(contract: Contract, asked: ValidatedRequest, chance: Chance) -> str
 def _usage(
     contract: Contract, image_request: ImageRequest, size: Size, quality: str, images: int, chance: Chance
 ) -> dict[str, Any] | None:
-    """Tokens: a text token for every four bytes of the prompt, begun ones counted, and the calculator's for pictures.
+    """Count tokens: one for every four bytes of the prompt, begun ones too, and the calculator's for pictures.
 
     Reverse routes report a shorter usage or none, and nobody bills it.
     """
@@ -182,7 +182,7 @@ def _delay(call: IncomingCall, size: Size, quality: str, fault: Fault, chance: C
 
 
 def _usual(contract: Contract, size: Size, quality: str, chance: Chance) -> float:
-    """Seconds a success takes: lognormal, with the contract's usual range as its middle 80 per cent."""
+    """Draw the seconds a success takes: lognormal, the contract's usual range as its middle 80 per cent."""
     low, high = contract.latency.get(size.tier) or next(iter(contract.latency.values()), (30.0, 60.0))
     spread = math.log(max(high / low, 1.01)) / 2
     normal = _NORMAL.inv_cdf(min(max(chance.roll("latency"), 1e-6), 1 - 1e-6)) / 1.2816

@@ -29,7 +29,7 @@ _QUICKLY_READ = 1 << 16  # bytes of JSON that are not worth another thread
 
 
 def handler_of(state: SimulatorState, route: ServedRoute, endpoint: Endpoint) -> Handler:
-    """The handler of one endpoint of one route."""
+    """Make the handler of one endpoint of one route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         payload = await receive(request)
@@ -109,7 +109,7 @@ async def _declined(state: SimulatorState, call: IncomingCall, declined: Decline
 
 
 async def _make(state: SimulatorState, call: IncomingCall, plan: CallPlan, endpoint: Endpoint) -> HttpReply:
-    """The answer, drawn where it needs drawing."""
+    """Make the answer, and draw its pictures where it has any."""
     now = state.clock.now()
     ready = answers.without_picture(call, endpoint, plan, int(now))
     if ready is not None:
@@ -158,7 +158,7 @@ def _line(state: SimulatorState, call: IncomingCall, plan: CallPlan, reply: Http
 
 
 def _free_line(state: SimulatorState, call: IncomingCall, declined: Declined) -> BillLine:
-    """The line of a call that was turned away. What it asked for is not always understood."""
+    """Make the line of a call that was turned away. What it asked for is not always understood."""
     asked, prompt = call.image_request.fields, call.image_request.prompt
     return BillLine(
         time=round(state.clock.now(), 3),

@@ -32,18 +32,18 @@ class Chance:
     occurrence: int
 
     def roll(self, what: str) -> float:
-        """A number from 0 up to but not including 1."""
+        """Return a number from 0 up to but not including 1, always the same for a name."""
         text = f"{self.seed}:{self.request}:{self.occurrence}:{what}"
         return int.from_bytes(sha256(text.encode()).digest()[:6]) / 2**48
 
 
 def strip_marker(prompt: str) -> str:
-    """The prompt without what it asks of the simulator."""
+    """Return the prompt without what it asks of the simulator."""
     return _MARKER.sub("", prompt).strip() if "[[sim:" in prompt else prompt
 
 
 def named_faults(header: str, prompt: str) -> tuple[Fault, ...]:
-    """The faults a request names itself, for its first, second … call; the header goes before the prompt.
+    """Read the faults a request names itself, for its first, second … call; the header goes before the prompt.
 
     One name holds for every call; of several the last one passes too, and later calls are answered as usual.
 
@@ -60,7 +60,7 @@ def named_faults(header: str, prompt: str) -> tuple[Fault, ...]:
 
 
 def choose(options: Options, named: tuple[Fault, ...], chance: Chance, size: Size, sporadic_4k: bool) -> Fault:
-    """What goes wrong with one call, `Fault.NONE` for nothing."""
+    """Choose what goes wrong with one call, `Fault.NONE` for nothing."""
     if len(named) == 1:
         return named[0]
     if named:
@@ -77,5 +77,5 @@ def choose(options: Options, named: tuple[Fault, ...], chance: Chance, size: Siz
 
 
 def in_batch(fault: Fault) -> Fault:
-    """What a fault is to a line of a batch."""
+    """Translate a fault into what a line of a batch meets."""
     return _IN_BATCH.get(fault, fault)

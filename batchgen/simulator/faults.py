@@ -100,7 +100,7 @@ class Options:
 
     @classmethod
     def parse(cls, items: Iterable[str], base: Options | None = None) -> Options:
-        """Options as a command line writes them: `p500_4k=0.3`, `rate=5`, `burst=1`, `retry_after=none`, `p_drop=0.1`.
+        """Read options as a command line writes them: `p500_4k=0.3`, `rate=5`, `retry_after=none`, `p_drop=0.1`.
 
         Args:
             items: one `name=value` each; `p_` with a fault's name sets its probability. With a route and a colon in
@@ -128,7 +128,7 @@ class Options:
         return options
 
     def of(self, route: str) -> Options:
-        """What holds for one route."""
+        """Return the options that hold for one route."""
         options = self
         for item in self.routes.get(route, ()):
             name, _, value = item.partition("=")
@@ -213,7 +213,7 @@ _FAULT_NAMES = {
 
 
 def _with(options: Options, name: str, value: str) -> Options:
-    """One option changed."""
+    """Return the options with one of them changed."""
     name = "p500_4k" if name.lower() in _P_4K else name.lower()
     fault = _FAULT_NAMES.get(name)
     if name not in _READERS and fault is None:

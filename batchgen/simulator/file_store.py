@@ -36,7 +36,7 @@ class FileStore:
             self._borrowed.cleanup()
 
     def add(self, source: IO[bytes], filename: str, purpose: str, life: int | None = None) -> dict[str, Any]:
-        """Keep a copy of a file from its beginning; `life` is in seconds. Gives its description."""
+        """Keep a copy of a file from its beginning, and return its description; `life` is in seconds."""
         source.seek(0)
         content = self.draft()
         with content.open("wb") as target:
@@ -44,12 +44,12 @@ class FileStore:
         return self.adopt(content, filename, purpose, life)
 
     def draft(self) -> Path:
-        """Where to write a file that is to be adopted."""
+        """Name a path where a file that is to be adopted can be written."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder / f"draft-{secrets.token_hex(8)}"
 
     def adopt(self, content: Path, filename: str, purpose: str, life: int | None = None) -> dict[str, Any]:
-        """Take a finished draft in. Gives its description, as the API does."""
+        """Take a finished draft in, and return its description, as the API does."""
         now = int(self._clock.now())
         life = _BATCH_LIFE if life is None and purpose == "batch" else life
         facts: dict[str, Any] = {
@@ -68,7 +68,7 @@ class FileStore:
         return facts
 
     def find(self, file_id: str) -> dict[str, Any] | None:
-        """The description of a file that is there and has not expired."""
+        """Find the description of a file that is there and has not expired; None when there is none."""
         if not _ID.match(file_id):
             return None
         try:
@@ -79,16 +79,16 @@ class FileStore:
         return facts if expires is None or expires > self._clock.now() else None
 
     def path(self, file_id: str) -> Path | None:
-        """Where the content is; None when there is no such file."""
+        """Find where the content is; None when there is no such file."""
         return self._folder / file_id if self.find(file_id) else None
 
     def open(self, file_id: str) -> IO[bytes] | None:
-        """The content, to be closed by the caller; None when there is no such file."""
+        """Open the content, to be closed by the caller; None when there is no such file."""
         path = self.path(file_id)
         return path.open("rb") if path else None
 
     def delete(self, file_id: str) -> bool:
-        """Let a file go; whether there was one."""
+        """Delete a file, and say whether there was one."""
         if self.find(file_id) is None:
             return False
         for path in (self._folder / f"{file_id}.json", self._folder / file_id):

@@ -61,14 +61,14 @@ class GatewayReplies:
         return self.contract.channel == "official"
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that carry the request id."""
+        """Return the headers that carry the request id."""
         if self.openai:
             return (("x-request-id", self.request_id),)
         own = "x-shellapi-request-id" if self.contract.provider == "apiyi" else "x-oneapi-request-id"
         return ((own, self.request_id), ("x-request-id" if self.official else "request-id", self.request_id))
 
     def missing_key(self) -> HttpReply:
-        """401: no bearer key."""
+        """Say with a 401 that there is no bearer key."""
         if self.openai:
             text = (
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using"
@@ -78,7 +78,7 @@ class GatewayReplies:
         return self.shell(401, "未提供令牌")
 
     def bad_key(self) -> HttpReply:
-        """401: a key that is not known."""
+        """Say with a 401 that the key is not known."""
         if self.openai:
             text = (
                 "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."
@@ -87,13 +87,13 @@ class GatewayReplies:
         return self.shell(401, "无效的令牌")
 
     def bad_json(self) -> HttpReply:
-        """400: a body that cannot be read."""
+        """Say with a 400 that the body cannot be read."""
         if self.official:
             return error(400, "We could not parse the JSON body of your request.", "invalid_request_error")
         return self.shell(400, "Unmarshal request body failed", code="bad_request_body")
 
     def unknown_model(self, model: str) -> HttpReply:
-        """404 at OpenAI; 503 at gateways that find no channel for a model."""
+        """Say that there is no such model: with a 404 at OpenAI, a 503 at gateways that find no channel for it."""
         if self.openai:
             text = f"The model '{model}' does not exist or you do not have access to it."
             return error(404, text, "invalid_request_error", code="model_not_found")
@@ -101,13 +101,13 @@ class GatewayReplies:
         return self.shell(503, f"当前分组 {group} 下对于模型 {model} 无可用渠道", code="model_not_found")
 
     def invalid(self, message: str, param: str, code: str, kind: str = "invalid_request_error") -> HttpReply:
-        """400: a parameter is not as it must be."""
+        """Say with a 400 that a parameter is not as it must be."""
         if self.official:
             return error(400, message, kind, param=param, code=code)
         return error(400, self.signed(message), "invalid_request_error", param=param, code=code)
 
     def throttled(self, wait: float, *, in_words: bool) -> HttpReply:
-        """429: too much for now."""
+        """Say with a 429 that it is too much for now; `wait` is in seconds."""
         hint = f" Please try again in {wait:.3g}s." if in_words else ""
         if self.official:
             limited = f"Rate limit reached for {self.contract.model} (for limit gpt-image) on images per min: "
@@ -116,7 +116,7 @@ class GatewayReplies:
         return self.shell(429, "当前分组上游负载已饱和，请稍后再试" + hint, code="rate_limit_exceeded")
 
     def quota(self, left: int, wanted: int) -> HttpReply:
-        """No money left: 429, but 403 on APIYI's routes; amounts in micro-dollars."""
+        """Say that there is no money left: with a 429, but a 403 on APIYI's routes; amounts in micro-dollars."""
         if self.openai:
             text = (
                 "You exceeded your current quota, please check your plan and billing details. For more information on"
@@ -131,7 +131,7 @@ class GatewayReplies:
         )
 
     def refused(self) -> HttpReply:
-        """Content refused: 400 from OpenAI's moderation; on reverse routes a 500 that says so."""
+        """Refuse the content: OpenAI's moderation with a 400, reverse routes with a 500 that says so."""
         text = (
             "Your request was rejected by the safety system. If you believe this is an error, contact us at"
             f" help.openai.com and include the request ID {self.request_id}. safety_violations=[sexual]."
@@ -150,7 +150,7 @@ class GatewayReplies:
         )
 
     def server_error(self) -> HttpReply:
-        """500 in the gateway's own words. The reverse routes at 4K say `invalid_request_error` with it."""
+        """Fail with a 500 in the gateway's own words. The reverse routes at 4K say `invalid_request_error` with it."""
         if self.official:
             text = (
                 "The server had an error while processing your request. Sorry about that! Please contact us through our"
@@ -162,26 +162,26 @@ class GatewayReplies:
         return error(500, text, "invalid_request_error", param="", localized_message="Unknown error")
 
     def error_in_200(self) -> HttpReply:
-        """An upstream's failure that was passed on as a success."""
+        """Pass an upstream's failure on as a success."""
         return error(200, self.signed("bad response from upstream"), "upstream_error", code="bad_response_body")
 
     def no_such_path(self, path: str, method: str = "POST") -> HttpReply:
-        """404: an endpoint that is not there."""
+        """Say with a 404 that the endpoint is not there."""
         return error(404, f"Invalid URL ({method} {path})", "invalid_request_error")
 
     def signed(self, message: str) -> str:
-        """A message with the request id, as the gateways write it."""
+        """Add the request id to a message, as the gateways write it."""
         return f"{message} (request id: {self.request_id})"
 
     def shell(self, status: int, message: str, code: str = "") -> HttpReply:
-        """An error of the gateway itself."""
+        """Write an error of the gateway itself."""
         return error(status, self.signed(message), _SHELL, param="", code=code)
 
 
 def error(
     status: int, message: str, kind: str, *, param: str | None = None, code: str | None = None, **more: Any
 ) -> HttpReply:
-    """The common shape of an error, with what a vendor adds."""
+    """Write an error in its common shape, with what a vendor adds."""
     inner = {"message": message, "type": kind, "param": param, "code": code, **more}
     return HttpReply(status, json.dumps({"error": inner}, ensure_ascii=False, separators=(",", ":")).encode())
 
@@ -194,7 +194,7 @@ REFUSALS = (
 
 
 def refusal_in_words(which: float) -> str:
-    """A sentence that refuses, in English or Chinese."""
+    """Pick a sentence that refuses, in English or Chinese; `which` lies from 0 up to 1."""
     return REFUSALS[int(which * 997) % len(REFUSALS)]
 
 

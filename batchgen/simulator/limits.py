@@ -34,7 +34,7 @@ class RouteLimits:
         return None
 
     def leave(self) -> None:
-        """A call that was let in has its answer."""
+        """Give a place back: a call that was let in has its answer."""
         self.inside -= 1
 
 
@@ -46,7 +46,7 @@ class CreditBalance:
     held: int = 0
 
     def left(self, limit: int) -> int:
-        """What a further call may cost."""
+        """Say what a further call may cost, in micro-dollars."""
         return max(0, limit - self.spent - self.held)
 
     def hold(self, amount: int) -> None:

@@ -51,7 +51,7 @@ class Payload:
 
     @property
     def digest(self) -> str:
-        """See the class."""
+        """SHA-256, hexadecimal, of path and content; the class says of which content."""
         if not self.is_form:
             return sha256(self.path.encode() + self.body).hexdigest()
         hashed = sha256(self.path.encode())
@@ -62,7 +62,7 @@ class Payload:
         return hashed.hexdigest()
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the uploads."""
         for upload in self.uploads:
             upload.file.close()
 

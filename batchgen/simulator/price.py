@@ -14,7 +14,7 @@ _MILLION = 1_000_000
 
 
 def price_of(contract: Contract, usage: Mapping[str, Any] | None, n: int) -> int:
-    """Micro-dollars of one call, rounded up once: by tokens what `usage` says, else `n` times the price of a call.
+    """Price one call in micro-dollars, rounded up once: by the tokens of `usage`, else `n` times the price of a call.
 
     `main_input_tokens` and `main_output_tokens` of a usage are the mainline model's.
     """

@@ -41,7 +41,7 @@ def check_references(replies: GatewayReplies, image_request: ImageRequest) -> No
 
 
 def check_fidelity(replies: GatewayReplies, value: Any, inside: str = "") -> None:
-    """`input_fidelity` is for the 1.5 model; the mini takes `low` only, later ones nothing.
+    """Check `input_fidelity`: it is for the 1.5 model; the mini takes `low` only, later ones nothing.
 
     Raises:
         Declined: it must be left out here.
@@ -54,7 +54,7 @@ def check_fidelity(replies: GatewayReplies, value: Any, inside: str = "") -> Non
 
 
 def no_image(replies: GatewayReplies) -> Declined:
-    """No file where one must be, or one under a name the route does not know: `field required`."""
+    """Decline a call without a picture where one must be, or with one under a name the route does not know."""
     if replies.official:
         return rejected(replies.invalid("Missing required parameter: 'image'.", "image", "missing_required_parameter"))
     message = replies.signed("image: field required")

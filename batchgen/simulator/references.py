@@ -25,7 +25,7 @@ FileOf = Callable[[str], "IO[bytes] | None"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One picture.
+    """One picture that came with a request.
 
     Attributes:
         bytes: of the file; 0 for one that is not fetched.
@@ -47,7 +47,7 @@ class Reference:
 
     @property
     def tokens(self) -> int:
-        """What it counts as input."""
+        """The input tokens it counts for."""
         return input_image_tokens(self.width, self.height) if self.width else 0
 
 
@@ -74,7 +74,7 @@ def from_file(file: IO[bytes], size: int, *, colour: bool) -> Reference:
 
 
 def from_address(address: object, *, colour: bool) -> Reference:
-    """A picture given as a data URL, or as an https address, which is not fetched."""
+    """Look at a picture given as a data URL, or as an https address, which is not fetched."""
     if not isinstance(address, str):
         return Reference(problem="address")
     if len(address) > LONGEST_URL:
@@ -93,7 +93,7 @@ def from_address(address: object, *, colour: bool) -> Reference:
 
 
 def from_part(part: object, files: FileOf, *, colour: bool) -> Reference:
-    """A picture given as `{image_url}` or `{file_id}`; the address may stand in an object of its own, as in chat."""
+    """Look at a picture given as `{image_url}`, whose address may stand in an object as in chat, or as `{file_id}`."""
     if not isinstance(part, dict):
         return Reference(problem="address")
     address, file_id = part.get("image_url"), part.get("file_id")
@@ -109,7 +109,7 @@ def from_part(part: object, files: FileOf, *, colour: bool) -> Reference:
 
 
 def _colour(image: Image.Image) -> int:
-    """The colour that stands out, as 0xRRGGBB: a strong one before the most frequent one."""
+    """Find the colour that stands out, as 0xRRGGBB: a strong one before the most frequent one."""
     image.draft("RGB", (_GLANCE * 4, _GLANCE * 4))  # a JPEG need not be decoded whole for this
     small = image.convert("RGBA" if "A" in image.getbands() else "RGB").resize((_GLANCE, _GLANCE), Image.Resampling.BOX)
     reduced = small.convert("RGB").quantize(8)

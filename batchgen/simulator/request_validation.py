@@ -20,7 +20,7 @@ _WIRE_NAMES = {"format": "output_format"}
 
 @dataclass(frozen=True, slots=True)
 class ValidatedRequest:
-    """One request, understood.
+    """A request that the route understands and takes.
 
     Attributes:
         prompt: without what it asks of the simulator.
@@ -37,7 +37,7 @@ class ValidatedRequest:
 
 
 def parse_body(body: bytes, replies: GatewayReplies) -> dict[str, Any]:
-    """The request as a mapping.
+    """Read a body of JSON as a mapping.
 
     Raises:
         Declined: it is no JSON object.
@@ -62,7 +62,7 @@ def check_model(fields: Mapping[str, Any], replies: GatewayReplies) -> None:
 
 
 def wanted_size(fields: Mapping[str, Any]) -> Size:
-    """The size a request names, whether or not the route takes it; `AUTO` when it names none that can be read."""
+    """Read the size a request names, whether or not the route takes it; `AUTO` when it names none that can be read."""
     try:
         text = fields.get("size")
         return parse_size(text) if isinstance(text, str) and "@" not in text else AUTO
@@ -80,7 +80,7 @@ class RequestValidator:
         self.inside = inside
 
     def validate(self, fields: Mapping[str, Any]) -> ValidatedRequest:
-        """What is asked.
+        """Read what is asked, and hold it against the rules.
 
         Raises:
             Declined: with the 400 the route would send.
@@ -140,7 +140,7 @@ class RequestValidator:
         return prompt
 
     def _choice(self, fields: Mapping[str, Any], name: str) -> str | None:
-        """A parameter with listed values."""
+        """Read a parameter with listed values; None when it is absent."""
         wire = _WIRE_NAMES.get(name, name)
         value = fields.get(wire)
         if value is None:
@@ -159,7 +159,7 @@ class RequestValidator:
         return str(value)
 
     def _count(self, fields: Mapping[str, Any]) -> int:
-        """`n`, which every route lets pass, though not every one keeps it."""
+        """Read `n`, which every route lets pass, though not every one keeps it."""
         n = fields.get("n", 1)
         if n is None:
             return 1
@@ -199,7 +199,7 @@ class RequestValidator:
         raise self._invalid(f"Invalid size '{text}'. Write WIDTHxHEIGHT.", "size", "invalid_value")
 
     def _why(self, size: Size) -> str:
-        """OpenAI's own sentences, as recorded in 2026."""
+        """Say what is wrong with a size in OpenAI's own sentences, as recorded in 2026."""
         rule = self.contract.sizes
         long, short = max(size.width, size.height), min(size.width, size.height)
         if rule.multiple_of and (long % rule.multiple_of or short % rule.multiple_of):
@@ -213,7 +213,7 @@ class RequestValidator:
         return "Requested resolution exceeds the current pixel budget."
 
     def _worded(self, text: object, prompt: str) -> Size:
-        """The native pixels for the phrase in front of the prompt; else a `size` that lies within reach; else none."""
+        """Return the native pixels of the phrase before the prompt; else a `size` within reach; else none."""
         rule = self.contract.sizes
         prompt = prompt.removeprefix(self.contract.chat_lead)
         found = [(len(phrase), ratio) for ratio, phrase in rule.wording.items() if prompt.startswith(phrase)]

@@ -54,7 +54,7 @@ class RunningSimulator:
         return [(name, self.root + route.prefix) for name, route in self._routes.items()]
 
     def base_url(self, route: str) -> str:
-        """The base URL of a route.
+        """Return the base URL of a route.
 
         Raises:
             UsageError: it is not served here.
@@ -148,7 +148,7 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
 
 
 def _remembered(memory: Path) -> int:
-    """The port of an earlier simulator, 0 when there was none."""
+    """Read the port of an earlier simulator; 0 when there was none."""
     try:
         port = int(memory.read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -35,7 +35,7 @@ class ServedRoute:
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """One request as it came.
+    """One request as it came, and the options that hold for it.
 
     Attributes:
         endpoint: as the bill names it.
@@ -101,15 +101,15 @@ class SimulatorState:
         return GatewayReplies(route.contract, _new_id(route.contract, self.clock.now()))
 
     def balance(self, provider: str) -> CreditBalance:
-        """The account at a provider."""
+        """Return the account at a provider."""
         return self._balances.setdefault(provider, CreditBalance())
 
     def chance(self, call: IncomingCall) -> Chance:
-        """The dice for the next call with a request."""
+        """Make the dice for the next call with a request."""
         return Chance(call.options.seed, call.request, _count(self._seen, call.request))
 
     def take(self, request: str) -> int:
-        """The number of the picture that is about to be delivered for a request, from 1."""
+        """Count the picture that is about to be delivered for a request, and return its number, from 1."""
         return _count(self._delivered, request)
 
     async def wait(self, seconds: float) -> None:
@@ -119,14 +119,14 @@ class SimulatorState:
 
 
 def fingerprint(authorization: str) -> str:
-    """The start of the SHA-256 of a bearer key, "" when there is none."""
+    """Return the start of the SHA-256 of a bearer key, "" when there is none."""
     scheme, _, key = authorization.partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
     return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8] if key else ""
 
 
 def _new_id(contract: Contract, now: float) -> str:
-    """A request id in the vendor's style; never the same twice."""
+    """Make a request id in the vendor's style; never the same twice."""
     if contract.channel == "official":
         return f"req_{secrets.token_hex(16)}"
     return time.strftime("%Y%m%d%H%M%S", time.gmtime(now)) + secrets.token_hex(8)

@@ -30,7 +30,7 @@ def guarded(
     route: ServedRoute,
     handle: Callable[[web.Request, GatewayReplies], Awaitable[web.StreamResponse]],
 ) -> Handler:
-    """A handler for those who bring a key; what it declines becomes the answer."""
+    """Make a handler for those who bring a key; what it declines becomes the answer."""
 
     async def guard(request: web.Request) -> web.StreamResponse:
         replies = state.replies(route)
@@ -45,12 +45,12 @@ def guarded(
 
 
 def answered(replies: GatewayReplies, value: object) -> web.Response:
-    """A JSON answer with its request id."""
+    """Make a JSON answer with its request id."""
     return web.json_response(value, headers=dict(replies.headers()))
 
 
 class BatchHandlers:
-    """The calls of one route."""
+    """The handlers of `/batches` of one route."""
 
     def __init__(self, state: SimulatorState, route: ServedRoute, worker: BatchWorker) -> None:
         self._state = state
@@ -81,11 +81,11 @@ class BatchHandlers:
         return answered(replies, _shown(stored))
 
     async def retrieve(self, request: web.Request, replies: GatewayReplies) -> web.Response:
-        """How a batch stands."""
+        """Answer with how a batch stands."""
         return answered(replies, _shown(self._find(request, request.match_info["id"])))
 
     async def listing(self, request: web.Request, replies: GatewayReplies) -> web.Response:
-        """The account's batches, newest first, page by page."""
+        """Answer with a page of the account's batches, newest first."""
         limit, after = request.query.get("limit", "20"), request.query.get("after", "")
         if not limit.isdigit() or not 1 <= int(limit) <= 100:
             raise rejected(
@@ -148,7 +148,7 @@ class BatchHandlers:
         return stored
 
     def _is_theirs(self, request: web.Request, stored: StoredBatch) -> bool:
-        """Each key is an account of its own; a batch of another is as if it were not there."""
+        """Say whether a batch was sent with this key; a batch of another key is as if it were not there."""
         return stored.route.partition("/")[0] == self._route.contract.provider and stored.key == _key(request)
 
 

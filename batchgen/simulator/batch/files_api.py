@@ -17,7 +17,7 @@ _PURPOSES = ("batch", "vision", "user_data")
 
 
 class FileHandlers:
-    """The calls of one route."""
+    """The handlers of `/files` of one route."""
 
     def __init__(self, state: SimulatorState) -> None:
         self._state = state
@@ -47,21 +47,21 @@ class FileHandlers:
             payload.close()
 
     async def retrieve(self, request: web.Request, replies: GatewayReplies) -> web.Response:
-        """What is known of a file."""
+        """Answer with the description of a file."""
         facts = self._state.files.find(request.match_info["id"])
         if facts is None:
             raise _missing(request)
         return answered(replies, facts)
 
     async def content(self, request: web.Request, replies: GatewayReplies) -> web.StreamResponse:
-        """A file itself, piece by piece."""
+        """Answer with the content of a file, piece by piece."""
         path = self._state.files.path(request.match_info["id"])
         if path is None:
             raise _missing(request)
         return web.FileResponse(path, headers={**dict(replies.headers()), "Content-Type": "application/octet-stream"})
 
     async def delete(self, request: web.Request, replies: GatewayReplies) -> web.Response:
-        """Let a file go."""
+        """Delete a file."""
         file_id = request.match_info["id"]
         if not self._state.files.delete(file_id):
             raise _missing(request)

@@ -52,7 +52,7 @@ def check(path: Path, endpoint: str) -> FileCheck:
 
 
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that hold something, counted from 1."""
+    """Yield the lines of a file that hold something, with their numbers from 1."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -82,7 +82,7 @@ def _problem(line: bytes, endpoint: str, seen: set[str]) -> tuple[str, str, str 
 
 
 def at_batch_price(route: ServedRoute) -> ServedRoute:
-    """The same route for lines of a batch: cheaper, and without the limits of its calls."""
+    """Make the route that lines of a batch see: cheaper, and without the limits of its calls."""
     contract = route.contract
     return ServedRoute(replace(contract, multiplier=contract.multiplier * contract.batch_multiplier), route.prefix)
 
@@ -121,7 +121,7 @@ async def work_on(state: SimulatorState, route: ServedRoute, stored: StoredBatch
 
 
 def _record(finished: FinishedLine, reply: HttpReply) -> Iterator[bytes]:
-    """A line of the output, or of the errors."""
+    """Write a line of the output, or of the errors, in pieces."""
     head = {"id": f"batch_req_{secrets.token_hex(16)}", "custom_id": finished.custom_id}
     answer = {"status_code": reply.status, "request_id": finished.request_id}
     yield compact(head)[:-1] + b',"response":' + compact(answer)[:-1] + b',"body":'
@@ -130,7 +130,7 @@ def _record(finished: FinishedLine, reply: HttpReply) -> Iterator[bytes]:
 
 
 def unfinished(custom_id: str) -> bytes:
-    """The line of a request that had no time left."""
+    """Write the line of a request that had no time left."""
     message = "This request could not be executed before the completion window expired."
     error = {"code": "batch_expired", "message": message}
     head = {"id": f"batch_req_{secrets.token_hex(16)}", "custom_id": custom_id, "response": None, "error": error}

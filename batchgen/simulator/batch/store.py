@@ -22,10 +22,13 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FinishedLine:
-    """A line that is done: `at` and `length` say where its record stands in the file of good or of failed ones.
+    """A line that is done.
 
     Attributes:
-        taken: input tokens; `made` output tokens.
+        taken: input tokens.
+        made: output tokens.
+        at: where its record begins in the file of good or of failed ones, in bytes.
+        length: of its record, in bytes.
     """
 
     custom_id: str
@@ -39,13 +42,15 @@ class FinishedLine:
 
 @dataclass(slots=True)
 class StoredBatch:
-    """One batch.
+    """One batch and the files it is kept in.
 
     Attributes:
         facts: the object the API shows.
-        route: it was sent to; `key` is the fingerprint of the key it came with.
+        route: the one it was sent to.
+        key: fingerprint of the key it came with.
+        host: where the client found the simulator, for addresses of pictures.
         number: batches are counted from 1.
-        entries: lines that are done, in the order in which they were.
+        finished_lines: in the order in which they were done.
     """
 
     folder: Path
@@ -58,7 +63,7 @@ class StoredBatch:
 
     @property
     def id(self) -> str:
-        """Its name."""
+        """The id the API gives it."""
         return str(self.facts["id"])
 
     @property
@@ -115,7 +120,7 @@ class StoredBatch:
                 _copy(records, target, finished.length)
 
     def clear(self) -> None:
-        """Let the records go; they are in their files now."""
+        """Delete the records; they are in the batch's output files now."""
         for path in (*map(self._records, (False, True)), self._index):
             path.unlink(missing_ok=True)
 
@@ -151,11 +156,11 @@ class BatchStore:
         return stored
 
     def find(self, batch_id: str) -> StoredBatch | None:
-        """A batch by its id."""
+        """Find a batch by its id; None when there is no such batch."""
         return self._batches.get(batch_id)
 
     def newest_first(self) -> list[StoredBatch]:
-        """All of them."""
+        """List all batches, the newest first."""
         return sorted(self._batches.values(), key=lambda stored: -stored.number)
 
 

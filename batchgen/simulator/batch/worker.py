@@ -69,7 +69,7 @@ class BatchWorker:
         await asyncio.to_thread(self._put_together, stored, ended)
 
     async def _check(self, stored: StoredBatch, cancelled: asyncio.Event) -> bool:
-        """Whether the batch's file can be worked on."""
+        """Read the batch's file; say whether it can be worked on."""
         await self._until(stored, _CHECKED, cancelled)
         path = self._state.files.path(stored.facts["input_file_id"])
         if path is None:
@@ -89,7 +89,7 @@ class BatchWorker:
         stored.save(status="failed", failed_at=self._now(), errors={"object": "list", "data": problems})
 
     async def _work(self, stored: StoredBatch, cancelled: asyncio.Event) -> str:
-        """Do the lines that are not done; says how the batch ends."""
+        """Do the lines that are not done, and return the status the batch ends with."""
         route = self._routes[stored.route]
         path = self._state.files.path(stored.facts["input_file_id"])
         done = {finished.custom_id for finished in stored.finished_lines}
@@ -135,7 +135,7 @@ class BatchWorker:
         stored.clear()
 
     def _left(self, stored: StoredBatch) -> list[bytes]:
-        """What is said of the lines that were not done."""
+        """Write the lines of the requests that were not done."""
         done = {finished.custom_id for finished in stored.finished_lines}
         path = self._state.files.path(stored.facts["input_file_id"])
         names = [json.loads(line)["custom_id"] for _, line in numbered(path)] if path is not None else []

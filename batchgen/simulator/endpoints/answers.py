@@ -25,7 +25,7 @@ _FORMS = (("raw", 0.4), ("prefix", 0.8), ("unpadded", 0.9), ("wrapped", 0.95), (
 
 
 def without_picture(call: IncomingCall, endpoint: Endpoint, plan: CallPlan, created: int) -> HttpReply | None:
-    """The answer of a call that delivers no picture; None when it does."""
+    """Make the answer of a call that delivers no picture; None when it does."""
     own = endpoint.without_picture(call, plan, created)
     if own is not None:
         return own
@@ -47,7 +47,7 @@ def without_picture(call: IncomingCall, endpoint: Endpoint, plan: CallPlan, crea
 
 
 def drawings(call: IncomingCall, plan: CallPlan, take: int) -> list[Drawing]:
-    """The pictures to deliver. The first reference lends its colour to what they show."""
+    """List the pictures to deliver. The first reference lends its colour to what they show."""
     options, asked, references = call.options, plan.asked, call.image_request.references
     note = " · ".join(part for part in (plan.quality, call.route.contract.route) if part)
     return [
@@ -68,7 +68,7 @@ def drawings(call: IncomingCall, plan: CallPlan, take: int) -> list[Drawing]:
 
 
 def as_addresses(call: IncomingCall, plan: CallPlan, pictures: list[Drawing], now: float) -> list[EncodedPicture]:
-    """Where the pictures are."""
+    """Put pictures behind addresses; `now` is in seconds since the epoch."""
     options, contract = call.options, call.route.contract
     life = contract.url_lifetime if options.url_lifetime is None else options.url_lifetime
     expires = int(now) - 60 if plan.fault is Fault.EXPIRED_URL else int(now + life)
@@ -81,7 +81,7 @@ def as_addresses(call: IncomingCall, plan: CallPlan, pictures: list[Drawing], no
 
 
 def inline(plan: CallPlan, pictures: list[Drawing], form: str) -> list[EncodedPicture]:
-    """The pictures themselves. Draws and encodes: meant for an executor."""
+    """Draw pictures and encode them in base64. Takes long: meant for an executor."""
     made = []
     for picture in pictures:
         file = draw(picture)
@@ -96,7 +96,7 @@ def inline(plan: CallPlan, pictures: list[Drawing], form: str) -> list[EncodedPi
 
 
 def encoded(file: bytes, kind: str, form: str) -> bytes:
-    """Base64 in one of the forms gateways send, as the inside of a JSON string."""
+    """Encode a file in one of the forms of base64 gateways send, as the inside of a JSON string."""
     text = pybase64.b64encode(file)
     if form == "raw":
         return text
@@ -109,7 +109,7 @@ def encoded(file: bytes, kind: str, form: str) -> bytes:
 
 
 def base64_form(call: IncomingCall, chance: Chance) -> str:
-    """The form base64 goes in: official routes always send it raw."""
+    """Choose the form base64 goes in, in the words of `Options.b64`; official routes always send it raw."""
     options = call.options
     if call.replies.official:
         return "raw"
@@ -120,14 +120,14 @@ def base64_form(call: IncomingCall, chance: Chance) -> str:
 
 
 def usage_of(plan: CallPlan) -> dict[str, Any]:
-    """The usage as the Images API spells it, in a mapping to be added to a reply; empty when none is reported."""
+    """Spell the usage as the Images API does, as a mapping to be added to a reply; empty when none is reported."""
     if plan.usage is None:
         return {}
     return {"usage": {name: value for name, value in plan.usage.items() if not name.startswith("main_")}}
 
 
 def filled(document: Any, texts: Sequence[bytes]) -> bytes:
-    """A document as JSON, with long texts put where their `Slots` stand, so that they are copied only once."""
+    """Write a document as JSON, with long texts put where their slots stand, so that they are copied only once."""
     mark = _MARK.encode()
     parts = [part.split(b"@", 1) for part in compact(document).split(mark)]
     whole = [parts[0][0] if len(parts[0]) == 1 else b"@".join(parts[0])]
@@ -137,12 +137,12 @@ def filled(document: Any, texts: Sequence[bytes]) -> bytes:
 
 
 def slot(number: int) -> str:
-    """What stands in a document for text `number`, until `filled` puts it there."""
+    """Return what stands in a document for text `number`, until `filled` puts it there."""
     return f"{_MARK}{number}@"
 
 
 def compact(value: object) -> bytes:
-    """JSON without spaces."""
+    """Write JSON without spaces."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

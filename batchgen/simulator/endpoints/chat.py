@@ -29,7 +29,7 @@ _OF_PICTURES = frozenset({"model", "size", "quality", "background", "output_form
 
 
 class Chat:
-    """One endpoint for pictures from words and from pictures."""
+    """The one endpoint for pictures from words and from pictures."""
 
     name = "chat"
     path = "/chat/completions"
@@ -37,7 +37,7 @@ class Chat:
     in_batches = False
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
-        """The last thing the user said; what was said before is context that the simulator does not look at."""
+        """Read the last thing the user said; what was said before is context the simulator does not look at."""
         replies = call.replies
         body = parse_body(payload.body, replies)
         check_model(body, replies)
@@ -53,7 +53,7 @@ class Chat:
         return ImageRequest({**fields, "prompt": "\n".join(texts)}, references)
 
     def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:
-        """As the shape is, or as asked where it can carry both."""
+        """Say whether the shape carries addresses, or whether they are asked for where it can carry both."""
         shape = _shape(call, plan)
         if shape not in _EITHER:
             return shape in _ADDRESSED
@@ -64,11 +64,11 @@ class Chat:
         return plan.chance.roll("address") < 0.5
 
     def form(self, call: IncomingCall, plan: CallPlan) -> str:
-        """A data URL in a text is never wrapped; the shape without choices has all the forms of the Images API."""
+        """Choose the form: any of the Images API's in the shape without choices; a data URL is never wrapped."""
         return base64_form(call, plan.chance) if _shape(call, plan) == "data" else "raw"
 
     def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
-        """The picture, in its shape."""
+        """Answer with the picture, in its shape."""
         shape, picture = _shape(call, plan), pictures[0]
         if shape == "data":
             item = {"url" if picture.by_address else "b64_json": slot(0)}
@@ -79,7 +79,7 @@ class Chat:
         return HttpReply(200, filled(_completion(call, plan, created, _message(shape)), [picture.data_url]))
 
     def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
-        """A sentence, or nothing, where the picture should be."""
+        """Answer with a sentence, or with nothing, where the picture should be."""
         if plan.fault is Fault.EMPTY:
             content = None if plan.chance.roll("nothing") < 0.5 else ""
         elif plan.fault is Fault.REFUSE_TEXT:
@@ -142,7 +142,7 @@ def _completion(call: IncomingCall, plan: CallPlan, created: int, message: dict[
 
 
 def _usage(plan: CallPlan) -> dict[str, Any]:
-    """Usage in the spelling of chat."""
+    """Spell the usage as chat does; empty when none is reported."""
     if plan.usage is None:
         return {}
     taken, made = plan.usage["input_tokens"], plan.usage["output_tokens"]

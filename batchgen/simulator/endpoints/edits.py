@@ -20,13 +20,13 @@ _OF_EDITS = frozenset({"image", "images", "mask", "input_fidelity"})
 
 
 class Edits(Generations):
-    """Answers as generations do."""
+    """Pictures from pictures, answered as those from words are."""
 
     name = "edits"
     path = "/images/edits"
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
-        """A form's fields, or a JSON body, with the pictures."""
+        """Read a form's fields, or a JSON body, with the pictures."""
         replies = call.replies
         colour = call.options.pictures == "full"
         if payload.is_form:
@@ -55,7 +55,7 @@ def _look(upload: Upload, *, colour: bool) -> Reference:
 
 
 def _form_fields(payload: Payload, replies: GatewayReplies) -> dict[str, Any]:
-    """The text fields, with numbers read as such."""
+    """Read the text fields, numbers and flags as such."""
     if payload.broken:
         raise rejected(replies.bad_json())
     fields: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def _form_fields(payload: Payload, replies: GatewayReplies) -> dict[str, Any]:
 
 
 def _images(payload: Payload, replies: GatewayReplies) -> list[Upload]:
-    """The files under the name the route knows; OpenAI takes a single one as `image` and lists as `image[]`."""
+    """Find the files under the name the route knows; OpenAI takes a single one as `image`, lists as `image[]`."""
     named = replies.contract.references.field
     single = [upload for upload in payload.uploads if upload.name == "image"]
     if named == "image":

@@ -58,7 +58,7 @@ class Endpoint(Protocol):
         ...
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
-        """What is asked.
+        """Read what is asked.
 
         Raises:
             Declined: it cannot be read, or is about another model.
@@ -66,17 +66,17 @@ class Endpoint(Protocol):
         ...
 
     def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:
-        """Whether pictures go as addresses."""
+        """Say whether pictures go as addresses."""
         ...
 
     def form(self, call: IncomingCall, plan: CallPlan) -> str:
-        """In what form base64 goes: see `Options.b64`."""
+        """Choose the form base64 goes in, in the words of `Options.b64`."""
         ...
 
     def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
-        """The answer with its pictures."""
+        """Make the answer with its pictures; `created` is in whole seconds since the epoch."""
         ...
 
     def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
-        """The answer of a call that delivers none, where this endpoint has one of its own; None elsewhere."""
+        """Make the answer of a call that delivers none, where this endpoint has one of its own; None elsewhere."""
         ...

@@ -32,15 +32,15 @@ class Generations:
         return ImageRequest(fields)
 
     def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:  # noqa: ARG002
-        """When asked, or when a fault says so."""
+        """Say whether the request or a fault asks for addresses."""
         return plan.fault in {Fault.URL, Fault.EXPIRED_URL} or plan.asked.response_format == "url"
 
     def form(self, call: IncomingCall, plan: CallPlan) -> str:
-        """As the options say."""
+        """Choose the form the options name."""
         return base64_form(call, plan.chance)
 
     def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
-        """The body, in the order of keys each channel sends. Official routes say what they really delivered."""
+        """Write the keys in the order each channel sends. Official routes say what they really delivered."""
         items = [{"url" if made.by_address else "b64_json": slot(number)} for number, made in enumerate(pictures)]
         document: dict[str, Any] = {"created": created}
         if call.replies.official:
@@ -52,7 +52,7 @@ class Generations:
         return HttpReply(200, filled({**document, **usage_of(plan)}, [made.text for made in pictures]))
 
     def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
-        """Nothing, or the sentence that the line behind gave: as a chat reply, or in an image's place."""
+        """Answer with nothing, or with the sentence the line behind gave: as a chat reply, or in an image's place."""
         if plan.fault is Fault.EMPTY:
             return HttpReply(200, compact({"created": created, "data": [], **usage_of(plan)}))
         if plan.fault is not Fault.REFUSE_TEXT:

@@ -18,7 +18,7 @@ _NO_TOKENS = {
 
 
 def response(call: IncomingCall, plan: CallPlan, output: list[dict[str, Any]], created: int) -> dict[str, Any]:
-    """The whole reply: mainline tokens in `usage`, those of the pictures in `tool_usage.image_gen`."""
+    """Make the whole reply: mainline tokens in `usage`, those of the pictures in `tool_usage.image_gen`."""
     usage = plan.usage or {}
     image_gen = {name: value for name, value in usage.items() if not name.startswith("main_")} or _NO_TOKENS
     taken, made = usage.get("main_input_tokens", 0), usage.get("main_output_tokens", 0)
@@ -57,7 +57,7 @@ def response(call: IncomingCall, plan: CallPlan, output: list[dict[str, Any]], c
 
 
 def image_call(call: IncomingCall, plan: CallPlan) -> dict[str, Any]:
-    """A call of the image tool with the values it really used; status and result are to be added."""
+    """Make a call of the image tool with the values it really used; status and result are to be added."""
     asked = plan.asked
     return {
         "id": _id("ig"),
@@ -72,7 +72,7 @@ def image_call(call: IncomingCall, plan: CallPlan) -> dict[str, Any]:
 
 
 def blocked_call(call: IncomingCall, plan: CallPlan) -> dict[str, Any]:
-    """A call that moderation ended."""
+    """Make a call of the image tool that moderation ended."""
     error = {
         "code": "moderation_blocked",
         "message": "Your request was rejected by the safety system. safety_violations=[sexual].",
@@ -84,7 +84,7 @@ def blocked_call(call: IncomingCall, plan: CallPlan) -> dict[str, Any]:
 
 
 def message(part: dict[str, Any]) -> dict[str, Any]:
-    """What the model says, in one part."""
+    """Make the message of what the model says, in one part."""
     extra: dict[str, Any] = {"annotations": [], "logprobs": []} if part["type"] == "output_text" else {}
     return {
         "id": _id("msg"),

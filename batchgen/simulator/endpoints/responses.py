@@ -29,7 +29,7 @@ _IMAGE_MODELS = ("gpt-image", "chatgpt-image", "dall-e")
 
 
 class Responses:
-    """A conversation with a tool."""
+    """A conversation with a mainline model that has the image tool."""
 
     name = "responses"
     path = "/responses"
@@ -37,7 +37,7 @@ class Responses:
     in_batches = True
 
     def read(self, call: IncomingCall, payload: Payload, files: FileOf) -> ImageRequest:
-        """What the tool is told and what the user says last."""
+        """Read what the tool is told and what the user says last."""
         replies = call.replies
         body = parse_body(payload.body, replies)
         main, tool = _main_model(body, replies), _tool(body, replies)
@@ -62,15 +62,15 @@ class Responses:
         )
 
     def by_address(self, call: IncomingCall, plan: CallPlan) -> bool:  # noqa: ARG002
-        """Never."""
+        """Say no: this endpoint never sends addresses."""
         return False
 
     def form(self, call: IncomingCall, plan: CallPlan) -> str:  # noqa: ARG002
-        """Always as it is."""
+        """Choose plain base64, always."""
         return "raw"
 
     def reply(self, call: IncomingCall, plan: CallPlan, pictures: list[EncodedPicture], created: int) -> HttpReply:
-        """The tool's call with its picture, and a message without words."""
+        """Answer with the tool's call and its picture, and a message without words."""
         tool_call = response_objects.image_call(call, plan)
         output = [
             {**tool_call, "status": "completed", "result": slot(0)},
@@ -79,7 +79,7 @@ class Responses:
         return HttpReply(200, filled(response_objects.response(call, plan, output, created), [pictures[0].text]))
 
     def without_picture(self, call: IncomingCall, plan: CallPlan, created: int) -> HttpReply | None:
-        """A refusal in words; a call of the tool that its moderation ended; or a model that does not draw."""
+        """Answer with a refusal in words, a call of the tool that moderation ended, or a model that does not draw."""
         if plan.fault is Fault.REFUSE_TEXT:
             words = refusal_in_words(plan.chance.roll("words"))
             output = [response_objects.message({"type": "refusal", "refusal": words})]
@@ -103,7 +103,7 @@ def _main_model(body: Mapping[str, Any], replies: GatewayReplies) -> str:
 
 
 def _tool(body: Mapping[str, Any], replies: GatewayReplies) -> Mapping[str, Any]:
-    """The image tool: the only one the simulator knows, and the first."""
+    """Find the image tool: the only one the simulator knows, and the first."""
     tools = body.get("tools")
     tool = tools[0] if isinstance(tools, list) and tools else None
     if not isinstance(tool, dict) or tool.get("type") != "image_generation":
@@ -123,7 +123,7 @@ def _known(body: Mapping[str, Any], replies: GatewayReplies) -> None:
 
 
 def _parts(value: object, replies: GatewayReplies) -> Iterator[dict[str, Any]]:
-    """The parts of the last user message: texts and pictures."""
+    """Yield the parts of the last user message: texts and pictures."""
     if isinstance(value, str):
         value = [{"role": "user", "content": value}]
     messages = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

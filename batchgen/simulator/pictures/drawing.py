@@ -54,18 +54,18 @@ class Drawing:
 
 
 def seed_of(prompt: str, seed: int = 0) -> int:
-    """The number that chooses colours and object for a prompt."""
+    """Work out the number that chooses colours and object for a prompt."""
     return int.from_bytes(sha256(f"{seed}:{prompt}".encode("utf-8", "surrogatepass")).digest()[:4])
 
 
 def label_of(prompt: str) -> str:
-    """What of a prompt can be written with the font at hand."""
+    """Return what of a prompt can be written with the font at hand."""
     kept = "".join(letter if letter.isprintable() and ord(letter) < 0x180 else " " for letter in prompt[: 4 * LABEL])
     return " ".join(kept.split())[:LABEL]
 
 
 def draw(drawing: Drawing) -> bytes:
-    """The file."""
+    """Draw a picture, and return its file."""
     bands: tuple[png_writer.Band, ...] = (_plain(drawing.size),)
     plain = drawing.plain or min(drawing.size.width, drawing.size.height) < _SMALLEST
     if not plain:
@@ -86,20 +86,20 @@ def draw(drawing: Drawing) -> bytes:
 
 
 def _object(drawing: Drawing) -> str:
-    """What the picture shows: what the prompt names, else what its seed picks."""
+    """Choose what the picture shows: what the prompt names, else what its seed picks."""
     words = drawing.text.lower()
     names = tuple(scene.SPRITES)
     return next((name for name in names if name in words), names[drawing.seed % len(names)])
 
 
 def _bar(size: Size) -> int:
-    """Rows of the caption."""
+    """Count the rows of the caption."""
     return max(1, min(size.height // 3, round(math.sqrt(size.pixels) * 0.23)))
 
 
 @lru_cache(maxsize=256)
 def _upper(size: Size, name: str) -> png_writer.Band:
-    """The scene above the caption, compressed."""
+    """Draw the scene above the caption, compressed."""
     height = size.height - _bar(size)
     image = scene.background(size.width, height)
     scene.place(image, name)
@@ -109,7 +109,7 @@ def _upper(size: Size, name: str) -> png_writer.Band:
 
 
 def _caption(drawing: Drawing) -> tuple[png_writer.Band, png_writer.Band]:
-    """The caption's rows: two lines of prompt, and a line about the picture that many pictures share."""
+    """Draw the caption: two lines of prompt, and a line about the picture that many pictures share."""
     width, height = drawing.size.width, _bar(drawing.size)
     upper = round(height * 0.7)
     rows = Image.new("L", (width + 1, upper), scene.GROUND)
@@ -133,7 +133,7 @@ def _caption(drawing: Drawing) -> tuple[png_writer.Band, png_writer.Band]:
 
 @lru_cache(maxsize=256)
 def _footer(size: Size, text: str) -> png_writer.Band:
-    """The rest of the caption, below its upper part."""
+    """Draw the rest of the caption, below its upper part."""
     height = _bar(size)
     rows = Image.new("L", (size.width + 1, height - round(height * 0.7)), scene.GROUND)
     margin, small = 1 + round(height * 0.16), max(6, round(height * 0.17))
@@ -145,13 +145,13 @@ def _footer(size: Size, text: str) -> png_writer.Band:
 
 @lru_cache(maxsize=64)
 def _plain(size: Size) -> png_writer.Band:
-    """One colour above another, a bit per pixel."""
+    """Draw one colour above another, a bit per pixel."""
     across, above = (size.width + 7) // 8, size.height // 2
     return png_writer.band(bytes((1 + across) * above) + (b"\0" + b"\xff" * across) * (size.height - above))
 
 
 def _convert(drawing: Drawing, bands: tuple[png_writer.Band, ...] | None, colours: bytes) -> bytes:
-    """The same picture as JPEG or WebP; one colour above another where there are no bands."""
+    """Write the same picture as JPEG or WebP; one colour above another where there are no bands."""
     width, height = drawing.size.width, drawing.size.height
     if bands is None:
         image = Image.new("RGB", (width, height), tuple(colours[300:303]))
@@ -174,7 +174,7 @@ def _convert(drawing: Drawing, bands: tuple[png_writer.Band, ...] | None, colour
 
 @lru_cache(maxsize=4)
 def _noise(length: int) -> bytes:
-    """Bytes that do not compress, always the same."""
+    """Make bytes that do not compress, always the same."""
     return random.Random(length).randbytes(length)
 
 
@@ -184,7 +184,7 @@ def _noise_chunk(length: int) -> bytes:
 
 
 def _padded_jpeg(file: bytes, length: int) -> bytes:
-    """Noise as comments after the file's start mark."""
+    """Add noise as comments after the file's start mark."""
     noise = _noise(length) if length else b""
     pieces = [noise[at : at + _COMMENT] for at in range(0, length, _COMMENT)]
     comments = [b"\xff\xfe" + struct.pack(">H", len(piece) + 2) + piece for piece in pieces]
@@ -192,7 +192,7 @@ def _padded_jpeg(file: bytes, length: int) -> bytes:
 
 
 def _padded_webp(file: bytes, length: int) -> bytes:
-    """Noise as a chunk of its own at the end of the container."""
+    """Add noise as a chunk of its own at the end of the container."""
     if not length:
         return file
     noise = _noise(length + length % 2)

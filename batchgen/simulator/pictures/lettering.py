@@ -14,7 +14,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @lru_cache(maxsize=4096)
 def _glyph(letter: str, size: int) -> tuple[Image.Image, float]:
-    """A letter's shape, with room for what hangs over on either side, and how far it moves the pen."""
+    """Draw a letter, with room for what hangs over on either side, and say how far it moves the pen."""
     font = _font(size)
     room = size // 4
     advance = font.getlength(letter)
@@ -24,7 +24,7 @@ def _glyph(letter: str, size: int) -> tuple[Image.Image, float]:
 
 
 def width(text: str, size: int) -> float:
-    """Pixels a line takes, without kerning."""
+    """Measure the pixels a line takes, without kerning."""
     return sum(_glyph(letter, size)[1] for letter in text)
 
 
@@ -39,7 +39,7 @@ def write(image: Image.Image, left: float, top: int, text: str, size: int, ink: 
 
 
 def split(text: str, size: int, room: float) -> tuple[str, str]:
-    """The words that fit into so many pixels, and the rest. A first word that is too long is cut."""
+    """Split a text into the words that fit into so many pixels, and the rest. A first word that is too long is cut."""
     taken, used = 0, 0.0
     for position, letter in enumerate(text):
         used += _glyph(letter, size)[1]

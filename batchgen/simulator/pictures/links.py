@@ -23,7 +23,7 @@ class Link:
 
 
 def to_path(link: Link) -> str:
-    """The address below the server's root."""
+    """Write the address of a picture below the server's root."""
     drawing = link.drawing
     fields = [
         *(drawing.text, drawing.size.width, drawing.size.height, drawing.seed, drawing.note, drawing.take),
@@ -35,7 +35,7 @@ def to_path(link: Link) -> str:
 
 
 def from_name(name: str) -> Link | None:
-    """The picture behind the last part of an address, None when there is none."""
+    """Read the picture behind the last part of an address; None when there is none."""
     token = name.partition(".")[0]
     try:
         packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))

@@ -33,12 +33,12 @@ def band(rows: bytes) -> Band:
 
 
 def unpack(bands: Iterable[Band]) -> bytes:
-    """The rows of bands again."""
+    """Decompress bands into their rows."""
     return b"".join(zlib.decompressobj(-15).decompress(piece.deflate) for piece in bands)
 
 
 def joined(first: int, second: int, length: int) -> int:
-    """The Adler-32 of two byte strings one after the other, from both sums and the length of the second."""
+    """Compute the Adler-32 of two byte strings in a row from both sums and the length of the second."""
     rest = length % _BASE
     low = (first & 0xFFFF) + (second & 0xFFFF) + _BASE - 1
     high = rest * (first & 0xFFFF) + (first >> 16) + (second >> 16) + _BASE - rest
@@ -46,7 +46,7 @@ def joined(first: int, second: int, length: int) -> int:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """One chunk with its length and CRC."""
+    """Write one chunk with its length and CRC."""
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
 
 
@@ -60,7 +60,7 @@ def assemble(
     depth: int = 8,
     extra: Sequence[bytes] = (),
 ) -> bytes:
-    """A whole file with a palette of three bytes per colour.
+    """Write a whole file with a palette of three bytes per colour.
 
     `alpha` has one byte per colour from the first on, the rest is opaque; `depth` is bits per pixel; `extra` are whole
     chunks that stand before the pixels.

@@ -24,7 +24,7 @@ Canvas = tuple[ImageDraw.ImageDraw, ImageDraw.ImageDraw]
 
 
 def palette(seed: int) -> bytes:
-    """256 colours for one prompt: a quiet background, an object that stands out and a light caption."""
+    """Choose 256 colours for one prompt: a quiet background, an object that stands out and a light caption."""
     return _palette(seed % 120 * 3, seed // 120 % 4)
 
 
@@ -40,7 +40,7 @@ def _palette(degrees: int, distance: int) -> bytes:
 
 
 def painted(colours: bytes, colour: int) -> bytes:
-    """The palette with an object of another colour, 0xRRGGBB; its body has exactly this one."""
+    """Return the palette with an object of another colour, 0xRRGGBB; its body has exactly this one."""
     hue, light, strong = colorsys.rgb_to_hls(*((colour >> shift & 255) / 255 for shift in (16, 8, 0)))
     body = _BODY - 96
     own = _ramp((hue, min(1.0, light + 0.2), strong), (hue, light, strong), body + 1)
@@ -49,7 +49,7 @@ def painted(colours: bytes, colour: int) -> bytes:
 
 
 def _ramp(start: tuple[float, float, float], end: tuple[float, float, float], steps: int) -> list[int]:
-    """Colours from one hue, lightness and saturation to another."""
+    """List the colours from one hue, lightness and saturation to another."""
     one, two = colorsys.hls_to_rgb(*start), colorsys.hls_to_rgb(*end)
     return [
         round(255 * (low + (high - low) * step / (steps - 1)))
@@ -59,7 +59,7 @@ def _ramp(start: tuple[float, float, float], end: tuple[float, float, float], st
 
 
 def background(width: int, height: int) -> Image.Image:
-    """A wall in a soft diagonal gradient and a table before it."""
+    """Draw a wall in a soft diagonal gradient and a table before it."""
     wall = 72 / (width + height)
     # A ramp as long as both edges together; every row is a window on it, one pixel further than the row above.
     ramp = bytes(int(position * wall) for position in range(width + height + 1))
@@ -81,7 +81,7 @@ def place(scene: Image.Image, name: str) -> None:
 
 @lru_cache(maxsize=16)
 def _sprite(name: str) -> tuple[Image.Image, Image.Image, Image.Image]:
-    """The shades, the outline and the shadow of an object."""
+    """Draw the shades, the outline and the shadow of an object."""
     size = (_EDGE, _EDGE)
     value, mask, shadow = (Image.new("L", size, fill) for fill in (_BODY, 0, 0))
     SPRITES[name]((ImageDraw.Draw(value), ImageDraw.Draw(mask)))
