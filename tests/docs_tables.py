@@ -22,10 +22,10 @@ from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge
 from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import TABLE, THIRTY, TIERS, Size, parse_size
-from batchgen.manifest.filters import NAMES
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
-from batchgen.manifest.sandbox import _METHODS
+from batchgen.manifest.templates.filters import NAMES
+from batchgen.manifest.templates.sandbox import _METHODS
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import (
     NOWHERE,

@@ -10,8 +10,8 @@ import pytest
 from batchgen.contracts.catalog import Catalog, load_catalog
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import Prompt
-from batchgen.manifest.entries import Manifest
 from batchgen.manifest.load import load_manifest
+from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.plan import ExpandedPlan, expand
 
 # Routes that never drift: one without sizes and price, one that takes much, one that takes little.

@@ -20,9 +20,9 @@ from batchgen.domain.inputs import InputFile
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.records import AttemptRow
+from batchgen.manifest.document.schema import schema
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
-from batchgen.manifest.schema import schema
 from batchgen.report.exports import COLUMNS
 from batchgen.simulator.faults import Fault, Options
 from tests.docs_tables import CONTRACTS, TABLES, section

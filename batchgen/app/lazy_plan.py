@@ -8,7 +8,7 @@ from functools import cached_property
 from batchgen.domain.errors import Problem
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import JobSpec, Prompt
-from batchgen.manifest.entries import Manifest
+from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from batchgen.contracts.catalog import Catalog, load_catalog
 from batchgen.ledger.records import JobRow
 from batchgen.manifest import load
-from batchgen.manifest.entries import Manifest
+from batchgen.manifest.manifest import Manifest
 
 
 def known_routes() -> Catalog:

@@ -13,7 +13,7 @@ from batchgen.domain.job import Ask, Difference, JobSpec
 from batchgen.domain.money import about_usd, format_usd, usd_text
 from batchgen.domain.text import byte_size, counted, duration, one_line
 from batchgen.ledger.records import JobRow
-from batchgen.manifest.entries import Manifest
+from batchgen.manifest.manifest import Manifest
 from batchgen.report.forecast import Forecast, forecast
 
 EXAMPLES = 5

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from batchgen.domain.job import JobSpec
     from batchgen.domain.origin import Origin
     from batchgen.engine.salvage import Answers, Salvage, Salvaged
-    from batchgen.manifest.entries import Manifest
+    from batchgen.manifest.manifest import Manifest
 
 _SAY_EVERY = 5.0  # seconds
 _NAMED = 20  # of what cannot be entered, on the terminal

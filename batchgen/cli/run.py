@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from batchgen.domain.walls import Walls
     from batchgen.engine.leg import Legs
     from batchgen.engine.pool import Pool
-    from batchgen.manifest.entries import Manifest
+    from batchgen.manifest.manifest import Manifest
 
 
 @click.command(cls=RebuyCommand)

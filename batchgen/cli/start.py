@@ -98,7 +98,7 @@ def _fields(problem: object) -> dict[str, object]:
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of manifests, for editors."""
-    from batchgen.manifest.schema import schema as manifest_schema
+    from batchgen.manifest.document.schema import schema as manifest_schema
 
     print_json(manifest_schema())
 

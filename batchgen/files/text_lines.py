@@ -15,7 +15,7 @@ MAX_LINE = 1_000_000  # bytes; a cell has the same limit, in characters
 
 _BOM = b"\xef\xbb\xbf"
 
-State = tuple[int, int, int]
+FileStamp = tuple[int, int, int]
 
 
 class Broken(ValueError):
@@ -49,7 +49,7 @@ def _is_regular(path: Path) -> bool:
         return False
 
 
-def state_of(file: BinaryIO) -> State:
+def stamp_of(file: BinaryIO) -> FileStamp:
     """Size, time of change and number of an open file: equal means nobody wrote to it."""
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns, found.st_ino

@@ -12,8 +12,10 @@ from batchgen.contracts.serving import input_objection
 from batchgen.domain.errors import ContractError
 from batchgen.domain.job import FourK, Parameters
 from batchgen.domain.size import Size, downgraded
-from batchgen.manifest.places import InputTemplates, is_address
-from batchgen.manifest.reading import Loc, Reading
+from batchgen.manifest.document.document import Document
+from batchgen.manifest.document.validate import Loc
+from batchgen.manifest.prompts.input_places import is_address
+from batchgen.manifest.prompts.input_templates import InputTemplates
 from batchgen.manifest.route import check_budget, check_use
 
 
@@ -31,30 +33,30 @@ class FallbackRoute:
     rescue: bool = False
 
 
-def read_four_k(reading: Reading, contract: Contract | None, sizes: Iterable[Size]) -> FourK:
+def read_four_k(document: Document, contract: Contract | None, sizes: Iterable[Size]) -> FourK:
     """What to do when 4K fails, with a warning where there is nothing to do."""
-    keys = reading.checked.keys
+    keys = document.keys
     key = "if_4k_fails" if keys.if_4k_fails else "downgrade"
     if keys.downgrade and keys.if_4k_fails:
-        reading.wrong(("downgrade",), "says the same as if_4k_fails: downgrade; keep one of the two")
+        document.wrong(("downgrade",), "says the same as if_4k_fails: downgrade; keep one of the two")
     wanted = FourK(keys.if_4k_fails) if keys.if_4k_fails else FourK.DOWNGRADE if keys.downgrade else FourK.RETRY
     large = [size for size in sizes if size.tier == "4K"]
     if wanted is FourK.RETRY or contract is None:
         return wanted
     if wanted is FourK.RESCUE and not contract.rescue:
         words = f"{contract.route} names no route that rescues 4K; name one with fallback:, or write downgrade"
-        reading.wrong((key,), words)
+        document.wrong((key,), words)
     elif not contract.downgrade:
-        reading.doubt((key,), f"has nothing to do: {contract.route} is not known to fail at 4K")
+        document.doubt((key,), f"has nothing to do: {contract.route} is not known to fail at 4K")
     elif wanted is FourK.DOWNGRADE and not any(downgraded(size) for size in large):
-        reading.doubt((key,), "has nothing to do: none of the sizes is a 4K size with a 2K one of its ratio")
+        document.doubt((key,), "has nothing to do: none of the sizes is a 4K size with a 2K one of its ratio")
     elif not large:
-        reading.doubt((key,), "has nothing to do: none of the sizes is a 4K size")
+        document.doubt((key,), "has nothing to do: none of the sizes is a 4K size")
     return wanted
 
 
 def read_fallbacks(
-    reading: Reading,
+    document: Document,
     contract: Contract,
     catalog: Catalog,
     asked: Iterable[tuple[Size, str | None]],
@@ -62,46 +64,46 @@ def read_fallbacks(
     inputs: Sequence[InputTemplates | None],
 ) -> tuple[FallbackRoute, ...]:
     """The routes after the job's own, in order; every problem of them is noted. `inputs` are those of each entry."""
-    keys, found = reading.checked.keys, []
+    keys, found = document.keys, []
     routes, asked = [contract], list(asked)
     for number, written in enumerate(keys.fallback):
         loc: Loc = ("fallback", number)
         try:
             other = catalog.resolve(written)
         except ContractError as error:
-            reading.wrong(loc, str(error))
+            document.wrong(loc, str(error))
             continue
-        check_use(reading, loc, other)
-        _check(reading, loc, other, routes, asked)
-        _check_inputs(reading, loc, other, inputs)
+        check_use(document, loc, other)
+        _check(document, loc, other, routes, asked)
+        _check_inputs(document, loc, other, inputs)
         routes.append(other)
         found.append(FallbackRoute(other, written))
     if four_k is FourK.RESCUE and contract.rescue:
         rescue = catalog.find(contract.rescue)
         if all(each.route != rescue.route for each in routes):
-            _check_key(reading, ("if_4k_fails",), rescue, routes)
-            _check_inputs(reading, ("if_4k_fails",), rescue, inputs)
+            _check_key(document, ("if_4k_fails",), rescue, routes)
+            _check_inputs(document, ("if_4k_fails",), rescue, inputs)
             found.append(FallbackRoute(rescue, contract.rescue, rescue=True))
-    _check_all(reading, contract, found, asked)
+    _check_all(document, contract, found, asked)
     return tuple(found)
 
 
 def _check_all(
-    reading: Reading, contract: Contract, found: list[FallbackRoute], asked: list[tuple[Size, str | None]]
+    document: Document, contract: Contract, found: list[FallbackRoute], asked: list[tuple[Size, str | None]]
 ) -> None:
     """What is wrong with the routes together."""
-    keys = reading.checked.keys
+    keys = document.keys
     if keys.limits.budget or keys.limits.budget_per_run:
         for each in found:
-            check_budget(reading, each.contract, [pair for pair in asked if pair[0].tier == "4K" or not each.rescue])
+            check_budget(document, each.contract, [pair for pair in asked if pair[0].tier == "4K" or not each.rescue])
     if found and "batch" in {contract.endpoint, *(each.contract.endpoint for each in found)}:
-        reading.wrong(("fallback",), "a batch is handed in as a whole, so nothing goes on elsewhere; remove it")
+        document.wrong(("fallback",), "a batch is handed in as a whole, so nothing goes on elsewhere; remove it")
     if keys.fallback_on_refusal and not keys.fallback:
-        reading.doubt(("fallback_on_refusal",), "has nothing to do without fallback:")
+        document.doubt(("fallback_on_refusal",), "has nothing to do without fallback:")
 
 
 def _check(
-    reading: Reading,
+    document: Document,
     loc: Loc,
     other: Contract,
     routes: list[Contract],
@@ -109,32 +111,32 @@ def _check(
 ) -> None:
     """What is wrong or doubtful about one fallback route."""
     if any(each.route == other.route for each in routes):
-        reading.wrong(loc, f"{other.route} is there already; name each route once")
-    _check_key(reading, loc, other, routes)
+        document.wrong(loc, f"{other.route} is there already; name each route once")
+    _check_key(document, loc, other, routes)
     sizes = dict.fromkeys(size for size, _ in asked)
     objections = {size: words for size in sizes if (words := other.check_size(size)) is not None}
     if sizes and len(objections) == len(sizes):
-        reading.wrong(loc, f"cannot take over anything: {next(iter(objections.values()))}")
+        document.wrong(loc, f"cannot take over anything: {next(iter(objections.values()))}")
     elif objections:
         named = ", ".join(size.name for size in objections)
-        reading.doubt(loc, f"{other.route} does not take {named}; tasks of that size do not go on there")
-    keys = reading.checked.keys
+        document.doubt(loc, f"{other.route} does not take {named}; tasks of that size do not go on there")
+    keys = document.keys
     form = Parameters(keys.quality or None, keys.background or None, keys.output.format)
     for objection in other.check_parameters(form):
         if objection.stance == "rejects":
             words = f"{other.route} knows no `{objection.parameter}`; what it takes over is bought without it"
-            reading.doubt(loc, words)
+            document.doubt(loc, words)
         elif objection.stance == "takes others":
-            reading.wrong(loc, objection.text)
+            document.wrong(loc, objection.text)
 
 
-def _check_inputs(reading: Reading, loc: Loc, other: Contract, inputs: Sequence[InputTemplates | None]) -> None:
+def _check_inputs(document: Document, loc: Loc, other: Contract, inputs: Sequence[InputTemplates | None]) -> None:
     """Whether a route takes the input images; addresses that stand in rows are not known here."""
     found = [words for each in inputs if each is not None and (words := _objection(other, each)) is not None]
     if found and len(found) == len(inputs):
-        reading.wrong(loc, f"cannot take over anything: {found[0]}")
+        document.wrong(loc, f"cannot take over anything: {found[0]}")
     elif found:
-        reading.doubt(loc, f"{found[0]}; prompts of that kind do not go on there")
+        document.doubt(loc, f"{found[0]}; prompts of that kind do not go on there")
 
 
 def _objection(contract: Contract, inputs: InputTemplates) -> str | None:
@@ -146,10 +148,10 @@ def _objection(contract: Contract, inputs: InputTemplates) -> str | None:
     return input_objection(contract, len(inputs.templates) - mask, mask=mask, addresses=addresses)
 
 
-def _check_key(reading: Reading, loc: Loc, other: Contract, routes: list[Contract]) -> None:
+def _check_key(document: Document, loc: Loc, other: Contract, routes: list[Contract]) -> None:
     """A token's group decides the route, so two groups of a provider never share a key."""
     for each in routes:
         shared = each.key_env and each.key_env == other.key_env
         if shared and each.provider == other.provider and each.group != other.group:
             words = f"{each.route} and {other.route} are two groups of {other.provider}, and the key decides the group"
-            reading.wrong(loc, f"{words}; give each its own key_env, not {other.key_env} for both")
+            document.wrong(loc, f"{words}; give each its own key_env, not {other.key_env} for both")

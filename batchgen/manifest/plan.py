@@ -8,11 +8,12 @@ from pathlib import Path
 from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
 from batchgen.domain.job import Prompt
 from batchgen.files.input_root import InputRoot
-from batchgen.manifest.entries import Manifest, own_hash
-from batchgen.manifest.lint import Lint
-from batchgen.manifest.places import NO_PLACES, Places, is_address
+from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.survey import Totals, survey
+from batchgen.manifest.prompts.fingerprints import own_hash
+from batchgen.manifest.prompts.input_places import NO_PLACES, Places, is_address
+from batchgen.manifest.survey.lint import Lint
+from batchgen.manifest.survey.survey import PlanTotals, survey
 
 
 class ExpandedPlan:
@@ -38,22 +39,22 @@ class ExpandedPlan:
         self.job = manifest.job
         self.variants = manifest.variants
         self.variant_sets = manifest.variant_sets
-        self._entries = manifest.entries
+        self._sources = manifest.sources
         problems = Problems()
         lint = Lint(manifest.contract, self.variants, manifest.risky_terms)
-        found = survey(self._entries, self.variants, self.variant_sets, problems, lint)
+        found = survey(self._sources, self.variants, self.variant_sets, problems, lint)
         if not wait:
             problems.raise_if_any()
         self._problems = problems
-        self.totals: Totals = found.totals
+        self.totals: PlanTotals = found.totals
         self.warnings = found.warnings
-        self._uses = found.uses
-        self._looked: Mapping[str, InputFile] | None = {} if not len(found.uses) else None
+        self._input_files = found.input_files
+        self._looked: Mapping[str, InputFile] | None = {} if not len(found.input_files) else None
         self._images: dict[str, InputImage] = {}
 
     def references(self) -> Iterator[InputUse]:
         """Every local reference and mask, each once, in the order in which prompts name them."""
-        return iter(self._uses)
+        return iter(self._input_files)
 
     def take(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str]) -> None:
         """Hear what was seen of the local files, by their places.
@@ -66,7 +67,7 @@ class ExpandedPlan:
             ManifestError: names every file that cannot be used, with the first prompt that does; and every mask that
                 does not fit.
         """
-        self._uses.check(looked, wrong, self._problems)
+        self._input_files.check(looked, wrong, self._problems)
         self._problems.raise_if_any()
         self._looked = looked
         self._images = {
@@ -76,7 +77,7 @@ class ExpandedPlan:
     def files(self) -> Iterator[InputFile]:
         """Every local reference and mask, each once, as it was looked at."""
         looked = self._known()
-        return (looked[use.place] for use in self._uses)
+        return (looked[use.place] for use in self._input_files)
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
         """Whether these files are on disk as they were."""
@@ -99,9 +100,9 @@ class ExpandedPlan:
     def _prompts(self) -> Iterator[Prompt]:
         problems = Problems(at_once=True)
         position = 0
-        for entry in self._entries:
-            overrides, shared, variant_set = entry.overrides, entry.shared, entry.variant_set
-            for _, _, key, text, path, places in entry.drafts(problems):
+        for source in self._sources:
+            overrides, shared, variant_set = source.overrides, source.shared, source.variant_set
+            for _, _, key, text, path, places in source.drafts(problems):
                 inputs = NO_INPUTS if places is NO_PLACES else self._inputs(places)
                 own = own_hash(text, overrides, inputs)
                 yield Prompt(position, key, text, path, overrides, own, shared, variant_set, inputs)

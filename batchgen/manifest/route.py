@@ -15,53 +15,54 @@ from batchgen.domain.errors import ContractError
 from batchgen.domain.inputs import NO_INPUTS
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.size import AUTO, Size, parse_size
-from batchgen.manifest.reading import Loc, Reading
-from batchgen.manifest.tree import Odd
+from batchgen.manifest.document.document import Document
+from batchgen.manifest.document.validate import Loc
+from batchgen.manifest.document.yaml_tree import Odd
 
 MOST_CONCURRENCY = 32  # by default; a manifest may say more
 
 _AT_KEY = re.compile(r"route: (\w+): (.*)", re.DOTALL)
 
 
-def resolve_route(reading: Reading, catalog: Catalog) -> Contract | None:
+def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
     """The contract of the manifest's route, with its own changes; None when there is none."""
-    keys = reading.checked.keys
-    if "route" in reading.checked.bad or _has_odd(reading, ("route",), keys.route):
+    keys = document.keys
+    if "route" in document.bad or _has_odd(document, ("route",), keys.route):
         return None
     try:
         contract = catalog.resolve(keys.route)
-        check_use(reading, ("route",), contract)
+        check_use(document, ("route",), contract)
         if not keys.timeout:
             return contract
         option = keys.route if isinstance(keys.route, dict) else {"use": keys.route}
         if "timeout" in option:
-            reading.wrong(("timeout",), "stands here and under route:; keep one")
+            document.wrong(("timeout",), "stands here and under route:; keep one")
         return replace(catalog.resolve({**option, "timeout": keys.timeout}), warnings=contract.warnings)
     except ContractError as error:
         found = _AT_KEY.match(str(error))
         if found:
-            reading.wrong(("route", found[1]), found[2], at_key=found[2].startswith("unknown key"))
+            document.wrong(("route", found[1]), found[2], at_key=found[2].startswith("unknown key"))
         else:
-            reading.wrong(("route",), str(error))
+            document.wrong(("route",), str(error))
         return None
 
 
-def check_use(reading: Reading, loc: Loc, contract: Contract) -> None:
+def check_use(document: Document, loc: Loc, contract: Contract) -> None:
     """What is missing for calling a route, and what is doubtful about it; the price too where there is a budget."""
     if contract.endpoint == "responses" and not contract.main_model:
         words = "the endpoint responses needs the mainline model that draws: write main_model: beside it"
-        reading.wrong(loc, words)
+        document.wrong(loc, words)
     for warning in contract.warnings:
-        reading.doubt(loc, warning)
+        document.doubt(loc, warning)
     if contract.retires_on:
-        reading.doubt(loc, f"{contract.route} is served until {contract.retires_on}; plan to move to a newer model")
+        document.doubt(loc, f"{contract.route} is served until {contract.retires_on}; plan to move to a newer model")
 
 
 def check_timeout(
-    reading: Reading, catalog: Catalog, asked: Iterable[tuple[Size, str | None]], most_inputs: int
+    document: Document, catalog: Catalog, asked: Iterable[tuple[Size, str | None]], most_inputs: int
 ) -> None:
     """Warns of a timeout shorter than the route needs for what is asked: an abandoned call is paid."""
-    keys = reading.checked.keys
+    keys = document.keys
     if not keys.timeout:
         return
     usual = catalog.resolve(keys.route)
@@ -70,10 +71,10 @@ def check_timeout(
     )
     if keys.timeout < needs[0]:
         words = f"{keys.timeout:g} s is less than the {needs[0]:g} s that {usual.route} may need for {needs[1]}"
-        reading.doubt(("timeout",), f"{words}; an abandoned call is paid all the same")
+        document.doubt(("timeout",), f"{words}; an abandoned call is paid all the same")
 
 
-def read_sizes(reading: Reading, loc: Loc, written: list[str], contract: Contract | None) -> tuple[Size, ...]:
+def read_sizes(document: Document, loc: Loc, written: list[str], contract: Contract | None) -> tuple[Size, ...]:
     """The sizes of a list, each once and each one that the route takes; what is wrong is left out."""
     sizes: dict[Size, str] = {}
     for number, text in enumerate(written):
@@ -81,28 +82,32 @@ def read_sizes(reading: Reading, loc: Loc, written: list[str], contract: Contrac
         try:
             size = parse_size(text)
         except ValueError as error:
-            reading.wrong(at, str(error))
+            document.wrong(at, str(error))
             continue
         objection = contract.check_size(size) if contract is not None else None
         if size in sizes:
-            reading.wrong(at, f"{sizes[size]} and {text} are one size; keep one")
+            document.wrong(at, f"{sizes[size]} and {text} are one size; keep one")
         elif objection is not None:
-            reading.wrong(at, objection)
+            document.wrong(at, objection)
         sizes[size] = text
     return tuple(sizes)
 
 
-def default_sizes(reading: Reading, contract: Contract | None) -> tuple[Size, ...]:
+def default_sizes(document: Document, contract: Contract | None) -> tuple[Size, ...]:
     """The size where none is written: `auto` on a route that takes none, else a problem with an example."""
     if contract is not None and contract.sizes.kind != "none":
         example = contract.sizes.nearest(Size(2048, 2048))
         name = example.name if example else "auto"
-        reading.wrong(("sizes",), f'{contract.route} needs a size; write for instance sizes: ["{name}"]')
+        document.wrong(("sizes",), f'{contract.route} needs a size; write for instance sizes: ["{name}"]')
     return (AUTO,)
 
 
 def check_parameters(
-    reading: Reading, contract: Contract, parameters: Parameters, at: Mapping[str, Loc], said: Iterable[Objection] = ()
+    document: Document,
+    contract: Contract,
+    parameters: Parameters,
+    at: Mapping[str, Loc],
+    said: Iterable[Objection] = (),
 ) -> set[Objection]:
     """Holds quality, background and format against the contract.
 
@@ -116,19 +121,19 @@ def check_parameters(
     news = [objection for objection in contract.check_parameters(parameters) if objection not in said]
     for objection in news:
         loc = at.get(objection.parameter) or at.get("format") or next(iter(at.values()))
-        (reading.doubt if objection.is_doubt else reading.wrong)(loc, objection.text)
+        (document.doubt if objection.is_doubt else document.wrong)(loc, objection.text)
     return set(news)
 
 
-def read_limits(reading: Reading, contract: Contract | None, asked: Iterable[tuple[Size, str | None]]) -> Limits:
+def read_limits(document: Document, contract: Contract | None, asked: Iterable[tuple[Size, str | None]]) -> Limits:
     """The limits of the run, with the route's where the manifest says nothing; `asked` is what a budget must cover."""
-    keys = reading.checked.keys.limits
+    keys = document.keys.limits
     known = contract.concurrency if contract is not None else MOST_CONCURRENCY
     if keys.concurrency > known:
         words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
-        reading.doubt(("limits", "concurrency"), words)
+        document.doubt(("limits", "concurrency"), words)
     if (keys.budget or keys.budget_per_run) and contract is not None:
-        check_budget(reading, contract, asked)
+        check_budget(document, contract, asked)
     return Limits(
         concurrency=keys.concurrency or min(known, MOST_CONCURRENCY),
         rate=keys.rate or None,
@@ -141,7 +146,7 @@ def read_limits(reading: Reading, contract: Contract | None, asked: Iterable[tup
     )
 
 
-def check_budget(reading: Reading, contract: Contract, asked: Iterable[tuple[Size, str | None]]) -> None:
+def check_budget(document: Document, contract: Contract, asked: Iterable[tuple[Size, str | None]]) -> None:
     """A budget needs routes of which it can be said what each call costs at most, in every size and quality asked.
 
     What the route does not take is never asked of it; where that is a mistake, it has been said already.
@@ -155,25 +160,25 @@ def check_budget(reading: Reading, contract: Contract, asked: Iterable[tuple[Siz
     ]
     if not endless:
         return
-    at = ("limits", "budget" if reading.checked.keys.limits.budget else "budget_per_run")
+    at = ("limits", "budget" if document.keys.limits.budget else "budget_per_run")
     size, quality = min(endless, key=lambda pair: (pair[0], pair[1] or ""))
     if isinstance(contract.price, TokenPrice) and (contract.endpoint != "responses" or contract.main_price):
         call = f"{size.name} in the quality {quality}" if quality else size.name
         words = f"nobody can say what {contract.route} takes at most for {call}, so a budget cannot hold; leave it out,"
-        reading.wrong(at, f"{words} ask for what has a listed price, or give the route a price:")
+        document.wrong(at, f"{words} ask for what has a listed price, or give the route a price:")
         return
     key, whose = "price", contract.route
     if contract.endpoint == "responses" and contract.main_price is None:
         key, whose = "main_price", f"the mainline model of {contract.route}"
     words = f"{whose} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
-    reading.wrong(at, words)
+    document.wrong(at, words)
 
 
-def _has_odd(reading: Reading, loc: Loc, value: object) -> bool:
+def _has_odd(document: Document, loc: Loc, value: object) -> bool:
     """Whether YAML read something below the route as what its writer hardly meant."""
     if isinstance(value, Odd):
-        reading.wrong(loc, f'YAML reads {value.text} as {value.read_as}; write it in quotes: "{value.text}"')
+        document.wrong(loc, f'YAML reads {value.text} as {value.read_as}; write it in quotes: "{value.text}"')
         return True
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = [_has_odd(reading, (*loc, key), each) for key, each in below]  # all of them, so no generator
+    found = [_has_odd(document, (*loc, key), each) for key, each in below]  # all of them, so no generator
     return any(found)

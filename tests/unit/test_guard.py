@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.domain.errors import ManifestError
-from batchgen.manifest.guard import MAX_BYTES, read_tree
+from batchgen.manifest.document.yaml_guard import MAX_BYTES, read_tree
+from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_place, to_data
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.tree import Mapping, Odd, Scalar, find, key_place, to_data
 from tests.pace import no_longer_than
 
 

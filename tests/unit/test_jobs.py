@@ -14,10 +14,10 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import FourK, Plan, output_path
 from batchgen.domain.size import downgraded
-from batchgen.manifest.entries import Manifest
+from batchgen.manifest.document.schema import schema
 from batchgen.manifest.load import load_manifest
+from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.plan import ExpandedPlan, expand
-from batchgen.manifest.schema import schema
 from batchgen.store.inputs.input_store import InputStore
 
 JOBS = Path(__file__).parents[2] / "jobs"

@@ -11,7 +11,7 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import ManifestError
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
-from batchgen.manifest.terms import Terms
+from batchgen.manifest.survey.risky_terms import RiskyTerms
 from tests.pace import no_longer_than
 
 VIP = "apiyi/gpt-image-2-vip"
@@ -195,7 +195,7 @@ def test_rows_of_a_catalog_are_named_and_those_alike_are_counted(tmp_path: Path)
 
 def test_many_terms_that_begin_alike_are_read_and_found_at_once() -> None:
     with no_longer_than(900):  # seconds; a minute, when each term had a pattern of its own
-        terms = Terms(f"a {number}" for number in range(20_000))
+        terms = RiskyTerms(f"a {number}" for number in range(20_000))
         text = "a " * 1_000 + "ba 19999 a 199999 a 19998x"
         assert terms.find(text) is None
         assert terms.find(f"{text} a 19999.") == "a 19999"

@@ -14,9 +14,9 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit, ManifestError
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters
 from batchgen.domain.size import AUTO, Size
+from batchgen.manifest.document.schema import schema
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
-from batchgen.manifest.schema import schema
 from tests.manifest_help import HEAD, ROUTES, load, problem, problems, routes, write
 
 ONE = HEAD + "prompts: [{id: a, text: hello}]\n"

@@ -12,9 +12,9 @@ import pytest
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import Plan, Variant, output_path
 from batchgen.domain.size import Size
-from batchgen.manifest import survey, twins
-from batchgen.manifest.entries import Manifest
+from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.plan import expand
+from batchgen.manifest.survey import survey
 from tests.manifest_help import HEAD, load, planned, problem, problems, prompts
 
 CATALOG = HEAD + 'prompts: [{from: p.csv, id: "{{ sku }}", text: "Photo of {{ name }}"}]\n'
@@ -172,8 +172,7 @@ def test_variants_of_one_prompt_with_one_path_are_reported_once(tmp_path: Path) 
 
 
 def test_colliding_hashes_are_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (survey, twins):
-        monkeypatch.setattr(module, "hash", lambda _: 7, raising=False)
+    monkeypatch.setattr(survey, "hash", lambda _: 7, raising=False)
     plan = planned(tmp_path, CATALOG, p_csv=CSV)
     assert plan.totals.prompts == 3
     assert plan.warnings == ()

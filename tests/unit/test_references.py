@@ -10,9 +10,9 @@ import pytest
 from batchgen.domain.errors import ManifestError
 from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
 from batchgen.files import input_root
-from batchgen.manifest.entries import own_hash
-from batchgen.manifest.places import read_place
 from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
+from batchgen.manifest.prompts.fingerprints import own_hash
+from batchgen.manifest.prompts.input_places import read_place
 from tests.manifest_help import HEAD, load, planned, problem, problems
 
 WRITTEN = HEAD.replace("own/wide", "openai/gpt-image-2") + "prompts: [{{id: a, text: x, {}}}]\n"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from batchgen.domain.errors import ManifestError
 from batchgen.files.text_lines import MAX_LINE
+from batchgen.manifest.catalogs.catalog_file import open_catalog
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.rows import open_catalog
 
 
 def read(

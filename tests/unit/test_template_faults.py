@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.manifest.filters import MAX_CHARS, NAMES
-from batchgen.manifest.paths import PathTemplate
-from batchgen.manifest.sandbox import environment
-from batchgen.manifest.template import Template, compile_template
+from batchgen.manifest.templates.filters import MAX_CHARS, NAMES
+from batchgen.manifest.templates.path_template import PathTemplate
+from batchgen.manifest.templates.sandbox import environment
+from batchgen.manifest.templates.template import Template, compile_template
 from tests.pace import no_longer_than
 
 BIG = "x y" * 10_000

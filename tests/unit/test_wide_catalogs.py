@@ -9,9 +9,9 @@ import pytest
 
 from batchgen.domain.errors import ManifestError
 from batchgen.files.csv_records import MAX_COLUMNS
+from batchgen.manifest.catalogs.catalog_file import open_catalog
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.rows import open_catalog
-from batchgen.manifest.template import compile_template
+from batchgen.manifest.templates.template import compile_template
 from tests.pace import no_longer_than
 
 

@@ -1,4 +1,4 @@
-"""Where the prompts of a manifest come from: each entry with its templates, its catalog and its variants."""
+"""Reads `prompts:` into sources: each entry with its templates, its catalog and its variants."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from batchgen.domain.errors import ManifestError
 from batchgen.domain.job import Parameters, Variant
 from batchgen.domain.size import AUTO, Size
 from batchgen.files.input_root import InputRoot
-from batchgen.manifest.entries import Entry, Fixed, overrides_json, shared_hash
-from batchgen.manifest.inputs import read_inputs
-from batchgen.manifest.paths import PathTemplate
-from batchgen.manifest.reading import Loc, Reading, dotted
+from batchgen.manifest.catalogs.catalog_file import CatalogFile, open_catalog
+from batchgen.manifest.document.document import Document, dotted
+from batchgen.manifest.document.schema import DEFAULT_FILE, CatalogPrompt, WrittenPrompt
+from batchgen.manifest.document.validate import Loc
+from batchgen.manifest.prompts.fingerprints import overrides_json, shared_hash
+from batchgen.manifest.prompts.input_templates import read_inputs
+from batchgen.manifest.prompts.prompt_source import PromptSource
 from batchgen.manifest.route import check_parameters, default_sizes, read_sizes
-from batchgen.manifest.rows import CatalogFile, open_catalog
-from batchgen.manifest.schema import DEFAULT_FILE, CatalogPrompt, WrittenPrompt
-from batchgen.manifest.template import Template, compile_template
+from batchgen.manifest.templates.path_template import PathTemplate
+from batchgen.manifest.templates.template import FixedText, Template, compile_template
 
 MOST_PER_PROMPT = 1_000  # images
 
 
 @dataclass(slots=True)
-class Sources:
-    """Builds entries one by one; what they share is made once.
+class SourceReader:
+    """Builds the sources of prompts one by one; what they share is made once.
 
     Attributes:
         said: what was already reported of the job's own parameters.
         asked: every size, with the quality it is asked in.
     """
 
-    reading: Reading
+    document: Document
     contract: Contract | None
     parameters: Parameters
     said: set[Objection]
-    entries: list[Entry] = field(default_factory=list)
+    sources: list[PromptSource] = field(default_factory=list)
     catalogs: dict[Path, CatalogFile | None] = field(default_factory=dict)
     asked: set[tuple[Size, str | None]] = field(default_factory=set)
     _numbers: dict[tuple[Size, int], int] = field(default_factory=dict)
@@ -46,25 +48,25 @@ class Sources:
     _root: InputRoot = field(init=False)
 
     def __post_init__(self) -> None:
-        self._root = InputRoot(self.reading.folder)
+        self._root = InputRoot(self.document.folder)
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """The variants of all entries together, each once."""
+        """The variants of all sources together, each once."""
         return tuple(Variant(number, size, sample) for (size, sample), number in self._numbers.items())
 
     @property
     def variant_sets(self) -> tuple[tuple[int, ...], ...]:
-        """What entries take of them, each set once."""
+        """What sources take of them, each set once."""
         return tuple(self._sets)
 
     def read_all(self) -> None:
         """Every entry of `prompts` that can be read."""
-        keys = self.reading.checked.keys
+        keys = self.document.keys
         if keys.sizes:
-            self._sizes = read_sizes(self.reading, ("sizes",), keys.sizes, self.contract)
+            self._sizes = read_sizes(self.document, ("sizes",), keys.sizes, self.contract)
         for number, prompt in enumerate(keys.prompts):
-            if number not in self.reading.checked.bad_prompts:
+            if number not in self.document.bad_prompts:
                 self._read(("prompts", number), prompt)
 
     def _read(self, loc: Loc, prompt: WrittenPrompt) -> None:
@@ -72,7 +74,7 @@ class Sources:
         overridden = {name: value for name, value in written.items() if value}
         if overridden and self.contract is not None:
             at = {name: (*loc, name) for name in overridden}
-            check_parameters(self.reading, self.contract, replace(self.parameters, **overridden), at, self.said)
+            check_parameters(self.document, self.contract, replace(self.parameters, **overridden), at, self.said)
         variant_set = self._variant_set(loc, prompt, overridden.get("quality", self.parameters.quality))
         catalog = self._catalog(loc, prompt) if isinstance(prompt, CatalogPrompt) else None
         identity = self._template((*loc, "id"), prompt, prompt.id)
@@ -80,16 +82,16 @@ class Sources:
         if text is not None and catalog is not None and text.in_braces:
             self._doubt_braces((*loc, "text"), text, catalog)
         path = self._path(loc, prompt)
-        inputs = read_inputs(self.reading, self.contract, self._root, loc, prompt, self._template)
+        inputs = read_inputs(self.document, self.contract, self._root, loc, prompt, self._template)
         if identity is None or text is None or (isinstance(prompt, CatalogPrompt) and catalog is None):
             return
-        line, column = self.reading.place(loc)
-        self.entries.append(
-            Entry(
+        line, column = self.document.place(loc)
+        self.sources.append(
+            PromptSource(
                 place=dotted(loc),
                 line=line,
                 column=column,
-                shown=self.reading.file if catalog is None else catalog.shown,
+                shown=self.document.file if catalog is None else catalog.shown,
                 catalog=catalog,
                 id=identity,
                 text=text,
@@ -103,12 +105,12 @@ class Sources:
         )
 
     def _variant_set(self, loc: Loc, prompt: WrittenPrompt, quality: str | None) -> tuple[int, ...]:
-        keys = self.reading.checked.keys
+        keys = self.document.keys
         if prompt.sizes:
-            sizes = read_sizes(self.reading, (*loc, "sizes"), prompt.sizes, self.contract)
+            sizes = read_sizes(self.document, (*loc, "sizes"), prompt.sizes, self.contract)
         else:
-            if self._sizes is None and "sizes" not in self.reading.checked.bad:
-                self._sizes = default_sizes(self.reading, self.contract)
+            if self._sizes is None and "sizes" not in self.document.bad:
+                self._sizes = default_sizes(self.document, self.contract)
             sizes = self._sizes or ()
         sizes = sizes or (AUTO,)  # what was wrong has been said
         count = prompt.count or keys.count or 1
@@ -116,7 +118,7 @@ class Sources:
             words = (
                 f"{len(sizes)} sizes x {count} images are more than the {MOST_PER_PROMPT:,} that one prompt may have"
             )
-            self.reading.wrong(loc, words)
+            self.document.wrong(loc, words)
             count = 1
         self.asked.update((size, quality) for size in sizes)
         wanted = ((size, sample) for size in sizes for sample in range(1, count + 1))
@@ -135,41 +137,41 @@ class Sources:
             if isinstance(prompt, CatalogPrompt):
                 return compile_template(source)
         except ValueError as error:
-            self.reading.wrong(loc, str(error))
+            self.document.wrong(loc, str(error))
             return None
         if "{{" in source or "{%" in source:
             words = "holds a template, which only the rows of a catalog can fill in; name one with from:, or remove it"
-            self.reading.wrong(loc, words)
+            self.document.wrong(loc, words)
             return None
-        return Fixed(source)
+        return FixedText(source)
 
     def _doubt_braces(self, loc: Loc, text: Template, catalog: CatalogFile) -> None:
         """Warns of columns in single braces, as other tools fill them in: here they would be drawn as they stand."""
         spellings = catalog.spellings()
         for name in text.in_braces:
             if name in spellings:
-                self.reading.doubt(loc, f"`{{{name}}}` is not filled in; write `{{{{ {spellings[name]} }}}}`")
+                self.document.doubt(loc, f"`{{{name}}}` is not filled in; write `{{{{ {spellings[name]} }}}}`")
 
     def _path(self, loc: Loc, prompt: WrittenPrompt) -> PathTemplate:
-        source = prompt.file or self.reading.checked.keys.output.file
+        source = prompt.file or self.document.keys.output.file
         if source not in self._paths:
             try:
                 self._paths[source] = PathTemplate(source)
             except ValueError as error:
                 self._paths[source] = None
-                self.reading.wrong((*loc, "file") if prompt.file else ("output", "file"), str(error))
+                self.document.wrong((*loc, "file") if prompt.file else ("output", "file"), str(error))
         return self._paths[source] or PathTemplate(DEFAULT_FILE)
 
     def _catalog(self, loc: Loc, prompt: CatalogPrompt) -> CatalogFile | None:
-        path = Path(os.path.abspath(self.reading.folder / prompt.source))  # noqa: PTH100 - links stay as written
+        path = Path(os.path.abspath(self.document.folder / prompt.source))  # noqa: PTH100 - links stay as written
         if path not in self.catalogs:
             try:
-                self.catalogs[path] = open_catalog(path, str(Path(self.reading.file).parent / prompt.source))
+                self.catalogs[path] = open_catalog(path, str(Path(self.document.file).parent / prompt.source))
             except ManifestError as error:
                 self.catalogs[path] = None
                 for problem in error.problems:
                     if problem.line:
-                        self.reading.problems.add(problem)
+                        self.document.problems.add(problem)
                     else:
-                        self.reading.wrong((*loc, "from"), f"{prompt.source}: {problem.message}")
+                        self.document.wrong((*loc, "from"), f"{prompt.source}: {problem.message}")
         return self.catalogs[path]

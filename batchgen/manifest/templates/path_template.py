@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from batchgen.domain.job import Variant, output_path
 from batchgen.domain.names import safe_segment
-from batchgen.manifest.template import SPECIAL, compile_template
+from batchgen.manifest.templates.template import SPECIAL, compile_template
 
 MAX_PATH = 1_000  # characters below the output folder
 
@@ -44,6 +45,14 @@ class PathTemplate:
                 raise ValueError(f"{_shown(path)!r} is not a path below the output folder: a part of it is {segment!r}")
         safe = [safe_segment(segment.replace(_SLASH, "/"), keep=_KEEP) for segment in segments]
         return "/".join(safe).translate(_OPEN)
+
+
+def variant_fills(variants: tuple[Variant, ...], variant_set: tuple[int, ...]) -> list[dict[str, str]]:
+    """What each variant of a set variant_fills into a path, worked out once for all prompts."""
+    parts = ("size", "sample", "ratio", "tier")
+    pattern = "\n".join(f"{{{part}}}" for part in parts)
+    filled = (output_path(pattern, variants[number].size, variants[number].sample) for number in variant_set)
+    return [dict(zip(parts, text.split("\n"), strict=True)) for text in filled]
 
 
 def _inside(value: str) -> str:

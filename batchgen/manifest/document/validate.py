@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchgen.domain.errors import Problem
-from batchgen.manifest.hints import one_of, similar
+from batchgen.manifest.document.schema import CatalogPrompt, LimitKeys, ManifestKeys, Output
+from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_place, to_data
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.schema import CatalogPrompt, LimitKeys, ManifestKeys, Output
-from batchgen.manifest.tree import Mapping, Odd, Scalar, find, key_place, to_data
+from batchgen.manifest.suggestions import one_of, similar
 
 Loc = tuple[str | int, ...]
 
@@ -40,7 +40,7 @@ _REQUIRED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Validated:
     """The keys of a manifest as far as they are right.
 
     Attributes:
@@ -53,11 +53,11 @@ class Checked:
     bad_prompts: set[int] = field(default_factory=set)
 
 
-def validate(root: Mapping, file: str, problems: Problems) -> Checked:
+def validate(root: Mapping, file: str, problems: Problems) -> Validated:
     """Checks the tree of a manifest against the schema."""
     data: Any = to_data(root)
     try:
-        return Checked(ManifestKeys.model_validate(data))
+        return Validated(ManifestKeys.model_validate(data))
     except ValidationError as error:
         found = error.errors(include_url=False)
     bad: set[str] = set()
@@ -66,7 +66,7 @@ def validate(root: Mapping, file: str, problems: Problems) -> Checked:
         loc = _without_tag(each["loc"])
         problems.add(_problem(root, file, loc, each))
         _leave_out(data, loc, each["type"], bad, bad_prompts)
-    return Checked(ManifestKeys.model_validate(data), bad, bad_prompts)
+    return Validated(ManifestKeys.model_validate(data), bad, bad_prompts)
 
 
 def _without_tag(loc: Loc) -> Loc:

@@ -28,7 +28,7 @@ class Refused(ValueError):
     """What a template may not do, said in a sentence."""
 
 
-class Work:
+class RenderMeter:
     """What one rendering has done so far."""
 
     __slots__ = ("rounds", "units")
@@ -121,7 +121,7 @@ def _text(value: Any) -> Any:
 
 @pass_context
 def _steps(context: Context, items: Iterable[Any], parts: int) -> Iterator[Any]:
-    work: Work = context[WORK]
+    work: RenderMeter = context[WORK]
     for item in items:
         work.go_round(parts)
         yield item

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
-
-from batchgen.files.input_root import InputRoot
-from batchgen.manifest.template import Template
 
 MAX_PLACE = 4_000  # characters; signed addresses are long
 
@@ -38,43 +33,6 @@ class BadPlace(ValueError):
     def __init__(self, text: str, why: str) -> None:
         super().__init__(f"{text[:100]} {why}")
         self.why = why
-
-
-@dataclass(frozen=True, slots=True)
-class InputTemplates:
-    """The references and the mask of an entry, before its rows are filled in.
-
-    Attributes:
-        root: where files are.
-        templates: by their keys below the prompt, `references.0` and so on; the mask is the last, as `mask`.
-        spots: line and column of each; empty for a catalog, whose rows are named instead.
-        no_address: why the route takes no https addresses, "" where it does.
-    """
-
-    root: InputRoot
-    templates: Mapping[str, Template]
-    spots: Mapping[str, tuple[int, int]]
-    no_address: str
-
-    @property
-    def uses_row(self) -> bool:
-        """Whether a template needs `row`."""
-        return any(template.uses_row for template in self.templates.values())
-
-    def fill(self, template: Template, names: Mapping[str, Any]) -> str:
-        """The place that a template comes to for one row.
-
-        Raises:
-            ValueError: it comes to none, or to one that the route does not take; one clear sentence.
-        """
-        text = template.render(names).strip()
-        if not text:
-            empty = " and ".join(name for name in template.names if not str(names.get(name, name)).strip())
-            raise ValueError(f"comes to nothing: {empty or 'a cell'} is empty in this row")
-        place = read_place(text)
-        if self.no_address and is_address(place):
-            raise ValueError(self.no_address)
-        return place
 
 
 def is_address(place: str) -> bool:

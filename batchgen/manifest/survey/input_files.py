@@ -7,21 +7,28 @@ from dataclasses import dataclass, field
 
 from batchgen.domain.errors import Problem
 from batchgen.domain.inputs import InputFile, InputUse
-from batchgen.manifest.entries import Entry
-from batchgen.manifest.places import Places, is_address
 from batchgen.manifest.problems import Problems
+from batchgen.manifest.prompts.input_places import is_address
+from batchgen.manifest.prompts.prompt_source import PromptDraft, PromptSource
 
 
 @dataclass(slots=True)
 class _Use:
-    where: Problem  # without a message: only where
+    """What prompts use one file for; see `InputUse`.
+
+    Attributes:
+        where: the first prompt that names it: a problem without a message.
+        gone: whether it is not there, which has been said.
+    """
+
+    where: Problem
     shares: set[int] = field(default_factory=set)
     exact: bool = False
     mask: bool = False
-    gone: bool = False  # a problem, and said
+    gone: bool = False
 
 
-class Uses:
+class InputFiles:
     """The local files of a manifest, in the order in which they are named first."""
 
     def __init__(self) -> None:
@@ -36,32 +43,25 @@ class Uses:
             if not use.gone:
                 yield InputUse(place, frozenset(use.shares), use.exact, use.mask)
 
-    def add(self, entry: Entry, at: tuple[int, int], places: Places, problems: Problems) -> None:
-        """Notes the files of one prompt; a file that is not there is a problem of the first prompt that names it.
-
-        Args:
-            entry: that the prompt is of.
-            at: line and column of the prompt.
-            places: of its input images.
-            problems: where problems go.
-        """
-        keys = entry.inputs.templates if entry.inputs is not None else ()
+    def add(self, source: PromptSource, draft: PromptDraft, problems: Problems) -> None:
+        """Note the files of one prompt; a file that is not there is a problem of the first prompt that names it."""
+        places, keys = draft.places, source.inputs.templates if source.inputs is not None else ()
         for number, (key, place) in enumerate(zip(keys, places.references, strict=False)):  # the mask is its own
             if is_address(place):
                 continue
-            use = self._uses.get(place) or self._first(entry, at, key, place, problems)
+            use = self._uses.get(place) or self._first(source, draft, key, place, problems)
             if places.mask and number == 0:
                 use.exact = True
             else:
                 use.shares.add(len(places.references))
         if places.mask and not is_address(places.mask):
-            use = self._uses.get(places.mask) or self._first(entry, at, "mask", places.mask, problems)
+            use = self._uses.get(places.mask) or self._first(source, draft, "mask", places.mask, problems)
             use.mask = True
             if not is_address(places.references[0]):
-                self._pairs.setdefault((places.references[0], places.mask), _where(entry, "mask", at))
+                self._pairs.setdefault((places.references[0], places.mask), _where(source, draft, "mask"))
 
     def check(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str], problems: Problems) -> None:
-        """Notes what is wrong with files that were looked at, and masks of another size than what they mask."""
+        """Note what is wrong with files that were looked at, and masks of another size than what they mask."""
         for place, use in self._uses.items():
             if place in wrong:
                 self._refuse(use.where, place, wrong[place], problems)
@@ -71,11 +71,11 @@ class Uses:
                 sizes = f"{over.width}x{over.height}, but {reference} has {under.width}x{under.height}"
                 problems.add(_said(where, f"{mask} has {sizes}; make them the same"), like=f"{where.key} sizes")
 
-    def _first(self, entry: Entry, at: tuple[int, int], key: str, place: str, problems: Problems) -> _Use:
-        use = self._uses[place] = _Use(_where(entry, key, at))
+    def _first(self, source: PromptSource, draft: PromptDraft, key: str, place: str, problems: Problems) -> _Use:
+        use = self._uses[place] = _Use(_where(source, draft, key))
         try:
-            if entry.inputs is not None:
-                entry.inputs.root.state(place)
+            if source.inputs is not None:
+                source.inputs.root.state(place)
         except ValueError as error:
             self._refuse(use.where, place, str(error), problems)
             use.gone = True
@@ -86,9 +86,10 @@ class Uses:
         problems.add(_said(where, f"{place}: {why}"), like=f"{where.key} {why}")
 
 
-def _where(entry: Entry, key: str, at: tuple[int, int]) -> Problem:
-    line, column = at if entry.inputs is None else entry.inputs.spots.get(key, at)
-    return Problem(entry.shown, line, column, f"{entry.place}.{key}", "")
+def _where(source: PromptSource, draft: PromptDraft, key: str) -> Problem:
+    at = draft.line, draft.column
+    line, column = at if source.inputs is None else source.inputs.spots.get(key, at)
+    return Problem(source.shown, line, column, f"{source.place}.{key}", "")
 
 
 def _said(where: Problem, message: str) -> Problem:

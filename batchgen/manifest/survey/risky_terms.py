@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batchgen.domain.errors import ManifestError
 from batchgen.files.text_lines import Broken, lines, open_file
-from batchgen.manifest.reading import Reading
+from batchgen.manifest.document.document import Document
 
 MOST = 20_000
 _LONGEST = 200
@@ -22,8 +22,8 @@ _ASCII_WORDS = re.compile(r"[a-z0-9_]+")
 _WORDS = re.compile(rf"[^\W{_UNSPACED}]+")
 
 
-class Terms:
-    """Terms without regard to case: whole words, and parts of a text where words are not spaced."""
+class RiskyTerms:
+    """RiskyTerms without regard to case: whole words, and parts of a text where words are not spaced."""
 
     def __init__(self, terms: Iterable[str]) -> None:
         self._by_first: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -55,30 +55,30 @@ class Terms:
         return None
 
 
-def read_terms(reading: Reading) -> Terms | None:
+def read_risky_terms(document: Document) -> RiskyTerms | None:
     """The terms of `risky_terms`, written there or in a file with one a line; None when there are none."""
-    written = reading.checked.keys.risky_terms
-    if "risky_terms" in reading.checked.bad or not written:
+    written = document.keys.risky_terms
+    if "risky_terms" in document.bad or not written:
         return None
     if not isinstance(written, str):
-        return Terms(term.strip() for term in written if term.strip())
-    place = reading.folder / written
+        return RiskyTerms(term.strip() for term in written if term.strip())
+    place = document.folder / written
     try:
-        with open_file(place, str(Path(reading.file).parent / written)) as file:
+        with open_file(place, str(Path(document.file).parent / written)) as file:
             found = [line.strip() for line in lines(file)]
     except ManifestError as error:
-        reading.wrong(("risky_terms",), f"{written}: {error.problems[0].message}")
+        document.wrong(("risky_terms",), f"{written}: {error.problems[0].message}")
         return None
     except Broken as broken:
-        reading.wrong(("risky_terms",), f"{written}:{broken.line}: {broken}")
+        document.wrong(("risky_terms",), f"{written}:{broken.line}: {broken}")
         return None
     terms = [term for term in found if term]
     long = next((number for number, term in enumerate(found, 1) if len(term) > _LONGEST), None)
     if not terms or len(terms) > MOST or long is not None:
         why = f"line {long} is longer than {_LONGEST} characters" if long else f"holds {len(terms):,} terms"
-        reading.wrong(("risky_terms",), f"{written}: {why}; write 1 to {MOST:,} terms, one a line")
+        document.wrong(("risky_terms",), f"{written}: {why}; write 1 to {MOST:,} terms, one a line")
         return None
-    return Terms(terms)
+    return RiskyTerms(terms)
 
 
 def _stands_alone(term: str, text: str) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import yaml
 
 from batchgen.domain.errors import ManifestError, Problem
+from batchgen.manifest.document.yaml_tree import Mapping, Node, Scalar, Sequence
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.tree import Mapping, Node, Scalar, Sequence
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 20

@@ -11,9 +11,9 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.visitor import NodeTransformer
 
 from batchgen.domain.text import escaped, one_line
-from batchgen.manifest.filters import MAX_CHARS, WORK, Refused, Work
-from batchgen.manifest.hints import one_of, similar
-from batchgen.manifest.sandbox import Environment, check, check_cell, environment
+from batchgen.manifest.suggestions import one_of, similar
+from batchgen.manifest.templates.filters import MAX_CHARS, WORK, Refused, RenderMeter
+from batchgen.manifest.templates.sandbox import Environment, check, check_cell, environment
 
 SPECIAL = ("size", "sample", "ratio", "tier")
 
@@ -41,6 +41,21 @@ class Template(Protocol):
             ValueError: a variable is missing, or the template goes wrong; one clear sentence.
         """
         ...
+
+
+class FixedText:
+    """A text that is what it is, whatever a row holds: that of a prompt written in the manifest."""
+
+    uses_row = False
+    names: tuple[str, ...] = ()
+    in_braces: tuple[str, ...] = ()
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render(self, names: Mapping[str, Any]) -> str:  # noqa: ARG002 - a template that needs none
+        """Give the text."""
+        return self._text
 
 
 def compile_template(
@@ -155,7 +170,7 @@ class _Rendered:
 
     def _render(self, names: Mapping[str, Any]) -> str:
         parts, length = [], 0
-        context = self._template.new_context({**names, WORK: Work()})
+        context = self._template.new_context({**names, WORK: RenderMeter()})
         for part in self._template.root_render_func(context):
             parts.append(part)
             length += len(part)

@@ -94,7 +94,7 @@ class _Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
 
 
-class Asked(_Keys):
+class SharedKeys(_Keys):
     """What may be said for the whole job and again for a prompt. Empty, and 0, mean not said."""
 
     sizes: list[Annotated[str, WithJsonSchema({"type": "string", "pattern": _SIZE})]] = Field(
@@ -109,7 +109,7 @@ class Asked(_Keys):
     background: str = Field(default="", min_length=1, max_length=40, description="Only where the route takes it.")
 
 
-class WrittenPrompt(Asked):
+class WrittenPrompt(SharedKeys):
     """A prompt that stands in the manifest itself."""
 
     id: str = Field(min_length=1, description="What you know it by, for instance a SKU.")
@@ -183,7 +183,7 @@ PromptKeys = Annotated[
 ]
 
 
-class ManifestKeys(Asked):
+class ManifestKeys(SharedKeys):
     """A batchgen manifest: what to buy, where, and how far to go."""
 
     version: Literal[1] = Field(description="Of this format.")

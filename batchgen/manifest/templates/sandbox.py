@@ -12,8 +12,17 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from batchgen.domain.text import one_line
-from batchgen.manifest.filters import MAX_CHARS, MAX_STEPS, NAMES, WORK, Refused, bounded, check_length, filters
-from batchgen.manifest.hints import similar
+from batchgen.manifest.suggestions import similar
+from batchgen.manifest.templates.filters import (
+    MAX_CHARS,
+    MAX_STEPS,
+    NAMES,
+    WORK,
+    Refused,
+    bounded,
+    check_length,
+    filters,
+)
 
 _METHODS = (
     *("capitalize", "endswith", "lower", "lstrip", "removeprefix", "removesuffix", "rstrip", "split", "startswith"),

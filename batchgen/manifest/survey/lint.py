@@ -13,9 +13,9 @@ from batchgen.domain.errors import Problem
 from batchgen.domain.job import Variant
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
-from batchgen.manifest.entries import Entry
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.terms import Terms
+from batchgen.manifest.prompts.prompt_source import PromptSource
+from batchgen.manifest.survey.risky_terms import RiskyTerms
 
 # A set of first letters and then what must surround it, because such a search passes over the rest of a text fast.
 # Not meant are parts of a longer code (A4K2, SKU-4K), amounts ($4K, 1.4K) and things that are 4K themselves.
@@ -38,7 +38,7 @@ class Lint:
         warnings: what was found, those that are alike counted.
     """
 
-    def __init__(self, contract: Contract, variants: tuple[Variant, ...], terms: Terms | None) -> None:
+    def __init__(self, contract: Contract, variants: tuple[Variant, ...], terms: RiskyTerms | None) -> None:
         self.warnings = Problems()
         self._route = contract.route
         self._sized = contract.sizes.kind != "none"
@@ -47,7 +47,7 @@ class Lint:
         costly = contract.charges[OutcomeKind.REFUSED_TEXT] is Charge.BILLED
         self._may = f"a refusal may be charged on {contract.route}" if costly else "it may be refused"
 
-    def look(self, entry: Entry, sizes: tuple[int, ...]) -> Look:
+    def look(self, source: PromptSource, sizes: tuple[int, ...]) -> Look:
         """What looks at the texts of one entry, each given with its line and column; `sizes` are its variants."""
         search, find = _CLAIM.search, self._terms.find if self._terms is not None else None
         tiers = {"auto" if size.is_auto else size.tier for size in (self._variants[number].size for number in sizes)}
@@ -56,9 +56,9 @@ class Lint:
         def look(line: int, column: int, text: str) -> None:
             claim = search(text)
             if claim is not None and not asks and not (all_4k and claim[0][0] not in _EIGHT):
-                self._add(entry, line, column, f'says "{claim[0]}", which does not change the size; {self._decides}')
+                self._add(source, line, column, f'says "{claim[0]}", which does not change the size; {self._decides}')
             if find is not None and (term := find(text)) is not None:
-                self._add(entry, line, column, f"holds the term {term} of risky_terms; {self._may}")
+                self._add(source, line, column, f"holds the term {term} of risky_terms; {self._may}")
 
         return look
 
@@ -66,6 +66,6 @@ class Lint:
     def _decides(self) -> str:
         return "it is decided by sizes:" if self._sized else f"{self._route} takes none"
 
-    def _add(self, entry: Entry, line: int, column: int, message: str) -> None:
-        where = f"{entry.place}.text"
-        self.warnings.add(Problem(entry.shown, line, column, where, message), like=f"{where} {message}")
+    def _add(self, source: PromptSource, line: int, column: int, message: str) -> None:
+        where = f"{source.place}.text"
+        self.warnings.add(Problem(source.shown, line, column, where, message), like=f"{where} {message}")

@@ -1,0 +1,1 @@
+"""Catalogs of prompts: rows of CSV and JSONL files, read one by one."""
