@@ -16,9 +16,9 @@ from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Booking, Claim, OutcomeKind, Reservation, Settlement
+from batchgen.domain.output_image import Image
 from batchgen.domain.size import Size
 from batchgen.domain.walls import Wall
-from batchgen.domain.wire import Image
 from batchgen.ledger.ledger import Ledger
 
 SMALL, LARGE = Size(1280, 1280), Size(2048, 2048)

@@ -11,9 +11,9 @@ from batchgen.app.accounts import ProviderAccount
 from batchgen.app.keyring import KeyRing
 from batchgen.app.rehearsal import simulated
 from batchgen.contracts.contract import Contract
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
+from batchgen.domain.log_row import LogRow
 from batchgen.gateway.call_log import LogQuery, LogReader, log_address
 from batchgen.ledger.records import JobRow
 from batchgen.report.coverage import Coverage

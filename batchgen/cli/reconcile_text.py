@@ -8,9 +8,9 @@ from pathlib import Path
 
 from batchgen.app.accounts import ProviderAccount
 from batchgen.app.charge_logs import ChargeLog
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import format_usd, usd_text
 from batchgen.domain.text import counted
 from batchgen.ledger.records import JobRow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import Claim, Outcome
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Image
 
 
 @dataclass(frozen=True, slots=True)

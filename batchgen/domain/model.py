@@ -8,8 +8,9 @@ from enum import StrEnum
 from batchgen.domain.inputs import NO_INPUTS, Inputs
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, TaskEvent
+from batchgen.domain.output_image import Image
 from batchgen.domain.size import Size
-from batchgen.domain.wire import Image, Usage
+from batchgen.domain.wire import Usage
 
 
 @dataclass(frozen=True, slots=True)

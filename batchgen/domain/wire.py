@@ -203,36 +203,3 @@ class Download:
     fetch: Fetch
     picture: Picture | None = None
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image in the output folder, checked.
-
-    Attributes:
-        path: below the output folder, `/` as separator.
-        format: by content, not by name: `png`, `jpeg` or `webp`.
-        blank: whether every pixel is the same; False where nobody looked.
-    """
-
-    path: str
-    sha256: str
-    bytes: int
-    width: int
-    height: int
-    format: str
-    blank: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """Bytes that are not the image they should be; they are kept in quarantine.
-
-    Attributes:
-        kept: file name below the spool folder.
-        sure: whether it is known that they are wrong; else nobody could tell, and a person must look.
-    """
-
-    reason: str
-    kept: str
-    sure: bool = True

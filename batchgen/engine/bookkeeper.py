@@ -9,8 +9,9 @@ from batchgen.domain.clock import Clock, month_of
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Listener
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
+from batchgen.domain.output_image import Image
 from batchgen.domain.walls import Wall
-from batchgen.domain.wire import Answer, Call, Image
+from batchgen.domain.wire import Answer, Call
 from batchgen.engine.delivered import Delivered
 from batchgen.engine.entries import Account, booking, image_flags, reservation, settlement, words
 from batchgen.engine.lines import origin_of

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim
 from batchgen.domain.origin import Origin
-from batchgen.domain.wire import Answer, Damaged, Fetch, Picture
+from batchgen.domain.output_image import Damaged, Delivered
+from batchgen.domain.wire import Answer, Fetch, Picture
 from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.hand import Hand
 from batchgen.policy.backoff import Backoff, Uniform

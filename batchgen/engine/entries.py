@@ -10,9 +10,10 @@ from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
+from batchgen.domain.output_image import Image
 from batchgen.domain.size import Size
 from batchgen.domain.walls import lowest
-from batchgen.domain.wire import Answer, Call, Image
+from batchgen.domain.wire import Answer, Call
 from batchgen.gateway.request import request_hash
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.credible import doubt

@@ -13,7 +13,8 @@ from dataclasses import replace
 from batchgen.contracts.contract import References
 from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import Inputs
-from batchgen.domain.wire import Answer, Call, Damaged, Download, Image, Picture, PreparedInputs
+from batchgen.domain.output_image import Damaged, Image
+from batchgen.domain.wire import Answer, Call, Download, Picture, PreparedInputs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.store.inputs.input_store import InputStore

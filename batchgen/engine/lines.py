@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.model import Claim, Reservation
 from batchgen.domain.origin import Origin
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Delivered, Image
 from batchgen.ledger.records import AttemptRow, TaskRow
 
 

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.origin import Origin
+from batchgen.domain.output_image import Delivered
 from batchgen.ledger.rebuilding import Entered, Page, Pile, Written
 from batchgen.store.output.image_faults import fault_within
 from batchgen.store.output.image_index import NAME

@@ -17,10 +17,10 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import LogUnavailable, UsageError
+from batchgen.domain.log_row import LogRow
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.gateway.address import is_loopback
 from batchgen.gateway.connector import OwnConnections

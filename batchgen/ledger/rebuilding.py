@@ -14,11 +14,11 @@ from pathlib import Path
 from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, OutcomeKind
 from batchgen.domain.origin import Origin
+from batchgen.domain.output_image import Delivered
 from batchgen.ledger import attempts
 from batchgen.ledger.connect import empty_ledger, reading
 from batchgen.ledger.mapping import dump

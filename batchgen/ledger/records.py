@@ -61,7 +61,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """An image as it was delivered; fields as in `batchgen.domain.wire.Image`.
+    """An image as it was delivered; fields as in `batchgen.domain.output_image.Image`.
 
     Attributes:
         own, shared: hashes of what was asked, as in `batchgen.domain.job.Prompt`.

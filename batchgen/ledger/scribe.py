@@ -12,11 +12,11 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.clock import month_of
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.origin import Origin
+from batchgen.domain.output_image import Delivered
 from batchgen.domain.size import parse_size
 from batchgen.ledger.mapping import dump, dump_pairs, merged
 from batchgen.ledger.staging import first_free

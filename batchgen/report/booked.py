@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 
 SLACK = 120.0  # seconds that a gateway's clock may be off, and that it may take to write a row
 UNDECIDED = frozenset({Charge.UNKNOWN, Charge.RESERVED})

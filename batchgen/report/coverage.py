@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from math import inf
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.report.booked import Booked
 from batchgen.report.matching import Matching
 

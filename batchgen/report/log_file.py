@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from math import inf
 from pathlib import Path
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.errors import UsageError
+from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.text import one_line
 from batchgen.files.csv_records import header, records, sniff

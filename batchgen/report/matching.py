@@ -13,8 +13,8 @@ from heapq import heappop, heappush
 from itertools import zip_longest
 from math import inf
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.report.booked import UNDECIDED, Booked, Window
 
 ROUNDING = 2  # micro-dollars: a quota unit, in which logs count, is as much

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import format_usd
 from batchgen.report.booked import Booked
 from batchgen.report.coverage import Coverage, Witnesses

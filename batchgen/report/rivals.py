@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.report.booked import Booked
 from batchgen.report.coverage import Coverage
 from batchgen.report.matching import Matching

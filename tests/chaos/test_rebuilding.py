@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Delivered, Image
 from batchgen.ledger.ledger import Ledger
 from batchgen.store.output.image_index import NAME, write_line
 from tests.chaos.promises import promise

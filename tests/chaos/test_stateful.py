@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from batchgen.domain.errors import BatchUnderWay, LedgerError, PaidUnderWay, StaleClaim
 from batchgen.domain.lifecycle import TRANSITIONS, BatchState, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Claim, Settlement
+from batchgen.domain.output_image import Image
 from batchgen.domain.walls import Wall
-from batchgen.domain.wire import Image
 from batchgen.ledger.audit import check
 from batchgen.ledger.batches import NewBatch
 from batchgen.ledger.ledger import Ledger

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import LogUnavailable, UsageError
+from batchgen.domain.log_row import LogRow
 from batchgen.gateway import call_log
 from batchgen.gateway.call_log import LogQuery, LogReader, log_address
 from tests.rig import simulator

@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from batchgen.domain.errors import StoreError
-from batchgen.domain.wire import Damaged, Image
+from batchgen.domain.output_image import Damaged, Image
 from batchgen.store.folder import Folder
 from batchgen.store.output.place import Spooled, Spot, place, place_within
 from tests.store_help import PillowHere, encoded, png

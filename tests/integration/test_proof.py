@@ -16,7 +16,7 @@ import pytest
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import TaskEvent
 from batchgen.domain.model import Claim, Settlement
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Image
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Finding
 from batchgen.ledger.runs import NewRun

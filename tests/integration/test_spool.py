@@ -15,7 +15,8 @@ import pytest
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import Exit, ForeignOutput, NoRoom, StoreError
-from batchgen.domain.wire import Answer, ApiError, Damaged, Ending, Image, Picture, Usage
+from batchgen.domain.output_image import Damaged, Image
+from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
 from batchgen.store.folder import Folder
 from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool, SpoolSink

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Delivered, Image
 from batchgen.store.output.image_index import NAME, ImageIndex
 from tests.store_help import ORIGIN
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Delivered, Image
 from batchgen.store.output.image_index import NAME, write_line
 from batchgen.store.output.index_lines import lines_of, newest, read_line
 from tests.store_help import ORIGIN

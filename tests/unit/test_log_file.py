@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.errors import ManifestError, UsageError
+from batchgen.domain.log_row import LogRow
 from batchgen.report.log_file import read_log_file, read_zone
 
 T = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.report.booked import SLACK, Booked
 from batchgen.report.coverage import Coverage
 from batchgen.report.log_file import read_log_file, read_zone

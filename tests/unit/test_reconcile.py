@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.domain.charged import LogRow
 from batchgen.domain.lifecycle import Charge
+from batchgen.domain.log_row import LogRow
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.records import TaskAttempt
 from batchgen.report.booked import SLACK, Booked, Noted, noted_row, reach, row_note

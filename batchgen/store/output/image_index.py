@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchgen.domain.clock import stamp
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import usd_text
+from batchgen.domain.output_image import Delivered
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
 from batchgen.store.output.origin_json import plain_origin
 

@@ -14,10 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchgen.domain.delivered import Delivered
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.wire import Image
+from batchgen.domain.output_image import Delivered, Image
 from batchgen.store.folder import trouble
 from batchgen.store.layout import SPOOL, attempt_of
 from batchgen.store.output.file_names import ENDINGS

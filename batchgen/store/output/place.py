@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 
 from batchgen.domain.errors import StoreError
-from batchgen.domain.wire import Damaged, Image
+from batchgen.domain.output_image import Damaged, Image
 from batchgen.store.checks.image import BadImage, Decoder, ImageFacts, NotJudged, examine
 from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, NotAFile, make_durable, trouble, write_all

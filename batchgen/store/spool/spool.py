@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from batchgen.domain.clock import Clock
-from batchgen.domain.wire import Answer, Damaged, Image, Picture
+from batchgen.domain.output_image import Damaged, Image
+from batchgen.domain.wire import Answer, Picture
 from batchgen.store.checks.decode import DecodePool
 from batchgen.store.checks.image import Decoder
 from batchgen.store.checks.stream import PIECE
