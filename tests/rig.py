@@ -193,7 +193,6 @@ async def rig(
                 limits,
                 plan.job.four_k if contract.downgrade else FourK.RETRY,
                 backoff=Backoff(base=0.02, cap=0.05),
-                proven=lambda: books.proven,
             )
             means = Means(
                 contract=contract,

@@ -154,7 +154,6 @@ def _leg(
             limits,
             spec.four_k if contract.downgrade else FourK.RETRY,
             spec.fallback_on_refusal,
-            proven=lambda: books.proven,
         ),
         books=books,
         hand=hand,

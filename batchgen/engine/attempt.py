@@ -182,7 +182,8 @@ class Executor:
             )
 
     def _decide(self, outcome: Outcome, claim: Claim) -> Decision:
-        decision = decide(outcome, claim, self.means.rules, self.means.uniform, self.means.onward(claim))
+        onward, proven = self.means.onward(claim), self.means.books.proven
+        decision = decide(outcome, claim, self.means.rules, self.means.uniform, onward, proven=proven)
         if isinstance(decision, Failover):
             self._explain_once(decision.route, outcome)
         return decision

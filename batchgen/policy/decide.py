@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from batchgen.domain.job import FourK, Limits
@@ -90,14 +89,12 @@ class Rules:
     Attributes:
         four_k: what to do about failures of 4K sizes, where the contract knows such failures; `RETRY` elsewhere.
         on_refusal: whether content that one route refuses is tried over another.
-        proven: whether the route has brought an image in this run, so that its address is right.
     """
 
     limits: Limits
     four_k: FourK = FourK.RETRY
     on_refusal: bool = False
     backoff: Backoff = field(default_factory=Backoff)
-    proven: Callable[[], bool] = lambda: False
 
 
 REFUSALS = frozenset({OutcomeKind.REFUSED, OutcomeKind.REFUSED_TEXT})
@@ -135,10 +132,24 @@ class NextRoutes:
 NOWHERE = NextRoutes()
 
 
-def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, routes: NextRoutes = NOWHERE) -> Decision:
-    """The next step for a task after one outcome.
+def decide(
+    outcome: Outcome,
+    claim: Claim,
+    rules: Rules,
+    uniform: Uniform,
+    routes: NextRoutes = NOWHERE,
+    *,
+    proven: bool = False,
+) -> Decision:
+    """Say what happens to a task after one outcome.
 
-    `claim` is the task as it was before this attempt: its counters do not include it yet.
+    Args:
+        outcome: what came back, and what it means.
+        claim: the task as it was before this attempt; its counters do not include it yet.
+        rules: what the job allows.
+        uniform: draws the share of a wait that is left to chance.
+        routes: where the task may go on.
+        proven: whether the route has brought an image in this run, so that its address is right.
     """
     kind = outcome.kind
     if kind is OutcomeKind.DELIVERED:
@@ -154,7 +165,7 @@ def decide(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, route
     if kind in _FINAL:
         return Fail(f"{_FINAL[kind]} ({outcome.detail})")
     if kind in LOST_KINDS:
-        return _after_lost(outcome, claim, rules, uniform)
+        return _after_lost(outcome, claim, rules, uniform, proven=proven)
     return _after_server_error(outcome, claim, rules, uniform, routes)
 
 
@@ -163,12 +174,11 @@ def counts(kind: OutcomeKind) -> bool:
     return kind not in {OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT, OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED}
 
 
-def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Decision:
+def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, *, proven: bool) -> Decision:
     step = _once_more(outcome, claim, rules, uniform)
-    if outcome.page and not rules.proven():  # before the first image the address is wrong; later a proxy's page passes
-        return StopLane(
-            f"no gateway answers there: check the route's base_url, then run again ({outcome.detail})", step
-        )
+    if outcome.page and not proven:  # before the first image the address is wrong; later a proxy's page passes
+        why = f"no gateway answers there: check the route's base_url, then run again ({outcome.detail})"
+        return StopLane(why, step)
     return step
 
 

@@ -210,6 +210,6 @@ def test_page_before_the_first_image_stops_the_lane_and_counts_as_a_lost_answer(
 
 def test_page_after_an_image_is_a_proxy_that_passes() -> None:
     page = replace(outcome(OutcomeKind.EDGE_ERROR), answered=False, page=True)
-    rules = Rules(Limits(), proven=lambda: True)
-    assert isinstance(decide(page, claim(), rules, top), Retry)
-    assert isinstance(decide(page, claim(1, 1), rules, top), Park)
+    rules = Rules(Limits())
+    assert isinstance(decide(page, claim(), rules, top, proven=True), Retry)
+    assert isinstance(decide(page, claim(1, 1), rules, top, proven=True), Park)

@@ -13,11 +13,17 @@ _real = policy.decide
 
 
 def _decide(
-    outcome: Outcome, claim: Claim, rules: policy.Rules, uniform: Uniform, routes: policy.NextRoutes = policy.NOWHERE
+    outcome: Outcome,
+    claim: Claim,
+    rules: policy.Rules,
+    uniform: Uniform,
+    routes: policy.NextRoutes = policy.NOWHERE,
+    *,
+    proven: bool = False,
 ) -> policy.Decision:
     if outcome.kind in LOST_KINDS and routes.fallback:
         return policy.Failover(routes.fallback, outcome.detail)
-    return _real(outcome, claim, rules, uniform, routes)
+    return _real(outcome, claim, rules, uniform, routes, proven=proven)
 
 
 def apply() -> None:

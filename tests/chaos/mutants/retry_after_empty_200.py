@@ -12,10 +12,10 @@ CHECKS = ("tests/chaos/test_simulation.py", "tests/unit/test_decide.py")
 _real = policy.decide
 
 
-def _decide(outcome: Outcome, *given: Any) -> policy.Decision:
+def _decide(outcome: Outcome, *given: Any, **named: Any) -> policy.Decision:
     if outcome.kind in {OutcomeKind.EMPTY, OutcomeKind.DAMAGED}:
         return policy.Retry(1.0, outcome.detail)
-    return _real(outcome, *given)
+    return _real(outcome, *given, **named)
 
 
 def apply() -> None:
