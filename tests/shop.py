@@ -57,22 +57,15 @@ class Shop:
         return done
 
     def popen(self, *words: str, **streams: Any) -> subprocess.Popen[Any]:
-        """The command begun, warm where that makes no difference: for all that is not to be killed or interrupted."""
+        """The command begun, warm where that makes no difference."""
         environment = self.env()
         if warm.possible(environment):
             return warm.popen(list(words), self.folder, environment, self.pace, **streams)
         return subprocess.Popen(self.command(*words), cwd=self.folder, env=environment, **streams)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """The command begun cold, from the first instruction of the interpreter."""
-        return subprocess.Popen(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.env(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        """The command begun in the background: to be killed or interrupted."""
+        return self.popen(*words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def json(self, *words: str) -> Any:
         return json.loads(self.run(*words, "--json").stdout)

@@ -1,8 +1,8 @@
 """Processes of the `batchgen` command that are forked from one that has imported it, where the system knows how.
 
 Each is a process of its own, a child of the test, with its own streams, folder and environment; it only saves the half
-second of importing. Where that second is the point, or what stands before it (a tracer, a hook, a limit, a signal at any
-moment of a process's life), `subprocess.Popen` starts one cold.
+second of importing. Where that is the point, or what stands before it (a shell, a namespace), `subprocess.Popen` starts
+one cold.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER
+_MAY_TRACE = 0x59616D61  # PR_SET_PTRACER
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # what the interpreter or the system heeds only then
 
 
@@ -44,10 +46,16 @@ class Zygote:
         atexit.register(self.close)
 
     def fork(
-        self, words: list[str], folder: Path, environment: Mapping[str, str], pace: float, streams: list[int]
+        self,
+        words: list[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        pace: float,
+        first: Sequence[Sequence[str]],
+        streams: list[int],
     ) -> int:
         """The number of a new child of this process, which runs that command."""
-        request = json.dumps([words, str(folder), dict(environment), pace, _umask()]).encode()
+        request = json.dumps([words, str(folder), dict(environment), pace, _umask(), first]).encode()
         with self._one_at_a_time, _adopting():
             socket.send_fds(self._control, [request], streams)
             return int(self._control.recv(32))
@@ -91,8 +99,11 @@ def zygote() -> Zygote:
 class _Forked(subprocess.Popen[Any]):
     """A child as `Popen` has them, made otherwise."""
 
-    def __init__(self, words: list[str], pace: float, **options: Any) -> None:
-        self._pace = pace
+    def __init__(
+        self, words: list[str], pace: float, first: Sequence[Sequence[str]], tracer: Sequence[str], **options: Any
+    ) -> None:
+        self._pace, self._tracer = pace, None if not tracer else _Tracer(tracer)
+        self._first = first if not tracer else [*first, _Tracer.WAITS]
         super().__init__(words, **options)
 
     def _execute_child(
@@ -111,9 +122,44 @@ class _Forked(subprocess.Popen[Any]):
     ) -> None:
         p2cread, _, _, c2pwrite, _, errwrite = pipes[:6]
         streams = [given if given >= 0 else own for own, given in enumerate((p2cread, c2pwrite, errwrite))]
-        self.pid = zygote().fork(args, cwd, env, self._pace, streams)
+        self.pid = zygote().fork(args, cwd, env, self._pace, self._first, streams)
         self._child_created = True
         self._close_pipe_fds(*pipes[:6])
+        if self._tracer is not None:
+            self._tracer.attach(self.pid)
+
+    def _handle_exitstatus(self, *given: Any) -> None:
+        super()._handle_exitstatus(*given)  # type: ignore[misc]
+        if self._tracer is not None:
+            self._tracer.end()
+
+
+class _Tracer:
+    """A `strace` beside a process that waits for it."""
+
+    WAITS = ("tests.warm", "wait_for_tracer")
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def attach(self, pid: int) -> None:
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        self._process = subprocess.Popen([*self._words, "-p", str(pid)], stdin=subprocess.DEVNULL)
+        while "\nTracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text():
+            assert self._process.poll() is None, "the tracer ended"
+            time.sleep(0.002)
+        os.kill(pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+
+
+def wait_for_tracer() -> None:
+    """Stop until somebody traces this process, who need be neither its parent nor the superuser."""
+    ctypes.CDLL(None).prctl(_MAY_TRACE, ctypes.c_ulong(-1), 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def possible(environment: Mapping[str, str]) -> bool:
@@ -125,14 +171,22 @@ def possible(environment: Mapping[str, str]) -> bool:
 
 
 def popen(
-    words: list[str], folder: Path, environment: Mapping[str, str], pace: float = 1.0, **streams: Any
+    words: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    pace: float = 1.0,
+    first: Sequence[Sequence[str]] = (),
+    tracer: Sequence[str] = (),
+    **streams: Any,
 ) -> subprocess.Popen[Any]:
     """`python -m batchgen WORDS`, begun warm.
 
     Args:
         pace: how many times as fast its clock is; what is timed by the operating system stays as slow as it is.
+        first: what the process does before all else: modules, functions in them and arguments.
+        tracer: the words of a `strace` that sees all that follows.
     """
-    return _Forked(words, pace, cwd=folder, env=environment, **streams)
+    return _Forked(words, pace, first, tracer, cwd=folder, env=environment, **streams)
 
 
 def _inherited() -> tuple[object, ...]:

@@ -23,13 +23,19 @@ LARGEST = 1 << 17  # bytes of a request
 
 
 class Request(NamedTuple):
-    """A command and what it finds when it starts; `pace` is how many times as fast its clock is."""
+    """A command and what it finds when it starts.
+
+    Attributes:
+        pace: how many times as fast its clock is.
+        first: what the process does before all else: modules, functions in them and arguments.
+    """
 
     words: list[str]
     folder: str
     environment: dict[str, str]
     pace: float
     umask: int
+    first: list[list[str]]
 
 
 def preload() -> None:
@@ -81,6 +87,8 @@ def become(request: Request) -> None:
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
+    for module, function, *arguments in request.first:
+        getattr(import_module(module), function)(*arguments)
     sys.argv[1:] = request.words
     sys.path[0] = request.folder
     for stream in (sys.stdin, sys.stdout):

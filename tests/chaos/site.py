@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -23,8 +24,11 @@ from PIL import Image
 
 from batchgen.cli.main import cli
 from batchgen.simulator.bill import Bill, BillLine
+from tests import warm
+from tests.chaos import child
 from tests.shop import Shop
 
+HOOK, HOOKED = Path(__file__).parent / "hook", "CHAOS_HOOK"
 LONG = os.environ.get("CHAOS") == "long"
 PRICE = 30_000
 PROMPT = "Photo of thing {}"
@@ -58,7 +62,9 @@ class Site(Shop):
     Attributes:
         log: the gateway's own, shared with other sites.
         key: known to no other site.
-        prefix: words before the command, such as those of a tracer.
+        prefix: words before the command, such as those of a shell.
+        tracer: words of a `strace` that sees what the command does.
+        without: what the command gives up before it begins, as `child.py` has it.
         latency: of the gateway at most, in seconds.
     """
 
@@ -66,6 +72,8 @@ class Site(Shop):
     key: str = ""
     tasks: int = 0
     prefix: list[str] = field(default_factory=list)
+    tracer: list[str] = field(default_factory=list)
+    without: tuple[str, ...] = ()
     latency: float = 0.3
 
     @classmethod
@@ -86,23 +94,23 @@ class Site(Shop):
         self.manifest(JOB.format(limits=limits) + more)
 
     def command(self, *words: str) -> list[str]:
-        return [*self.prefix, *super().command(*words)]
+        less = [sys.executable, child.__file__, *self.without, "--"] if self.without else []
+        return [*self.prefix, *less, *self.tracer, *super().command(*words)]
 
     def popen(self, *words: str, **streams: Any) -> subprocess.Popen[Any]:
-        if self.prefix:
-            return subprocess.Popen(self.command(*words), cwd=self.folder, env=self.env(), **streams)
-        return super().popen(*words, **streams)
+        environment = self.env()
+        if self.prefix or not warm.possible(environment):
+            paths = os.pathsep.join([str(HOOK), *filter(None, [environment.get("PYTHONPATH")])])
+            hook = {"PYTHONPATH": paths} if HOOKED in environment else {}
+            return subprocess.Popen(self.command(*words), cwd=self.folder, env=environment | hook, **streams)
+        first = [(child.__name__, child.give_up.__name__, what) for what in self.without]
+        if HOOKED in environment:
+            first.append(("tests.chaos.hook.sitecustomize", "put_in"))
+        return warm.popen(list(words), self.folder, environment, self.pace, first=first, tracer=self.tracer, **streams)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / "said").open("wb") as said:
-            return subprocess.Popen(
-                self.command(*words),
-                cwd=self.folder,
-                env=self.env(),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
+            return self.popen(*words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
 
     @property
     def said(self) -> str:

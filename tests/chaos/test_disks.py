@@ -9,11 +9,13 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.chaos import child, fill
+from tests.chaos import fill
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, Site, running
 from tests.chaos.traced import failing, give_up, hooked, need_strace
@@ -25,25 +27,20 @@ LIMITS = f"concurrency: {IN_FLIGHT}, budget: 100.00"
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
-def without(*what: str) -> list[str]:
-    return [sys.executable, child.__file__, *what, "--"]
-
-
-def harmed(site: Site, prefix: list[str], code: int, environment: dict[str, str] | None = None) -> str:
-    """A run that meets the fault; what it said."""
-    site.prefix, site.environment = prefix, environment or {}
-    done = site.run("run", "job.yaml", code=code)
-    site.prefix, site.environment = [], {}
+def harmed(site: Site, code: int, **faults: Any) -> str:
+    """A run that meets the fault, given as attributes of its site; what it said."""
+    done = replace(site, **faults).run("run", "job.yaml", code=code)
     said = done.stdout + done.stderr
     assert "internal error" not in said
     assert "Traceback" not in said
     return said
 
 
-def limited(site: Site, size: int, code: int) -> str:
-    """A run whose files may grow no further than that from its first calls on; what it said."""
+def limited(site: Site, code: int, size: int = 0, more: int = 0) -> str:
+    """A run whose files may grow to that size from its first calls on, or the ledger by so much; what it said."""
     with running(site) as process:
         assert site.wait_for_attempts(process, 0)
+        size = size or (site.folder / "batchgen.db-wal").stat().st_size + more
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
         assert process.wait(60) == code, site.said
     assert "internal error" not in site.said
@@ -70,7 +67,7 @@ def test_ledger_that_cannot_grow(tmp_path: Path) -> None:
     """A file size limit, which SQLite reports as an I/O error and not as a full disk."""
     with gateway(Shop(tmp_path), "latency=0.05") as shop:
         site = Site.of(shop, "site", 40, LIMITS)
-        said = limited(site, 420_000, code=1)
+        said = limited(site, 1, more=60_000)  # within a second it is out: then a run looks for itself
         assert "batchgen.db cannot be read or written: the disk reports an error" in said
         bought, answers = len(site.bill()), site.receipts()
         assert 0 < bought < site.tasks
@@ -83,10 +80,10 @@ def test_answers_larger_than_any_file_may_be(tmp_path: Path) -> None:
     """What free space does not tell: no call is made; where it comes over a run, none after those in flight."""
     with gateway(Shop(tmp_path), "latency=0.2", "bytes=3000000") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
-        said = harmed(site, without("fsize=2000000"), code=4)
+        said = harmed(site, 4, without=("fsize=2000000",))
         assert "no file may grow beyond 2.0 MB here, and an answer may need 34 MB" in said
         assert len(site.bill()) == 0, "bought although no file may become so large"
-        said = limited(site, 2_000_000, code=4)
+        said = limited(site, 4, size=2_000_000)
         assert "File too large; make room there, then run again. One paid answer could not be kept" in said
         bought = len(site.bill())
         assert bought <= IN_FLIGHT
@@ -112,7 +109,7 @@ def test_sync_of_a_file_fails(tmp_path: Path, number: str) -> None:
     """An answer that may not be on disk is not taken for kept: it is paid, named and left to a person."""
     with gateway(Shop(tmp_path), "latency=0.05") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
-        said = harmed(site, [], 4, hooked(f"fail:{number}"))
+        said = harmed(site, 4, environment=hooked(f"fail:{number}"))
         assert "Input/output error; put that right, then run again" in said
         bought = len(site.bill())
         assert bought <= 2 * IN_FLIGHT
@@ -127,7 +124,7 @@ def test_sync_of_the_ledger_fails(tmp_path: Path, number: str) -> None:
     need_strace("the sync of answers was failed from inside; SQLite's own was not")
     with gateway(Shop(tmp_path), "latency=0.05") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
-        said = harmed(site, failing("fdatasync", number), 1)
+        said = harmed(site, 1, tracer=failing("fdatasync", number))
         assert "the disk reports an error; look at it before anything else" in said
         unanswered = len(site.unanswered())
         assert len(site.bill()) <= site.attempts()
@@ -151,18 +148,18 @@ def test_read_only_ledger_and_folders(tmp_path: Path) -> None:
         for path, code, sentence in cases:
             mode = path.stat().st_mode
             path.chmod(mode & ~0o222)
-            said = harmed(site, without("powers"), code)
+            said = harmed(site, code, without=("powers",))
             assert sentence in said
             path.chmod(mode)
             assert len(site.bill()) == 2, "bought without a place for it"
         out.chmod(0o555)
-        said = harmed(site, without("powers"), 4)
+        said = harmed(site, 4, without=("powers",))
         assert "cannot make the folder" in said
         out.chmod(0o755)
         kept = site.receipts()
         assert 0 < kept <= 2 * IN_FLIGHT  # a place is free again once its answer is on disk
         assert len(site.bill()) == 2 + kept
-        site.prefix = without("powers")
+        site.without = ("powers",)
         site.finish()
         assert site.check().calls == TASKS
     promise(8, f"read-only ledger, folder, spool: 0 calls; read-only output: {kept} in flight kept, 0 bought again")

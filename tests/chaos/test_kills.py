@@ -39,7 +39,7 @@ def kill_once(site: Site, chance: random.Random, longest: float) -> int | None:
     before = site.attempts()
     with running(site) as process:
         if chance.random() < 0.2:
-            time.sleep(chance.uniform(0.0, 0.8))
+            time.sleep(chance.uniform(0.0, 0.4))
         elif not site.wait_for_attempts(process, before):
             return None
         else:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, Site
-from tests.chaos.test_disks import harmed, without
+from tests.chaos.test_disks import harmed
 from tests.shop import Shop, gateway
 
 CASES = [(64, 8), (256, 200), (1024, 500)]
@@ -22,7 +22,7 @@ def test_calls_in_flight_fit_into_the_files_that_may_be_open(tmp_path: Path, fil
     """Every answer is large enough to have a file of its own while it comes."""
     with gateway(Shop(tmp_path), "latency=0.3", "bytes=400000") as shop:
         site = Site.of(shop, "site", TASKS, f"concurrency: {calls}, budget: 100.00")
-        site.prefix = without(f"nofile={files}")
+        site.without = (f"nofile={files}",)
         done = site.run("run", "job.yaml", code=None)
         said = done.stderr
         assert "Traceback" not in said
@@ -43,6 +43,6 @@ def test_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
     """The usual 256 of macOS is no limit where the hard one is above."""
     with gateway(Shop(tmp_path), "latency=0.1", "bytes=400000") as shop:
         site = Site.of(shop, "site", TASKS, "concurrency: 200, budget: 100.00")
-        said = harmed(site, ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh"], code=0)
+        said = harmed(site, 0, prefix=["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh"])
         assert "files here" not in said
         assert site.check().calls == TASKS

@@ -116,9 +116,9 @@ def test_every_step_is_on_disk_before_the_next(tmp_path: Path) -> None:
     need_strace("the order is seen from inside the process only")
     with gateway(Shop(tmp_path), "latency=0.05") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
-        site.prefix = tracing(site.folder / "trace", CALLS, "-yy", "-s", "100000")
+        site.tracer = tracing(site.folder / "trace", CALLS, "-yy", "-s", "100000")
         site.run("run", "job.yaml")
-        site.prefix = []
+        site.tracer = []
         steps, attempts = read_trace(site.folder / "trace"), asked_of(site)
         assert len(attempts) == TASKS
         checked = set()

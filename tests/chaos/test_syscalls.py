@@ -33,11 +33,11 @@ def some(every: list[tuple[str, int]], part: int, sample: int) -> list[tuple[str
     return turns[:: max(1, len(turns) // (sample * PARTS))][part::PARTS]
 
 
-def kill_run(site: Site, prefix: list[str], environment: dict[str, str] | None = None) -> bool:
+def kill_run(site: Site, tracer: list[str], environment: dict[str, str] | None = None) -> bool:
     """A run that is to die; whether it did."""
-    site.prefix, site.environment = prefix, environment or {}
+    site.tracer, site.environment = tracer, environment or {}
     done = site.run("run", "job.yaml", code=None)
-    site.prefix, site.environment = [], {}
+    site.tracer, site.environment = [], {}
     assert done.returncode in {0, -signal.SIGKILL, 128 + signal.SIGKILL}, done.stderr
     return done.returncode != 0
 
@@ -52,9 +52,9 @@ def recover(site: Site, lost: int) -> int:
 
 
 def traced_points(site: Site) -> list[tuple[str, int]]:
-    site.prefix = tracing(site.folder / "trace")
+    site.tracer = tracing(site.folder / "trace")
     site.run("run", "job.yaml")
-    site.prefix = []
+    site.tracer = []
     found = points(site.folder / "trace")
     assert {"pwrite64", "fsync", "unlink"} & {name for name, _ in found}
     return found

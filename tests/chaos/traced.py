@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shutil
 import subprocess
@@ -14,14 +13,13 @@ from typing import NoReturn
 import pytest
 
 from tests.chaos.promises import cannot
+from tests.chaos.site import HOOKED
 
-HOOK = Path(__file__).parent / "hook"
 WRITES = (
     *("write", "writev", "pwrite64", "pwritev", "ftruncate", "fallocate", "fsync", "fdatasync"),
     *("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat"),
 )
 _BASE = ("strace", "-f", "-qq", "-e", "signal=none")
-_QUICK = (*_BASE, "--seccomp-bpf")  # stops at nothing else, but injects nothing either
 
 
 @functools.cache
@@ -29,7 +27,7 @@ def can_trace() -> bool:
     """Whether there is a strace and the kernel lets it work."""
     if shutil.which("strace") is None:
         return False
-    done = subprocess.run([*_QUICK, "-e", "trace=none", "true"], capture_output=True, timeout=20, check=False)
+    done = subprocess.run([*_BASE, "-e", "trace=none", "true"], capture_output=True, timeout=20, check=False)
     return done.returncode == 0
 
 
@@ -46,17 +44,17 @@ def give_up(text: str) -> NoReturn:
 
 
 def tracing(log: Path, calls: str = ",".join(WRITES), *more: str) -> list[str]:
-    """The words before a command that write its calls down."""
-    return [*_QUICK, "-o", str(log), "-e", f"trace={calls}", *more]
+    """The words of a tracer that writes a command's calls down."""
+    return [*_BASE, "-o", str(log), "-e", f"trace={calls}", *more]
 
 
 def killing(call: str, number: int) -> list[str]:
-    """The words before a command that kill it as one of its threads enters such a call for the n-th time."""
+    """The words of a tracer that kills a command as one of its threads enters such a call for the n-th time."""
     return [*_BASE, "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
 
 
 def failing(call: str, number: str) -> list[str]:
-    """The words before a command that have the n-th such call of a thread report an I/O error; `n+` from there on."""
+    """The words of a tracer that has the n-th such call of a thread report an I/O error; `n+` from there on."""
     return [*_BASE, "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={number}"]
 
 
@@ -74,5 +72,4 @@ def points(log: Path) -> list[tuple[str, int]]:
 
 def hooked(mode: str) -> dict[str, str]:
     """The environment that puts a fault of `hook/sitecustomize.py` into a child."""
-    paths = [str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"CHAOS_HOOK": mode, "PYTHONPATH": os.pathsep.join(paths)}
+    return {HOOKED: mode}

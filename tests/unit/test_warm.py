@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests import warm
-from tests.shop import Shop
+from tests.chaos.site import Site
+from tests.chaos.traced import hooked
+from tests.shop import Shop, gateway
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands start cold elsewhere")
 
@@ -105,3 +109,39 @@ def test_limit_or_ignored_signal_of_the_test_makes_a_cold_start(shop: Shop) -> N
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert warm.possible(shop.env())
+
+
+def test_what_is_to_be_done_first_is_done_in_the_process_itself(shop: Shop) -> None:
+    """As after an `exec`: limits and powers are the command's own, and not those of its neighbours."""
+    first = [("tests.chaos.child", "give_up", what) for what in ("nofile=77", "powers")]
+    process = warm.popen(
+        ["simulate", "apiyi/gpt-image-2-vip"],
+        shop.folder,
+        shop.env(),
+        first=first,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        proc = Path("/proc") / str(process.pid)
+        assert re.search(r"Max open files +77 +77 ", (proc / "limits").read_text())
+        assert "\nCapEff:\t0000000000000000\n" in (proc / "status").read_text()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_hook_of_a_site_is_put_into_a_warm_process_as_into_a_cold_one(tmp_path: Path) -> None:
+    told = []
+    with gateway(Shop(tmp_path)) as shop:
+        for prefix in ([], ["env"]):
+            site = Site.of(shop, f"site{len(prefix)}", 1)
+            trace = site.folder / "trace"
+            site.environment, site.prefix = hooked(f"trace:{trace}"), prefix
+            site.run("run", "job.yaml")
+            told.append([json.loads(line)["call"] for line in trace.read_text().splitlines()])
+    begun = told[0].index("send")
+    assert "commit" in told[0][:begun]
+    assert told[0][:begun] == told[1][:begun]

@@ -1,4 +1,4 @@
-"""Faults inside a child process, put there by `PYTHONPATH` and `CHAOS_HOOK`; the product knows nothing of it.
+"""Faults inside a child process, put there by `CHAOS_HOOK`, and `PYTHONPATH` or a fork; the product knows nothing of it.
 
 `kill:N` ends the process, as the kernel would, before its N-th write-type call; `kill:NAME=N` counts only those of a
 name. `signal:NAME=N` sends it that signal then. `fail:N` and `fail:N+` have the N-th
@@ -25,7 +25,6 @@ _lock = threading.Lock()
 _real = {name: getattr(os, name) for name in _FILE_CALLS}
 _connect = sqlite3.connect
 _time = time.time
-_mode, _, _given = os.environ.get("CHAOS_HOOK", "").partition(":")
 
 
 def _around(before: Callable[[str, tuple[Any, ...]], None], after: Callable[[str, tuple[Any, ...]], None]) -> None:
@@ -136,15 +135,21 @@ def _move_clock(path: Path) -> None:
     time.time = moved
 
 
-if _mode == "kill":
-    _name, _, _count = _given.rpartition("=")
-    _kill_at(int(_count), _name)
-elif _mode == "signal":
-    _name, _, _count = _given.rpartition("=")
-    _kill_at(int(_count), "", signal.Signals[_name])
-elif _mode == "fail":
-    _fail_at(int(_given.rstrip("+")), from_then_on=_given.endswith("+"))
-elif _mode == "trace":
-    _trace_to(_given)
-elif _mode == "clock":
-    _move_clock(Path(_given))
+def put_in() -> None:
+    """Have this process meet the fault that its environment names."""
+    mode, _, given = os.environ.get("CHAOS_HOOK", "").partition(":")
+    name, _, count = given.rpartition("=")
+    if mode == "kill":
+        _kill_at(int(count), name)
+    elif mode == "signal":
+        _kill_at(int(count), "", signal.Signals[name])
+    elif mode == "fail":
+        _fail_at(int(given.rstrip("+")), from_then_on=given.endswith("+"))
+    elif mode == "trace":
+        _trace_to(given)
+    elif mode == "clock":
+        _move_clock(Path(given))
+
+
+if __name__ == "sitecustomize":
+    put_in()
