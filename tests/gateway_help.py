@@ -18,8 +18,9 @@ from batchgen.domain.size import Size
 from batchgen.domain.wire import Answer, Call, FilePiece, Prepared, PreparedInputs
 from batchgen.gateway.client import Client
 from batchgen.gateway.echo import NOTHING_SENT, SentRequest, results
-from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply
-from batchgen.gateway.picture_start import pattern_for
+from batchgen.gateway.endpoints import codec_for
+from batchgen.gateway.endpoints.codec import Reply
+from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import Scanner
 from tests.sockets import MemorySink
 
@@ -81,6 +82,16 @@ def whole(pieces: Iterable[bytes | FilePiece]) -> bytes:
     return b"".join(map(data, pieces))
 
 
+def read_reply(document: object, operation: str = "generations", sent: SentRequest = NOTHING_SENT) -> Reply:
+    """What a whole JSON document says as the answer of an operation."""
+    return codec_for(operation).read(document, sent)
+
+
+def salvaged_urls(text: str, operation: str = "generations", sent: SentRequest = NOTHING_SENT) -> tuple[str, ...]:
+    """Addresses in a document that was cut off."""
+    return codec_for(operation).salvage(text, sent)
+
+
 @dataclass(frozen=True)
 class Read:
     """A reply as the client reads it."""
@@ -93,7 +104,7 @@ class Read:
 
 def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: SentRequest = NOTHING_SENT) -> Read:
     """Scan a body in pieces and read what is left of it; a body that is no whole document gives an empty reply."""
-    scanner = Scanner(pattern_for(endpoint))
+    scanner = Scanner(codec_for(endpoint).picture_start)
     decoded: dict[int, bytearray] = {}
     for start, end in itertools.pairwise([0, *sorted(cuts), len(body)]):
         for index, piece in scanner.feed(body[start:end]):

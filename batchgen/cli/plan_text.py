@@ -140,7 +140,7 @@ def _stands(manifest: Manifest, difference: Difference, before: JobRow | None) -
     """What is there already and what is under way, so that nobody takes the rest for all."""
     parts = [f"{difference.delivered} delivered"] if difference.delivered else []
     if difference.under_way:
-        batch = manifest.contract.endpoint == "batch"
+        batch = manifest.contract.endpoint.in_batches
         parts.append(f"{difference.under_way} under way, {'to be collected' if batch else 'to be settled first'}")
     if difference.calls and parts:
         parts.append(f"{difference.calls} still to buy")

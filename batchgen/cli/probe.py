@@ -13,11 +13,13 @@ import click
 from batchgen.app.manifests import known_routes
 from batchgen.cli import streams
 from batchgen.cli.common import db_option, echo, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.domain.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from batchgen.cli.probing import Probe
 
+_ENDPOINTS = [each.name for each in ENDPOINTS.values() if not each.in_batches]
 PROMPT = "A clean validation picture: a white mug on a gray table with a blue sticker that says BASE-17"
 
 
@@ -28,7 +30,7 @@ PROMPT = "A clean validation picture: a white mug on a gray table with a blue st
 @rehearse_option
 @json_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--endpoint", type=click.Choice(["images", "chat", "responses"]), help="[default: the route's own]")
+@click.option("--endpoint", type=click.Choice(_ENDPOINTS), help="[default: the route's own]")
 @click.option("--main-model", metavar="NAME", help="The model that draws through its tool, for --endpoint responses.")
 @click.option("--size", metavar="SIZE", help="[default: a 1K square]")
 @click.option("--quality", metavar="NAME", help="[default: the gateway's]")

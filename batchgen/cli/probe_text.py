@@ -36,7 +36,7 @@ def probe_fields(probe: Probe) -> dict[str, object]:
     return {
         "route": contract.route,
         "model": contract.model,
-        "endpoint": attempt.endpoint if attempt is not None else contract.endpoint,
+        "endpoint": attempt.endpoint if attempt is not None else contract.endpoint.name,
         "base_url": contract.base_url,
         "key": contract.key_env,
         "key_fingerprint": probe.fingerprint,

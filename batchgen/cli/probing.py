@@ -20,6 +20,7 @@ from batchgen.cli.watching import INTERRUPTED, watch
 from batchgen.cli.wiring import Reachable
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import Exit, UsageError
 from batchgen.domain.events import LanePaused, RunEvent
@@ -77,7 +78,7 @@ class Probe:
         known = "an unknown amount" if cost.micros is None else format_usd(cost.micros)
         most = "at most nobody knows" if cost.upper is None else f"at most {format_usd(cost.upper)}"
         return (
-            f"one call over {contract.route} ({contract.endpoint} at {contract.base_url}, size {self.size}): "
+            f"one call over {contract.route} ({contract.endpoint.name} at {contract.base_url}, size {self.size}): "
             f"expected {known}, {most}"
         )
 
@@ -158,11 +159,13 @@ def _sizes(contracts: Sequence[Contract], wish: Wish) -> list[Size]:
 def _check(contract: Contract, size: Size, parameters: Parameters, wish: Wish) -> None:
     errors = [each.text for each in contract.check_parameters(parameters) if not each.is_doubt]
     errors += [refused] if (refused := contract.check_size(size)) is not None else []
-    if contract.endpoint == "responses" and not contract.main_model:
-        errors.append("the endpoint responses needs --main-model, the mainline model that draws")
-    elif wish.main_model and contract.endpoint != "responses":
-        errors.append(f"--main-model is for --endpoint responses, not for {contract.endpoint}")
-    if contract.endpoint == "batch":
+    endpoint = contract.endpoint
+    if endpoint.by_main_model and not contract.main_model:
+        errors.append(f"the endpoint {endpoint.name} needs --main-model, the mainline model that draws")
+    elif wish.main_model and not endpoint.by_main_model:
+        drawn = " or ".join(each.name for each in ENDPOINTS.values() if each.by_main_model)
+        errors.append(f"--main-model is for --endpoint {drawn}, not for {endpoint.name}")
+    if endpoint.in_batches:
         errors.append("a probe waits for its answer, which a batch does not give; take another --endpoint")
     if not wish.prompt.strip() or len(wish.prompt) > contract.max_prompt:
         errors.append(f"--prompt must have 1 to {contract.max_prompt:,} characters")

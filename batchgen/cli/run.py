@@ -145,7 +145,7 @@ async def _run(asked: Asked) -> Exit:
             legs, tally = await session.connect(routes, keys, buying=True)
             tally.unfetched = unfetched
             runner: Pool
-            if manifest.contract.endpoint == "batch":
+            if manifest.contract.endpoint.in_batches:
                 runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
             else:
                 runner = session.runner(legs, tally)

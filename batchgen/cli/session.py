@@ -39,8 +39,6 @@ from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.descriptors import raise_limit
 from batchgen.store.spool.spool import Spool
 
-_ENDPOINTS = {"generations": "images", "edits": "images"}  # of an attempt, by that of a contract
-
 
 class Session:
     """Everything a run needs, opened in order and closed in the reverse.
@@ -223,7 +221,8 @@ class Session:
             {
                 held.attempt.route
                 for held in interrupted
-                if endpoints.get(held.attempt.route) != _ENDPOINTS.get(held.attempt.endpoint, held.attempt.endpoint)
+                if held.attempt.route not in endpoints
+                or not endpoints[held.attempt.route].serves(held.attempt.endpoint)
             }
         )
         if others and others[0] in endpoints:

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
+from batchgen.contracts.endpoints import ENDPOINTS, EndpointFacts
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.domain.job import Parameters
@@ -19,7 +20,6 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 
-ENDPOINTS = ("images", "chat", "responses", "batch")
 _TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "log", "retires_on", "digest"})
 
 
@@ -240,14 +240,14 @@ class Contract:
         return tuple((wire, value) for name, wire, value in wanted if value and self._rule(name).stance != "rejects")
 
     @property
-    def endpoint(self) -> str:
+    def endpoint(self) -> EndpointFacts:
         """The endpoint that is used."""
-        return self.endpoint_default
+        return ENDPOINTS[self.endpoint_default]
 
     @property
     def price_factor(self) -> Decimal:
         """What every price is multiplied by on the endpoint that is used."""
-        return self.multiplier * self.batch_multiplier if self.endpoint == "batch" else self.multiplier
+        return self.multiplier * self.batch_multiplier if self.endpoint.in_batches else self.multiplier
 
     def wire_size(self, size: Size) -> str | None:
         """What to put into the request as `size`; None to leave it out."""

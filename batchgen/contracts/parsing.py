@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from batchgen.contracts.contract import ENDPOINTS, Contract, LogApi, ParameterRule, References, is_loopback
+from batchgen.contracts.contract import Contract, LogApi, ParameterRule, References, is_loopback
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.strict_yaml import Section
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
@@ -39,7 +40,6 @@ _MOST_TIMES = 1_000  # far above what any vendor asks, and far below where an am
 _FORMATS = ("png", "jpeg", "webp")
 _FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
 _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
-_ENDPOINT_PATHS = ("/images/generations", "/images/edits", "/chat/completions", "/responses", "/batches")
 
 
 def read_contract(provider: str, name: str, keys: Section, tables: Mapping[str, TokenPrice]) -> Contract:
@@ -55,7 +55,8 @@ def read_contract(provider: str, name: str, keys: Section, tables: Mapping[str, 
     if missing:
         raise keys.fail(missing[0], "is missing; a contract says when it was checked, its source, base_url and key_env")
     model, _, group = name.partition("@")
-    endpoints = keys.texts("endpoints", ENDPOINTS) or ENDPOINTS[:1]
+    known = tuple(ENDPOINTS)
+    endpoints = keys.texts("endpoints", known) or known[:1]
     contract = Contract(
         provider=provider,
         model=model,
@@ -168,7 +169,8 @@ def _base_url(keys: Section) -> str:
         raise keys.fail("base_url", f"must be https, since the key travels with each call; {host} is not this machine")
     if parts.query or parts.fragment or parts.username is not None:
         raise keys.fail("base_url", "must be a plain address, without a query, a fragment or a password")
-    if parts.path.endswith(_ENDPOINT_PATHS):
+    paths = [path for each in ENDPOINTS.values() for path in (each.plain.path, each.edit.path)]
+    if parts.path.endswith((*paths, "/batches")):
         raise keys.fail("base_url", "must be the gateway's root, ending in /v1; the endpoint is added to it")
     return url
 

@@ -121,7 +121,7 @@ def billed(contract: Contract, demand: Demand, usage: Usage | None, outputs: int
     if not isinstance(price, TokenPrice):
         return expected(contract, demand)
     tokens = _read(usage, outputs) if usage is not None else None
-    if tokens is None and contract.endpoint == "responses" and not outputs:
+    if tokens is None and contract.endpoint.by_main_model and not outputs:
         tokens = _NOTHING_DRAWN  # the mainline model answered in words, and its own tokens are all there is
     main = _main_charged(contract, usage)
     if tokens is not None and main is not None:
@@ -169,7 +169,7 @@ def _output(contract: Contract, size: Size, quality: str | None) -> _Output | No
 
 def _main(contract: Contract, likely: int, most: int) -> tuple[int | None, int | None]:
     """A mainline model's share for so many input tokens, as `_Output` has amounts; None without its price."""
-    if contract.endpoint != "responses":
+    if not contract.endpoint.by_main_model:
         return 0, 0
     price, over = contract.main_price, contract.price_factor.as_integer_ratio()[0]
     if price is None:
@@ -180,7 +180,7 @@ def _main(contract: Contract, likely: int, most: int) -> tuple[int | None, int |
 
 def _main_charged(contract: Contract, usage: Usage | None) -> int | None:
     """The same of what a mainline model reports; None when it cannot be told."""
-    if contract.endpoint != "responses":
+    if not contract.endpoint.by_main_model:
         return 0
     price = contract.main_price
     if price is None or usage is None or usage.main_input_tokens is None or usage.main_output_tokens is None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from batchgen.contracts.contract import Contract
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.domain.inputs import Inputs
 from batchgen.domain.job import Parameters
 from batchgen.domain.size import Size
-
-_WITH_ADDRESSES = frozenset({"chat", "responses", "batch"})
 
 
 def can_serve(contract: Contract, size: Size, asked: Parameters, inputs: Inputs) -> bool:
@@ -28,9 +27,12 @@ def input_objection(contract: Contract, references: int, *, mask: bool, addresse
         return f"{contract.route} takes {most} references at most, not {references}"
     if mask and not contract.references.mask:
         return f"{contract.route} takes no mask; leave it out"
-    if mask and contract.endpoint == "chat":
-        return f"{contract.route} takes no mask on its endpoint chat; use its endpoint images"
-    if addresses and contract.endpoint not in _WITH_ADDRESSES and not contract.references.json:
-        way = "write endpoint: chat, or name a file" if "chat" in contract.endpoints else "name a file"
-        return f"{contract.route} takes no https addresses as references on its endpoint {contract.endpoint}; {way}"
+    here, others = contract.endpoint, [ENDPOINTS[name] for name in contract.endpoints]
+    if mask and not here.takes_mask:
+        way = next((f"use its endpoint {each.name}" for each in others if each.takes_mask), "leave it out")
+        return f"{contract.route} takes no mask on its endpoint {here.name}; {way}"
+    if addresses and not here.takes_addresses and not contract.references.json:
+        way = next((f"write endpoint: {each.name}, or name a file" for each in others if each.takes_addresses), "")
+        said = f"{contract.route} takes no https addresses as references on its endpoint {here.name}"
+        return f"{said}; {way or 'name a file'}"
     return None

@@ -81,8 +81,9 @@ class Call:
     """One paid request, ready to be sent. The key is not in it: the hand adds it at the last moment.
 
     Attributes:
-        endpoint: `generations`, `edits`, `chat`, `responses` or `batch`: how the answer is to be read.
-        url: full address of the endpoint.
+        operation: what is asked, as `contracts.endpoints` names it: `generations`, `edits`, `chat`… By it the answer is
+            read.
+        url: full address of the endpoint; in a batch the path that its line names.
         body: the request body, encoded; files are read while it is sent.
         key_env: the variable that holds the key; "" sends none.
         timeout: seconds for the whole call, from connecting to the last byte.
@@ -91,7 +92,7 @@ class Call:
     """
 
     attempt: int
-    endpoint: str
+    operation: str
     url: str
     body: tuple[bytes | FilePiece, ...]
     content_type: str

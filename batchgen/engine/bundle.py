@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import GatewayError
@@ -12,12 +11,12 @@ from batchgen.domain.events import Listener, Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim, Reservation
 from batchgen.domain.walls import Wall
-from batchgen.domain.wire import Call, FilePiece
+from batchgen.domain.wire import FilePiece
 from batchgen.engine.entries import reservation
 from batchgen.engine.intake import TURNED_AWAY, Desk, Intake
 from batchgen.engine.submission import Gate, Submission, way_out
 from batchgen.gateway.batch.api import TERMINAL
-from batchgen.gateway.request import batch_body, body_hash
+from batchgen.gateway.request import build_call
 from batchgen.ledger.batches import BatchRow, NewBatch
 
 _MOST_CALLS = 500  # the API takes 50,000; smaller ones come back sooner and lose less
@@ -87,12 +86,11 @@ class Bundler:
         means = self._desk.means
         contract = means.contract
         inputs = await means.hand.prepare(claim.inputs, contract.references)
-        address, pieces = batch_body(claim, contract, inputs)
-        call = Call(0, "batch", address, pieces, "", contract.key_env, 0.0, contract.loopback)
+        call = build_call(0, claim, contract, inputs)
         cost = expected(contract, Demand.of_claim(claim))
         entry = reservation(claim, call, cost, contract, self._desk.account, means.clock.now())
-        length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in pieces)
-        return address, replace(entry, request_hash=body_hash(address, pieces)), length + 200
+        length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in call.body)
+        return call.url, entry, length + 200
 
     def _unknown(self, row: BatchRow, error: GatewayError) -> GatewayError:
         """What to say of a batch, or of its files, that the gateway does not know; any other error stays as it is."""

@@ -68,7 +68,7 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
         route=contract.route,
         group=contract.group,
         model=contract.model,
-        endpoint=call.endpoint,
+        endpoint=call.operation,
         base_url=contract.base_url,
         size_asked=str(claim.size),
         size_sent=str(claim.send_size),

@@ -10,7 +10,7 @@ from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim
 from batchgen.engine.intake import Desk, custom_id_of, held_attempts
 from batchgen.gateway.batch.api import RemoteBatch
-from batchgen.gateway.request import batch_body, batch_line
+from batchgen.gateway.request import batch_line, build_call
 from batchgen.gateway.sending import opened, stream
 from batchgen.ledger.batches import CREATING, BatchRow
 
@@ -157,8 +157,9 @@ class Submission:
         async with opened(str(file), "wb") as out:
             for attempt, claim in held.items():
                 inputs = await means.hand.prepare(claim.inputs, means.contract.references)
-                endpoint = batch_body(claim, means.contract, inputs)[0]
-                async for data in stream(batch_line(custom_id_of(row, attempt), claim, means.contract, inputs)):
+                call = build_call(0, claim, means.contract, inputs)
+                endpoint = call.url
+                async for data in stream(batch_line(custom_id_of(row, attempt), call)):
                     await out.write(data)
         return endpoint
 

@@ -13,9 +13,11 @@ from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
 from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.echo import results
-from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply, salvaged_urls
+from batchgen.gateway.endpoints import codec_for
+from batchgen.gateway.endpoints.codec import Reply
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
+from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import open_session, open_socket
 
@@ -76,7 +78,8 @@ class Client:
             sinks: makes the sink of the picture with that index, once each, when its first bytes are there.
 
         Raises:
-            Exception: only what a sink or the key look-up raises, and cancellation; never for the wire's sake.
+            ContractError: nobody reads the answers of its operation; nothing was sent.
+            Exception: else only what a sink or the key look-up raises, and cancellation; never for the wire's sake.
         """
         secret = self._key(call.key_env) if call.key_env else ""
         if refusal := _refusal(call, secret):
@@ -97,12 +100,12 @@ class Client:
                 call.attempt, exchange.ending, detail=detail, sent_at=request.sent_at, total=request.seconds()
             )
         text = without(secret, exchange.text)
-        whole, sent = exchange.shape is Shape.WHOLE, exchange.sent()
+        whole, sent, codec = exchange.shape is Shape.WHOLE, exchange.sent(), codec_for(call.operation)
         if whole:
             document = exchange.document if text == exchange.text else parse(text)[1]
-            reply = read_reply(document, call.endpoint, sent)
+            reply = codec.read(document, sent)
         else:
-            reply = Reply(urls=salvaged_urls(text, call.endpoint, sent))
+            reply = Reply(urls=codec.salvage(text, sent))
         silent = not (reply.text or reply.error or reply.urls)
         shown = results(reply.marks, exchange.scanner.pictures, sent, silent=silent)
         headers: Mapping[str, str] = response.headers

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchgen.domain.wire import Call, FilePiece
-from batchgen.gateway.endpoints.bodies import encode
+from batchgen.gateway.json_body import encode
 from batchgen.gateway.scan import ScannedPicture
 
 

@@ -20,9 +20,9 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import Call, Ending, Picture
 from batchgen.gateway.echo import SentRequest, sent_by
-from batchgen.gateway.endpoints.reply import Shape, parse
+from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.inflate import Inflater, inflater_for
-from batchgen.gateway.picture_start import pattern_for
+from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, wake_when_closed
@@ -47,8 +47,8 @@ class Exchange:
     def __init__(self, call: Call, sinks: SinkFactory, clock: Clock, secret: str = "") -> None:
         self.response: aiohttp.ClientResponse | None = None
         self._deadline = Deadline(call.timeout)
-        self.request = RequestBody(call, clock, self._deadline)
-        self.scanner = Scanner(pattern_for(call.endpoint))
+        self.request = RequestBody(call.body, call.content_type, clock, self._deadline)
+        self.scanner = Scanner(codec_for(call.operation).picture_start)
         self.text = ""
         self.document: Any = None
         self.shape = Shape.OTHER

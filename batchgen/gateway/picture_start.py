@@ -1,4 +1,4 @@
-"""What begins a picture in a reply, endpoint by endpoint, and where one that stands within a longer text ends."""
+"""What begins a picture in a reply, and where one that stands within a longer text ends."""
 
 from __future__ import annotations
 
@@ -31,14 +31,6 @@ def key_pattern(own: tuple[str, ...], *, within: bool = False) -> re.Pattern[byt
     return re.compile((f"{keys}|(?P<{WITHIN}>{_DATA_URL})" if within else keys).encode())
 
 
-IMAGES = key_pattern(("b64_json",))
+UNDER_KEY = key_pattern(("b64_json",))
 # An edit's reply may echo the input images, a chat's holds its image within a message.
 ANYWHERE = key_pattern(("b64_json",), within=True)
-RESPONSES = key_pattern(("result", "b64_json"), within=True)
-
-
-def pattern_for(endpoint: str) -> re.Pattern[bytes]:
-    """What begins a picture in the replies of an endpoint, named as in `Call`."""
-    if endpoint == "generations":
-        return IMAGES
-    return RESPONSES if endpoint == "responses" else ANYWHERE

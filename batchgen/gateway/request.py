@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.model import Claim
 from batchgen.domain.wire import Call, FilePiece, PreparedInputs
-from batchgen.gateway.endpoints.bodies import (
-    Pieces,
-    chat_body,
-    encode,
-    images_body,
-    json_images_body,
-    responses_body,
-)
+from batchgen.gateway.endpoints import codec_for
+from batchgen.gateway.json_body import Pieces, encode
 
-_BODIES = {"images": images_body, "chat": chat_body, "responses": responses_body}
 _BATCH_ROOT = "/v1"  # lines of a batch name their endpoint with it, whatever the base URL
 
 
 def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Call:
-    """The request that buys one image of the claim's `send_size`, over the contract's endpoint (not `batch`).
+    """The request that buys one image of the claim's `send_size` over the contract's endpoint.
+
+    On an endpoint in batches it is not sent but becomes a line, and its address is the path that the line names.
 
     Raises:
-        ContractError: the route does not take these inputs.
+        ContractError: the route does not take these inputs, or nobody reads what it answers.
     """
-    body = _BODIES[contract.endpoint](claim, contract, inputs)
+    operation = contract.endpoint.operation(edit=bool(inputs.references))
+    body = codec_for(operation.name).body(claim, contract, inputs)
     return Call(
         attempt=attempt,
-        endpoint=body.endpoint,
-        url=contract.base_url + body.path,
+        operation=operation.name,
+        url=(_BATCH_ROOT if contract.endpoint.in_batches else contract.base_url) + operation.path,
         body=body.pieces,
         content_type=body.content_type,
         key_env=contract.key_env,
@@ -40,35 +35,15 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
     )
 
 
-def batch_line(custom_id: str, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Pieces:
-    """One line of a Batch input file, its line feed included; the body is what the JSON endpoint takes.
-
-    Raises:
-        ContractError: the route does not take these inputs.
-    """
-    path, pieces = batch_body(claim, contract, inputs)
-    head = f'{{"custom_id":{encode(custom_id)},"method":"POST","url":{encode(path)},"body":'
-    return (head.encode(), *pieces, b"}\n")
-
-
-def batch_body(claim: Claim, contract: Contract, inputs: PreparedInputs) -> tuple[str, Pieces]:
-    """The endpoint that a line of a Batch input file is for, and the line's body, which `body_hash` knows it by.
-
-    Raises:
-        ContractError: the route does not take these inputs.
-    """
-    body = json_images_body(claim, contract, inputs)
-    return _BATCH_ROOT + body.path, body.pieces
+def batch_line(custom_id: str, call: Call) -> Pieces:
+    """A call as one line of a Batch input file, its line feed included."""
+    head = f'{{"custom_id":{encode(custom_id)},"method":"POST","url":{encode(call.url)},"body":'
+    return (head.encode(), *call.body, b"}\n")
 
 
 def request_hash(call: Call) -> str:
-    """What was asked, as the hex SHA-256 of address and body."""
-    return body_hash(call.url, call.body)
-
-
-def body_hash(address: str, pieces: Iterable[bytes | FilePiece]) -> str:
-    """The hex SHA-256 of an address and a body; a file counts by its own hash."""
-    found = hashlib.sha256(address.encode() + b"\n")
-    for piece in pieces:
+    """What was asked, as the hex SHA-256 of address and body; a file counts by its own hash."""
+    found = hashlib.sha256(call.url.encode() + b"\n")
+    for piece in call.body:
         found.update(piece.sha256.encode() if isinstance(piece, FilePiece) else piece)
     return found.hexdigest()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batchgen.gateway.base64text import Base64Text
-from batchgen.gateway.picture_start import IMAGES, LONGEST, OPEN_ESCAPE, OWN, RUN, WITHIN
+from batchgen.gateway.picture_start import LONGEST, OPEN_ESCAPE, OWN, RUN, UNDER_KEY, WITHIN
 
 MAX_PICTURE = 48 << 20  # decoded bytes
 MAX_BODY = 65 << 20  # 48 MiB as base64 are 64 MiB
@@ -74,7 +74,7 @@ class Scanner:
 
     __slots__ = ("_current", "_odd", "_pattern", "_prefix", "_rest", "_tail", "_total", "pictures", "too_large")
 
-    def __init__(self, pattern: re.Pattern[bytes] = IMAGES) -> None:
+    def __init__(self, pattern: re.Pattern[bytes] = UNDER_KEY) -> None:
         self.pictures: list[ScannedPicture] = []
         self.too_large = ""
         self._pattern = pattern

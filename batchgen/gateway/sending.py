@@ -18,8 +18,9 @@ from pybase64 import b64encode
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.text import one_line
-from batchgen.domain.wire import Call, FilePiece
+from batchgen.domain.wire import FilePiece
 from batchgen.gateway.connector import UnaskedGuard
+from batchgen.gateway.json_body import Pieces
 from batchgen.gateway.transport import SPOKE_FIRST
 
 _STEP = 3 << 17  # bytes of a file at a time; groups of three become base64 without padding in between
@@ -43,15 +44,15 @@ class RequestBody(aiohttp.Payload):
         trouble: what was wrong with a file that it should send, "" for nothing.
     """
 
-    def __init__(self, call: Call, clock: Clock, deadline: Deadline) -> None:
-        super().__init__(call.body, content_type=call.content_type)
-        self._size = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in call.body)
+    def __init__(self, pieces: Pieces, content_type: str, clock: Clock, deadline: Deadline) -> None:
+        super().__init__(pieces, content_type=content_type)
+        self._size = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in pieces)
         self.begun = False
         self.whole = False
         self.revoked = False
         self.sent_at = 0.0
         self.trouble = ""
-        self._pieces = call.body
+        self._pieces = pieces
         self._started = 0.0
         self._clock = clock
         self._deadline = deadline

@@ -96,7 +96,7 @@ def _check_all(
     if keys.limits.budget or keys.limits.budget_per_run:
         for each in found:
             check_budget(document, each.contract, [pair for pair in asked if pair[0].tier == "4K" or not each.rescue])
-    if found and "batch" in {contract.endpoint, *(each.contract.endpoint for each in found)}:
+    if found and any(each.endpoint.in_batches for each in (contract, *(other.contract for other in found))):
         document.wrong(("fallback",), "a batch is handed in as a whole, so nothing goes on elsewhere; remove it")
     if keys.fallback_on_refusal and not keys.fallback:
         document.doubt(("fallback_on_refusal",), "has nothing to do without fallback:")

@@ -49,8 +49,9 @@ def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
 
 def check_use(document: Document, loc: Loc, contract: Contract) -> None:
     """What is missing for calling a route, and what is doubtful about it; the price too where there is a budget."""
-    if contract.endpoint == "responses" and not contract.main_model:
-        words = "the endpoint responses needs the mainline model that draws: write main_model: beside it"
+    if contract.endpoint.by_main_model and not contract.main_model:
+        needs = f"the endpoint {contract.endpoint.name} needs the mainline model that draws"
+        words = f"{needs}: write main_model: beside it"
         document.wrong(loc, words)
     for warning in contract.warnings:
         document.doubt(loc, warning)
@@ -162,13 +163,13 @@ def check_budget(document: Document, contract: Contract, asked: Iterable[tuple[S
         return
     at = ("limits", "budget" if document.keys.limits.budget else "budget_per_run")
     size, quality = min(endless, key=lambda pair: (pair[0], pair[1] or ""))
-    if isinstance(contract.price, TokenPrice) and (contract.endpoint != "responses" or contract.main_price):
+    if isinstance(contract.price, TokenPrice) and (contract.main_price or not contract.endpoint.by_main_model):
         call = f"{size.name} in the quality {quality}" if quality else size.name
         words = f"nobody can say what {contract.route} takes at most for {call}, so a budget cannot hold; leave it out,"
         document.wrong(at, f"{words} ask for what has a listed price, or give the route a price:")
         return
     key, whose = "price", contract.route
-    if contract.endpoint == "responses" and contract.main_price is None:
+    if contract.endpoint.by_main_model and contract.main_price is None:
         key, whose = "main_price", f"the mainline model of {contract.route}"
     words = f"{whose} has no price, so a budget cannot hold; leave it out, or give the route a {key}:"
     document.wrong(at, words)

@@ -88,7 +88,7 @@ def forecast(
     seconds = busy / min(limits.concurrency, max(calls, 1))
     if limits.rate:
         seconds = max(seconds, calls / limits.rate)
-    taken = None if contract.endpoint == "batch" else seconds
+    taken = None if contract.endpoint.in_batches else seconds
     return Forecast(calls, plain, least, dearest_calls, worst, dearest, taken, disk)
 
 

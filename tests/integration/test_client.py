@@ -82,7 +82,7 @@ async def request_of(reader: asyncio.StreamReader) -> tuple[str, dict[str, str],
 def a_call(base: str, *, timeout: float = 5.0, key_env: str = "KEY", body: bytes = b'{"prompt":"x"}') -> Call:
     return Call(
         attempt=7,
-        endpoint="generations",
+        operation="generations",
         url=f"{base}/images/generations",
         body=(body,),
         content_type="application/json",
@@ -814,7 +814,7 @@ async def test_request_body_writes_nothing_when_the_call_is_over_or_the_connecti
     protocol = BaseProtocol(asyncio.get_running_loop(), None)
     protocol.transport = None if state == "gone" else transport
     writer = StreamWriter(protocol, asyncio.get_running_loop())
-    body = RequestBody(a_call("http://127.0.0.1:1/v1"), SystemClock(), Deadline(10.0))
+    body = RequestBody((b"{}",), "application/json", SystemClock(), Deadline(10.0))
     body.revoked = state == "revoked"
     with pytest.raises(aiohttp.ClientConnectionResetError):
         await body.write_with_length(writer, None)

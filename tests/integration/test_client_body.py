@@ -31,7 +31,7 @@ async def test_call_that_ends_while_files_are_looked_at_writes_nothing(
 ) -> None:
     """Between looking and the first byte there is a wait, and the verdict "not sent" may have been given by then."""
     piece = a_piece(tmp_path / "a", PNG)
-    body = sending.RequestBody(a_call("http://127.0.0.1:1/v1", b"{", piece), SystemClock(), Deadline(10.0))
+    body = sending.RequestBody((b"{", piece), "application/json", SystemClock(), Deadline(10.0))
     real = sending._check_files
     got: list[bytes] = []
     closed = asyncio.Event()

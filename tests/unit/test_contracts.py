@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import DATA, load_catalog
-from batchgen.contracts.contract import ENDPOINTS, Contract, Objection, ParameterRule, is_loopback
+from batchgen.contracts.contract import Contract, Objection, ParameterRule, is_loopback
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.job import Parameters

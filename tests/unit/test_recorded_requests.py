@@ -67,10 +67,10 @@ def recording(one: Contract, given: PreparedInputs) -> str:
     """The request as text: line ends of a form made visible, files by what they are."""
     size = next(size for size in SIZES if one.check_size(size) is None)
     claim = a_claim(size, 'A "white" mug 杯\nin red', quality="high", background="opaque", format="webp")
-    if one.endpoint == "batch":
-        head, pieces = "a line of a batch", batch_line("task-1", claim, one, given)
+    call = build_call(1, claim, one, given)
+    if one.endpoint.in_batches:
+        head, pieces = "a line of a batch", batch_line("task-1", call)
     else:
-        call = build_call(1, claim, one, given)
         head, pieces = f"POST {call.url}\ncontent-type: {call.content_type}", call.body
     return f"{head}\n\n{''.join(map(shown, pieces))}".replace("\r\n", "␍\n").rstrip("\n") + "\n"
 

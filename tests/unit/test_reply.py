@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.domain.wire import ApiError, Usage
-from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply, salvaged_urls
+from batchgen.gateway.endpoints.codec import Reply
+from batchgen.gateway.json_body import Shape, parse
+from tests.gateway_help import read_reply, salvaged_urls
 
 URL = "https://cdn.example.com/a.png?sig=x%2By"
 

@@ -17,10 +17,9 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.wire import Answer, Ending, Usage
 from batchgen.gateway.echo import SentRequest, results
 from batchgen.gateway.endpoints.message import in_words
-from batchgen.gateway.endpoints.reply import read_reply, salvaged_urls
 from batchgen.gateway.scan import ScannedPicture
 from batchgen.policy.classify import classify
-from tests.gateway_help import read
+from tests.gateway_help import read, read_reply, salvaged_urls
 from tests.pace import no_longer_than
 
 PNG = b"\x89PNG\r\n\x1a\n\xff\xfb\xbe"

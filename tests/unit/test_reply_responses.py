@@ -13,9 +13,8 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, Ending, Usage
 from batchgen.gateway.echo import SentRequest
-from batchgen.gateway.endpoints.reply import read_reply
 from batchgen.policy.classify import classify
-from tests.gateway_help import read
+from tests.gateway_help import read, read_reply
 
 PNG = b"\x89PNG\r\n\x1a\n\xff\xfb\xbe"
 MASK = b"\x89PNG a mask"

@@ -30,7 +30,7 @@ def test_call_asks_a_listed_size_of_a_reverse_route() -> None:
     assert b", " not in sent
     assert "杯".encode() in sent
     assert call.url == contract("apiyi/gpt-image-2-vip").base_url + "/images/generations"
-    assert (call.attempt, call.endpoint, call.content_type) == (5, "generations", "application/json")
+    assert (call.attempt, call.operation, call.content_type) == (5, "generations", "application/json")
     assert not call.loopback
     assert call.key_env == contract("apiyi/gpt-image-2-vip").key_env
     assert call.timeout >= 300

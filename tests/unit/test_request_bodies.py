@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +18,8 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import ContractError
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.domain.wire import Call, FilePiece, Prepared, PreparedInputs
-from batchgen.gateway.endpoints.bodies import json_pieces
-from batchgen.gateway.request import batch_body, batch_line, body_hash, build_call, request_hash
+from batchgen.gateway.json_body import json_pieces
+from batchgen.gateway.request import batch_line, build_call, request_hash
 from tests.gateway_help import NO_INPUTS, a_claim, a_file, an_address, contract, inputs, whole
 
 URL = "https://example.com/ref.png?a=1&b=ü"
@@ -60,7 +61,7 @@ def test_edit_with_files_is_a_form_with_the_fields_of_a_generation(image: MakeFi
     claim = a_claim(text="a cup\nin red", quality="high", background="opaque", format="webp")
     first, second = image(), image(b"\xff\xd8 two", "b.jpg", "image/jpeg")
     call = build_call(3, claim, contract("openai/gpt-image-2"), inputs(first, second, mask=image(b"mask", "m.png")))
-    assert (call.endpoint, call.attempt) == ("edits", 3)
+    assert (call.operation, call.attempt) == ("edits", 3)
     assert call.url == "https://api.openai.com/v1/images/edits"
     assert fields_of(call) == [
         ("model", None, "", b"gpt-image-2"),
@@ -106,7 +107,7 @@ def test_form_names_its_own_length_and_never_holds_its_boundary(image: MakeFile)
 def test_edit_is_json_when_a_reference_is_an_address(image: MakeFile) -> None:
     official = contract("openai/gpt-image-2")
     call = build_call(1, a_claim(quality="low"), official, inputs(an_address(URL), image(), mask=image(b"mask")))
-    assert call.endpoint == "edits"
+    assert call.operation == "edits"
     assert body_of(call) == {
         "model": "gpt-image-2",
         "prompt": 'a "white" 杯\n',
@@ -140,7 +141,7 @@ def chat(route: str = "apiyi/gpt-image-2-vip") -> Contract:
 
 def test_chat_asks_with_a_lead_where_nothing_else_speaks_of_an_image() -> None:
     call = build_call(1, a_claim(text="a cup"), chat(), NO_INPUTS)
-    assert (call.endpoint, call.url) == ("chat", "https://api.apiyi.com/v1/chat/completions")
+    assert (call.operation, call.url) == ("chat", "https://api.apiyi.com/v1/chat/completions")
     assert body_of(call) == {
         "model": "gpt-image-2-vip",
         "messages": [{"role": "user", "content": "Generate an image: a cup"}],
@@ -178,7 +179,7 @@ def tool(route: str = "openai/gpt-image-2") -> Contract:
 
 def test_responses_force_the_tool_and_store_nothing() -> None:
     call = build_call(1, a_claim(text="a cup", quality="high", format="webp"), tool(), NO_INPUTS)
-    assert (call.endpoint, call.url) == ("responses", "https://api.openai.com/v1/responses")
+    assert (call.operation, call.url) == ("responses", "https://api.openai.com/v1/responses")
     assert body_of(call) == {
         "model": "gpt-5.2",
         "input": "a cup",
@@ -216,17 +217,18 @@ def test_responses_carry_references_and_mask(image: MakeFile) -> None:
 def test_line_of_a_batch_holds_what_the_json_endpoint_takes(image: MakeFile) -> None:
     route = contract("openai/gpt-image-2", "batch")
     for these in (NO_INPUTS, inputs(an_address(URL)), inputs(image(), mask=image(b"mask"))):
-        line = whole(batch_line('task "7"', a_claim(quality="low"), route, these))
+        call = build_call(0, a_claim(quality="low"), route, these)
+        line = whole(batch_line('task "7"', call))
         assert line.endswith(b"}\n")
         assert line.count(b"\n") == 1
         document = json.loads(line)
         assert set(document) == {"custom_id", "method", "url", "body"}
         assert (document["custom_id"], document["method"]) == ('task "7"', "POST")
         assert document["url"] == ("/v1/images/edits" if these.references else "/v1/images/generations")
-        path, pieces = batch_body(a_claim(quality="low"), route, these)
-        assert (path, json.loads(whole(pieces))) == (document["url"], document["body"])
-    generation = batch_body(a_claim(), route, NO_INPUTS)[1]
-    assert generation == build_call(1, a_claim(), contract("openai/gpt-image-2"), NO_INPUTS).body
+        assert (call.operation, call.url) == ("batch", document["url"])
+        assert json.loads(whole(call.body)) == document["body"]
+    line, call = (build_call(1, a_claim(), each, NO_INPUTS) for each in (route, contract("openai/gpt-image-2")))
+    assert line.body == call.body
 
 
 @pytest.mark.parametrize("endpoint", ["images", "chat", "responses"])
@@ -243,7 +245,7 @@ def test_hash_counts_files_by_content_and_not_by_place(tmp_path: Path, endpoint:
 
 def test_hash_of_a_call_without_files_is_that_of_its_bytes() -> None:
     call = build_call(1, a_claim(), contract("apiyi/gpt-image-2-vip"), NO_INPUTS)
-    assert request_hash(call) == body_hash(call.url, [whole(call.body)])
+    assert request_hash(call) == hashlib.sha256(call.url.encode() + b"\n" + whole(call.body)).hexdigest()
 
 
 _PLAIN = st.recursive(

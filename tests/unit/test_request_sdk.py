@@ -110,7 +110,9 @@ def test_response_is_one_of_the_sdk(tmp_path: Path, with_inputs: bool) -> None:
 @pytest.mark.parametrize("with_inputs", [False, True])
 def test_line_of_a_batch_goes_to_an_endpoint_of_the_sdk(tmp_path: Path, with_inputs: bool) -> None:
     given = inputs(a_file(tmp_path / "a", b"a")) if with_inputs else NO_INPUTS
-    line = json.loads(whole(batch_line("1", a_claim(**ASKED), contract("openai/gpt-image-2", "batch"), given)))
+    line = json.loads(
+        whole(batch_line("1", build_call(0, a_claim(**ASKED), contract("openai/gpt-image-2", "batch"), given)))
+    )
     assert line["url"] in get_args(get_type_hints(BatchCreateParams)["endpoint"])
     if with_inputs:
         check_json_edit(line["body"])

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.gateway.picture_start import LONGEST, pattern_for
+from batchgen.gateway.endpoints import codec_for
+from batchgen.gateway.picture_start import LONGEST
 from batchgen.gateway.scan import Scanner
 from tests.gateway_help import read
 
@@ -22,7 +23,7 @@ TEXT = base64.b64encode(PNG).decode()  # iVBORw0KGgr/+74=
 
 
 def scanned(body: bytes, cuts: list[int] | None = None, endpoint: str = "chat") -> tuple[Scanner, dict[int, bytes]]:
-    scanner = Scanner(pattern_for(endpoint))
+    scanner = Scanner(codec_for(endpoint).picture_start)
     pictures: dict[int, bytes] = {}
     edges = [0, *sorted(cuts or []), len(body)]
     for start, end in itertools.pairwise(edges):
@@ -123,14 +124,14 @@ def test_no_match_of_a_pattern_is_longer_than_what_is_held_back() -> None:
     slash = "\\u002f"
     longest = "data:" + "a" * 16 + slash + "b" * 32 + ";" + "c" * 24 + ";base64,"
     for text in (longest, '"b64_json"' + " " * 32 + ":" + " " * 32 + '"', '"result"' + " " * 32 + ":" + " " * 32 + '"'):
-        match = pattern_for("responses").search(text.encode())
+        match = codec_for("responses").picture_start.search(text.encode())
         assert match is not None
         assert len(match[0]) == len(text) < LONGEST
 
 
 def test_scanner_memory_stays_flat_when_a_picture_within_a_text_is_large() -> None:
     """20 MB in pieces as they come from a socket: no more than a few pieces are ever held."""
-    scanner = Scanner(pattern_for("chat"))
+    scanner = Scanner(codec_for("chat").picture_start)
     piece = base64.b64encode(random.Random(1).randbytes(49_152)).replace(b"/", b"\\/")
     assert scanner.feed(b'{"choices":[{"message":{"content":"![image](data:image\\/png;base64,') == []
     total = 0

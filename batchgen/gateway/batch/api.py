@@ -21,10 +21,10 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.text import cleaned, one_line, without
-from batchgen.domain.wire import Answer, Call, FilePiece
+from batchgen.domain.wire import Answer, FilePiece
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.connector import OwnConnections
-from batchgen.gateway.endpoints.reply import read_reply
+from batchgen.gateway.endpoints.fields import error_of
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody
@@ -160,9 +160,9 @@ class BatchApi:
     async def _post(
         self, path: str, body: tuple[bytes | FilePiece, ...], content_type: str, seconds: float
     ) -> dict[str, Any]:
-        call = Call(0, "batch", self._base_url + path, body, content_type, "", seconds, self._loopback)
         deadline = Deadline(seconds)
-        async with self._request("POST", path, deadline, RequestBody(call, self._clock, deadline)) as response:
+        sent = RequestBody(body, content_type, self._clock, deadline)
+        async with self._request("POST", path, deadline, sent) as response:
             return await _document(response, deadline)
 
     @asynccontextmanager
@@ -199,7 +199,8 @@ class BatchApi:
 def _refused(status: int, text: str, path: str, secret: str) -> GatewayError:
     """What a bad status means: whether to ask again, and what the gateway says of it."""
     try:
-        error = read_reply(json.loads(text)).error
+        document = json.loads(text)
+        error = error_of(document, has_image=False)[0] if isinstance(document, dict) else None
     except (ValueError, RecursionError):
         error = None
     said = error.message if error is not None and error.message else one_line(without(secret, text), 200)

@@ -11,8 +11,8 @@ from typing import Any
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture
 from batchgen.gateway.echo import results
-from batchgen.gateway.endpoints.reply import Reply, Shape, parse, read_reply
-from batchgen.gateway.picture_start import pattern_for
+from batchgen.gateway.endpoints.images import BatchLineCodec
+from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import MAX_BODY, Scanner, Sink
 from batchgen.gateway.watch import KeyWatch
 
@@ -20,6 +20,7 @@ from batchgen.gateway.watch import KeyWatch
 _UNTOUCHED = frozenset({"batch_expired", "batch_cancelled"})
 _NAME = re.compile(rb'"custom_id"\s{0,8}:\s{0,8}"([^"\\]{1,200})"')
 _LONGEST_NAME = 256
+_CODEC = BatchLineCodec()
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class BatchLines:
         )
 
     def _begin(self) -> None:
-        self._scanner = Scanner(pattern_for("batch"))
+        self._scanner = Scanner(_CODEC.picture_start)
         self._sinks: dict[int, Sink | None] = {}
         self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(self._secret))
         self._name = ""
@@ -131,7 +132,7 @@ def _answer(document: dict[str, Any]) -> tuple[Answer, tuple[int, ...]]:
         said = ApiError(message=message, code=code)
         return Answer(0, Ending.COMPLETE, status=500, is_json=True, error=said, request_ids=_texts(ids)), ()
     body, status = response.get("body"), response.get("status_code")
-    reply = read_reply(body, "batch") if isinstance(body, dict) else Reply()
+    reply = _CODEC.read(body)
     ids.append(("x-request-id", response.get("request_id")))
     answer = Answer(
         attempt=0,

@@ -79,6 +79,11 @@ def effective_of(*holders: Json) -> tuple[tuple[str, str], ...]:
     return tuple((name, value[:64]) for name, value in values if value)
 
 
+def revised_prompt(items: list[Json]) -> str:
+    """The prompt as the gateway rewrote it, from the first of these objects that tells; "" where none does."""
+    return next((words for item in items if (words := string(item.get("revised_prompt")))), "")
+
+
 def string(value: object, most: int = 4096) -> str:
     """A field as clean text; numbers as they are written, anything else as nothing."""
     if isinstance(value, str):

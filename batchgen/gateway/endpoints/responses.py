@@ -1,72 +1,73 @@
-"""The image that a mainline model drew through its tool: a reply of OpenAI's Responses API."""
+"""The responses endpoint: a mainline model that must use its image tool once."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from batchgen.domain.text import one_line
-from batchgen.domain.wire import ApiError, Usage
-from batchgen.gateway.echo import NOTHING_SENT, SentRequest
-from batchgen.gateway.endpoints.fields import Json, error_of, objects, string, usage_of
-from batchgen.gateway.endpoints.message import FoundImages, in_values, in_words, together, words_of
-
-_CALL = "image_generation_call"
-_MOST = 64
-
-
-def calls_of(document: Json) -> list[Json]:
-    """The tool's own items."""
-    return [item for item in _items(document) if item.get("type") == _CALL]
+from batchgen.contracts.contract import Contract
+from batchgen.domain.errors import ContractError
+from batchgen.domain.model import Claim
+from batchgen.domain.wire import PreparedInputs
+from batchgen.gateway.echo import SentRequest
+from batchgen.gateway.endpoints.chat import ChatCodec
+from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
+from batchgen.gateway.endpoints.fields import Json, effective_of, error_of, revised_prompt
+from batchgen.gateway.endpoints.tool_output import calls_of, failure_of, in_output, said, tokens_of
+from batchgen.gateway.json_body import json_pieces
+from batchgen.gateway.picture_start import key_pattern
 
 
-def in_output(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
-    """The images of the output: of the tool, or, at gateways that only look alike, of the words."""
-    seen = together(in_values(item.get("result")) for item in calls_of(document))
-    return seen or in_words(" ".join(map(words_of, _talking(document))), sent)
+class ResponsesCodec(Codec):
+    """An image that a mainline model draws through its tool."""
 
+    operation = "responses"
+    picture_start = key_pattern(("result", "b64_json"), within=True)
 
-def said(document: Json) -> str:
-    """What the model says instead of drawing, in one line."""
-    words = one_line(" ".join(filter(None, map(words_of, _talking(document)))))
-    return words or ("content_filter" if _incomplete(document) == "content_filter" else "")
+    def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
+        """The model, what it is asked, and the tool it must use; nothing is stored (OpenAI's default is to store).
 
+        Raises:
+            ContractError: the contract names no mainline model, or the route does not take these inputs.
+        """
+        check_mask(contract, inputs)
+        if not contract.main_model:
+            raise ContractError(f"{contract.route} names no `main_model`, without which it has no responses endpoint")
+        tool: dict[str, object] = {"type": "image_generation", "model": contract.model}
+        tool["action"] = "edit" if inputs.references else "generate"
+        size = contract.wire_size(claim.send_size)
+        if size is not None:
+            tool["size"] = size
+        tool.update(parameters(claim, contract, without="response_format"))
+        if inputs.mask is not None:
+            tool["input_image_mask"] = {"image_url": inputs.mask}
+        text = contract.prompt_text(claim.text, claim.send_size)
+        asked: object = text
+        if inputs.references:
+            images = ({"type": "input_image", "image_url": image, "detail": "auto"} for image in inputs.references)
+            asked = [{"role": "user", "content": [{"type": "input_text", "text": text}, *images]}]
+        document = {
+            "model": contract.main_model,
+            "input": asked,
+            "tools": [tool],
+            "tool_choice": {"type": "image_generation"},
+            "store": False,
+        }
+        return Body(json_pieces(document))
 
-def failure_of(document: Json) -> tuple[ApiError | None, float | None]:
-    """Why there is no image: the response's error, the tool's, or that it ended early; with the seconds to wait."""
-    error, wait = error_of(document, has_image=True)  # no bare message: a response has none outside `error`
-    if error is not None:
-        return error, wait
-    for item in calls_of(document):
-        error, wait = error_of(item, has_image=True)
-        if error is not None:
-            return error, wait
-        if item.get("status") == "failed":
-            return ApiError("the image tool failed without saying why", code="image_generation_failed"), None
-    reason = _incomplete(document)
-    if reason and reason != "content_filter":
-        return ApiError(f"the response is incomplete: {reason}", code=reason), None
-    return None, None
+    def _read(self, document: Json, sent: SentRequest, /) -> Reply:
+        if not isinstance(document.get("output"), list):  # a gateway that only looks alike may answer as a chat does
+            return ChatCodec().read(document, sent)
+        seen = in_output(document, sent)
+        calls = calls_of(document)
+        error, wait = error_of(document, has_image=True) if seen else failure_of(document)
+        return Reply(
+            marks=seen.marks,
+            urls=seen.urls,
+            text="" if seen else said(document),
+            error=error,
+            usage=tokens_of(document),
+            revised_prompt=revised_prompt(calls),
+            effective=effective_of(*calls[:1]),
+            retry_after=wait,
+        )
 
-
-def tokens_of(document: Json) -> Usage | None:
-    """The image's tokens from `tool_usage`, which may be missing, and the mainline model's from `usage`."""
-    tools = document.get("tool_usage")
-    image = usage_of(tools.get("image_gen") if isinstance(tools, dict) else None) or Usage()
-    main = usage_of(document.get("usage")) or Usage()
-    found = replace(image, main_input_tokens=main.input_tokens, main_output_tokens=main.output_tokens)
-    return None if found == Usage() else found
-
-
-def _items(document: Json) -> list[Json]:
-    return objects(document.get("output"))[:_MOST]
-
-
-def _talking(document: Json) -> list[Json]:
-    """Messages of the output; `output_text` stands beside it at gateways that sum them up."""
-    messages = [item for item in _items(document) if item.get("type") != _CALL]
-    return [*messages, {"text": document.get("output_text")}]
-
-
-def _incomplete(document: Json) -> str:
-    details = document.get("incomplete_details")
-    return string(details.get("reason"), 200) if isinstance(details, dict) else ""
+    def _quoted_urls(self, _text: str, /) -> list[str]:
+        return []  # its images never come as addresses, those of its inputs may
