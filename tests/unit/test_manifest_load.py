@@ -110,6 +110,7 @@ CASES = {
     "nothing": ("sizes:", "quality:\nsizes:", "quality: has no value; write one, or remove the key"),
     "n": ("sizes:", "n: 2\nsizes:", "job.yaml:4:1: n: unknown key; did you mean count?"),
     "near miss": ("sizes:", "qualty: high\nsizes:", "job.yaml:4:1: qualty: unknown key (did you mean quality?)"),
+    "near miss of a short key": ("sizes:", "sise:", "job.yaml:4:1: sise: unknown key (did you mean sizes?)"),
     "a kind of prompt": ("sizes:", "catalog: x\nsizes:", "job.yaml:4:1: catalog: unknown key"),
     "a kind of prompt in a prompt": ("text: hello", "text: hello, written: x", "prompts.0.written: unknown key"),
     "a kind of prompt in a part": ("sizes:", "limits: {written: 3}\nsizes:", "limits.written: unknown key"),

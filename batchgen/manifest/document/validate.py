@@ -13,7 +13,7 @@ from batchgen.domain.errors import Problem
 from batchgen.manifest.document.schema import CatalogPrompt, LimitKeys, ManifestKeys, Output
 from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_place, to_data
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.suggestions import one_of, similar
+from batchgen.manifest.suggestions import did_you_mean, one_of
 
 Loc = tuple[str | int, ...]
 
@@ -116,7 +116,7 @@ def _unknown(loc: Loc) -> str:
     names = [info.alias or name for name, info in here.items()]
     if _MEANT.get(key) in names:
         return f"unknown key; did you mean {_MEANT[key]}?"
-    hint = similar(key, names)
+    hint = did_you_mean(key, names)
     if not hint:
         if key in ManifestKeys.model_fields:
             return "unknown key here; it belongs at the left margin"

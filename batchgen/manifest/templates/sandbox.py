@@ -12,7 +12,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from batchgen.domain.text import one_line
-from batchgen.manifest.suggestions import similar
+from batchgen.manifest.suggestions import did_you_mean
 from batchgen.manifest.templates.filters import (
     MAX_CHARS,
     MAX_STEPS,
@@ -149,7 +149,7 @@ def _check_name(node: nodes.Name) -> None:
 
 def _check_filter(node: nodes.Filter) -> None:
     if node.name not in NAMES:
-        raise Refused(f"there is no filter {node.name}{similar(node.name, NAMES)}; there are {', '.join(NAMES)}")
+        raise Refused(f"there is no filter {node.name}{did_you_mean(node.name, NAMES)}; there are {', '.join(NAMES)}")
 
 
 def _check_call(call: nodes.Call) -> None:

@@ -11,7 +11,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.visitor import NodeTransformer
 
 from batchgen.domain.text import escaped, one_line
-from batchgen.manifest.suggestions import one_of, similar
+from batchgen.manifest.suggestions import did_you_mean, one_of
 from batchgen.manifest.templates.filters import MAX_CHARS, WORK, Refused, RenderMeter
 from batchgen.manifest.templates.sandbox import Environment, check, check_cell, environment
 
@@ -216,6 +216,6 @@ def _in_braces(tree: nodes.Template) -> tuple[str, ...]:
 
 def _missing(name: str, names: Mapping[str, Any]) -> str:
     known = sorted(escaped(each) for each in islice(names, _NAMED) if each and each != "row")
-    hint = "; it can stand in output.file only, alone" if name in SPECIAL else similar(name, known)
+    hint = "; it can stand in output.file only, alone" if name in SPECIAL else did_you_mean(name, known)
     more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return f"there is nothing called {one_line(name, 80)}{hint}; {one_of('this row has', known)}{more}"
