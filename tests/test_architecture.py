@@ -1,4 +1,8 @@
-"""The order of the folders, proved over every kind of import: top level, inside functions, for typing only."""
+"""The shape of the program: who imports whom, what means one thing only, who knows an endpoint by its name.
+
+Imports of every kind count: top level, inside functions, for typing only. `python -m tests.architecture_figures` prints
+what is found.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "batchgen"
+from batchgen.contracts.contract import ENDPOINTS
+from batchgen.simulator.endpoints import ENDPOINTS as SIMULATED
+from tests.support import architecture
+from tests.support.architecture import FILES, PACKAGE, imported, tree_of
+
 ORDER = [
     "domain",
     "files",
@@ -26,21 +34,39 @@ ORDER = [
 ]
 WALLS = ["", "checks", "output", "spool", "inputs"]  # within the store
 ADAPTERS = {"gateway", "ledger", "store"}
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
+IN_FOLDERS = [path for path in FILES if path.parent != PACKAGE]
 
-
-def _imported(tree: ast.AST) -> set[str]:
-    """Every module of this package that a file names in an import, wherever the import stands."""
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
-            names |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
-    return {name for name in names if name.startswith("batchgen.")}
+# What is left to be put right; these three only ever shrink.
+CLASSES_TO_RENAME = {
+    "Delivered",
+    "Outcome",
+}
+MODULES_TO_RENAME = {
+    "lines",
+}
+COMPARISONS_TO_REPLACE = {
+    "'batch' in {contract.endpoint, *(each.contract.endpoint for each in found)}",
+    "'chat' in contract.endpoints",
+    "contract.endpoint != 'responses'",
+    "contract.endpoint == 'batch'",
+    "contract.endpoint == 'chat'",
+    "contract.endpoint == 'responses'",
+    "contract.endpoint not in _WITH_ADDRESSES",
+    "endpoint == 'generations'",
+    "endpoint == 'responses'",
+    "manifest.contract.endpoint == 'batch'",
+    "self.endpoint == 'batch'",
+    "{'generations': 'images', 'edits': 'images'}",
+    "{'images': images_body, 'chat': chat_body, 'responses': responses_body}",
+}
+# What may stay, and why.
+CLASS_NAMES: dict[str, str] = {}
+MODULE_NAMES: dict[str, str] = {}
+COMPARISONS = {
+    "facts['purpose'] != 'batch'": "the purpose of a file, which is named like an endpoint",
+    "purpose == 'batch'": "the purpose of a file, which is named like an endpoint",
+    "purpose not in _PURPOSES": "the purpose of a file, which is named like an endpoint",
+}
 
 
 def _violations(folder: str, imported: set[str]) -> list[str]:
@@ -54,11 +80,11 @@ def _violations(folder: str, imported: set[str]) -> list[str]:
     return bad
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_file_imports_only_from_folders_above_it(path: Path) -> None:
     folder = path.relative_to(PACKAGE).parts[0]
     assert folder in ORDER
-    assert _violations(folder, _imported(ast.parse(path.read_text(encoding="utf-8")))) == []
+    assert _violations(folder, imported(tree_of(path))) == []
 
 
 @pytest.mark.parametrize(
@@ -68,14 +94,14 @@ def test_file_of_the_store_imports_only_from_its_walls_and_those_before(path: Pa
     """What stands at the door belongs to no wall, and knows none."""
     own = path.relative_to(PACKAGE / "store").parts[0] if path.parent.name != "store" else ""
     known = WALLS[: WALLS.index(own) + 1]
-    for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for name in imported(tree_of(path)):
         _, folder, wall, *_ = *name.split("."), ""
         assert folder != "store" or wall not in WALLS or wall in known, name
 
 
 def test_simulator_stands_alone_beside_contracts_and_domain() -> None:
     for path in (PACKAGE / "simulator").rglob("*.py"):
-        folders = {name.split(".")[1] for name in _imported(ast.parse(path.read_text(encoding="utf-8")))}
+        folders = {name.split(".")[1] for name in imported(tree_of(path))}
         assert folders <= {"domain", "contracts", "simulator"}, path.name
 
 
@@ -90,39 +116,82 @@ def test_simulator_stands_alone_beside_contracts_and_domain() -> None:
     ],
 )
 def test_forbidden_import_is_found_wherever_it_hides(source: str) -> None:
-    assert _violations("policy", _imported(ast.parse(source))) != []
+    assert _violations("policy", imported(ast.parse(source))) != []
 
 
-def test_no_folder_has_a_cycle_of_files() -> None:
-    """Within a folder, files import one another in one direction only."""
-    edges: dict[str, set[str]] = {}
-    for path in FILES:
-        module = "batchgen." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        edges[module] = {
-            target
-            for name in _imported(ast.parse(path.read_text(encoding="utf-8")))
-            for target in (name, name.rpartition(".")[0])
-            if target != module and (PACKAGE.parent / (target.replace(".", "/") + ".py")).is_file()
-        }
-    done: set[str] = set()
+def test_pictures_know_nothing_else_of_the_simulator() -> None:
+    for path in (PACKAGE / "simulator" / "pictures").glob("*.py"):
+        others = {name for name in imported(tree_of(path)) if name.startswith("batchgen.simulator.")}
+        assert {name for name in others if not name.startswith("batchgen.simulator.pictures")} == set(), path.name
 
-    def visit(module: str, trail: tuple[str, ...]) -> None:
-        assert module not in trail, " -> ".join((*trail, module))
-        if module in done:
-            return
-        for target in edges.get(module, ()):
-            visit(target, (*trail, module))
-        done.add(module)
 
-    for module in edges:
-        visit(module, ())
+def test_no_imports_of_files_go_round_in_a_circle() -> None:
+    assert architecture.circles(architecture.imports_of_files()) == []
+
+
+def test_no_imports_of_inner_folders_go_round_in_a_circle() -> None:
+    assert architecture.circles(architecture.imports_of_rooms()) == []
+
+
+def test_circle_is_found_wherever_it_is_entered() -> None:
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}
+    assert architecture.circles(graph) == ["b -> d -> b"]
+    assert architecture.circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+# --- names: one name, one meaning ---
+
+
+def test_class_name_means_one_thing() -> None:
+    assert set(architecture.classes_of_several_meanings()) <= CLASS_NAMES.keys() | CLASSES_TO_RENAME
+
+
+def test_module_name_means_one_thing() -> None:
+    assert set(architecture.modules_of_several_meanings()) <= MODULE_NAMES.keys() | MODULES_TO_RENAME
+
+
+# --- endpoints: only their own objects know them by name ---
+
+
+def test_endpoints_are_told_apart_in_their_own_objects_only() -> None:
+    found = {text for _, text in architecture.comparisons_of_endpoints()}
+    assert found <= COMPARISONS.keys() | COMPARISONS_TO_REPLACE
+
+
+def test_every_name_of_an_endpoint_is_looked_for() -> None:
+    assert {*ENDPOINTS, *(endpoint.name for endpoint in SIMULATED.values())} == architecture.ENDPOINTS
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if contract.endpoint == 'chat': pass",
+        "x = 'batch' not in contract.endpoints",
+        "x = name in {'chat', 'responses'}",
+        "NAMES = frozenset({'chat'})\ndef f(x):\n    return x in NAMES",
+        "NAMES: tuple[str, ...] = ('chat', 'x')\nx = y in NAMES",
+        "match endpoint:\n    case 'edits': pass",
+        "match endpoint:\n    case 'edits' | 'x': pass",
+        "READERS = {'images': read_images, 'chat': read_chat}",
+    ],
+)
+def test_comparison_of_an_endpoint_is_found_however_it_is_written(source: str) -> None:
+    assert len(list(architecture.endpoint_comparisons(ast.parse(source)))) == 1
+
+
+def test_other_words_are_no_comparison_of_an_endpoint() -> None:
+    source = "x = {'images': 3, 'attempts': 4}\nf('chat')\ny = z == 'chats'\nw = holder['images']"
+    assert list(architecture.endpoint_comparisons(ast.parse(source))) == []
+
+
+# --- the command line and who prints ---
 
 
 def test_only_one_place_of_the_commands_prints() -> None:
     """There foreign words are made plain; whatever printed by itself would go around it."""
     door, others = {"common.py", "main.py"}, set()
     for path in (PACKAGE / "cli").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if name in {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}:
                 others.add((path.name, name))
@@ -131,7 +200,7 @@ def test_only_one_place_of_the_commands_prints() -> None:
 
 def _talks(path: Path) -> set[str]:
     """What a file uses to talk to whoever sits at the terminal."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}

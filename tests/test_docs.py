@@ -26,6 +26,7 @@ from batchgen.manifest.plan import expand
 from batchgen.report.exports import COLUMNS
 from batchgen.simulator.faults import Fault, Options
 from tests.docs_tables import CONTRACTS, TABLES, section
+from tests.support.architecture import Errand, errands
 from tests.test_architecture import ORDER
 
 ROOT = Path(__file__).parent.parent
@@ -208,6 +209,12 @@ def test_every_test_that_the_reliability_page_names_is_there() -> None:
     )
     assert len(named) > 30
     assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
+
+
+@pytest.mark.parametrize("errand", errands(), ids=lambda errand: errand.title)
+def test_every_file_that_a_change_touches_is_there(errand: Errand) -> None:
+    assert errand.always
+    assert errand.missing == []
 
 
 # --- the manifest ---------------------------------------------------------------------------------------------------
