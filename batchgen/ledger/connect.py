@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import LRUCache
 
 from batchgen.domain.errors import LedgerError, LedgerFull, NotInLedger
 from batchgen.ledger.tables import HEAD, metadata
@@ -101,7 +104,7 @@ def writing_engine(path: Path, busy: float) -> Engine:
             raise
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    engine = _engine(connect)
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
@@ -128,7 +131,7 @@ def reading_engine(path: Path, busy: float = 5.0) -> Engine:
         connection.execute("PRAGMA cache_size = -32768")
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    engine = _engine(connect)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -136,7 +139,7 @@ def reading_engine(path: Path, busy: float = 5.0) -> Engine:
 @contextmanager
 def empty_ledger() -> Iterator[Connection]:
     """A nameless ledger without jobs, gone when it is closed."""
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect("", isolation_level=None), poolclass=NullPool)
+    engine = _engine(lambda: sqlite3.connect("", isolation_level=None))
     event.listen(engine, "begin", _begin)
     with engine.begin() as connection:
         metadata.create_all(connection)
@@ -212,6 +215,22 @@ def _other_schema(path: Path, found: str | None) -> str:
     if found < HEAD:
         return f"the ledger {path} is of an older batchgen; `batchgen run` brings it up to date"
     return f"the ledger {path} is of a newer batchgen (schema {found}, this one knows {HEAD}); update batchgen"
+
+
+def _engine(connect: Callable[[], sqlite3.Connection]) -> Engine:
+    """An engine over connections that are made so; what is compiled for one serves all of this process."""
+    dialect, url, compiled = _shared()
+    engine = Engine(NullPool(connect, dialect=dialect), dialect, url)  # type: ignore[arg-type]  # DB-API, loosely
+    engine.update_execution_options(compiled_cache=compiled)
+    return engine
+
+
+@cache
+def _shared() -> tuple[Dialect, URL, LRUCache[Any, Any]]:
+    """SQLAlchemy's knowledge of SQLite, and the statements it has compiled: most of the time a short command takes."""
+    engine = create_engine("sqlite://")
+    engine.connect().close()  # it asks for the version of SQLite then
+    return engine.dialect, engine.url, LRUCache(1000)
 
 
 def _begin_immediate(connection: Connection) -> None:
