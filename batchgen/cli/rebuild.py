@@ -30,9 +30,11 @@ from batchgen.domain.errors import Exit, ManifestError, StoreError, UsageError
 from batchgen.domain.text import counted, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from batchgen.domain.job import JobSpec
     from batchgen.domain.origin import Origin
-    from batchgen.engine.salvage import Answers, Salvage, Salvaged
+    from batchgen.engine.salvage import FolderHand, Salvaged
     from batchgen.manifest.manifest import Manifest
 
 _SAY_EVERY = 5.0  # seconds
@@ -83,7 +85,7 @@ def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bo
     if index:
         _write_index(wanted, as_json=as_json, dry_run=dry_run)
         return
-    found = _look(wanted) if dry_run else _enter(wanted)
+    found = asyncio.run(_look(wanted) if dry_run else _enter(wanted))
     compared = not dry_run and _compare(wanted)
     if as_json:
         print_json(_fields(wanted, found, compared=compared, dry_run=dry_run))
@@ -136,25 +138,26 @@ def _check_folder(name: str, theirs: Path, output: Path, says: str) -> None:
         )
 
 
-def _look(wanted: _Wanted) -> Salvaged:
+async def _look(wanted: _Wanted) -> Salvaged:
     """What would be entered; nothing is written."""
+    from batchgen.engine.dry_run import UntouchedBooks
+    from batchgen.engine.local_folder import UntouchedFolder
     from batchgen.engine.salvage import Salvage
-    from batchgen.engine.spooled import UntouchedAnswers, UntouchedBooks
 
-    answers = UntouchedAnswers(wanted.output)
-    _seed(wanted, answers)
-    return _run(Salvage(0, wanted.name, (wanted.output, answers), UntouchedBooks(wanted.ledger)))
+    folder = UntouchedFolder(wanted.output)
+    await _seed(wanted, folder)
+    return await Salvage(0, wanted.name, folder, UntouchedBooks(wanted.ledger)).run(_progress())
 
 
-def _enter(wanted: _Wanted) -> Salvaged:
+async def _enter(wanted: _Wanted) -> Salvaged:
     """Enter everything, as the owner of ledger and output.
 
     Raises:
         LedgerInUse: a run has the ledger.
         ForeignOutput: the output belongs to another ledger that is there.
     """
+    from batchgen.engine.local_folder import OwnedFolder
     from batchgen.engine.salvage import Salvage
-    from batchgen.engine.spooled import SpooledAnswers
     from batchgen.ledger.ledger import Ledger
     from batchgen.store.spool.owner import check_owner
     from batchgen.store.spool.spool import Spool
@@ -168,9 +171,9 @@ def _enter(wanted: _Wanted) -> Salvaged:
         check_owner(wanted.output, ledger.path, ledger.name)
         spool = Spool.open(wanted.output, ledger.path, ledger.name, clock=clock, take_over=True)
         stack.callback(spool.close)
-        answers = SpooledAnswers(spool)
-        job = ledger.admit(_seed(wanted, answers))
-        found = _run(Salvage(job, wanted.name, (wanted.output, answers), ledger))
+        folder = OwnedFolder(spool)
+        job = ledger.admit(await _seed(wanted, folder))
+        found = await Salvage(job, wanted.name, folder, ledger).run(_progress())
         for note in spool.notes:
             say(note)
     return found
@@ -186,12 +189,13 @@ def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
     from batchgen.engine.lines import line_of
     from batchgen.ledger.ledger import Ledger
     from batchgen.ledger.listing import listed
-    from batchgen.store.output.image_index import NAME, write_index
+    from batchgen.store.layout import INDEX
+    from batchgen.store.output.image_index import write_index
     from batchgen.store.spool.spool import Spool
 
     if dry_run:
         raise UsageError("--index writes images.jsonl and nothing else; give it without --dry-run")
-    path, clock = wanted.output / NAME, SystemClock()
+    path, clock = wanted.output / INDEX, SystemClock()
     if os.path.lexists(path):
         raise UsageError(f"{path} is there; move it away, then give --index again")
     if not wanted.ledger.exists():
@@ -215,7 +219,7 @@ def _check_recorded(wanted: _Wanted) -> None:
         _check_folder(wanted.name, before.output, wanted.output, "has it")
 
 
-def _seed(wanted: _Wanted, answers: Answers) -> JobSpec:
+async def _seed(wanted: _Wanted, folder: FolderHand) -> JobSpec:
     """The job as far as it is known, for a ledger that does not have it.
 
     Raises:
@@ -227,7 +231,7 @@ def _seed(wanted: _Wanted, answers: Answers) -> JobSpec:
     if wanted.spec is not None:
         return replace(wanted.spec, source_hash="")  # to be compared by the next run, whatever was entered
     before = recorded(wanted.ledger, wanted.name)
-    told = {} if before is not None else told_jobs(wanted.output, answers, wanted.name)
+    told = {} if before is not None else await told_jobs(folder, wanted.name)
     if before is None and wanted.name not in told:
         names = ", ".join(sorted(map(one_line, told))) or "none"
         raise UsageError(f"nothing in {wanted.output} tells of a job named {wanted.name}; it tells of: {names}")
@@ -250,8 +254,8 @@ def _spec_of(wanted: _Wanted, origin: Origin | None, route: str) -> JobSpec:
     )
 
 
-def _run(salvage: Salvage) -> Salvaged:
-    """Do the work, and say now and then how far it is."""
+def _progress() -> Callable[[int], None]:
+    """Say now and then how far the work is."""
     clock = SystemClock()
     said = clock.monotonic()
 
@@ -261,7 +265,7 @@ def _run(salvage: Salvage) -> Salvaged:
             said = clock.monotonic()
             say(f"{lines:,} lines of images.jsonl are done")
 
-    return salvage.run(progress)
+    return progress
 
 
 def _compare(wanted: _Wanted) -> bool:

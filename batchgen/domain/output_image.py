@@ -60,3 +60,18 @@ class Delivered:
     charge: Charge
     billed: int
     created: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLine:
+    """Holds what one line of an index says.
+
+    Attributes:
+        number: of the line, from 1.
+        image: None for a line that cannot be used.
+        why: what is wrong with it then.
+    """
+
+    number: int
+    image: Delivered | None
+    why: str = ""

@@ -6,24 +6,17 @@ May be killed at any moment and made again: what is entered already is known by 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 from batchgen.domain.origin import Origin
-from batchgen.domain.output_image import Delivered
+from batchgen.domain.output_image import Delivered, IndexLine
 from batchgen.ledger.rebuilding import Entered, Page, Pile, Written
-from batchgen.store.output.image_faults import fault_within
-from batchgen.store.output.image_index import NAME
-from batchgen.store.output.index_lines import IndexLine, lines_of
+from batchgen.store.layout import INDEX
 
-_PAGE = 500  # lines that are entered in one transaction
-_THREADS = 4
+_PAGE = 500  # answers that are entered in one transaction
 _NAMED = 1000  # of what cannot be entered; the rest is only counted
 
 
@@ -31,11 +24,11 @@ class Books(Protocol):
     """The ledger, or what stands in for it when nothing is to be written."""
 
     def known(self, attempts: Collection[int]) -> frozenset[int]:
-        """Of some attempts those that are in the books."""
+        """Return those of some attempts that are in the books."""
         ...
 
     def delivered(self, attempts: Collection[int]) -> dict[int, str]:
-        """Of some attempts the checksums of their images."""
+        """Return the checksums of the images of some attempts."""
         ...
 
     def enter_images(self, page: Page) -> Written:
@@ -47,23 +40,44 @@ class Books(Protocol):
         ...
 
 
-class Answers(Protocol):
-    """The spool, or what stands in for it."""
+class FolderHand(Protocol):
+    """Tells what lies in an output folder, to those who have lost the ledger."""
 
-    def attempts(self) -> set[int]:
-        """The attempts of which there is any file."""
-        ...
-
-    def origin(self, attempt: int) -> Origin | None:
-        """What the whole answer of an attempt is for; None where there is no whole answer.
+    def index_lines(self) -> AsyncIterator[tuple[IndexLine, ...]]:
+        """Yield the lines of the index in order, some hundred at a time; none where there is no index.
 
         Raises:
-            ValueError: nobody can tell.
+            StoreError: the index cannot be read.
         """
         ...
 
-    def keep_aside(self, attempt: int) -> None:
-        """Keep what nobody can tell the task of."""
+    async def faults(self, images: Sequence[Delivered]) -> list[str | None]:
+        """Return what is wrong with the file of each image; None for one that is what was bought."""
+        ...
+
+    async def attempts(self) -> set[int]:
+        """Return the attempts of which the spool has any file.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        ...
+
+    async def origin(self, attempt: int) -> Origin | None:
+        """Return what the whole answer of an attempt is for; None where there is no whole answer.
+
+        Raises:
+            ValueError: nobody can tell.
+            StoreError: the spool cannot be read.
+        """
+        ...
+
+    async def keep_aside(self, attempt: int) -> None:
+        """Keep what nobody can tell the task of in the quarantine.
+
+        Raises:
+            StoreError: it cannot be moved.
+        """
         ...
 
 
@@ -102,25 +116,23 @@ class Salvaged:
 class Salvage:
     """Enters what one output folder tells of one job."""
 
-    def __init__(self, job: int, name: str, folder: tuple[Path, Answers], books: Books) -> None:
+    def __init__(self, job: int, name: str, folder: FolderHand, books: Books) -> None:
         """Name what is brought together.
 
         Args:
             job: its number in the ledger.
             name: of the job.
-            folder: the output folder, absolute, and its spool.
+            folder: what tells.
             books: what is written to.
         """
-        output, self._answers = folder
+        self._folder = folder
         self._books = books
         self._job = job
         self._name = name
-        self._output = output
-        self._root = output.resolve()
         self._touched = frozenset[int]()
         self.found = Salvaged()
 
-    def run(self, progress: Callable[[int], None]) -> Salvaged:
+    async def run(self, progress: Callable[[int], None]) -> Salvaged:
         """Enter what the index tells, then whole answers that the ledger does not know, and keep the rest aside.
 
         Args:
@@ -130,69 +142,73 @@ class Salvage:
             StoreError: index or spool cannot be read.
             LedgerError: the ledger cannot be written.
         """
-        lines, done = lines_of(self._output), 0
-        with ThreadPoolExecutor(_THREADS, "checksum") as pool:
-            while some := list(islice(lines, _PAGE)):
-                done += len(some)
-                self._enter(pool, list(self._own(some)))
-                progress(done)
-        attempts = self._answers.attempts()
-        whole = list(self._whole(sorted(attempts - self._books.known(attempts))))
+        done = 0
+        async for some in self._folder.index_lines():
+            done += len(some)
+            await self._enter(self._own(some))
+            progress(done)
+        attempts = await self._folder.attempts()
+        whole = await self._whole(sorted(attempts - self._books.known(attempts)))
         for start in range(0, len(whole), _PAGE):
             pile = Pile(self._job, tuple(whole[start : start + _PAGE]))
             for (attempt, _), entered in zip(pile.answers, self._books.enter_answers(pile).entered, strict=True):
-                self._count(attempt, entered)
+                await self._count(attempt, entered)
         return self.found
 
-    def _count(self, attempt: int, entered: Entered) -> None:
+    async def _count(self, attempt: int, entered: Entered) -> None:
         self.found.answers += entered is Entered.ANSWER
         self.found.doubtful += entered is Entered.DOUBT
         if entered is Entered.KNOWN:  # under another number: its file would be looked for in vain
-            self._answers.keep_aside(attempt)
+            await self._folder.keep_aside(attempt)
 
-    def _whole(self, attempts: Iterable[int]) -> Iterator[tuple[int, Origin]]:
+    async def _whole(self, attempts: Iterable[int]) -> list[tuple[int, Origin]]:
+        found = []
         for attempt in attempts:
             try:
-                origin = self._answers.origin(attempt)
+                origin = await self._folder.origin(attempt)
             except ValueError as error:
                 self.found.fault(f"the answer of attempt {attempt}", str(error))
-                self._answers.keep_aside(attempt)
+                await self._folder.keep_aside(attempt)
                 continue
             if origin is None:
                 self.found.halves += 1
-                self._answers.keep_aside(attempt)
+                await self._folder.keep_aside(attempt)
             elif origin.job == self._name:
-                yield attempt, origin
+                found.append((attempt, origin))
             else:
                 self.found.others[origin.job] += 1
+        return found
 
-    def _lies_in_spool(self, attempt: int) -> bool:
-        """Whether the next run places an image from the spool."""
+    async def _lies_in_spool(self, attempt: int) -> bool:
+        """Tell whether the next run places an image from the spool."""
         with suppress(ValueError):
-            return self._answers.origin(attempt) is not None
+            return await self._folder.origin(attempt) is not None
         return False
 
-    def _own(self, some: Iterable[IndexLine]) -> Iterator[tuple[int, Delivered]]:
-        """The lines that are whole and of this job, with their numbers; the others are told."""
+    def _own(self, some: Iterable[IndexLine]) -> list[tuple[int, Delivered]]:
+        """Return the lines that are whole and of this job, with their numbers; count the others."""
+        own: list[tuple[int, Delivered]] = []
         strange: list[Delivered] = []
         for told in some:
             if told.image is None:
-                self.found.fault(f"line {told.number} of {NAME}", told.why)
+                self.found.fault(f"line {told.number} of {INDEX}", told.why)
             elif told.image.origin.job != self._name:
                 strange.append(told.image)
             else:
-                yield told.number, told.image
+                own.append((told.number, told.image))
         has = self._books.delivered({line.attempt for line in strange}) if strange else {}
         self.found.others.update(line.origin.job for line in strange if line.attempt not in has)
+        return own
 
-    def _enter(self, pool: ThreadPoolExecutor, own: list[tuple[int, Delivered]]) -> None:
+    async def _enter(self, own: list[tuple[int, Delivered]]) -> None:
         has = self._books.delivered({line.attempt for _, line in own})
-        check = partial(_fault, self._root, has)
-        checked = list(pool.map(check, (line for _, line in own)))
+        # What the ledger has already need not be read again.
+        unread = {number: line for number, line in own if has.get(line.attempt) != line.image.sha256}
+        faults = dict(zip(unread, await self._folder.faults(list(unread.values())), strict=True))
         wanted = [
             (number, line, wrong)
-            for (number, line), wrong in zip(own, checked, strict=True)
-            if wrong is None or not self._lies_in_spool(line.attempt)
+            for number, line in own
+            if (wrong := faults.get(number)) is None or not await self._lies_in_spool(line.attempt)
         ]
         page = Page(self._job, tuple((line, wrong is None) for _, line, wrong in wanted), self._touched)
         written = self._books.enter_images(page)
@@ -200,37 +216,31 @@ class Salvage:
         for (number, line, wrong), entered in zip(wanted, written.entered, strict=True):
             what = _name(line.origin)
             if entered is Entered.GONE:
-                self.found.fault(what, f"{line.image.path} {wrong} (line {number} of {NAME})")
+                self.found.fault(what, f"{line.image.path} {wrong} (line {number} of {INDEX})")
             else:
                 self.found.faults.pop(what, None)  # a later line brought it after all
                 self.found.images += entered is Entered.IMAGE
                 self.found.known += entered is Entered.KNOWN
 
 
-def told_jobs(output: Path, answers: Answers, wanted: str) -> dict[str, Origin]:
-    """The jobs that an output folder tells of, each with one of its attempts; no further than to the wanted one.
+async def told_jobs(folder: FolderHand, wanted: str) -> dict[str, Origin]:
+    """Return the jobs that an output folder tells of, each with one of its attempts; no further than to the wanted one.
 
     Raises:
         StoreError: the folder cannot be read.
     """
     found: dict[str, Origin] = {}
-    for told in lines_of(output):
-        if told.image is not None:
-            found.setdefault(told.image.origin.job, told.image.origin)
-            if wanted in found:
-                return found
-    for attempt in sorted(answers.attempts()):
+    async for some in folder.index_lines():
+        for told in some:
+            if told.image is not None:
+                found.setdefault(told.image.origin.job, told.image.origin)
+                if wanted in found:
+                    return found
+    for attempt in sorted(await folder.attempts()):
         with suppress(ValueError):
-            if (origin := answers.origin(attempt)) is not None:
+            if (origin := await folder.origin(attempt)) is not None:
                 found.setdefault(origin.job, origin)
     return found
-
-
-def _fault(root: Path, has: dict[int, str], line: Delivered) -> str | None:
-    """What is wrong with the file of an image; one that the ledger has already need not be read again."""
-    if has.get(line.attempt) == line.image.sha256:
-        return None
-    return fault_within(root, line.image.path, line.image.bytes, line.image.sha256)
 
 
 def _name(origin: Origin) -> str:

@@ -10,7 +10,7 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.money import usd_text
 from batchgen.ledger.records import TaskRow
 from batchgen.report.table_files import begins_with, check_place, write_csv, write_whole
-from batchgen.store.output.image_index import NAME as INDEX
+from batchgen.store.layout import INDEX
 
 FORMATS = ("csv", "jsonl")
 COLUMNS = (

@@ -1,9 +1,10 @@
-"""The names of the files in a spool. With its receipt an answer is complete, with its mark a download."""
+"""The names of the index and of the files in a spool. A receipt makes an answer complete, a mark a download."""
 
 from __future__ import annotations
 
 import re
 
+INDEX = "images.jsonl"  # in the output folder: a line for each image
 SPOOL = ".batchgen"  # in the output folder
 QUARANTINE = "quarantine"  # in the spool
 INPUTS = "inputs"  # in the spool: prepared copies of references and masks

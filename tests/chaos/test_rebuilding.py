@@ -19,7 +19,8 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.output_image import Delivered, Image
 from batchgen.ledger.ledger import Ledger
-from batchgen.store.output.image_index import NAME, write_line
+from batchgen.store.layout import INDEX
+from batchgen.store.output.image_index import write_line
 from tests.chaos.promises import promise
 from tests.chaos.site import Site
 from tests.shop import Shop
@@ -45,7 +46,7 @@ def fill(folder: Path, count: int) -> None:
         data = f"image {number}".encode()
         (folder / "out" / f"{number}.png").write_bytes(data)
         lines.append(write_line(told(number, f"{number}.png", data)))
-    (folder / "out" / NAME).write_bytes(b"".join(lines))
+    (folder / "out" / INDEX).write_bytes(b"".join(lines))
 
 
 def dump(site: Site) -> list[object]:
@@ -138,7 +139,7 @@ def test_hostile_index_enters_nothing_from_outside_and_crashes_nothing(site: Sit
     lines += [b"[" * 50_000 + b"\n", b'{"key":"' + b"x" * 10_000_000 + b"\n", b"\xff\xfe\n", b"\n"]
     twice = write_line(told(2, "2.png", b"image 2"))
     other = write_line(replace(told(99, "2.png", b"image 2"), origin=replace(told(99, "", b"").origin, job="\x1b[31m")))
-    with (out / NAME).open("ab") as index:
+    with (out / INDEX).open("ab") as index:
         index.write(b"".join([*lines, twice, other]))
     said = rebuild(site, code=3)
     assert site.query("SELECT path FROM image ORDER BY id") == [("1.png",), ("2.png",)]
@@ -156,7 +157,7 @@ def test_number_that_another_attempt_has_is_not_overwritten(site: Site, tmp_path
     data = b"another"
     (tmp_path / "out" / "other.png").write_bytes(data)
     line = told(1, "other.png", data)
-    with (tmp_path / "out" / NAME).open("ab") as index:
+    with (tmp_path / "out" / INDEX).open("ab") as index:
         index.write(write_line(replace(line, origin=replace(line.origin, key="other"))))
     for _ in range(2):
         rebuild(site)
@@ -170,7 +171,7 @@ def test_ledger_put_back_in_mid_run_stops_the_next_start(site: Site, tmp_path: P
     shutil.copy(tmp_path / "batchgen.db", tmp_path / "backup.db")
     data = b"image 3"
     (tmp_path / "out" / "3.png").write_bytes(data)
-    with (tmp_path / "out" / NAME).open("ab") as index:
+    with (tmp_path / "out" / INDEX).open("ab") as index:
         index.write(write_line(told(3, "3.png", data)))
     rebuild(site)
     shutil.move(tmp_path / "backup.db", tmp_path / "batchgen.db")

@@ -11,7 +11,8 @@ import pytest
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.output_image import Delivered, Image
-from batchgen.store.output.image_index import NAME, ImageIndex
+from batchgen.store.layout import INDEX
+from batchgen.store.output.image_index import ImageIndex
 from tests.store_help import ORIGIN
 
 IMAGE = Image("Größe/mug.png", "ab" * 32, 1234, 2048, 1152, "png")
@@ -31,7 +32,7 @@ def line(key: str = "MUG/01", charge: Charge = Charge.BILLED) -> Delivered:
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
-    return [json.loads(text) for text in (folder / NAME).read_text("utf-8").splitlines()]
+    return [json.loads(text) for text in (folder / INDEX).read_text("utf-8").splitlines()]
 
 
 def test_index_has_one_line_per_image_with_all_there_is_to_say(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_index_goes_on_when_opened_again(tmp_path: Path) -> None:
 
 def test_index_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     ImageIndex.open(tmp_path).close()
-    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / INDEX).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("key", ["line\nbreak", "\u2028", "emoji 🎈", "\ud800 alone", '"quoted"', "\x1b[31m"])
@@ -99,7 +100,7 @@ def test_index_line_is_one_line_of_json_when_the_key_is_odd(tmp_path: Path, key:
     index = ImageIndex.open(tmp_path)
     index.add(line(key))
     index.close()
-    data = (tmp_path / NAME).read_bytes()
+    data = (tmp_path / INDEX).read_bytes()
     assert data.count(b"\n") == 1
     assert json.loads(data)["key"] == key
 
@@ -109,10 +110,10 @@ def test_index_loses_only_the_torn_line_when_killed_while_writing(tmp_path: Path
     index.add(line("one"))
     index.add(line("two"))
     index.close()
-    whole = (tmp_path / NAME).read_bytes()
+    whole = (tmp_path / INDEX).read_bytes()
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole)):
-        (tmp_path / NAME).write_bytes(whole[:length])
+        (tmp_path / INDEX).write_bytes(whole[:length])
         index = ImageIndex.open(tmp_path)
         index.add(line("three"))
         index.close()
@@ -121,16 +122,16 @@ def test_index_loses_only_the_torn_line_when_killed_while_writing(tmp_path: Path
 
 @pytest.mark.parametrize("data", [b"my notes", b"one\ntwo", b"x" * 100_000, b"{}"])
 def test_index_leaves_a_file_alone_when_it_is_not_ours(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / NAME).write_bytes(data)
+    (tmp_path / INDEX).write_bytes(data)
     with pytest.raises(StoreError, match="not an index"):
         ImageIndex.open(tmp_path)
-    assert (tmp_path / NAME).read_bytes() == data
+    assert (tmp_path / INDEX).read_bytes() == data
 
 
 def test_index_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"")
-    (tmp_path / NAME).symlink_to(elsewhere)
+    (tmp_path / INDEX).symlink_to(elsewhere)
     with pytest.raises(StoreError, match=r"images\.jsonl"):
         ImageIndex.open(tmp_path)
 
@@ -138,7 +139,7 @@ def test_index_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
 def test_index_leaves_no_torn_line_when_the_disk_is_full(tmp_path: Path) -> None:
     index = ImageIndex.open(tmp_path)
     index.add(line("one"))
-    size = os.stat(tmp_path / NAME).st_size  # noqa: PTH116
+    size = os.stat(tmp_path / INDEX).st_size  # noqa: PTH116
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
     try:
@@ -165,14 +166,14 @@ def test_index_leaves_no_torn_line_when_the_disk_is_full(tmp_path: Path) -> None
     ],
 )
 def test_catalog_of_the_same_name_is_not_written_to(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / NAME).write_bytes(content)
+    (tmp_path / INDEX).write_bytes(content)
     with pytest.raises(StoreError, match="is not an index that batchgen wrote; move it away, or name another output"):
         ImageIndex.open(tmp_path)
-    assert (tmp_path / NAME).read_bytes() == content
+    assert (tmp_path / INDEX).read_bytes() == content
 
 
 def test_pipe_of_the_same_name_is_not_written_to(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / NAME)
+    os.mkfifo(tmp_path / INDEX)
     with pytest.raises(StoreError, match="is not an index"):
         ImageIndex.open(tmp_path)
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.output_image import Delivered, Image
-from batchgen.store.output.image_index import NAME, write_line
+from batchgen.store.layout import INDEX
+from batchgen.store.output.image_index import write_line
 from batchgen.store.output.index_lines import lines_of, newest, read_line
 from tests.store_help import ORIGIN
 
@@ -148,7 +149,7 @@ def test_line_is_read_or_refused_and_nothing_else_whatever_a_field_holds(name: s
 def test_index_is_read_past_what_is_torn_too_long_or_strange(tmp_path: Path) -> None:
     whole = write_line(LINE)
     long = b'{"key":"' + b"x" * 10_000_000 + b'"}\n'
-    (tmp_path / NAME).write_bytes(whole + long + b"\n" + b"notes\n" + whole + whole[:-9])
+    (tmp_path / INDEX).write_bytes(whole + long + b"\n" + b"notes\n" + whole + whole[:-9])
     found = list(lines_of(tmp_path))
     assert [told.number for told in found if told.image is not None] == [1, 5]
     assert {told.number: told.why for told in found if told.image is None}[2].startswith("it is too long")
@@ -163,7 +164,7 @@ def test_folder_without_an_index_tells_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
 def test_index_that_is_no_file_is_refused_and_not_followed(tmp_path: Path, kind: str) -> None:
-    place = tmp_path / NAME
+    place = tmp_path / INDEX
     if kind == "link":
         (tmp_path / "elsewhere").write_bytes(write_line(LINE))
         place.symlink_to(tmp_path / "elsewhere")
@@ -179,7 +180,7 @@ def test_index_that_is_no_file_is_refused_and_not_followed(tmp_path: Path, kind:
 
 def test_end_of_a_long_index_and_the_spool_tell_the_newest_attempts(tmp_path: Path) -> None:
     lines = [write_line(replace(LINE, attempt=number)) for number in range(1, 501)]
-    (tmp_path / NAME).write_bytes(b"".join(lines) + lines[0][:-3])
+    (tmp_path / INDEX).write_bytes(b"".join(lines) + lines[0][:-3])
     spool = tmp_path / ".batchgen"
     spool.mkdir()
     for name in ("501.json", "502-0.part", "503.tmp", "owner.json", f"{HUGE}.json", "0.json"):

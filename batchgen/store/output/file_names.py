@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.domain.names import fold, safe_segment
-from batchgen.store.output.image_index import NAME
+from batchgen.store.layout import INDEX
 
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
@@ -20,7 +20,7 @@ def safe_path(path: str) -> tuple[str, ...]:
     ('%69mages.jsonl', '2048x2048-1')
     """
     first, *others = map(_safe, filter(None, path.split("/"))) if path.strip("/") else ("%",)
-    if others and fold(first) == NAME:  # the index has this name; a folder may not
+    if others and fold(first) == INDEX:  # the index has this name; a folder may not
         first = f"%{ord(first[0]):02X}{first[1:]}"
     return (first, *others)
 

@@ -19,9 +19,9 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.money import usd_text
 from batchgen.domain.output_image import Delivered
 from batchgen.store.folder import Folder, make_durable, trouble, write_all
+from batchgen.store.layout import INDEX
 from batchgen.store.output.origin_json import plain_origin
 
-NAME = "images.jsonl"
 _HEAD = b'{"key":'  # how every line of ours begins
 _TAIL = 64 * 1024
 _FIELDS = (
@@ -46,7 +46,7 @@ class ImageIndex:
         Raises:
             StoreError: it cannot be written, or is not ours.
         """
-        path = os.fspath(output / NAME)
+        path = os.fspath(output / INDEX)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         try:
             fd = os.open(path, flags, 0o600)
@@ -88,7 +88,7 @@ def write_index(output: Path, lines: Iterable[Delivered]) -> int:
         NoRoom: the disk is full.
         StoreError: it cannot be written.
     """
-    new, count = f"{NAME}.tmp", 0
+    new, count = f"{INDEX}.tmp", 0
     try:
         with Folder.open(output) as folder:
             try:
@@ -97,12 +97,12 @@ def write_index(output: Path, lines: Iterable[Delivered]) -> int:
                         file.write(write_line(line))
                     file.flush()
                     make_durable(file.fileno())
-                folder.rename(new, NAME)
+                folder.rename(new, INDEX)
                 folder.sync()
             finally:
                 folder.remove(new)
     except OSError as error:
-        raise trouble(error, "write", output / NAME) from error
+        raise trouble(error, "write", output / INDEX) from error
     return count
 
 

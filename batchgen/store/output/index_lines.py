@@ -8,7 +8,6 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any, BinaryIO
 
 from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.output_image import Delivered, Image
+from batchgen.domain.output_image import Delivered, Image, IndexLine
 from batchgen.store.folder import trouble
-from batchgen.store.layout import SPOOL, attempt_of
+from batchgen.store.layout import INDEX, SPOOL, attempt_of
 from batchgen.store.output.file_names import ENDINGS
-from batchgen.store.output.image_index import NAME
 from batchgen.store.output.origin_json import MOST, one_of, read_origin, whole, words
 
 _LONGEST = 256 * 1024  # bytes of one line; ours have about one thousand
@@ -30,21 +28,6 @@ _FLAG = re.compile(r"[a-z_]{1,40}\Z", re.ASCII)
 _SEGMENTS = re.compile(r"[^/\\\0]+(?:/[^/\\\0]+)*\Z")
 _CHARGES = frozenset({Charge.BILLED.value, Charge.UNKNOWN.value, Charge.VOID.value})
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class IndexLine:
-    """Holds what one line of an index says.
-
-    Attributes:
-        number: of the line, from 1.
-        image: None for a line that cannot be used.
-        why: what is wrong with it then.
-    """
-
-    number: int
-    image: Delivered | None
-    why: str = ""
 
 
 def read_line(data: bytes) -> Delivered:
@@ -84,7 +67,7 @@ def lines_of(output: Path) -> Iterator[IndexLine]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise trouble(error, "read", output / NAME) from error
+        raise trouble(error, "read", output / INDEX) from error
 
 
 def newest(output: Path) -> tuple[list[Delivered], frozenset[int]]:
@@ -98,7 +81,7 @@ def newest(output: Path) -> tuple[list[Delivered], frozenset[int]]:
     except FileNotFoundError:
         tail = []
     except OSError as error:
-        raise trouble(error, "read", output / NAME) from error
+        raise trouble(error, "read", output / INDEX) from error
     found = [image for data in tail if (image := _told(0, data).image) is not None]
     try:
         names = os.listdir(output / SPOOL)  # noqa: PTH208 - names alone
@@ -119,10 +102,10 @@ def _tail(output: Path) -> list[bytes]:
 
 
 def _opened(output: Path) -> BinaryIO:
-    file = open(os.open(output / NAME, _READ), "rb")  # noqa: PTH123, SIM115 - by descriptor; whoever calls closes it
+    file = open(os.open(output / INDEX, _READ), "rb")  # noqa: PTH123, SIM115 - by descriptor; whoever calls closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise StoreError(f"{output / NAME} is no regular file; move it away, then try again")
+        raise StoreError(f"{output / INDEX} is no regular file; move it away, then try again")
     return file
 
 

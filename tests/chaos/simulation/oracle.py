@@ -11,8 +11,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.audit import check
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import counts
-from batchgen.store.layout import SPOOL, attempt_of
-from batchgen.store.output.image_index import NAME
+from batchgen.store.layout import INDEX, SPOOL, attempt_of
 from tests.chaos.simulation.gateway import UNCOUNTED
 from tests.chaos.simulation.loop import START
 from tests.chaos.simulation.world import USERS_FILE, Violation, World
@@ -51,7 +50,7 @@ def at_the_end(world: World, end: str) -> None:
     if left:
         raise Violation(f"the spool still holds {left}")
     _nothing_in_hand_was_lost(world)
-    for line in (world.output / NAME).read_text().splitlines():
+    for line in (world.output / INDEX).read_text().splitlines():
         json.loads(line)
 
 
