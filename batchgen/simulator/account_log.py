@@ -41,7 +41,7 @@ class ChargedLines:
         return self._lines
 
 
-def log_of(journal: ChargedLines, provider: str) -> Callable[[web.Request], Any]:
+def log_handler(charged_lines: ChargedLines, provider: str) -> Callable[[web.Request], Any]:
     """Make the handler for the account at a provider, or for all accounts when that is ""."""
 
     async def handle(request: web.Request) -> web.Response:
@@ -53,7 +53,7 @@ def log_of(journal: ChargedLines, provider: str) -> Callable[[web.Request], Any]
         model = query.get("model_name", "")
         found = [
             (number, line)
-            for number, line in enumerate(journal.lines(), 1)
+            for number, line in enumerate(charged_lines.lines(), 1)
             if provider in {"", line.route.partition("/")[0]}
             and line.time >= first
             and (not last or int(line.time) <= last)

@@ -23,7 +23,7 @@ from batchgen.simulator.state import IncomingCall, SimulatorState
 _TURNED_AWAY_AFTER = 0.3  # seconds to be turned away
 
 
-def judge(state: SimulatorState, call: IncomingCall) -> CallPlan:
+def admit(state: SimulatorState, call: IncomingCall) -> CallPlan:
     """Decide about one request. When it returns, the call has a place on the route and its price is held.
 
     Raises:

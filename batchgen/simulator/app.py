@@ -11,7 +11,7 @@ from aiohttp import web
 
 from batchgen.domain.errors import UsageError
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.account_log import ChargedLines, log_of
+from batchgen.simulator.account_log import ChargedLines, log_handler
 from batchgen.simulator.answer_transport import whole
 from batchgen.simulator.batch.api import BatchHandlers, guarded
 from batchgen.simulator.batch.files_api import FileHandlers
@@ -62,7 +62,7 @@ def _add_batches(app: web.Application, state: SimulatorState, route: ServedRoute
 
 def _add_logs(app: web.Application, state: SimulatorState, routes: list[ServedRoute]) -> None:
     """Add the log API: at the server's root for every account, below each provider and each route for that account."""
-    journal = ChargedLines(state.bill.path)
+    charged_lines = ChargedLines(state.bill.path)
     mounted: dict[str, str] = {}
     for route in routes:
         path, provider = route.contract.log.path, route.contract.provider
@@ -71,7 +71,7 @@ def _add_logs(app: web.Application, state: SimulatorState, routes: list[ServedRo
             mounted |= {path: root, f"/{provider}{path}": provider, route.prefix.removesuffix("/v1") + path: provider}
             mounted[path] = root
     for path, provider in mounted.items():
-        app.router.add_get(path, log_of(journal, provider))
+        app.router.add_get(path, log_handler(charged_lines, provider))
 
 
 def _no_such_endpoint(state: SimulatorState, route: ServedRoute) -> Any:

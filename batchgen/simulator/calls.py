@@ -11,7 +11,7 @@ from aiohttp import web
 
 from batchgen.domain.errors import UsageError
 from batchgen.simulator import gateway_replies
-from batchgen.simulator.admission import decline_delay, judge
+from batchgen.simulator.admission import admit, decline_delay
 from batchgen.simulator.answer_transport import Handler, send, whole
 from batchgen.simulator.bill import BillLine
 from batchgen.simulator.call_plan import CallPlan
@@ -39,14 +39,16 @@ def handler_of(state: SimulatorState, route: ServedRoute, endpoint: Endpoint) ->
         state.in_flight += 1
         state.in_flight_most = max(state.in_flight_most, state.in_flight)
         try:
-            return await _answer(state, request, await understood(state, call, endpoint, payload), endpoint)
+            return await _answer(state, request, await with_image_request(state, call, endpoint, payload), endpoint)
         finally:
             state.in_flight -= 1
 
     return handle
 
 
-async def understood(state: SimulatorState, call: IncomingCall, endpoint: Endpoint, payload: Payload) -> IncomingCall:
+async def with_image_request(
+    state: SimulatorState, call: IncomingCall, endpoint: Endpoint, payload: Payload
+) -> IncomingCall:
     """Give the call what its payload asks for. The payload is closed."""
 
     def read() -> ImageRequest:
@@ -79,7 +81,7 @@ async def fulfil(
     `keep` is given work and answer before the line is written.
     """
     try:
-        plan = judge(state, call)
+        plan = admit(state, call)
     except Declined as declined:
         return None, await _declined(state, call, declined, keep)
     except UsageError as error:

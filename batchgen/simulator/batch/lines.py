@@ -12,7 +12,7 @@ from typing import Any
 
 from batchgen.simulator.batch.store import FinishedLine, StoredBatch
 from batchgen.simulator.call_plan import CallPlan
-from batchgen.simulator.calls import fulfil, understood
+from batchgen.simulator.calls import fulfil, with_image_request
 from batchgen.simulator.endpoints import ENDPOINTS
 from batchgen.simulator.endpoints.answers import compact
 from batchgen.simulator.gateway_replies import HttpReply
@@ -104,7 +104,7 @@ async def work_on(state: SimulatorState, route: ServedRoute, stored: StoredBatch
         host=stored.host,
         batch=stored.id,
     )
-    call = await understood(state, call, endpoint, payload)
+    call = await with_image_request(state, call, endpoint, payload)
 
     async def keep(plan: CallPlan | None, reply: HttpReply) -> None:
         usage = plan.usage or {} if plan is not None and reply.status == 200 else {}
