@@ -133,8 +133,8 @@ def test_what_is_to_be_done_first_is_done_in_the_process_itself(shop: Shop) -> N
         process.communicate()
 
 
-def test_hook_of_a_site_is_put_into_a_warm_process_as_into_a_cold_one(tmp_path: Path) -> None:
-    told = []
+def test_hook_is_put_into_a_warm_process_as_into_a_cold_one_and_their_ledgers_are_alike(tmp_path: Path) -> None:
+    told, made = [], []
     with gateway(Shop(tmp_path)) as shop:
         for prefix in ([], ["env"]):
             site = Site.of(shop, f"site{len(prefix)}", 1)
@@ -142,6 +142,9 @@ def test_hook_of_a_site_is_put_into_a_warm_process_as_into_a_cold_one(tmp_path: 
             site.environment, site.prefix = hooked(f"trace:{trace}"), prefix
             site.run("run", "job.yaml")
             told.append([json.loads(line)["call"] for line in trace.read_text().splitlines()])
+            made.append(site.query("SELECT type, name, sql FROM sqlite_master ORDER BY rowid"))
+            made[-1] += site.query("SELECT * FROM alembic_version")
     begun = told[0].index("send")
     assert "commit" in told[0][:begun]
     assert told[0][:begun] == told[1][:begun]
+    assert made[0] == made[1]

@@ -53,6 +53,8 @@ def play(seed: int) -> Played:
             wrong = str(violation)
         except Exception:  # noqa: BLE001 - an internal error is one more thing that must never be
             wrong = traceback.format_exc()
+        finally:
+            world.close()
         bill = len(world.gateway.bill)
         return Played(seed, world.note, wrong, ends, bill, world.elapsed, ends["crashed"], tuple(world.trace))
 

@@ -100,7 +100,12 @@ class World:
             urls=dice.choice((0.0, 0.4, 1.0)),
         )
         empty_ledger(self.database)
+        self._client = sqlite3.connect(self.database)
         self.users = self._users_file(f"p0/{sizes[0]}-1.png") if dice.random() < 0.3 else None
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._client.close()
 
     @property
     def elapsed(self) -> float:
@@ -158,11 +163,7 @@ class World:
 
     def ask(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """What a plain SQLite client sees: commits, and nothing else."""
-        connection = sqlite3.connect(self.database)
-        try:
-            return connection.execute(sql, values).fetchall()
-        finally:
-            connection.close()
+        return self._client.execute(sql, values).fetchall()
 
     def before_a_call(self, attempt: int) -> tuple[int, str]:
         """Whatever reaches the gateway is in the books, and is not paid and in hand already."""
