@@ -12,6 +12,7 @@ from pathlib import Path
 
 from batchgen.contracts.catalog import _CHANGEABLE, _OF_A_ROUTE, DATA, load_catalog
 from batchgen.contracts.contract import Contract
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.contracts.serving import input_objection
 from batchgen.contracts.strict_yaml import read_yaml
@@ -125,7 +126,7 @@ ROUTE_KEYS = {
     "quota_codes": "further error codes that mean: no money left",
     "quota_marks": "the same said in words",
     "request_id_headers": "further headers that carry a request id",
-    "endpoints": "what the gateway serves: `[images, chat, responses, batch]`",
+    "endpoints": f"what the gateway serves: `[{', '.join(ENDPOINTS)}]`",
     "endpoint": "which of them is called; the first one without it",
     "main_model": "the mainline model that draws through its tool; needed for `responses`",
     "main_price": "what its own tokens cost, dollars a million: `{text_in: 1.25, text_out: 10}`; unknown without it",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.contracts.contract import ENDPOINTS
+from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.simulator.endpoints import ENDPOINTS as SIMULATED
 from tests.support import architecture
 from tests.support.architecture import FILES, PACKAGE, imported, tree_of

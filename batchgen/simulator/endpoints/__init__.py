@@ -19,7 +19,7 @@ ENDPOINTS = {endpoint.path: endpoint for endpoint in _ALL}
 
 def served_by(contract: Contract) -> list[Endpoint]:
     """List the endpoints that a route serves."""
-    return [endpoint for endpoint in _ALL if endpoint.in_contracts in contract.endpoints]
+    return [endpoint for endpoint in ENDPOINTS.values() if endpoint.in_contracts in contract.endpoints]
 
 
 def takes_batches(contract: Contract) -> bool:
