@@ -174,13 +174,13 @@ def test_other_words_are_no_comparison_of_an_endpoint() -> None:
 
 def test_only_one_place_of_the_commands_prints() -> None:
     """There foreign words are made plain; whatever printed by itself would go around it."""
-    door, others = {"common.py", "main.py"}, set()
+    door, others = {"output.py", "main.py"}, set()
     for path in (PACKAGE / "cli").rglob("*.py"):
         for node in ast.walk(tree_of(path)):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if name in {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}:
                 others.add((path.name, name))
-    assert {each for each in others if each[0] not in door} == {("routes.py", "print"), ("display.py", "print")}
+    assert {each for each in others if each[0] not in door} == set()
 
 
 def _talks(path: Path) -> set[str]:
@@ -197,4 +197,4 @@ def _talks(path: Path) -> set[str]:
 def test_what_programs_call_neither_knows_a_command_line_nor_prints_nor_asks() -> None:
     found = {path.name: _talks(path) for path in (PACKAGE / "app").rglob("*.py")}
     assert {name: talk for name, talk in found.items() if talk} == {}
-    assert _talks(PACKAGE / "cli" / "common.py") >= {"click", "sys.stdout"}
+    assert _talks(PACKAGE / "cli" / "output.py") >= {"click", "sys.stdout"}

@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 
+from batchgen.app.machine import MachineFinding
 from batchgen.cli.main import cli
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit
@@ -157,37 +158,37 @@ def _attempt_fields() -> set[str]:
 
 OTHERS = "### Others"
 FIELDS = {
-    "run": ("### `run --json`", lambda: _keys("cli/display.py", "_event_fields") | _keys("cli/ending.py", "conclude")),
+    "run": ("### `run --json`", lambda: _keys("report/fields.py", "event_fields") | _keys("cli/ending.py", "conclude")),
     "status": (
         "### `status --json`",
-        lambda: {"run"} | _keys("cli/look.py", "job_fields") | _keys("cli/run_text.py", "run_fields"),
+        lambda: {"run"} | _keys("report/fields.py", "job_fields") | _keys("report/fields.py", "run_fields"),
     ),
     "plan": (
         "### `plan --json`",
-        lambda: _keys("cli/plan_text.py", "plan_fields") | _keys("cli/walls.py", "room_fields"),
+        lambda: _keys("report/fields.py", "plan_fields") | _keys("report/fields.py", "headroom_fields"),
     ),
     "tasks": ("### `tasks --json` and `report --format`", lambda: set(COLUMNS)),
     "show": ("### `show --json`", lambda: {"text", "attempts"} | _attempt_fields()),
     "report": (
         "### `report --json`",
-        lambda: _keys("cli/report_text.py", "report_fields") | _keys("cli/report_text.py", "_group_fields"),
+        lambda: _keys("report/fields.py", "report_fields") | _keys("report/fields.py", "_group_fields"),
     ),
     "reconcile": (
         "### `reconcile --json`",
         lambda: {
             name
-            for function in ("outcome_fields", "_part_fields", "_notable", "_row_fields")
-            for name in _keys("cli/reconcile_text.py", function)
+            for function in ("reconciliation_fields", "_part_fields", "_notable", "_row_fields")
+            for name in _keys("report/reconciliation_fields.py", function)
         },
     ),
-    "probe": ("### `probe --json`", lambda: _keys("cli/probe_text.py", "probe_fields")),
-    "check": (OTHERS, lambda: _keys("cli/start.py", "check") | {"file", "line", "column", "key", "message"}),
-    "retry": (OTHERS, lambda: _keys("cli/change.py", "retry")),
-    "cancel": (OTHERS, lambda: _keys("cli/change.py", "cancel")),
-    "ceiling": (OTHERS, lambda: _keys("cli/ceiling.py", "_fields")),
+    "probe": ("### `probe --json`", lambda: _keys("cli/text/probe.py", "probe_fields")),
+    "check": (OTHERS, lambda: _keys("cli/check.py", "check") | {"file", "line", "column", "key", "message"}),
+    "retry": (OTHERS, lambda: _keys("cli/retry.py", "retry") | _keys("cli/retry.py", "_give_up")),
+    "cancel": (OTHERS, lambda: _keys("cli/cancel.py", "cancel")),
+    "ceiling": (OTHERS, lambda: _keys("report/fields.py", "month_fields")),
     "rebuild": (OTHERS, lambda: _keys("cli/rebuild.py", "_fields") | _keys("cli/rebuild.py", "_write_index")),
-    "verify": (OTHERS, lambda: _keys("cli/reports.py", "verify") | {"check", "where", "detail"}),
-    "doctor": (OTHERS, lambda: _keys("cli/start.py", "doctor")),
+    "verify": (OTHERS, lambda: _keys("report/fields.py", "proof_fields") | {"check", "where", "detail"}),
+    "doctor": (OTHERS, lambda: set(MachineFinding.__dataclass_fields__)),
 }
 
 

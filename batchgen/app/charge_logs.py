@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timezone
-from math import inf
 from pathlib import Path
 
-from batchgen.app.accounts import ProviderAccount
 from batchgen.app.keyring import KeyRing
 from batchgen.app.rehearsal import simulated
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
-from batchgen.domain.log_row import LogRow
 from batchgen.gateway.call_log import LogQuery, LogReader, log_address
 from batchgen.ledger.records import JobRow
+from batchgen.report.accounts import ProviderAccount
+from batchgen.report.charge_log import ChargeLog, log_of_file
 from batchgen.report.coverage import Coverage
-from batchgen.report.log_file import read_log_file
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeLog:
-    """What an account's log says.
-
-    Attributes:
-        source: in words, for notes in the books.
-        covers: the time in which it has every charge.
-        read_at: seconds since the epoch.
-    """
-
-    rows: list[LogRow]
-    source: str
-    covers: Coverage
-    read_at: float
-
-
-def log_of_file(path: Path, zone: timezone) -> ChargeLog:
-    """An exported log. It covers the time between its first and its last row.
+async def read_logs(
+    accounts: Sequence[ProviderAccount], row: JobRow, files: Mapping[str, Path], zone: timezone, *, rehearse: bool
+) -> list[ChargeLog]:
+    """Read the log of each account: from its file, or from the gateway.
 
     Raises:
-        ManifestError: the file cannot be opened.
-        UsageError: it is no such table.
+        UsageError: an account has neither.
+        LogUnavailable: it cannot be read now.
     """
-    rows = read_log_file(path, zone)
-    times = [row.time for row in rows]
-    now = SystemClock().now()
-    first, last = (min(times), max(times)) if times else (inf, -inf)
-    return ChargeLog(rows, path.name, Coverage(first, last, counted=False, read_at=now), now)
+    logs = []
+    for account in accounts:
+        path = files.get(account.contract.provider)
+        if path is not None:
+            logs.append(log_of_file(path, zone))
+        elif rehearse:
+            logs.append(await _log_of_simulator(account))
+        else:
+            logs.append(await _log_of_gateway(account, row))
+    return logs
 
 
-async def log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
+async def _log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
     """The log that a gateway itself gives out, up to now.
 
     Raises:
@@ -68,7 +57,7 @@ async def log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
     return await _fetched(account, contract.base_url, keys.get(name), clock)
 
 
-async def log_of_simulator(account: ProviderAccount) -> ChargeLog:
+async def _log_of_simulator(account: ProviderAccount) -> ChargeLog:
     """What the simulated gateway has charged in rehearsals. It ends with each, so that nothing comes later.
 
     Raises:

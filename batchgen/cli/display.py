@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol
 
 from batchgen.app.progress import Progress
-from batchgen.cli.common import print_json
+from batchgen.cli.output import print_json, say
 from batchgen.domain.clock import Clock, stamp
-from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
-from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.events import CallEnded, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.money import format_usd
 from batchgen.domain.text import counted, plain
+from batchgen.report.fields import event_fields
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -113,9 +114,8 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
 class PlainDisplay(AbstractContextManager["PlainDisplay"]):
     """A line now and then, and one for whatever a person would want to know at once."""
 
-    def __init__(self, progress: Progress, out: TextIO) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._out = out
 
     def on_event(self, event: RunEvent) -> None:
         """Say at once what cannot wait for the next line."""
@@ -143,7 +143,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         self._say(_one_line(self._progress))
 
     def _say(self, text: str) -> None:
-        print(plain(f"{stamp(self._progress.clock.now())} {text}"), file=self._out, flush=True)
+        say(f"{stamp(self._progress.clock.now())} {text}")
 
 
 class JsonDisplay(AbstractContextManager["JsonDisplay"]):
@@ -156,7 +156,7 @@ class JsonDisplay(AbstractContextManager["JsonDisplay"]):
     def on_event(self, event: RunEvent) -> None:
         """Print it."""
         self._progress.on_event(event)
-        print_json({"at": stamp(self._clock.now()), **_event_fields(event)}, indent=None)
+        print_json({"at": stamp(self._clock.now()), **event_fields(event)}, indent=None)
 
     async def run(self) -> None:
         """Nothing to refresh."""
@@ -165,49 +165,6 @@ class JsonDisplay(AbstractContextManager["JsonDisplay"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
-
-
-def _event_fields(event: RunEvent) -> dict[str, object]:
-    match event:
-        case CallStarted(claim, attempt):
-            size = str(claim.size)
-            return {"event": "call", "attempt": attempt, "id": claim.key, "size": size, "sample": claim.sample}
-        case CallEnded(claim, attempt, outcome):
-            return {
-                "event": "answer",
-                "attempt": attempt,
-                "id": claim.key,
-                "size": str(claim.size),
-                "sample": claim.sample,
-                "outcome": outcome.kind,
-                "charge": outcome.charge,
-                "billed_usd": usd_text(event.billed),
-                "maybe_usd": usd_text(event.maybe),
-                "seconds": round(event.seconds, 3),
-                "detail": outcome.detail,
-                "state": event.becomes,
-                "then": event.then,
-            }
-        case ImageDelivered(claim, attempt, image, flags):
-            return {
-                "event": "image",
-                "attempt": attempt,
-                "id": claim.key,
-                "size": str(claim.size),
-                "sample": claim.sample,
-                "file": image.path,
-                "width": image.width,
-                "height": image.height,
-                "bytes": image.bytes,
-                "sha256": image.sha256,
-                "flags": list(flags),
-            }
-        case LanePaused(lane, seconds, reason):
-            return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
-        case Notice(text):
-            return {"event": "notice", "text": text}
-        case RunStopped(reason):
-            return {"event": "stopped", "reason": reason}
 
 
 def _pace_line(progress: Progress) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from batchgen.cli.absent import absent_fields, absent_lines, absent_of
-from batchgen.cli.asked import Asked
-from batchgen.cli.common import echo, next_command, print_json, run_command
-from batchgen.cli.look import job_fields, money_text, states_text
+from pathlib import Path
+
+from batchgen.app.bill_check import compare_with_bill
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.cli.output import echo, print_json
 from batchgen.cli.session import Session
+from batchgen.cli.text.bill import bill_line
+from batchgen.cli.text.jobs import money_text, states_text
+from batchgen.cli.text.missing_images import absent_lines
 from batchgen.cli.watching import INTERRUPTED
 from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
@@ -16,16 +20,17 @@ from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.pool import LEFT, Pool
 from batchgen.ledger.records import JobRow
-from batchgen.report.missing_images import Absent
+from batchgen.report.fields import absent_fields, job_fields
+from batchgen.report.missing_images import Absent, absent_of
 
 
-def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
+def conclude(session: Session, runner: Pool | None, manifest: Path, ledger: LedgerChoice, *, as_json: bool) -> Exit:
     """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
     job, tally = session.job_row(), runner.tally if runner else Tally()
     gone = absent_of(session.ledger.path, job, job.output)
     code = exit_code(runner, job, gone)
     stopped = end_reason(runner, code)
-    if asked.as_json:
+    if as_json:
         print_json(
             {
                 "event": "summary",
@@ -50,7 +55,7 @@ def conclude(session: Session, runner: Pool | None, asked: Asked) -> Exit:
         echo(f"stopped before the end: {stopped}")
     echo(f"{job.name}: {states_text(job)} · {money_text(job)}")
     echo(f"images in {job.output}")
-    echo(*absent_lines(gone, job.name, job.output), *_next(job, asked, stopped))
+    echo(*absent_lines(gone, job.name, job.output, ledger), *_next(job, manifest, ledger, stopped))
     return code
 
 
@@ -88,17 +93,15 @@ def _maybe(micros: int) -> str:
     return f" + maybe {format_usd(micros)}" if micros else ""
 
 
-def _next(job: JobRow, asked: Asked, stopped: str) -> list[str]:
+def _next(job: JobRow, manifest: Path, ledger: LedgerChoice, stopped: str) -> list[str]:
     lines = [
-        f"{job.work[state]} {state}: {next_command(f'retry {job.name} --{state}')}"
+        f"{job.work[state]} {state}: {ledger.command(f'retry {job.name} --{state}')}"
         for state in (TaskState.FAILED, TaskState.PARKED)
         if job.work.get(state)
     ]
     if any(job.work.get(state) for state in WAITING):
         first = "raise `limits.budget` in the manifest, then " if stopped == BUDGET_REACHED else ""
-        lines.append(f"to go on: {first}{run_command(asked.manifest)}")
-    if asked.rehearse:
-        from batchgen.cli.bill_text import same_as_bill
-
-        lines.append(same_as_bill(asked.ledger))
+        lines.append(f"to go on: {first}{ledger.run_command(manifest)}")
+    if ledger.rehearse:
+        lines.append(bill_line(compare_with_bill(ledger.path)))
     return lines

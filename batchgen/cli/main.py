@@ -13,27 +13,27 @@ from batchgen.cli import signals, streams, surroundings
 from batchgen.domain.errors import BatchgenError, Exit, ManifestError
 from batchgen.domain.text import plain
 
-# name -> (module, function, what it does in one line)
-_COMMANDS: dict[str, tuple[str, str, str]] = {
-    "init": ("start", "init", "Write a first manifest, a small catalog and .env.example."),
-    "check": ("start", "check", "Report every problem of manifests at once; touches no ledger."),
-    "plan": ("plan", "plan", "Show what a run would buy, cost and take."),
-    "run": ("run", "run", "Buy what is not there yet; the same again resumes."),
-    "status": ("look", "status", "Counts and money of all jobs, or of one."),
-    "tasks": ("look", "tasks", "The tasks of a job, a line each."),
-    "show": ("look", "show", "One task with all its attempts."),
-    "retry": ("change", "retry", "Make failed or parked tasks available again."),
-    "cancel": ("change", "cancel", "Stop wanting what is not delivered yet."),
-    "report": ("reports", "report", "What was delivered, what it cost, what needs a person."),
-    "verify": ("reports", "verify", "Prove that database, files, checksums and books agree."),
-    "rebuild": ("rebuild", "rebuild", "Enter into the ledger what an output folder tells: it is lost, or older."),
-    "ceiling": ("ceiling", "ceiling", "What all jobs may spend in a calendar month."),
-    "reconcile": ("reconcile", "reconcile", "Compare the ledger with the gateway's own log; settle lost answers."),
-    "probe": ("probe", "probe", "One small paid call over a route, or two side by side."),
-    "routes": ("routes", "routes", "The routes and their contracts."),
-    "simulate": ("routes", "simulate", "Serve the simulated gateway on a loopback port."),
-    "doctor": ("start", "doctor", "Check the environment."),
-    "schema": ("start", "schema", "Print the JSON Schema of manifests."),
+# Each is the function of its own name in the module of its own name: what it does, in one line.
+_COMMANDS: dict[str, str] = {
+    "init": "Write a first manifest, a small catalog and .env.example.",
+    "check": "Report every problem of manifests at once; touches no ledger.",
+    "plan": "Show what a run would buy, cost and take.",
+    "run": "Buy what is not there yet; the same again resumes.",
+    "status": "Counts and money of all jobs, or of one.",
+    "tasks": "The tasks of a job, a line each.",
+    "show": "One task with all its attempts.",
+    "retry": "Make failed or parked tasks available again.",
+    "cancel": "Stop wanting what is not delivered yet.",
+    "report": "What was delivered, what it cost, what needs a person.",
+    "verify": "Prove that database, files, checksums and books agree.",
+    "rebuild": "Enter into the ledger what an output folder tells: it is lost, or older.",
+    "ceiling": "What all jobs may spend in a calendar month.",
+    "reconcile": "Compare the ledger with the gateway's own log; settle lost answers.",
+    "probe": "One small paid call over a route, or two side by side.",
+    "routes": "The routes and their contracts.",
+    "simulate": "Serve the simulated gateway on a loopback port.",
+    "doctor": "Check the environment.",
+    "schema": "Print the JSON Schema of manifests.",
 }
 
 
@@ -48,14 +48,13 @@ class _LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in _COMMANDS:
             return None
-        module, function, _ = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"batchgen.cli.{module}"), function)
+        command: click.Command = getattr(import_module(f"batchgen.cli.{cmd_name}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.app.manifests import known_routes
+from batchgen.app.known_routes import known_routes
+from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.cli import streams
-from batchgen.cli.common import db_option, echo, json_option, ledger_path, print_json, rehearse_option, say
+from batchgen.cli.asking import confirm
+from batchgen.cli.options import json_option, ledger_options
+from batchgen.cli.output import echo, print_json, say
 from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.domain.errors import Exit, UsageError
 
@@ -26,8 +28,7 @@ PROMPT = "A clean validation picture: a white mug on a gray table with a blue st
 @click.command()
 @click.argument("route")
 @click.argument("other", required=False)
-@db_option
-@rehearse_option
+@ledger_options
 @json_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--endpoint", type=click.Choice(_ENDPOINTS), help="[default: the route's own]")
@@ -38,8 +39,7 @@ PROMPT = "A clean validation picture: a white mug on a gray table with a blue st
 def probe(
     route: str,
     other: str | None,
-    db: Path | None,
-    rehearse: bool,
+    ledger: LedgerChoice,
     as_json: bool,
     yes: bool,
     endpoint: str | None,
@@ -53,9 +53,9 @@ def probe(
     Exit codes: 0 delivered · 2 usage, or nobody to ask · 3 answered with a failure · 4 key or quota · 130 and 131 as
     with run.
     """
-    from batchgen.cli.probe_text import probe_fields, probe_lines
+    from batchgen.app.spending_limits import monthly_by_environment
     from batchgen.cli.probing import Wish, prepare
-    from batchgen.cli.walls import monthly_by_environment
+    from batchgen.cli.text.probe import probe_fields, probe_lines
 
     monthly_by_environment()  # what is wrong with it is said before anything
     streams.endure()
@@ -63,11 +63,10 @@ def probe(
     routes = [route] if other is None else [route, other]
     if len(set(routes)) != len(routes):
         raise UsageError("name two different routes")
-    ledger = ledger_path(db, rehearse=rehearse)
-    probes = prepare(known_routes(), routes, wish, ledger.parent)
-    if not rehearse:
+    probes = prepare(known_routes(), routes, wish, ledger.path.parent)
+    if not ledger.rehearse:
         _agree(probes, yes=yes, as_json=as_json)
-    code = asyncio.run(_run(probes, ledger, rehearse=rehearse))
+    code = asyncio.run(_run(probes, ledger))
     fields = [probe_fields(each) for each in probes]
     if as_json:
         print_json(fields[0] if other is None else fields)
@@ -88,17 +87,12 @@ def _agree(probes: list[Probe], *, yes: bool, as_json: bool) -> None:
     for each in probes:
         keys.fingerprint(each.contract.key_env)
         say(each.question)
-    if yes:
-        return
-    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "this costs money and nobody is here to be asked; give --yes, or --rehearse to try it for free"
-        )
-    if not click.confirm("Go on?", err=True):
-        raise UsageError("nothing was bought")
+    if not yes:
+        refusal = "this costs money and nobody is here to be asked; give --yes, or --rehearse to try it for free"
+        confirm("Go on?", refusal, as_json=as_json)
 
 
-async def _run(probes: list[Probe], ledger: Path, *, rehearse: bool) -> Exit:
+async def _run(probes: list[Probe], ledger: LedgerChoice) -> Exit:
     """Every probe in turn; the exit code that matters most."""
     from contextlib import AsyncExitStack
 
@@ -108,7 +102,7 @@ async def _run(probes: list[Probe], ledger: Path, *, rehearse: bool) -> Exit:
 
     keys = KeyRing.of(Path.cwd())
     async with AsyncExitStack() as stack:
-        if rehearse:
+        if ledger.rehearse:
             addresses = await stack.enter_async_context(simulated([each.written for each in probes], 1000.0, ()))
             for each, address in zip(probes, addresses, strict=True):
                 each.contract = replace(each.contract, base_url=address, key_env=KEY_ENV)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.app.keyring import KeyRing
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.spending_limits import walls_of
 from batchgen.cli.booked_run import booked_run
-from batchgen.cli.common import ledger_choice
 from batchgen.cli.ending import end_reason
 from batchgen.cli.session import Session
-from batchgen.cli.walls import walls_of
 from batchgen.cli.watching import INTERRUPTED, watch
 from batchgen.cli.wiring import Reachable
 from batchgen.contracts.catalog import Catalog
@@ -173,7 +173,7 @@ def _check(contract: Contract, size: Size, parameters: Parameters, wish: Wish) -
         raise UsageError(f"{contract.route}: {'; '.join(errors)}")
 
 
-async def make(probe: Probe, ledger: Path, keys: KeyRing) -> Exit:
+async def make(probe: Probe, ledger: LedgerChoice, keys: KeyRing) -> Exit:
     """Make the call, booked and checked like every other. What came of it is in the probe afterwards.
 
     Raises:
@@ -181,14 +181,14 @@ async def make(probe: Probe, ledger: Path, keys: KeyRing) -> Exit:
     """
     routes = [Reachable(probe.contract)]
     probe.fingerprint = keys.fingerprint(probe.contract.key_env)
-    async with Session(ledger_choice(), probe.spec, Selection(only=frozenset({probe.key}))) as session:
+    async with Session(ledger, probe.spec, Selection(only=frozenset({probe.key}))) as session:
         if await session.interrupted():  # an earlier probe that was killed
             legs, _ = await session.connect(routes, keys, buying=False)
             await session.recover(legs)
         else:
             await session.tidy()
         session.record(ProbePlan(probe), rebuy=False)
-        with booked_run(session, walls_of(ledger, probe.spec.limits)) as booked:
+        with booked_run(session, walls_of(ledger.path, probe.spec.limits)) as booked:
             runner = session.runner(*await session.connect(routes, keys, buying=True))
 
             def once(event: RunEvent) -> None:
@@ -196,7 +196,7 @@ async def make(probe: Probe, ledger: Path, keys: KeyRing) -> Exit:
                     runner.stop(event.reason)
 
             await watch(session, runner, as_json=False, until=None, also=once)
-            _learn(probe, ledger)
+            _learn(probe, ledger.path)
             code = _exit(probe, runner)
             booked.end(end_reason(runner, code), code)
     return code

@@ -12,19 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.app.manifests import known_routes
-from batchgen.cli.common import (
-    db_option,
-    echo,
-    json_option,
-    ledger_choice,
-    ledger_path,
-    next_command,
-    print_json,
-    rehearse_option,
-    say,
-    told_now_and_then,
-)
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.cli.options import json_option, ledger_options
+from batchgen.cli.output import echo, print_json, say, told_now_and_then
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import Exit, ManifestError, StoreError, UsageError
 from batchgen.domain.text import counted, one_line
@@ -52,7 +42,7 @@ class _Wanted:
 
     name: str
     output: Path
-    ledger: Path
+    ledger: LedgerChoice
     manifest: Manifest | None
     spec: JobSpec | None
 
@@ -67,12 +57,11 @@ class _Wanted:
     metavar="OUTPUT",
     help="The output folder of the job.",
 )
-@db_option
-@rehearse_option
+@ledger_options
 @json_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be entered; write nothing.")
 @click.option("--index", is_flag=True, help="Write images.jsonl of OUTPUT anew from the ledger instead.")
-def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bool, dry_run: bool, index: bool) -> None:
+def rebuild(job: str, folder: Path, ledger: LedgerChoice, as_json: bool, dry_run: bool, index: bool) -> None:
     """Enter into the ledger what OUTPUT tells of JOB and the ledger does not have: it is lost, or an older copy.
 
     JOB is a manifest or a job's name. Images are entered with their attempts and their money when their files are
@@ -81,7 +70,7 @@ def rebuild(job: str, folder: Path, db: Path | None, rehearse: bool, as_json: bo
     Exit codes: 0 all is entered · 2 usage, or another ledger's folder · 3 some cannot be entered, and are listed ·
     4 a run has the ledger.
     """
-    wanted = _wanted(job, _plain(folder.absolute()), ledger_path(db, rehearse=rehearse), rehearse=rehearse)
+    wanted = _wanted(job, _plain(folder.absolute()), ledger)
     if index:
         _write_index(wanted, as_json=as_json, dry_run=dry_run)
         return
@@ -102,7 +91,7 @@ def _plain(folder: Path) -> Path:
     return plain if plain.exists() and folder.exists() and plain.samefile(folder) else folder
 
 
-def _wanted(job: str, output: Path, ledger: Path, *, rehearse: bool) -> _Wanted:
+def _wanted(job: str, output: Path, ledger: LedgerChoice) -> _Wanted:
     """What the command line asks for.
 
     Raises:
@@ -113,13 +102,11 @@ def _wanted(job: str, output: Path, ledger: Path, *, rehearse: bool) -> _Wanted:
         raise UsageError(f"there is no folder {output}; give the output folder of {job} as --from")
     if Path(job).suffix not in {".yaml", ".yml"}:
         return _Wanted(job, output, ledger, None, None)
-    from batchgen.app.rehearsal import output_folder
-    from batchgen.manifest.load import load_manifest
+    from batchgen.app.manifests import load_manifest
+    from batchgen.app.planning import job_on
 
-    manifest = load_manifest(Path(job), known_routes())
-    spec = manifest.job
-    if rehearse:
-        spec = replace(spec, output=output_folder(spec.name))
+    manifest = load_manifest(job)
+    spec = job_on(manifest, ledger)
     _check_folder(spec.name, spec.output, output, "says")
     return _Wanted(spec.name, spec.output, ledger, manifest, spec)
 
@@ -146,7 +133,7 @@ async def _look(wanted: _Wanted) -> Salvaged:
 
     folder = UntouchedFolder(wanted.output)
     await _seed(wanted, folder)
-    return await Salvage(0, wanted.name, folder, UntouchedBooks(wanted.ledger)).run(_progress())
+    return await Salvage(0, wanted.name, folder, UntouchedBooks(wanted.ledger.path)).run(_progress())
 
 
 async def _enter(wanted: _Wanted) -> Salvaged:
@@ -163,10 +150,10 @@ async def _enter(wanted: _Wanted) -> Salvaged:
     from batchgen.store.spool.spool import Spool
 
     clock = SystemClock()
-    if not wanted.ledger.exists():  # where the folder is another's, no empty ledger is left behind
-        check_owner(wanted.output, wanted.ledger, "")
+    if not wanted.ledger.path.exists():  # where the folder is another's, no empty ledger is left behind
+        check_owner(wanted.output, wanted.ledger.path, "")
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger.open(wanted.ledger, clock))
+        ledger = stack.enter_context(Ledger.open(wanted.ledger.path, clock))
         _check_recorded(wanted)
         check_owner(wanted.output, ledger.path, ledger.name)
         spool = Spool.open(wanted.output, ledger.path, ledger.name, clock=clock, take_over=True)
@@ -198,13 +185,13 @@ def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
     path, clock = wanted.output / INDEX, SystemClock()
     if os.path.lexists(path):
         raise UsageError(f"{path} is there; move it away, then give --index again")
-    if not wanted.ledger.exists():
-        raise UsageError(f"there is no ledger at {wanted.ledger} to write {path} from; give --db")
+    if not wanted.ledger.path.exists():
+        raise UsageError(f"there is no ledger at {wanted.ledger.path} to write {path} from; give --db")
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger.open(wanted.ledger, clock))
+        ledger = stack.enter_context(Ledger.open(wanted.ledger.path, clock))
         _check_recorded(wanted)
         stack.callback(Spool.open(wanted.output, ledger.path, ledger.name, clock=clock).close)
-        lines = write_index(wanted.output, (line_of(*each) for each in listed(wanted.ledger, wanted.output)))
+        lines = write_index(wanted.output, (line_of(*each) for each in listed(wanted.ledger.path, wanted.output)))
     if as_json:
         print_json({"job": wanted.name, "index": str(path), "lines": lines})
     else:
@@ -212,9 +199,9 @@ def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
 
 
 def _check_recorded(wanted: _Wanted) -> None:
-    from batchgen.cli.session import recorded
+    from batchgen.app.jobs import recorded
 
-    before = recorded(wanted.ledger, wanted.name)
+    before = recorded(wanted.ledger.path, wanted.name)
     if before is not None:
         _check_folder(wanted.name, before.output, wanted.output, "has it")
 
@@ -225,12 +212,12 @@ async def _seed(wanted: _Wanted, folder: FolderHand) -> JobSpec:
     Raises:
         UsageError: only a name is given, and neither the ledger nor the folder knows a job of that name.
     """
-    from batchgen.cli.session import recorded
+    from batchgen.app.jobs import recorded
     from batchgen.engine.salvage import told_jobs
 
     if wanted.spec is not None:
         return replace(wanted.spec, source_hash="")  # to be compared by the next run, whatever was entered
-    before = recorded(wanted.ledger, wanted.name)
+    before = recorded(wanted.ledger.path, wanted.name)
     told = {} if before is not None else await told_jobs(folder, wanted.name)
     if before is None and wanted.name not in told:
         names = ", ".join(sorted(map(one_line, told))) or "none"
@@ -282,22 +269,22 @@ def _compare(wanted: _Wanted) -> bool:
     return True
 
 
-async def _record(manifest: Manifest, spec: JobSpec, ledger: Path) -> None:
+async def _record(manifest: Manifest, spec: JobSpec, ledger: LedgerChoice) -> None:
     from batchgen.app.input_check import look_where_changed
     from batchgen.app.lazy_plan import LazyPlan
     from batchgen.cli.session import Session
     from batchgen.engine.pool import Selection
 
-    async with Session(ledger_choice(), spec, Selection(), looking=told_now_and_then) as session:
+    async with Session(ledger, spec, Selection(), looking=told_now_and_then) as session:
         plan, takes = LazyPlan(manifest, spec), manifest.contract.references
-        await look_where_changed(plan, ledger, session.inputs, takes, rebuy=False, looking=told_now_and_then)
+        await look_where_changed(plan, ledger.path, session.inputs, takes, rebuy=False, looking=told_now_and_then)
         session.record(plan, rebuy=False)
 
 
 def _fields(wanted: _Wanted, found: Salvaged, *, compared: bool, dry_run: bool) -> dict[str, object]:
     return {
         "job": wanted.name,
-        "ledger": str(wanted.ledger),
+        "ledger": str(wanted.ledger.path),
         "output": str(wanted.output),
         "dry_run": dry_run,
         "images": found.images,
@@ -324,7 +311,7 @@ def _lines(wanted: _Wanted, found: Salvaged, *, dry_run: bool) -> list[str]:
     if found.halves:
         lines.append(f"{counted(found.halves, 'call')} without a whole answer, of which nobody can tell the task")
     for name, count in sorted(found.others.items()):
-        again = next_command(f"rebuild {shlex.quote(one_line(name))} --from {shlex.quote(str(wanted.output))}")
+        again = wanted.ledger.command(f"rebuild {shlex.quote(one_line(name))} --from {shlex.quote(str(wanted.output))}")
         lines.append(f"{count} of another job, {one_line(name)}: {again}")
     if found.faults:
         many = len(found.faults) + found.unnamed

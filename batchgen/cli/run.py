@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.app.manifests import known_routes
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.run_options import Rebuy, RunOptions
 from batchgen.cli import signals, streams
-from batchgen.cli.asked import Asked
-from batchgen.cli.common import (
-    REBUY_ALL,
-    RebuyCommand,
-    db_option,
-    ledger_choice,
-    ledger_path,
-    only_option,
-    rebuy_option,
-    rehearse_option,
-    say,
-    told_now_and_then,
-)
+from batchgen.cli.options import REBUY_ALL, RebuyCommand, ledger_options, only_option, rebuy_option
+from batchgen.cli.output import say, told_now_and_then, warn
 from batchgen.domain.clock import next_time_of_day
 from batchgen.domain.errors import Exit, UsageError
 from batchgen.domain.text import counted
@@ -40,10 +30,18 @@ if TYPE_CHECKING:
     from batchgen.manifest.manifest import Manifest
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    manifest: Path
+    ledger: LedgerChoice
+    yes: bool
+    as_json: bool
+    options: RunOptions
+
+
 @click.command(cls=RebuyCommand)
 @click.argument("manifest", type=click.Path(path_type=Path))
-@db_option
-@rehearse_option
+@ledger_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Buy at most N images this time.")
 @click.option("--max-cost", metavar="USD", help="Spend at most so many dollars this time, over all routes.")
@@ -54,13 +52,12 @@ if TYPE_CHECKING:
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Of a rehearsal; see `simulate`.")
 def run(
     manifest: Path,
-    db: Path | None,
-    rehearse: bool,
+    ledger: LedgerChoice,
     yes: bool,
     limit: int | None,
     max_cost: str | None,
     only: tuple[str, ...],
-    rebuy: str | None,
+    rebuy: Rebuy | None,
     as_json: bool,
     speed: float,
     faults: tuple[str, ...],
@@ -70,23 +67,24 @@ def run(
     Exit codes: 0 all delivered · 2 manifest or usage · 3 some failed · 4 stopped before the end · 5 some parked ·
     130 interrupted and drained · 131 left at once.
     """
-    from batchgen.cli.walls import dollars, monthly_by_environment
+    from batchgen.app.spending_limits import dollars, monthly_by_environment
 
     streams.endure()
-    _check_rehearsal(rehearse, faults)
+    _check_rehearsal(ledger.rehearse, faults)
     monthly_by_environment()
-    asked = Asked(
+    asked = _Asked(
         manifest=manifest,
-        ledger=ledger_path(db, rehearse=rehearse),
-        rehearse=rehearse,
+        ledger=ledger,
         yes=yes,
-        limit=limit,
-        only=frozenset(only) or None,
-        max_cost=None if max_cost is None else dollars(max_cost, "--max-cost"),
-        rebuy=rebuy or "",
         as_json=as_json,
-        speed=speed,
-        faults=faults,
+        options=RunOptions(
+            limit=limit,
+            only=frozenset(only) or None,
+            max_cost=None if max_cost is None else dollars(max_cost, "--max-cost"),
+            rebuy=rebuy or "",
+            speed=speed,
+            faults=faults,
+        ),
     )
     raise click.exceptions.Exit(asyncio.run(_run(asked)))
 
@@ -105,28 +103,28 @@ def _check_rehearsal(rehearse: bool, faults: tuple[str, ...]) -> None:
     Options.parse(faults)
 
 
-async def _run(asked: Asked) -> Exit:
+async def _run(asked: _Asked) -> Exit:
     """Recover, record, show the plan, ask, run, sum up."""
-    from batchgen.app.rehearsal import output_folder
-    from batchgen.cli.absent import absent_lines, absent_of
+    from batchgen.app.manifests import load_manifest
+    from batchgen.app.planning import job_on
+    from batchgen.app.spending_limits import walls_of
     from batchgen.cli.booked_run import booked_run
     from batchgen.cli.ending import conclude, end_reason, exit_code
     from batchgen.cli.session import Session
-    from batchgen.cli.walls import walls_of
+    from batchgen.cli.text.missing_images import absent_lines
     from batchgen.cli.watching import watch
     from batchgen.engine.pool import Selection
-    from batchgen.manifest.load import load_manifest
+    from batchgen.report.missing_images import absent_of
 
-    manifest = load_manifest(asked.manifest, known_routes())
-    for warning in manifest.warnings:
-        say(f"{warning} (warning)")
-    spec = replace(manifest.job, output=output_folder(manifest.job.name)) if asked.rehearse else manifest.job
-    selection = Selection(only=asked.only, images=asked.limit)
+    manifest = load_manifest(asked.manifest)
+    warn(manifest.warnings)
+    spec = job_on(manifest, asked.ledger)
+    selection = Selection(only=asked.options.only, images=asked.options.limit)
     async with AsyncExitStack() as stack:
         gateway = _Gateway(asked, manifest, stack)
-        if not asked.ledger.exists():  # nothing is there yet, so there is something to buy: leave nothing behind
+        if not asked.ledger.path.exists():  # nothing is there yet, so there is something to buy: leave nothing behind
             gateway.check_key()
-        session = await stack.enter_async_context(Session(ledger_choice(), spec, selection, looking=told_now_and_then))
+        session = await stack.enter_async_context(Session(asked.ledger, spec, selection, looking=told_now_and_then))
         _tell(session.notes())
         unfetched = 0
         if await session.interrupted():
@@ -134,12 +132,12 @@ async def _run(asked: Asked) -> Exit:
             unfetched = await _recover(session, legs)
         else:
             await session.tidy()
-        for line in absent_lines(absent_of(asked.ledger, session.before(), spec.output), spec.name, spec.output):
-            say(line)
-        walls = walls_of(asked.ledger, spec.limits, asked.max_cost)
+        gone = absent_of(asked.ledger.path, session.before(), spec.output)
+        say(*absent_lines(gone, spec.name, spec.output, asked.ledger))
+        walls = walls_of(asked.ledger.path, spec.limits, asked.options.max_cost)
         difference = await _record(asked, manifest, session, gateway, walls)
         if not (difference.calls or difference.under_way):
-            return conclude(session, None, asked)
+            return conclude(session, None, asked.manifest, asked.ledger, as_json=asked.as_json)
         routes, keys = await gateway.reach()
         with booked_run(session, walls) as booked:
             legs, tally = await session.connect(routes, keys, buying=True)
@@ -152,16 +150,16 @@ async def _run(asked: Asked) -> Exit:
             await watch(session, runner, as_json=asked.as_json, until=_until(session))
             signals.ignore()  # nothing is left but to close the books and to say what came of it
             job = session.job_row()
-            code = exit_code(runner, job, absent_of(asked.ledger, job, spec.output))
+            code = exit_code(runner, job, absent_of(asked.ledger.path, job, spec.output))
             booked.end(end_reason(runner, code), code)
         _tell(session.notes())
-        return conclude(session, runner, asked)
+        return conclude(session, runner, asked.manifest, asked.ledger, as_json=asked.as_json)
 
 
 class _Gateway:
     """The routes of a manifest, or the simulated ones that stand in for them; reached once, when they are needed."""
 
-    def __init__(self, asked: Asked, manifest: Manifest, stack: AsyncExitStack) -> None:
+    def __init__(self, asked: _Asked, manifest: Manifest, stack: AsyncExitStack) -> None:
         self._asked = asked
         self._manifest = manifest
         self._stack = stack
@@ -170,7 +168,7 @@ class _Gateway:
     async def reach(self) -> tuple[list[Reachable], KeyRing]:
         """The routes to call over, and the keys."""
         if self._reached is None:
-            self._reached = await self._rehearsed() if self._asked.rehearse else self._real()
+            self._reached = await self._rehearsed() if self._asked.ledger.rehearse else self._real()
         return self._reached
 
     def check_key(self) -> None:
@@ -179,7 +177,7 @@ class _Gateway:
         Raises:
             UsageError: one is missing.
         """
-        if not self._asked.rehearse:
+        if not self._asked.ledger.rehearse:
             routes, keys = self._real()
             keys.check(route.contract.key_env for route in routes)
 
@@ -198,7 +196,7 @@ class _Gateway:
 
         asked, routes = self._asked, self._real()[0]
         written = [self._manifest.route, *(other.written for other in self._manifest.fallbacks)]
-        addresses = await self._stack.enter_async_context(simulated(written, asked.speed, asked.faults))
+        addresses = await self._stack.enter_async_context(simulated(written, asked.options.speed, asked.options.faults))
         played = [
             replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV))
             for route, address in zip(routes, addresses, strict=True)
@@ -230,40 +228,32 @@ def _tell(notes: list[str]) -> None:
         say(note)
 
 
-async def _record(asked: Asked, manifest: Manifest, session: Session, gateway: _Gateway, walls: Walls) -> Difference:
+async def _record(asked: _Asked, manifest: Manifest, session: Session, gateway: _Gateway, walls: Walls) -> Difference:
     """Bring the ledger to what the manifest wants, once a person agrees to what that may cost."""
+    from batchgen.app.approval import questions
     from batchgen.app.input_check import look_where_changed
     from batchgen.app.lazy_plan import LazyPlan
-    from batchgen.cli.approval import approve_cost
-    from batchgen.cli.plan_text import forecast_again, forecast_of, plan_lines
-    from batchgen.cli.walls import rooms_of
+    from batchgen.app.planning import propose
+    from batchgen.cli.asking import confirm
+    from batchgen.cli.text.plan import plan_lines
 
-    spec = session.spec
-    rooms = rooms_of(asked.ledger, spec.name, walls, session.clock.now())
+    spec, path, options = session.spec, asked.ledger.path, asked.options
 
     def approve(difference: Difference) -> None:
-        outlook = forecast_of(manifest, spec, difference)
+        planned = propose(manifest, spec, difference, path, walls, plan.warnings)
         if difference.calls or difference.new or difference.changed:
-            for warning in plan.warnings:
-                say(f"{warning} (warning)")
-        for line in plan_lines(manifest, spec, difference, outlook, session.before(), rooms):
-            say(line)
+            warn(planned.warnings)
+        say(*plan_lines(planned, asked.ledger))
         if difference.calls or difference.under_way:
             gateway.check_key()
-        again = forecast_again(manifest, spec, difference)
-        approve_cost(asked, spec, difference, (outlook, again), rooms, images=_most_images(asked, manifest))
+        for each in questions(planned, options, rehearse=asked.ledger.rehearse):
+            if not (asked.yes and each.option == "--yes"):
+                refusal = f"{each.text}; nobody is here to be asked; give {each.option} if that is right{each.other}"
+                confirm(f"{each.text}. Go on?", refusal, as_json=asked.as_json)
 
-    plan, takes, rebuy = LazyPlan(manifest, spec), manifest.contract.references, asked.rebuy == REBUY_ALL
-    await look_where_changed(plan, session.ledger.path, session.inputs, takes, rebuy=rebuy, looking=told_now_and_then)
+    plan, takes, rebuy = LazyPlan(manifest, spec), manifest.contract.references, options.rebuy == REBUY_ALL
+    await look_where_changed(plan, path, session.inputs, takes, rebuy=rebuy, looking=told_now_and_then)
     return session.record(plan, rebuy=rebuy, approve=approve)
-
-
-def _most_images(asked: Asked, manifest: Manifest) -> int | None:
-    """How many images this run can bring at most, by what the command line asks of it; None for all."""
-    most = [] if asked.limit is None else [asked.limit]
-    if asked.only is not None:
-        most.append(len(asked.only) * len(manifest.variants))
-    return min(most, default=None)
 
 
 def _until(session: Session) -> float | None:

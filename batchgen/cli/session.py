@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from types import TracebackType
 
+from batchgen.app.jobs import recorded
 from batchgen.app.keyring import KeyRing
 from batchgen.app.ledger_check import check_ledger
 from batchgen.app.ledger_choice import LedgerChoice
@@ -256,14 +256,6 @@ class Session:
             self._runner.stop(reason)
         elif self._trouble is None:  # before there is a run, during recovery
             self._trouble = reason
-
-
-def recorded(ledger: Path, name: str) -> JobRow | None:
-    """A job as the ledger has it; None where there is no such job, or no ledger."""
-    if not ledger.exists():
-        return None
-    with Reader(ledger) as reader:
-        return next((job for job in reader.jobs() if job.name == name), None)
 
 
 def _ignore(_event: RunEvent) -> None:

@@ -99,4 +99,4 @@ def _progress(session: Session) -> Progress:
 def _display(progress: Progress, *, as_json: bool) -> Display:
     if as_json:
         return JsonDisplay(progress, progress.clock)
-    return LiveDisplay(progress) if sys.stderr.isatty() else PlainDisplay(progress, sys.stderr)
+    return LiveDisplay(progress) if sys.stderr.isatty() else PlainDisplay(progress)

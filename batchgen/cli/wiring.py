@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from batchgen.app.keyring import KeyRing
-from batchgen.cli.common import say
+from batchgen.cli.output import say
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
 from batchgen.domain.events import Listener

@@ -49,6 +49,18 @@ def look_for(ledger: Path, job: JobRow, output: Path) -> Absent:
     return Absent(missing, looked, delivered, tuple(first))
 
 
+def absent_of(ledger: Path, job: JobRow | None, output: Path) -> Absent | None:
+    """Give what is not in the output folder of a job; None where all is there, as far as was looked.
+
+    `job` is None where it is not recorded.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    found = None if job is None else look_for(ledger, job, output)
+    return found if found is not None and found.missing else None
+
+
 def absent(ledger: Path, job: JobRow) -> Iterator[Shown]:
     """All delivered images of a job whose files are gone, or of another size.
 

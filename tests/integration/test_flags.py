@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from batchgen.cli.report_text import report_fields
 from batchgen.domain.job import Limits
 from batchgen.ledger.audit import check
 from batchgen.ledger.reader import Reader
-from batchgen.report.exports import task_fields
+from batchgen.report.fields import report_fields, task_fields
 from batchgen.report.summary import Summary, summarise
 from batchgen.simulator.endpoints import answers
 from batchgen.store.checks.image import NotJudged

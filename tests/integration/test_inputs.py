@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from batchgen.app.input_check import look_at_inputs
-from batchgen.cli.common import told_now_and_then
+from batchgen.cli.output import told_now_and_then
 from batchgen.contracts.contract import References
 from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
@@ -387,7 +387,7 @@ async def test_person_is_told_how_far_the_looking_is(
     plan, made = planned(tmp_path, text, p_csv="sku\nA\nB\nC\n"), InputStore(tmp_path, tmp_path / "cache")
     await look_at_inputs(plan, made, [], None, told_now_and_then)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("batchgen.cli.common._EVERY", 0.0)
+    monkeypatch.setattr("batchgen.cli.output._EVERY", 0.0)
     await look_at_inputs(plan, made, [], None, told_now_and_then)
     assert "looked at 3 of 3 reference files\n" in capsys.readouterr().err
     assert [prompt.inputs.references[0].width for prompt in plan.prompts()] == [640] * 3

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from batchgen.cli import start
-from batchgen.cli.start import doctor
+from batchgen.app import machine
+from batchgen.cli.doctor import doctor
 from batchgen.store.spool import descriptors
 
 
@@ -80,7 +80,7 @@ def test_open_files_are_told_as_calls_that_fit(monkeypatch: pytest.MonkeyPatch) 
     for limit in (256, 4096, 64):
         monkeypatch.setattr(descriptors, "_limit", lambda limit=limit: limit)
         monkeypatch.setattr(descriptors, "_open_now", lambda: 12)
-        found[limit] = start._safely(start._open_files)
+        found[limit] = machine._safely(machine._open_files)
     assert (found[4096].ok, found[4096].value) == (True, "enough for 500 calls in flight")
     assert found[256].ok
     assert "so no more than 38 calls are in flight instead of 500" in found[256].value

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.cli.plan_text import forecast_of
+from batchgen.app.forecasting import forecast_of
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import Ask, Difference, Parameters, Texts

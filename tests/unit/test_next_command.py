@@ -5,18 +5,22 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
-from batchgen.cli.common import run_command
-from batchgen.cli.start import init
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.cli.init import init
 
 
 @pytest.mark.parametrize("manifest", ["job.yaml", "my shop/the job.yaml", "it's.yaml", "a;b$(c).yaml"])
 def test_manifest_is_one_word(manifest: str) -> None:
-    with click.Context(click.Command("run")):
-        assert shlex.split(run_command(Path(manifest))) == ["batchgen", "run", manifest]
+    assert shlex.split(LedgerChoice().run_command(Path(manifest))) == ["batchgen", "run", manifest]
+
+
+def test_next_command_is_about_the_same_ledger() -> None:
+    elsewhere = LedgerChoice(Path("my shop.db")).command("retry mugs")
+    assert shlex.split(elsewhere) == ["batchgen", "retry", "mugs", "--db", "my shop.db"]
+    assert LedgerChoice(Path("my shop.db"), rehearse=True).command("retry mugs") == "batchgen retry mugs --rehearse"
 
 
 def test_init_names_a_folder_with_a_space(tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from batchgen.app import bill_check
+from batchgen.app.forecasting import forecast_of
 from batchgen.app.keyring import KeyRing
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.planning import propose
 from batchgen.app.progress import Progress, Row
-from batchgen.cli import bill_text
-from batchgen.cli.look import amounts_text
-from batchgen.cli.plan_text import forecast_of, plan_lines
+from batchgen.cli.text.bill import bill_line
+from batchgen.cli.text.jobs import amounts_text
+from batchgen.cli.text.plan import plan_lines
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.events import CallEnded, RunStopped
@@ -20,6 +24,7 @@ from batchgen.domain.job import Ask, Difference, Texts
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.domain.size import parse_size
+from batchgen.domain.walls import NO_WALLS
 from batchgen.engine.entries import words
 from batchgen.policy.decide import Decision, Fail, Park, Retry
 from tests.gateway_help import a_claim
@@ -76,10 +81,10 @@ def compared(
     bill = folder / "bill.jsonl"
     bill.touch()
     lines = [SimpleNamespace(route="r", request_id=each, charged=charge) for each, charge in charges.items()]
-    monkeypatch.setattr(bill_text, "Reader", lambda _: Books())
-    monkeypatch.setattr(bill_text, "BILL", bill)
+    monkeypatch.setattr(bill_check, "Reader", lambda _: Books())
+    monkeypatch.setattr(bill_check, "BILL", bill)
     monkeypatch.setattr("batchgen.simulator.bill.Bill.lines", lambda _: iter(lines))
-    return bill_text.same_as_bill(folder)
+    return bill_line(bill_check.compare_with_bill(folder))
 
 
 def unpriced(*ids: str, charge: Charge = Charge.UNKNOWN, route: str = "r") -> SimpleNamespace:
@@ -131,7 +136,8 @@ def test_plan_says_what_stands_and_where_a_task_may_go_on(tmp_path: Path) -> Non
     plain, large = (forecast_of(manifest, manifest.job, _one(ask)).worst or 0 for ask in (two, four))
     assert plain == 30_000 * 4 < large  # two paid calls on each of two routes; a rescue only takes 4K
     difference = replace(_one(four), unchanged=3, delivered=1, under_way=1)
-    said = plan_lines(manifest, manifest.job, difference, forecast_of(manifest, manifest.job, difference), None)
+    planned = propose(manifest, manifest.job, difference, tmp_path / "none.db", NO_WALLS)
+    said = plan_lines(planned, LedgerChoice())
     assert "  1 delivered, 1 under way, to be settled first, 1 still to buy" in said
     (onward,) = [line for line in said if "goes on over" in line]
     assert "goes on over laozhang/gpt-image-2-vip; 4K that fails is rescued over apiyi/" in onward

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,8 @@ from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.size import Size
 from batchgen.ledger.records import TaskRow
 from batchgen.report import exports, refunds
-from batchgen.report.exports import FORMATS, task_fields, write_export
+from batchgen.report.exports import FORMATS, check_export
+from batchgen.report.fields import task_fields
 from batchgen.report.refunds import check_refunds, write_refunds
 from batchgen.report.table_files import csv_lines, write_csv
 
@@ -35,7 +38,12 @@ def names(folder: Path) -> list[str]:
 
 
 def write(kind: str, path: Path, *keys: str) -> int:
-    return write_refunds([], path) if kind == "claims" else write_export(kind, map(task, keys), path)
+    if kind == "claims":
+        return write_refunds([], path)
+    check_export(kind, path)
+    reader: Any = SimpleNamespace(tasks=lambda job: map(task, keys) if job == 7 else ())
+    job: Any = SimpleNamespace(id=7)
+    return FORMATS[kind].write(reader, job, path)
 
 
 def refusal(kind: str, path: Path) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from batchgen.cli.approval import approve_cost
-from batchgen.cli.asked import Asked
-from batchgen.cli.walls import Room, dollars, monthly_by_environment, nearest, rooms_of, rooms_text, walls_of
+from batchgen.app.approval import questions
+from batchgen.app.planning import PlannedRun
+from batchgen.app.run_options import RunOptions
+from batchgen.app.spending_limits import dollars, monthly_by_environment, walls_of
+from batchgen.cli.text.plan import headrooms_text
 from batchgen.domain.clock import month_of
 from batchgen.domain.errors import UsageError
 from batchgen.domain.job import Ask, Difference, Limits
 from batchgen.domain.size import Size
 from batchgen.domain.walls import Wall, Walls
 from batchgen.report.forecast import Forecast
+from batchgen.report.headroom import Headroom, headrooms_of, nearest
 from tests.ledger_help import plan
 
 NOWHERE = Path("/nowhere/ledger.db")
@@ -64,13 +69,16 @@ def test_lower_limit_holds_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_nearest_wall_and_what_is_left_of_each() -> None:
-    rooms = [Room(Wall.JOB, "limits.budget", 25_000_000, 1_000_000), Room(Wall.MONTH, "BATCHGEN_MONTHLY", 10, 30)]
+    rooms = [
+        Headroom(Wall.JOB, "limits.budget", 25_000_000, 1_000_000),
+        Headroom(Wall.MONTH, "BATCHGEN_MONTHLY", 10, 30),
+    ]
     assert nearest(rooms) == 0
     assert nearest([]) is None
     month = month_of(0.0)
     said = f"left to spend: $24.00 of $25.00 by limits.budget, $0.00 of $0.00001 by BATCHGEN_MONTHLY for {month}"
-    assert rooms_text(rooms, 0.0) == said
-    assert rooms_of(NOWHERE, "job", Walls(budget=3), 0.0) == [Room(Wall.JOB, "limits.budget", 3, 0)]
+    assert headrooms_text(rooms, 0.0) == said
+    assert headrooms_of(NOWHERE, "job", Walls(budget=3), 0.0) == [Headroom(Wall.JOB, "limits.budget", 3, 0)]
 
 
 @pytest.mark.parametrize(
@@ -90,51 +98,41 @@ def test_run_names_the_wall_and_the_way_on(wall: Wall, sentence: str) -> None:
     assert walls.reached(wall, "2026-11") == sentence
 
 
-ROOM = Room(Wall.RUN, "--max-cost", 7_000_000, 0)
-UNATTENDED = Asked(
-    manifest=Path("job.yaml"),
-    ledger=NOWHERE,
-    rehearse=False,
-    yes=False,
-    limit=None,
-    only=None,
-    max_cost=None,
-    rebuy="",
-    as_json=True,
-    speed=1.0,
-    faults=(),
-)
+ROOM = Headroom(Wall.RUN, "--max-cost", 7_000_000, 0)
 
 
 def costs(micros: int | None, calls: int = 10) -> Forecast:
     return Forecast(calls, micros, micros, micros, micros, micros or 0, 1.0, 1.0)
 
 
-def approve(whole: Forecast, again: Forecast, *rooms: Room) -> None:
+def asked(whole: Forecast, again: Forecast, *rooms: Headroom) -> list[str]:
+    """What a person is asked, with what agrees to it."""
     difference = Difference(buy={Ask(Size(1024, 1024)): whole.calls}, paid=30_000)
-    approve_cost(UNATTENDED, plan("a").job, difference, (whole, again), rooms, images=None)
+    manifest: Any = SimpleNamespace(variants=())
+    planned = PlannedRun(manifest, plan("a").job, difference, whole, again, None, rooms)
+    return [f"{each.text} [{each.option}{each.other}]" for each in questions(planned, RunOptions(), rehearse=False)]
 
 
 @pytest.mark.parametrize(
-    "room", [ROOM, Room(Wall.MONTH, "BATCHGEN_MONTHLY", 9, 0), Room(Wall.JOB, "limits.budget", 9, 0)]
+    "room", [ROOM, Headroom(Wall.MONTH, "BATCHGEN_MONTHLY", 9, 0), Headroom(Wall.JOB, "limits.budget", 9, 0)]
 )
-def test_nobody_is_asked_about_the_cost_where_there_is_a_limit(room: Room) -> None:
-    with pytest.raises(UsageError, match=r"up to \$50.00 and there is no `limits.budget`.*--yes .*, or --max-cost USD"):
-        approve(costs(50_000_000), costs(0, 0))
-    approve(costs(50_000_000), costs(0, 0), room)
+def test_nobody_is_asked_about_the_cost_where_there_is_a_limit(room: Headroom) -> None:
+    (question,) = asked(costs(50_000_000), costs(0, 0))
+    assert "up to $50.00 and there is no `limits.budget` [--yes, or --max-cost USD" in question
+    assert asked(costs(50_000_000), costs(0, 0), room) == []
 
 
 def test_question_about_images_that_are_bought_again_is_cut_at_the_nearest_wall() -> None:
-    with pytest.raises(UsageError, match=r"may be bought again for up to \$50.00"):
-        approve(costs(50_000_000), costs(50_000_000))
-    with pytest.raises(UsageError, match=r"may be bought again for up to \$7.00"):
-        approve(costs(50_000_000), costs(50_000_000), ROOM, Room(Wall.JOB, "limits.budget", 90_000_000, 0))
-    approve(costs(50_000_000), costs(50_000_000), Room(Wall.JOB, "limits.budget", 5_000_000, 1_000_000))
+    again, _ = asked(costs(50_000_000), costs(50_000_000))
+    assert "may be bought again for up to $50.00; $0.03 was paid for the 10 there are [--rebuy changed]" in again
+    (again,) = asked(costs(50_000_000), costs(50_000_000), ROOM, Headroom(Wall.JOB, "limits.budget", 90_000_000, 0))
+    assert "may be bought again for up to $7.00" in again
+    assert asked(costs(50_000_000), costs(50_000_000), Headroom(Wall.JOB, "limits.budget", 5_000_000, 1_000_000)) == []
 
 
 def test_limit_that_the_manifest_does_not_know_needs_a_price() -> None:
     with pytest.raises(
         UsageError, match=r"nobody can say what every call of spring costs at most, so --max-cost cannot"
     ):
-        approve(costs(None), costs(0, 0), ROOM)
-    approve(costs(None), costs(0, 0), Room(Wall.JOB, "limits.budget", 9, 0))  # `check` has seen to that
+        asked(costs(None), costs(0, 0), ROOM)
+    assert asked(costs(None), costs(0, 0), Headroom(Wall.JOB, "limits.budget", 9, 0)) == []  # `check` has seen to that

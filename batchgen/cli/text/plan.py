@@ -1,49 +1,29 @@
-"""A comparison and a forecast as a person reads them, and as a machine does."""
+"""A proposal in words: what a run would buy, cost and take."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from batchgen.cli.common import next_command
-from batchgen.cli.look import spent_text
-from batchgen.cli.walls import Room, nearest, room_fields, rooms_text
-from batchgen.domain.clock import SystemClock
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.planning import PlannedRun
+from batchgen.cli.text.jobs import spent_text
+from batchgen.domain.clock import SystemClock, month_of
 from batchgen.domain.job import Ask, Difference, JobSpec
-from batchgen.domain.money import about_usd, format_usd, usd_text
+from batchgen.domain.money import about_usd, format_usd
 from batchgen.domain.text import byte_size, counted, duration, one_line
+from batchgen.domain.walls import Wall
 from batchgen.ledger.records import JobRow
 from batchgen.manifest.manifest import Manifest
-from batchgen.report.forecast import Forecast, forecast
+from batchgen.report.forecast import Forecast
+from batchgen.report.headroom import Headroom, nearest
 
 EXAMPLES = 5
 
 
-def forecast_of(manifest: Manifest, spec: JobSpec, difference: Difference) -> Forecast:
-    """What a run would cost and take that buys what is missing now, over all routes of the manifest."""
-    others = [other.contract for other in manifest.fallbacks if not other.rescue]
-    rescue = next((other.contract for other in manifest.fallbacks if other.rescue), None)
-    limits, form = spec.limits, spec.parameters.format
-    return forecast(difference.buy, difference.texts, manifest.contract, limits, form, others, rescue=rescue)
-
-
-def forecast_again(manifest: Manifest, spec: JobSpec, difference: Difference) -> Forecast:
-    """The same of those that have an image already."""
-    return forecast_of(manifest, spec, replace(difference, buy=difference.again))
-
-
-def plan_lines(
-    manifest: Manifest,
-    spec: JobSpec,
-    difference: Difference,
-    outlook: Forecast,
-    before: JobRow | None,
-    rooms: Sequence[Room] = (),
-) -> list[str]:
-    """The plan of a run, a line each.
-
-    `before` is the job as it is recorded, None for a new one; `rooms` are what limits of money leave.
-    """
+def plan_lines(proposal: PlannedRun, ledger: LedgerChoice) -> list[str]:
+    """Say what a run would buy, cost and take, and what is there already."""
+    manifest, spec, before = proposal.manifest, proposal.job, proposal.before
+    difference, outlook = proposal.difference, proposal.forecast
     lines = [
         f"{spec.name}: {difference.new} new, {difference.changed} changed, {difference.unchanged} unchanged, "
         f"{difference.removed} removed" + (f", {difference.adopted} adopted" if difference.adopted else "")
@@ -56,58 +36,17 @@ def plan_lines(
             "--rebuy buys them again"
         )
     if difference.waiting:
-        lines.append(f"  {difference.waiting} failed or parked, waiting for: {next_command(f'retry {spec.name}')}")
+        lines.append(f"  {difference.waiting} failed or parked, waiting for: {ledger.command(f'retry {spec.name}')}")
     lines += _stands(manifest, difference, before)
     lines.append(_buy_line(spec, outlook))
     lines += [f"  {count} × {_ask_text(ask)}" for ask, count in sorted(difference.buy.items())]
     if outlook.calls:
         lines += _onward(manifest)
         lines.append(_money_line(spec, outlook, before))
-        lines += _rooms_lines(rooms, outlook)
+        lines += _headroom_lines(proposal.headrooms, outlook)
         lines.append(f"{_time_text(spec, outlook)} · {byte_size(outlook.disk)}")
         lines.append(f"into {spec.output}")
     return lines
-
-
-def plan_fields(
-    spec: JobSpec, difference: Difference, forecast: Forecast, before: JobRow | None, rooms: Sequence[Room]
-) -> dict[str, object]:
-    """The same for machines; money in dollars as decimal strings, null without a price."""
-    spent = (before.billed, before.unknown, before.reserved) if before else (0, 0, 0)
-    return {
-        "job": spec.name,
-        "route": spec.route,
-        "new": difference.new,
-        "changed": difference.changed,
-        "unchanged": difference.unchanged,
-        "removed": difference.removed,
-        "adopted": difference.adopted,
-        "rebuy": difference.rebuy,
-        "again": sum(difference.again.values()),
-        "again_paid_usd": usd_text(difference.paid),
-        "lost_images": list(difference.lost),
-        "waiting": difference.waiting,
-        "delivered": difference.delivered,
-        "under_way": difference.under_way,
-        "calls": forecast.calls,
-        "buy": [
-            {"size": str(ask.size), "quality": ask.quality or None, "images": ask.images, "calls": count}
-            for ask, count in sorted(difference.buy.items())
-        ],
-        "expected_usd": _usd(forecast.expected),
-        "least_usd": _usd(forecast.least),
-        "most_usd": _usd(forecast.most),
-        "worst_usd": _usd(forecast.worst),
-        "budget_usd": _usd(spec.limits.budget),
-        "walls": [room_fields(room) for room in rooms],
-        "spent_usd": usd_text(spent[0]),
-        "maybe_usd": usd_text(spent[1]),
-        "reserved_usd": usd_text(spent[2]),
-        "expected_seconds": None if forecast.seconds is None else round(forecast.seconds),
-        "disk_bytes": round(forecast.disk),
-        "output": str(spec.output),
-        "examples": difference.examples,
-    }
 
 
 def _named(difference: Difference) -> list[tuple[str, list[str]]]:
@@ -187,9 +126,9 @@ def _budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
     return f"budget {format_usd(budget)}"
 
 
-def _rooms_lines(rooms: Sequence[Room], forecast: Forecast) -> list[str]:
+def _headroom_lines(rooms: Sequence[Headroom], forecast: Forecast) -> list[str]:
     """What may still be spent, and whether that is too little for all of it."""
-    left, text = nearest(rooms), rooms_text(rooms, SystemClock().now())
+    left, text = nearest(rooms), headrooms_text(rooms, SystemClock().now())
     if left is not None and forecast.expected is not None and forecast.expected > left:
         text += f"; {format_usd(left)} buys only part of this"
     return [text] if text else []
@@ -214,5 +153,11 @@ def _range(forecast: Forecast) -> str:
     return f" (between {about_usd(forecast.least)} and {about_usd(forecast.most)}, the gateway chooses)"
 
 
-def _usd(micros: int | None) -> str | None:
-    return None if micros is None else usd_text(micros)
+def headrooms_text(rooms: Sequence[Headroom], now: float) -> str:
+    """Say what each limit of money leaves; "" where there is none."""
+    months = {Wall.MONTH: f" for {month_of(now)}"}
+    parts = [
+        f"{format_usd(room.left)} of {format_usd(room.most)} by {room.name}{months.get(room.wall, '')}"
+        for room in rooms
+    ]
+    return f"left to spend: {', '.join(parts)}" if parts else ""

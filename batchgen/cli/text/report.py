@@ -1,18 +1,19 @@
-"""A summary as a person reads it, and as a machine does."""
+"""The report of a job in words."""
 
 from __future__ import annotations
 
-from batchgen.cli.common import next_command, run_command
-from batchgen.cli.look import job_fields, money_text, states_text
-from batchgen.cli.run_text import run_fields, runs_lines
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.cli.output import table
+from batchgen.cli.text.jobs import money_text, states_text
+from batchgen.cli.text.runs import runs_lines
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.model import OutcomeKind
-from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.money import format_usd
 from batchgen.report.summary import Fate, Group, Summary
 
 
-def report_lines(summary: Summary) -> list[str]:
+def report_lines(summary: Summary, ledger: LedgerChoice) -> list[str]:
     """The report, a line each: delivered, cost, what is unusual, what needs a person, what to type next."""
     job = summary.job
     lines = [f"{job.name}: {states_text(job)}", f"{money_text(job)} · images in {job.output}", ""]
@@ -31,57 +32,14 @@ def report_lines(summary: Summary) -> list[str]:
         lines += _group(title, group)
     for (state, reason), group in summary.stuck.items():
         lines += _group(f"{state}: {reason}", group)
-    return lines + _next_steps(summary)
-
-
-def report_fields(summary: Summary) -> dict[str, object]:
-    """The same for machines."""
-    return {
-        **job_fields(summary.job),
-        "sizes": [
-            {"size": row.size, **{str(state): count for state, count in row.states.items()}} for row in summary.sizes
-        ],
-        "spending": [
-            {
-                "route": row.route,
-                "size": row.size,
-                "outcome": row.outcome,
-                "calls": row.calls,
-                "billed_usd": usd_text(row.billed),
-                "maybe_usd": usd_text(row.unknown),
-            }
-            for row in summary.spending
-        ],
-        "runs": [run_fields(run) for run in summary.runs.last],
-        "earlier_runs": {
-            "count": summary.runs.earlier,
-            "calls": summary.runs.calls,
-            "delivered": summary.runs.delivered,
-            "billed_usd": usd_text(summary.runs.billed),
-            "maybe_usd": usd_text(summary.runs.unknown),
-        },
-        "downgraded": _group_fields(summary.downgraded),
-        "size_mismatch": _group_fields(summary.mismatched),
-        "rerouted": _group_fields(summary.rerouted),
-        "outdated_images": _group_fields(summary.outdated),
-        "blank": _group_fields(summary.blank),
-        "duplicate": _group_fields(summary.duplicate),
-        "refused": _group_fields(summary.refused),
-        "lost": _group_fields(summary.lost),
-        "lost_fates": {str(fate): summary.fates[fate] for fate in Fate},
-        "billed_without_image": _group_fields(summary.wasted),
-        "stuck": [
-            {"state": state, "reason": reason, **_group_fields(group)}
-            for (state, reason), group in summary.stuck.items()
-        ],
-    }
+    return lines + _next_steps(summary, ledger)
 
 
 def _size_table(summary: Summary) -> list[str]:
     states = [state for state in TaskState if summary.job.states.get(state)]
     rows = [["size", *map(str, states)]]
     rows += [[row.size, *(str(row.count(state)) for state in states)] for row in summary.sizes]
-    return _table(rows)
+    return table(rows)
 
 
 def _cost_table(summary: Summary) -> list[str]:
@@ -91,12 +49,7 @@ def _cost_table(summary: Summary) -> list[str]:
         rows.append(
             [row.route, row.size, str(row.outcome or "under way"), str(row.calls), format_usd(row.billed), maybe]
         )
-    return _table(rows) if len(rows) > 1 else ["no calls yet"]
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table(rows) if len(rows) > 1 else ["no calls yet"]
 
 
 def _group(title: str, group: Group) -> list[str]:
@@ -124,26 +77,17 @@ def _listed(*counts: tuple[int, str]) -> str:
     return ", ".join(f"{count} {word}" for count, word in counts if count)
 
 
-def _group_fields(group: Group) -> dict[str, object]:
-    return {
-        "count": group.count,
-        "billed_usd": usd_text(group.billed),
-        "maybe_usd": usd_text(group.maybe),
-        "examples": group.examples,
-    }
-
-
-def _next_steps(summary: Summary) -> list[str]:
+def _next_steps(summary: Summary, ledger: LedgerChoice) -> list[str]:
     name, steps = summary.job.name, []
     if summary.job.unknown:
-        steps.append(next_command(f"reconcile {name}"))
+        steps.append(ledger.command(f"reconcile {name}"))
     if summary.job.work.get(TaskState.FAILED):
-        steps.append(next_command(f"retry {name} --failed"))
+        steps.append(ledger.command(f"retry {name} --failed"))
     if summary.job.work.get(TaskState.PARKED):
-        steps.append(next_command(f"retry {name} --parked"))
+        steps.append(ledger.command(f"retry {name} --parked"))
     if any(summary.job.work.get(state) for state in WAITING):
         first = "raise `limits.budget` in the manifest, then " if _is_used_up(summary) else ""
-        steps.append(first + run_command(summary.job.manifest))
+        steps.append(first + ledger.run_command(summary.job.manifest))
     return ["", "next: " + " · ".join(steps)] if steps else []
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 
-from batchgen.cli.contract_text import price_text
 from batchgen.cli.probing import Probe
 from batchgen.contracts.tokens import NoPrice
 from batchgen.domain.lifecycle import Charge
@@ -14,6 +13,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import usd_text
 from batchgen.domain.text import one_line
 from batchgen.ledger.records import AttemptRow
+from batchgen.report.contract_fields import price_text
 
 _FAILURES = (
     OutcomeKind.REJECTED,

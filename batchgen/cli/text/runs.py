@@ -1,11 +1,11 @@
-"""A run as a person reads it, and as a machine does."""
+"""A run in words: whether it goes on, how it ended, what it did."""
 
 from __future__ import annotations
 
 import socket
 
-from batchgen.domain.clock import local_text, stamp
-from batchgen.domain.money import format_usd, usd_text
+from batchgen.domain.clock import local_text
+from batchgen.domain.money import format_usd
 from batchgen.domain.text import counted, duration, one_line
 from batchgen.ledger.records import RunRow, Runs, RunState
 
@@ -40,27 +40,6 @@ def runs_lines(runs: Runs, now: float) -> list[str]:
         did = f"{counted(runs.calls, 'call')}, {counted(runs.delivered, 'image')}, {money}"
         lines.append(f"  {counted(runs.earlier, 'run')} before: {did}")
     return ["", "runs", *lines] if lines else []
-
-
-def run_fields(run: RunRow) -> dict[str, object]:
-    """A run for machines."""
-    return {
-        "run": run.id,
-        "state": run.state,
-        "pid": run.pid,
-        "host": run.host,
-        "started": stamp(run.started_at),
-        "ended": None if run.ended_at is None else stamp(run.ended_at),
-        "last_call": stamp(run.seen_at),
-        "reason": run.reason,
-        "exit": run.exit_code,
-        "calls": run.calls,
-        "delivered": run.delivered,
-        "billed_usd": usd_text(run.billed),
-        "maybe_usd": usd_text(run.unknown),
-        "reserved_usd": usd_text(run.reserved),
-        "most_usd": None if run.most is None else usd_text(run.most),
-    }
 
 
 def _span(run: RunRow, now: float) -> str:

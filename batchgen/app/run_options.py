@@ -1,13 +1,15 @@
-"""What the command line asks of a run."""
+"""What may be asked of a run beside its manifest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
+
+Rebuy = Literal["", "changed", "all"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunOptions:
     """One run, as asked for.
 
     Attributes:
@@ -16,17 +18,13 @@ class Asked:
         max_cost: micro-dollars that it may spend; None for no limit of its own.
         rebuy: what delivered images may be bought again without a question: "" for few ones, `changed` for those of
             changed prompts, `all` for those of changed job-wide keys as well.
-        speed: of the simulated gateway, for a rehearsal; `faults` too.
+        speed: of the simulated gateway, in a rehearsal: how many times faster it is than a real one.
+        faults: of the simulated gateway, each `NAME=VALUE`.
     """
 
-    manifest: Path
-    ledger: Path
-    rehearse: bool
-    yes: bool
-    limit: int | None
-    only: frozenset[str] | None
-    max_cost: int | None
-    rebuy: str
-    as_json: bool
-    speed: float
-    faults: tuple[str, ...]
+    limit: int | None = None
+    only: frozenset[str] | None = None
+    max_cost: int | None = None
+    rebuy: Rebuy = ""
+    speed: float = 1000.0
+    faults: tuple[str, ...] = ()

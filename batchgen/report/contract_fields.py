@@ -1,4 +1,4 @@
-"""A contract as a person reads it."""
+"""A route's contract as fields and in words: what it takes, returns and charges."""
 
 from __future__ import annotations
 
@@ -7,34 +7,8 @@ from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.domain.money import format_usd
 
 
-def contract_row(contract: Contract) -> tuple[str, ...]:
-    """One line of the list of routes."""
-    return (contract.route, price_text(contract), sizes_text(contract), f"key in {contract.key_env}")
-
-
-def price_text(contract: Contract) -> str:
-    """What a call costs, in words."""
-    times = f" × {contract.multiplier}" if contract.multiplier != 1 else ""
-    price = contract.price
-    if isinstance(price, PerCall):
-        return f"{format_usd(price.micros)} a call{times}"
-    if isinstance(price, TokenPrice):
-        return f"by tokens{times}"
-    return "price unknown"
-
-
-def sizes_text(contract: Contract) -> str:
-    """What sizes it takes, in words."""
-    rule = contract.sizes
-    if rule.kind == "none":
-        return "no size"
-    if rule.by == "wording":
-        return "shape by wording"
-    return "any size within limits" if rule.kind == "free" else f"{len(rule.listed)} sizes"
-
-
 def contract_fields(contract: Contract) -> dict[str, object]:
-    """All that a person may want to know of a contract, by name."""
+    """Give all that a person may want to know of a contract, by name."""
     return {
         "route": contract.route,
         "as of": contract.checked,
@@ -52,6 +26,27 @@ def contract_fields(contract: Contract) -> dict[str, object]:
         "4K fails at times": "yes; 2K is the way out" if contract.downgrade else "no",
         "charges": ", ".join(f"{kind}: {charge}" for kind, charge in contract.charges.items()),
     }
+
+
+def price_text(contract: Contract) -> str:
+    """Say what a call costs."""
+    times = f" × {contract.multiplier}" if contract.multiplier != 1 else ""
+    price = contract.price
+    if isinstance(price, PerCall):
+        return f"{format_usd(price.micros)} a call{times}"
+    if isinstance(price, TokenPrice):
+        return f"by tokens{times}"
+    return "price unknown"
+
+
+def sizes_text(contract: Contract) -> str:
+    """Say what sizes it takes."""
+    rule = contract.sizes
+    if rule.kind == "none":
+        return "no size"
+    if rule.by == "wording":
+        return "shape by wording"
+    return "any size within limits" if rule.kind == "free" else f"{len(rule.listed)} sizes"
 
 
 def _sizes(contract: Contract) -> str:

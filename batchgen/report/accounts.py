@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from batchgen.app.manifests import known_routes, manifest_of
+from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract, is_loopback
 from batchgen.domain.errors import ContractError, UsageError
 from batchgen.domain.lifecycle import Charge
@@ -44,24 +44,14 @@ class ProviderAccount:
     until: float = 0.0
 
 
-def contracts_of(row: JobRow) -> dict[str, Contract]:
-    """Give the contracts of a job's routes as its manifest has them; none where it is gone, as after a probe.
-
-    Raises:
-        ManifestError: the manifest has problems.
-    """
-    manifest = manifest_of(row)
-    contracts = (manifest.contract, *(other.contract for other in manifest.fallbacks)) if manifest is not None else ()
-    return {contract.route: contract for contract in contracts}
-
-
-def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> list[ProviderAccount]:
-    """The accounts of a job's calls, by provider; none when nothing was sent.
+def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract], catalog: Catalog) -> list[ProviderAccount]:
+    """Give the accounts of a job's calls, by provider; none when nothing was sent.
 
     Args:
         reader: of the ledger.
         row: the job.
-        own: contracts that win over those known here.
+        own: contracts that win over those of the catalog.
+        catalog: the routes that are known.
 
     Raises:
         UsageError: a route is not known here, or the calls went elsewhere than to where it is now.
@@ -70,7 +60,7 @@ def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract]) -> lis
     if span is None:
         return []
     calls = [call for call in reader.calls(span[0] - _LONGEST_CALL, span[1] + _LONGEST_CALL) if _counts(call.attempt)]
-    contracts = _Contracts(own)
+    contracts = _Contracts(own, catalog)
     accounts: dict[str, ProviderAccount] = {}
     for call in calls:
         if call.attempt.job == row.id:
@@ -103,9 +93,9 @@ def _fill(account: ProviderAccount, row: JobRow, calls: Iterable[TaskAttempt], c
 class _Contracts:
     """Contracts by route: the job's own, else those known here."""
 
-    def __init__(self, own: Mapping[str, Contract]) -> None:
+    def __init__(self, own: Mapping[str, Contract], catalog: Catalog) -> None:
         self._own = own
-        self._catalog = known_routes()
+        self._catalog = catalog
 
     def must(self, route: str) -> Contract:
         if route in self._own:
@@ -168,7 +158,7 @@ def _is_near(base_url: str) -> bool:
 
 
 def log_option(value: str, accounts: Iterable[ProviderAccount]) -> tuple[str, Path]:
-    """Provider and file of one `--log`.
+    """Give the provider and the file that one `--log` names.
 
     Raises:
         UsageError: there are several providers and it names none of them.

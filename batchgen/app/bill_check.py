@@ -1,4 +1,4 @@
-"""How the ledger of rehearsals and the simulated gateway's own bill compare, as a person reads it."""
+"""How the ledger of rehearsals and the simulated gateway's own bill compare."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from batchgen.app.rehearsal import BILL
-from batchgen.cli.look import amounts_text
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.money import format_usd
-from batchgen.domain.text import counted
 from batchgen.ledger.reader import Reader
-
-if TYPE_CHECKING:
-    from batchgen.simulator.bill import BillLine
+from batchgen.simulator.bill import Bill, BillLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +27,28 @@ class Unpriced:
     at_most: int = 0
 
 
-def same_as_bill(ledger: Path) -> str:
-    """Whether the rehearsals' ledger and the simulated gateway's own bill come to the same sum.
+@dataclass(frozen=True, slots=True)
+class BillComparison:
+    """All rehearsals in the books and on the bill, in micro-dollars.
+
+    Attributes:
+        booked: what the books have as billed; `maybe` is maybe charged and `held` set aside beside that.
+        charged: what the bill comes to.
+        unpriced: of that, what belongs to calls without a price; looked for only where the sums do not agree.
+    """
+
+    booked: int
+    maybe: int
+    held: int
+    charged: int
+    unpriced: Unpriced = Unpriced()
+
+
+def compare_with_bill(ledger: Path) -> BillComparison:
+    """Compare the rehearsals' ledger with the simulated gateway's own bill.
 
     The bill's charges for calls of unknown price are set apart, call by call, so that all others have to agree.
     """
-    from batchgen.simulator.bill import Bill
-
     lines = list(Bill.lines(BILL)) if BILL.exists() else []
     charged = sum(line.charged for line in lines)
     with Reader(ledger) as reader:
@@ -48,18 +57,7 @@ def same_as_bill(ledger: Path) -> str:
         held = sum(row.reserved for row in rows)
         odd = any(row.unpriced for row in rows) or not booked <= charged <= booked + maybe + held
         unpriced = _unpriced(reader, lines) if odd else Unpriced()
-    ours, theirs = amounts_text(booked, maybe, held), format_usd(charged)
-    if unpriced.calls:
-        ours += f" + {counted(unpriced.calls, 'call')} of unknown price"
-        theirs += f", of which {format_usd(unpriced.charged)} for such calls" if unpriced.charged else ""
-    both = f"all rehearsals: the ledger says {ours}, the simulated gateway's bill says {theirs}"
-    rest = charged - unpriced.charged
-    if rest == booked:
-        return f"{both}: equal"
-    if booked < rest <= booked + maybe + held + unpriced.at_most:
-        open_ = (("maybe charged", maybe), ("under way", held), ("of unknown price", unpriced.at_most))
-        return f"{both}: within what is {' or '.join(name for name, money in open_ if money)}"
-    return f"{both}: THEY DIFFER"
+    return BillComparison(booked, maybe, held, charged, unpriced)
 
 
 def _unpriced(reader: Reader, lines: list[BillLine]) -> Unpriced:

@@ -1,0 +1,29 @@
+"""`batchgen doctor`: whether a run can be trusted on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from batchgen.app.machine import examine
+from batchgen.cli.options import json_option
+from batchgen.cli.output import echo, print_json
+from batchgen.domain.errors import Exit
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check versions, disk, clock and keys of this machine. Exit 0 when a run can be trusted here, else 3."""
+    findings = examine()
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "LOOK"
+            echo(f"{mark} {finding.what}: {finding.value}")
+            if finding.advice:
+                echo(f"     {finding.advice}")
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(Exit.SOME_FAILED)

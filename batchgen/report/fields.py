@@ -1,0 +1,296 @@
+"""What a machine is told of jobs, tasks, calls, runs and money: one JSON object a function.
+
+Money is in dollars as decimal strings, times are in UTC; null stands for what nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from batchgen.domain.clock import stamp
+from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.job import Difference, JobSpec
+from batchgen.domain.money import usd_text
+from batchgen.domain.walls import lowest
+from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, RunRow, TaskRow
+from batchgen.report.forecast import Forecast
+from batchgen.report.headroom import Headroom
+from batchgen.report.missing_images import Absent
+from batchgen.report.proof import Proof
+from batchgen.report.summary import Fate, Group, Summary
+
+
+def job_fields(row: JobRow) -> dict[str, object]:
+    """Give a job: where its tasks stand and what it has cost."""
+    return {
+        "job": row.name,
+        "route": row.route,
+        "output": str(row.output),
+        "tasks": row.tasks,
+        "states": {str(state): count for state, count in row.states.items()},
+        "outdated": row.outdated,
+        "removed": row.removed,
+        "billed_usd": usd_text(row.billed),
+        "maybe_usd": usd_text(row.unknown),
+        "unpriced_calls": row.unpriced,
+        "reserved_usd": usd_text(row.reserved),
+        "budget_usd": None if row.limits.budget is None else usd_text(row.limits.budget),
+        "updated": stamp(row.updated_at),
+    }
+
+
+def run_fields(run: RunRow) -> dict[str, object]:
+    """Give a run as the books have it."""
+    return {
+        "run": run.id,
+        "state": run.state,
+        "pid": run.pid,
+        "host": run.host,
+        "started": stamp(run.started_at),
+        "ended": None if run.ended_at is None else stamp(run.ended_at),
+        "last_call": stamp(run.seen_at),
+        "reason": run.reason,
+        "exit": run.exit_code,
+        "calls": run.calls,
+        "delivered": run.delivered,
+        "billed_usd": usd_text(run.billed),
+        "maybe_usd": usd_text(run.unknown),
+        "reserved_usd": usd_text(run.reserved),
+        "most_usd": None if run.most is None else usd_text(run.most),
+    }
+
+
+def absent_fields(found: Absent | None) -> dict[str, object]:
+    """Give the delivered images whose files are gone; None stands for none."""
+    missing = 0 if found is None else found.missing
+    return {"missing_files": missing, "missing_first": [] if found is None else list(found.first)}
+
+
+def plan_fields(
+    spec: JobSpec, difference: Difference, forecast: Forecast, before: JobRow | None, rooms: Sequence[Headroom]
+) -> dict[str, object]:
+    """Give what a run would buy, cost and take, beside what the job has cost before.
+
+    `rooms` are what limits of money leave to it.
+    """
+    spent = (before.billed, before.unknown, before.reserved) if before else (0, 0, 0)
+    return {
+        "job": spec.name,
+        "route": spec.route,
+        "new": difference.new,
+        "changed": difference.changed,
+        "unchanged": difference.unchanged,
+        "removed": difference.removed,
+        "adopted": difference.adopted,
+        "rebuy": difference.rebuy,
+        "again": sum(difference.again.values()),
+        "again_paid_usd": usd_text(difference.paid),
+        "lost_images": list(difference.lost),
+        "waiting": difference.waiting,
+        "delivered": difference.delivered,
+        "under_way": difference.under_way,
+        "calls": forecast.calls,
+        "buy": [
+            {"size": str(ask.size), "quality": ask.quality or None, "images": ask.images, "calls": count}
+            for ask, count in sorted(difference.buy.items())
+        ],
+        "expected_usd": _usd(forecast.expected),
+        "least_usd": _usd(forecast.least),
+        "most_usd": _usd(forecast.most),
+        "worst_usd": _usd(forecast.worst),
+        "budget_usd": _usd(spec.limits.budget),
+        "walls": [headroom_fields(room) for room in rooms],
+        "spent_usd": usd_text(spent[0]),
+        "maybe_usd": usd_text(spent[1]),
+        "reserved_usd": usd_text(spent[2]),
+        "expected_seconds": None if forecast.seconds is None else round(forecast.seconds),
+        "disk_bytes": round(forecast.disk),
+        "output": str(spec.output),
+        "examples": difference.examples,
+    }
+
+
+def headroom_fields(room: Headroom) -> dict[str, object]:
+    """Give what one limit of money leaves."""
+    return {
+        "wall": room.wall,
+        "set_by": room.name.strip("`"),
+        "most_usd": usd_text(room.most),
+        "spent_usd": usd_text(room.spent),
+        "left_usd": usd_text(room.left),
+    }
+
+
+def report_fields(summary: Summary) -> dict[str, object]:
+    """Give the whole report of a job."""
+    return {
+        **job_fields(summary.job),
+        "sizes": [
+            {"size": row.size, **{str(state): count for state, count in row.states.items()}} for row in summary.sizes
+        ],
+        "spending": [
+            {
+                "route": row.route,
+                "size": row.size,
+                "outcome": row.outcome,
+                "calls": row.calls,
+                "billed_usd": usd_text(row.billed),
+                "maybe_usd": usd_text(row.unknown),
+            }
+            for row in summary.spending
+        ],
+        "runs": [run_fields(run) for run in summary.runs.last],
+        "earlier_runs": {
+            "count": summary.runs.earlier,
+            "calls": summary.runs.calls,
+            "delivered": summary.runs.delivered,
+            "billed_usd": usd_text(summary.runs.billed),
+            "maybe_usd": usd_text(summary.runs.unknown),
+        },
+        "downgraded": _group_fields(summary.downgraded),
+        "size_mismatch": _group_fields(summary.mismatched),
+        "rerouted": _group_fields(summary.rerouted),
+        "outdated_images": _group_fields(summary.outdated),
+        "blank": _group_fields(summary.blank),
+        "duplicate": _group_fields(summary.duplicate),
+        "refused": _group_fields(summary.refused),
+        "lost": _group_fields(summary.lost),
+        "lost_fates": {str(fate): summary.fates[fate] for fate in Fate},
+        "billed_without_image": _group_fields(summary.wasted),
+        "stuck": [
+            {"state": state, "reason": reason, **_group_fields(group)}
+            for (state, reason), group in summary.stuck.items()
+        ],
+    }
+
+
+def task_fields(task: TaskRow) -> dict[str, object]:
+    """Give a task as a row of a table; null where there is no image."""
+    image = task.image
+    return {
+        "id": task.key,
+        "size": str(task.size),
+        "sample": task.sample,
+        "state": str(task.state),
+        "revision": task.revision,
+        "file": image.path if image else None,
+        "width": image.width if image else None,
+        "height": image.height if image else None,
+        "format": image.format if image else None,
+        "bytes": image.bytes if image else None,
+        "sha256": image.sha256 if image else None,
+        "flags": " ".join(task.flags),
+        "calls": task.calls,
+        "billed_usd": usd_text(task.billed),
+        "maybe_usd": usd_text(task.unknown),
+        "reason": task.reason,
+    }
+
+
+def input_fields(task: TaskRow) -> dict[str, list[str] | str | None]:
+    """Give the input images of a task as its manifest names them."""
+    mask = task.inputs.mask
+    return {"references": [each.place for each in task.inputs.references], "mask": mask.place if mask else None}
+
+
+def shown_task_fields(task: TaskRow, calls: Iterable[AttemptRow]) -> dict[str, object]:
+    """Give a task with all that is known of it: its text, its input images, its attempts."""
+    return {
+        **task_fields(task),
+        "text": task.text,
+        **input_fields(task),
+        "attempts": [attempt_fields(call) for call in calls],
+    }
+
+
+def attempt_fields(call: AttemptRow) -> dict[str, object]:
+    """Give an attempt as the books have it; its amounts end in `_usd`."""
+    fields: dict[str, object] = asdict(call)
+    for name in ("estimated", "reserved", "billed"):
+        micros = fields.pop(name)
+        fields[f"{name}_usd"] = None if micros is None else usd_text(int(str(micros)))
+    return fields
+
+
+def month_fields(month: MonthRow, most: int | None, monthly: int | None) -> dict[str, object]:
+    """Give what all jobs have cost in a month, and what that may be.
+
+    Args:
+        month: a local calendar month.
+        most: micro-dollars by the ledger; None for no ceiling.
+        monthly: micro-dollars by the environment; None for no ceiling.
+    """
+    lower = lowest(most, monthly)
+    return {
+        "month": month.name,
+        "billed_usd": usd_text(month.billed),
+        "maybe_usd": usd_text(month.unknown),
+        "reserved_usd": usd_text(month.reserved),
+        "ledger_usd": None if most is None else usd_text(most),
+        "environment_usd": None if monthly is None else usd_text(monthly),
+        "left_usd": None if lower is None else usd_text(max(0, lower - month.spent)),
+    }
+
+
+def proof_fields(proof: Proof) -> dict[str, object]:
+    """Give what was looked at, and where database, files and books do not agree."""
+    findings = [asdict(finding) for finding in proof.findings]
+    return {"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes}
+
+
+def event_fields(event: RunEvent) -> dict[str, object]:
+    """Give what happens in a run, under its name as `event`."""
+    match event:
+        case CallStarted(claim, attempt):
+            size = str(claim.size)
+            return {"event": "call", "attempt": attempt, "id": claim.key, "size": size, "sample": claim.sample}
+        case CallEnded(claim, attempt, outcome):
+            return {
+                "event": "answer",
+                "attempt": attempt,
+                "id": claim.key,
+                "size": str(claim.size),
+                "sample": claim.sample,
+                "outcome": outcome.kind,
+                "charge": outcome.charge,
+                "billed_usd": usd_text(event.billed),
+                "maybe_usd": usd_text(event.maybe),
+                "seconds": round(event.seconds, 3),
+                "detail": outcome.detail,
+                "state": event.becomes,
+                "then": event.then,
+            }
+        case ImageDelivered(claim, attempt, image, flags):
+            return {
+                "event": "image",
+                "attempt": attempt,
+                "id": claim.key,
+                "size": str(claim.size),
+                "sample": claim.sample,
+                "file": image.path,
+                "width": image.width,
+                "height": image.height,
+                "bytes": image.bytes,
+                "sha256": image.sha256,
+                "flags": list(flags),
+            }
+        case LanePaused(lane, seconds, reason):
+            return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
+        case Notice(text):
+            return {"event": "notice", "text": text}
+        case RunStopped(reason):
+            return {"event": "stopped", "reason": reason}
+
+
+def _group_fields(group: Group) -> dict[str, object]:
+    return {
+        "count": group.count,
+        "billed_usd": usd_text(group.billed),
+        "maybe_usd": usd_text(group.maybe),
+        "examples": group.examples,
+    }
+
+
+def _usd(micros: int | None) -> str | None:
+    return None if micros is None else usd_text(micros)
