@@ -20,7 +20,7 @@ from batchgen.gateway.client import Client
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints import CODECS
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply
-from batchgen.gateway.endpoints.fields import Json, error_of, mark_of
+from batchgen.gateway.endpoints.reply_fields import Json, error_of, mark_of
 from batchgen.gateway.json_body import json_pieces
 from batchgen.gateway.picture_start import key_pattern
 from batchgen.gateway.request import build_call

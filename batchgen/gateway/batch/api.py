@@ -24,7 +24,7 @@ from batchgen.domain.text import cleaned, one_line, without
 from batchgen.domain.wire import Answer, FilePiece
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.connector import OwnConnections
-from batchgen.gateway.endpoints.fields import error_of
+from batchgen.gateway.endpoints.reply_fields import error_of
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody

@@ -10,7 +10,8 @@ from batchgen.domain.model import Claim
 from batchgen.domain.wire import PreparedInputs
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
-from batchgen.gateway.endpoints.fields import (
+from batchgen.gateway.endpoints.message import in_chat, spoken
+from batchgen.gateway.endpoints.reply_fields import (
     Json,
     effective_of,
     error_of,
@@ -19,7 +20,6 @@ from batchgen.gateway.endpoints.fields import (
     string,
     usage_of,
 )
-from batchgen.gateway.endpoints.message import in_chat, spoken
 from batchgen.gateway.endpoints.tool_output import in_output, said
 from batchgen.gateway.json_body import json_pieces
 from batchgen.gateway.picture_start import ANYWHERE

@@ -16,7 +16,7 @@ from batchgen.domain.errors import ContractError
 from batchgen.domain.model import Claim
 from batchgen.domain.wire import ApiError, PreparedInputs, Usage
 from batchgen.gateway.echo import NOTHING_SENT, SentRequest
-from batchgen.gateway.endpoints.fields import Json, is_address
+from batchgen.gateway.endpoints.reply_fields import Json, is_address
 from batchgen.gateway.json_body import JSON, Pieces
 
 _UNASKED = ("output_format", "png")  # what every route sends anyway

@@ -14,7 +14,9 @@ from batchgen.domain.model import Claim
 from batchgen.domain.wire import Prepared, PreparedInputs
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
-from batchgen.gateway.endpoints.fields import (
+from batchgen.gateway.endpoints.forms import Form, encode_form
+from batchgen.gateway.endpoints.message import spoken, words_of
+from batchgen.gateway.endpoints.reply_fields import (
     Json,
     effective_of,
     error_of,
@@ -24,8 +26,6 @@ from batchgen.gateway.endpoints.fields import (
     string,
     usage_of,
 )
-from batchgen.gateway.endpoints.forms import Form, encode_form
-from batchgen.gateway.endpoints.message import spoken, words_of
 from batchgen.gateway.json_body import json_pieces
 from batchgen.gateway.picture_start import ANYWHERE, UNDER_KEY
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from batchgen.domain.text import one_line
 from batchgen.gateway.echo import NOTHING_SENT, SentRequest
-from batchgen.gateway.endpoints.fields import Json, is_address, mark_of, objects
+from batchgen.gateway.endpoints.reply_fields import Json, is_address, mark_of, objects
 from batchgen.gateway.scan import WITHIN_MARK
 
 _MOST = 64  # choices, parts and images that are looked at

@@ -9,7 +9,7 @@ from batchgen.domain.wire import PreparedInputs
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.chat import ChatCodec
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
-from batchgen.gateway.endpoints.fields import Json, effective_of, error_of, revised_prompt
+from batchgen.gateway.endpoints.reply_fields import Json, effective_of, error_of, revised_prompt
 from batchgen.gateway.endpoints.tool_output import calls_of, failure_of, in_output, said, tokens_of
 from batchgen.gateway.json_body import json_pieces
 from batchgen.gateway.picture_start import key_pattern

@@ -7,8 +7,8 @@ from dataclasses import replace
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import ApiError, Usage
 from batchgen.gateway.echo import NOTHING_SENT, SentRequest
-from batchgen.gateway.endpoints.fields import Json, error_of, objects, string, usage_of
 from batchgen.gateway.endpoints.message import FoundImages, in_values, in_words, together, words_of
+from batchgen.gateway.endpoints.reply_fields import Json, error_of, objects, string, usage_of
 
 _CALL = "image_generation_call"
 _MOST = 64
