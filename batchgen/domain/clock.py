@@ -20,11 +20,11 @@ class Clock(Protocol):
     """Time as the engine sees it; tests pass one they move by hand."""
 
     def now(self) -> float:
-        """Seconds since the epoch, for stamps."""
+        """Tell the seconds since the epoch, for stamps."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never jump, for durations and deadlines."""
+        """Tell seconds that never jump, for durations and deadlines."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -36,15 +36,15 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Tell the seconds since the epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Tell seconds that never jump."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds."""
         await asyncio.sleep(seconds)
 
 
@@ -69,7 +69,7 @@ async def first_of(*waits: Awaitable[object]) -> None:
 
 
 def stamp(seconds: float) -> str:
-    """Seconds since the epoch as UTC text.
+    """Write seconds since the epoch as a moment in UTC.
 
     >>> stamp(0)
     '1970-01-01T00:00:00Z'
@@ -78,18 +78,18 @@ def stamp(seconds: float) -> str:
 
 
 def month_of(seconds: float) -> str:
-    """The local calendar month of a moment, such as `2026-11`."""
+    """Name the local calendar month of a moment, such as `2026-11`."""
     return _local(seconds).strftime("%Y-%m")
 
 
 def local_text(seconds: float, now: float) -> str:
-    """A moment as people here say it: the time of day, with the date where that is not today's."""
+    """Write a moment as people here say it: the time of day, with the date where that is not today's."""
     there = _local(seconds)
     return there.strftime("%H:%M" if there.date() == _local(now).date() else "%Y-%m-%d %H:%M")
 
 
 def next_time_of_day(now: float, minutes: int) -> float:
-    """The next moment, always after now, at which the local clock shows a time of day, in seconds since the epoch.
+    """Find the next moment, always after now, at which the local clock shows a time of day.
 
     Where the clocks are put back it shows some times twice, and the first of both that is still to come counts. Where
     they are put forward it never shows some; such a time comes on the next day.
@@ -97,6 +97,9 @@ def next_time_of_day(now: float, minutes: int) -> float:
     Args:
         now: seconds since the epoch.
         minutes: after midnight.
+
+    Returns:
+        seconds since the epoch.
     """
     today = _local(now).replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
     days = (today + timedelta(days=number) for number in range(_DAYS))
@@ -109,5 +112,5 @@ def _minutes(shown: datetime) -> int:
 
 
 def _local(moment: float) -> datetime:
-    """What the local clock shows, without its offset: on the day when the clocks change there are two."""
+    """Read what the local clock shows, without its offset: on the day when the clocks change there are two."""
     return datetime.fromtimestamp(moment, UTC).astimezone().replace(tzinfo=None)

@@ -66,7 +66,7 @@ class Deadline:
             self.rang |= scope.expired()
 
     def spend(self, seconds: float, planned: float, silence: float) -> float:
-        """Count one step of a wait; gives what is left of the single wait."""
+        """Count one step of a wait, and return what is left of the single wait."""
         late = seconds > planned + max(self._step, _STALL)
         spent = min(seconds, planned) if late else seconds
         self._left -= spent
@@ -78,7 +78,7 @@ class Deadline:
         return silence
 
     def next_step(self, silence: float) -> float:
-        """Seconds of the next step; none when the time is over."""
+        """Return the seconds of the next step; 0 when the time is over."""
         return max(0.0, min(self._step, self._left, silence))
 
 

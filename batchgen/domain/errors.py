@@ -1,4 +1,23 @@
-"""The one family of errors. Each carries the sentence a user reads and the exit code of the process."""
+"""The one family of errors. Each carries the sentence a user reads and the exit code of the process.
+
+BatchgenError            1  something the user can act on
+├── UsageError           2  the command line asks for what cannot be done
+├── ManifestError        2  every problem of a manifest and its catalogs
+├── ContractError        2  a contract file is wrong, or a route is not known
+├── LedgerError          1  the ledger cannot be opened, read or written
+│   ├── LedgerInUse      4  another process owns it
+│   ├── LedgerFull       4  the disk has no room for it
+│   ├── NotInLedger      2  it, or the job asked for, does not exist
+│   ├── BatchUnderWay    4  a gateway works on a batch of what would change
+│   ├── PaidUnderWay     4  a paid image is still to be fetched for what would change
+│   └── StaleClaim       1  a task was settled by somebody who no longer holds it
+├── StoreError           4  the spool or the output folder cannot be used
+│   ├── NoRoom           4  the disk has no room for another answer
+│   └── ForeignOutput    2  the output folder belongs to another ledger
+├── GatewayError         4  a gateway did not answer a question that costs nothing
+├── LogUnavailable       4  a gateway's log of charges cannot be had
+└── PriceUnknown         4  a call may cost more than was set aside for it
+"""
 
 from __future__ import annotations
 

@@ -130,15 +130,15 @@ class Plan(Protocol):
     variant_sets: tuple[tuple[int, ...], ...]
 
     def prompts(self) -> Iterator[Prompt]:
-        """Every prompt in order, made anew at each call and never all in memory."""
+        """Yield every prompt in order, made anew at each call and never all in memory."""
         ...
 
     def files(self) -> Iterator[InputFile]:
-        """Every local reference and mask of these prompts, each once, as it was looked at; after `prompts`."""
+        """Yield every local reference and mask of these prompts once, as it was looked at; call it after `prompts`."""
         ...
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Whether these files are on disk as they were."""
+        """Say whether these files are on disk as they were."""
         ...
 
 
@@ -206,12 +206,12 @@ class Difference:
 
     @property
     def calls(self) -> int:
-        """Tasks that a run would buy now."""
+        """How many tasks a run would buy now."""
         return sum(self.buy.values())
 
 
 def output_path(pattern: str, size: Size, sample: int) -> str:
-    """The output path of one task: a prompt's `path` with the variant filled in.
+    """Fill a variant into a prompt's `path`: the output path of one task.
 
     The size is the one asked for, also after a downgrade, so that a path never depends on what was delivered.
 

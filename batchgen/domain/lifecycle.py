@@ -83,7 +83,7 @@ WAITING = frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.RUNNING})
 
 
 def next_state(state: TaskState, event: TaskEvent) -> TaskState:
-    """The state after an event.
+    """Return the state of a task after an event.
 
     Raises:
         ValueError: the event is not legal in that state.

@@ -10,7 +10,7 @@ _MICRO = Decimal(1).scaleb(-6)
 
 
 def parse_usd(text: str | int | Decimal) -> int:
-    """Micro-dollars of an amount in dollars, read digit by digit as written.
+    """Read an amount in dollars, digit by digit as written, into micro-dollars.
 
     Raises:
         ValueError: not a number, negative, more than a thousand million, or finer than a micro-dollar.
@@ -32,7 +32,7 @@ def parse_usd(text: str | int | Decimal) -> int:
 
 
 def format_usd(micros: int) -> str:
-    """An amount as people read it: at least cents, no digit lost.
+    """Write an amount as people read it: at least cents, no digit lost.
 
     >>> format_usd(30000), format_usd(5930), format_usd(25_000_000)
     ('$0.03', '$0.00593', '$25.00')
@@ -44,7 +44,9 @@ def format_usd(micros: int) -> str:
 
 
 def about_usd(micros: int) -> str:
-    """An estimate as people read it, rounded up: cents from a dollar on, below that four digits; no bill is said so.
+    """Write an estimate as people read it, rounded up: to cents from a dollar on, below that to four digits.
+
+    No bill is said so.
 
     >>> about_usd(5_931), about_usd(1_234_567), about_usd(25_000_000)
     ('$0.006', '$1.24', '$25.00')
@@ -54,7 +56,7 @@ def about_usd(micros: int) -> str:
 
 
 def usd_text(micros: int) -> str:
-    """The same amount for machines: a plain decimal string.
+    """Write an amount for machines: a plain decimal string.
 
     >>> usd_text(1_234_500_000)
     '1234.50'

@@ -21,7 +21,7 @@ _CUT_ESCAPE = re.compile(r"%[0-9A-F]?\Z")
 
 
 def safe_segment(text: str, keep: str = "") -> str:
-    """One path segment for `text`: its NFC form with whatever a file system could misread percent-encoded.
+    """Make one path segment of a text: its NFC form with whatever a file system could misread percent-encoded.
 
     Different texts (after NFC) give different segments. Encoded are control, invisible and bidi characters, the
     characters Windows forbids, `%` itself, a dot or blank at either end, and the first letter of a Windows device name.
@@ -46,7 +46,7 @@ def safe_segment(text: str, keep: str = "") -> str:
 
 
 def fold(text: str) -> str:
-    """What two names have in common when a file system that ignores case takes them for one."""
+    """Reduce a name to what it shares with all that a file system which ignores case takes for the same."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())

@@ -66,7 +66,7 @@ THIRTY: tuple[Size, ...] = tuple(_NAMES)
 
 
 def parse_size(text: str) -> Size:
-    """A size as a manifest writes it.
+    """Read a size as a manifest writes it.
 
     Raises:
         ValueError: neither pixels, nor one of the table's names, nor `auto`.
@@ -90,7 +90,7 @@ def parse_size(text: str) -> Size:
 
 
 def downgraded(size: Size) -> Size | None:
-    """The 2K size of the same ratio for one of the table's 4K sizes, else None.
+    """Return the 2K size of the same ratio for one of the table's 4K sizes, else None.
 
     >>> str(downgraded(Size(3840, 2160)))
     '2048x1152'
@@ -100,7 +100,7 @@ def downgraded(size: Size) -> Size | None:
 
 
 def nearest(size: Size, allowed: tuple[Size, ...]) -> Size:
-    """The allowed size closest in shape, then in pixels."""
+    """Choose the allowed size that is closest in shape, then in pixels."""
 
     def distance(other: Size) -> tuple[float, float]:
         shape = abs(size.width * other.height - other.width * size.height) / (size.height * other.height)

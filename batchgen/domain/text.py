@@ -27,7 +27,7 @@ _MASK = "[key]"
 
 
 def one_line(text: str, most: int = LONG) -> str:
-    """Foreign words in one clean line of at most so many characters.
+    """Put foreign words into one clean line of at most so many characters.
 
     >>> one_line("a\\tb\\x1b[31m\\u202ec")
     'a b[31mc'
@@ -39,7 +39,7 @@ def one_line(text: str, most: int = LONG) -> str:
 
 
 def plain(text: str) -> str:
-    """A line for a terminal: what could move its cursor, reorder or hide is left out, all else stays as it is.
+    """Make a line safe for a terminal: what could move its cursor, reorder or hide is left out, all else stays.
 
     >>> plain("  a\\nforged: b\\x1b[31m\\u202ec  d")
     '  a forged: b[31mc  d'
@@ -48,7 +48,7 @@ def plain(text: str) -> str:
 
 
 def escaped(text: str, most: int = LONG) -> str:
-    r"""The beginning of foreign words, what is unsafe in them written out.
+    r"""Return the beginning of foreign words, with what is unsafe in them written out.
 
     >>> escaped("<html>\n\x1b[0m")
     '<html>\\x0a\\x1b[0m'
@@ -58,7 +58,7 @@ def escaped(text: str, most: int = LONG) -> str:
 
 
 def json_text(document: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
-    r"""A document as JSON that is as harmless on a terminal; whoever reads it as JSON gets every character.
+    r"""Write a document as JSON that is harmless on a terminal; whoever reads it as JSON gets every character.
 
     >>> json_text({"ü": "\x1b\x9b\u202e"})
     '{"ü": "\\u001b\\u009b\\u202e"}'
@@ -68,7 +68,7 @@ def json_text(document: object, *, indent: int | None = None, ascii_only: bool =
 
 
 def without(secret: str, text: str) -> str:
-    """Foreign words without a secret that they echo, as some error messages do: plain, escaped, hex or base64.
+    """Take out of foreign words a secret that they echo, as some errors do: plain, escaped, hex or base64.
 
     A beginning of it at the very end goes too, where the words were cut.
 
@@ -91,7 +91,7 @@ def without(secret: str, text: str) -> str:
 
 @lru_cache(maxsize=8)
 def written_forms(secret: str) -> tuple[bytes, ...]:
-    """A secret as it may stand in a file: plain, hex, base64, escaped for an address or for JSON, in UTF-16.
+    """List how a secret may stand in a file: plain, hex, base64, escaped for an address or for JSON, in UTF-16.
 
     >>> b"s\\0k\\0-\\0" in written_forms("sk-0123456789")[-1]
     True
@@ -108,7 +108,7 @@ def written_forms(secret: str) -> tuple[bytes, ...]:
 
 
 def _escapes(secret: str, case: Callable[[str], str]) -> tuple[str, ...]:
-    """A secret with its characters escaped, in hexadecimal digits of one case."""
+    """Escape the characters of a secret, in hexadecimal digits of one case."""
     some = "".join(char if char.isalnum() or char in "-._~" else case(f"%{ord(char):02x}") for char in secret)
     return (
         some,
@@ -118,7 +118,7 @@ def _escapes(secret: str, case: Callable[[str], str]) -> tuple[str, ...]:
 
 
 def cleaned(secret: str, value: _Value) -> _Value:
-    """A value without a secret in any of its texts: a text itself, or records, lists and mappings of texts."""
+    """Take a secret out of all texts of a value: a text itself, or records, lists and mappings of texts."""
     return _cleaned(secret, value)  # type: ignore[no-any-return]
 
 
@@ -138,7 +138,7 @@ def _cleaned(secret: str, value: Any) -> Any:
 
 @lru_cache(maxsize=8)
 def _forms(secret: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """How a secret looks with any of its characters escaped as in JSON or in an address; and how it looks encoded."""
+    """Say how a secret looks with any character escaped as in JSON or an address, and how it looks encoded."""
     spelled = (rf"(?:\\?{re.escape(char)}|(?i:%{ord(char):02x}|\\u{ord(char):04x}))" for char in secret)
     data = secret.encode()
     coded = {data.hex(), data.hex().upper()}
@@ -154,7 +154,7 @@ def _written_out(match: re.Match[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things.
+    """Write a number of things.
 
     >>> counted(1, "call"), counted(2, "image")
     ('1 call', '2 images')
@@ -163,7 +163,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration as people say it.
+    """Write a duration as people say it.
 
     >>> duration(42), duration(600), duration(40_000)
     ('42 s', '10 min', '11 h 07 min')
@@ -175,7 +175,7 @@ def duration(seconds: float) -> str:
 
 
 def byte_size(count: float) -> str:
-    """Bytes as people say them.
+    """Write a number of bytes as people say it.
 
     >>> byte_size(512), byte_size(5_300_000)
     ('512 B', '5.3 MB')

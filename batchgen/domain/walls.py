@@ -36,12 +36,12 @@ class Walls:
 
     @property
     def most(self) -> dict[Wall, int]:
-        """Those that there are."""
+        """The walls that there are, in micro-dollars."""
         found = {Wall.JOB: self.budget, Wall.RUN: self.per_run, Wall.MONTH: self.monthly}
         return {wall: most for wall, most in found.items() if most is not None}
 
     def named(self, wall: Wall) -> str:
-        """What sets one of them, as it is written.
+        """Name what sets one of them, as it is written.
 
         >>> Walls(budget=1).named(Wall.JOB)
         'limits.budget'
@@ -49,7 +49,7 @@ class Walls:
         return {Wall.JOB: "limits.budget", Wall.RUN: self.per_run_by, Wall.MONTH: self.monthly_by}[wall]
 
     def reached(self, wall: Wall, month: str) -> str:
-        """Why a run stops at one of them, and what can be done; `month` is the present one."""
+        """Say why a run stops at one of them, and what can be done; `month` is the present one."""
         match wall:
             case Wall.JOB:
                 return BUDGET_REACHED
@@ -69,7 +69,7 @@ NO_WALLS = Walls()
 
 
 def lowest(*amounts: int | None) -> int | None:
-    """The least of some limits; None where there is none.
+    """Return the least of some limits; None where there is none.
 
     >>> lowest(None, 7, 5), lowest(None)
     (5, None)

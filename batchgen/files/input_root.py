@@ -59,7 +59,7 @@ class InputRoot:
         return path
 
     def _similar(self, head: str, tail: str) -> str:
-        """`; there is X` where only case or Unicode form differ."""
+        """Say `; there is X` where only case or Unicode form differ, else ""."""
         if head not in self._names:
             try:
                 self._names[head] = {fold(name): name for name in os.listdir(self._parent(head))}  # noqa: PTH208

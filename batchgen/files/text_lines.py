@@ -18,7 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 FileStamp = tuple[int, int, int]
 
 
-class Broken(ValueError):
+class BrokenText(ValueError):
     """From this line on a file cannot be read."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -28,7 +28,7 @@ class Broken(ValueError):
 
 @contextmanager
 def open_file(path: Path, shown: str) -> Iterator[BinaryIO]:
-    """A regular file, open for reading in a `with` block.
+    """Open a regular file for reading in a `with` block.
 
     Raises:
         ManifestError: it is not there, is something else, may not be read, or stops being readable in the block.
@@ -50,29 +50,31 @@ def _is_regular(path: Path) -> bool:
 
 
 def stamp_of(file: BinaryIO) -> FileStamp:
-    """Size, time of change and number of an open file: equal means nobody wrote to it."""
+    """Return size, time of change and number of an open file: as long as they are equal, nobody wrote to it."""
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def lines(file: BinaryIO) -> Iterator[str]:
-    """Every line with its end, from the file's beginning.
+    """Yield every line with its end, from the file's beginning.
 
     Raises:
-        Broken: a line that is too long, is not UTF-8 or holds a NUL.
+        BrokenText: a line that is too long, is not UTF-8 or holds a NUL.
     """
     file.seek(0)
     number = 0
     while raw := file.readline(MAX_LINE + 1):
         number += 1
         if len(raw) > MAX_LINE:
-            raise Broken(number, f"a line of more than {MAX_LINE:,} bytes; is a quote left open, or is this no text?")
+            raise BrokenText(
+                number, f"a line of more than {MAX_LINE:,} bytes; is a quote left open, or is this no text?"
+            )
         if number == 1:
             raw = raw.removeprefix(_BOM)
         try:
             line = raw.decode()
         except UnicodeDecodeError:
-            raise Broken(number, "not UTF-8 text; save the file as UTF-8 (in Excel: CSV UTF-8)") from None
+            raise BrokenText(number, "not UTF-8 text; save the file as UTF-8 (in Excel: CSV UTF-8)") from None
         if "\0" in line:
-            raise Broken(number, "holds a NUL character; is this no text?")
+            raise BrokenText(number, "holds a NUL character; is this no text?")
         yield line

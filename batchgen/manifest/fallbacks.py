@@ -34,7 +34,7 @@ class FallbackRoute:
 
 
 def read_four_k(document: Document, contract: Contract | None, sizes: Iterable[Size]) -> FourK:
-    """What to do when 4K fails, with a warning where there is nothing to do."""
+    """Read what to do when 4K fails, and warn where there is nothing to do."""
     keys = document.keys
     key = "if_4k_fails" if keys.if_4k_fails else "downgrade"
     if keys.downgrade and keys.if_4k_fails:
@@ -63,7 +63,7 @@ def read_fallbacks(
     four_k: FourK,
     inputs: Sequence[InputTemplates | None],
 ) -> tuple[FallbackRoute, ...]:
-    """The routes after the job's own, in order; every problem of them is noted. `inputs` are those of each entry."""
+    """Read the routes after the job's own, in order, and note all their problems; `inputs` are those of each entry."""
     keys, found = document.keys, []
     routes, asked = [contract], list(asked)
     for number, written in enumerate(keys.fallback):
@@ -91,7 +91,7 @@ def read_fallbacks(
 def _check_all(
     document: Document, contract: Contract, found: list[FallbackRoute], asked: list[tuple[Size, str | None]]
 ) -> None:
-    """What is wrong with the routes together."""
+    """Note what is wrong with the routes together."""
     keys = document.keys
     if keys.limits.budget or keys.limits.budget_per_run:
         for each in found:
@@ -109,7 +109,7 @@ def _check(
     routes: list[Contract],
     asked: list[tuple[Size, str | None]],
 ) -> None:
-    """What is wrong or doubtful about one fallback route."""
+    """Note what is wrong or doubtful about one fallback route."""
     if any(each.route == other.route for each in routes):
         document.wrong(loc, f"{other.route} is there already; name each route once")
     _check_key(document, loc, other, routes)
@@ -131,7 +131,7 @@ def _check(
 
 
 def _check_inputs(document: Document, loc: Loc, other: Contract, inputs: Sequence[InputTemplates | None]) -> None:
-    """Whether a route takes the input images; addresses that stand in rows are not known here."""
+    """Note whether a route takes the input images; addresses that stand in rows are not known here."""
     found = [words for each in inputs if each is not None and (words := _objection(other, each)) is not None]
     if found and len(found) == len(inputs):
         document.wrong(loc, f"cannot take over anything: {found[0]}")
@@ -149,7 +149,7 @@ def _objection(contract: Contract, inputs: InputTemplates) -> str | None:
 
 
 def _check_key(document: Document, loc: Loc, other: Contract, routes: list[Contract]) -> None:
-    """A token's group decides the route, so two groups of a provider never share a key."""
+    """Note when two groups of a provider share a key: a token's group decides the route."""
     for each in routes:
         shared = each.key_env and each.key_env == other.key_env
         if shared and each.provider == other.provider and each.group != other.group:

@@ -26,7 +26,7 @@ PLAN_VERSION = 1  # raised whenever the same files would expand to other prompts
 
 
 def load_manifest(path: Path, catalog: Catalog) -> Manifest:
-    """Reads a manifest and looks at its catalogs, without keeping any of their rows.
+    """Read a manifest and look at its catalogs, without keeping any of their rows.
 
     Raises:
         ManifestError: with every problem at once; when there is one, those of the rows are in it too.
@@ -73,7 +73,7 @@ def load_manifest(path: Path, catalog: Catalog) -> Manifest:
 
 
 def _check_job(document: Document, contract: Contract | None, parameters: Parameters) -> set[Objection]:
-    """What is wrong or doubtful about the parameters of the whole job."""
+    """Note what is wrong or doubtful about the parameters of the whole job, and return these objections."""
     if contract is None:
         return set()
     at: dict[str, Loc] = {"format": ("output", "format"), "quality": ("quality",), "background": ("background",)}
@@ -81,7 +81,7 @@ def _check_job(document: Document, contract: Contract | None, parameters: Parame
 
 
 def _output(document: Document) -> Path:
-    """The output folder, absolute."""
+    """Read the output folder, and make it absolute."""
     folder = document.keys.output.folder
     if "{{" in folder or folder.startswith("~"):
         document.wrong(("output", "folder"), "is taken as it is written, without variables or ~; write the folder out")

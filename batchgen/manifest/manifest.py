@@ -41,5 +41,5 @@ class Manifest:
 
     @property
     def source_hash(self) -> str:
-        """Equal for two readings that would expand to the same prompts; known without expanding."""
+        """A hash that is equal for two readings that would expand to the same prompts; known without expanding."""
         return self.job.source_hash

@@ -53,11 +53,11 @@ class ExpandedPlan:
         self._images: dict[str, InputImage] = {}
 
     def references(self) -> Iterator[InputUse]:
-        """Every local reference and mask, each once, in the order in which prompts name them."""
+        """Yield every local reference and mask once, in the order in which prompts name them."""
         return iter(self._input_files)
 
     def take(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str]) -> None:
-        """Hear what was seen of the local files, by their places.
+        """Take in what was seen of the local files, by their places.
 
         Args:
             looked: those that can be used.
@@ -75,16 +75,16 @@ class ExpandedPlan:
         }
 
     def files(self) -> Iterator[InputFile]:
-        """Every local reference and mask, each once, as it was looked at."""
+        """Yield every local reference and mask once, as it was looked at."""
         looked = self._known()
         return (looked[use.place] for use in self._input_files)
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Whether these files are on disk as they were."""
+        """Say whether these files are on disk as they were."""
         return unchanged(self.job.manifest.parent, files)
 
     def prompts(self) -> Iterator[Prompt]:
-        """Every prompt in order, made anew at each call and never all in memory.
+        """Yield every prompt in order, made anew at each call and never all in memory.
 
         Raises:
             ManifestError: a catalog has changed since it was first read.
@@ -117,7 +117,7 @@ class ExpandedPlan:
 
 
 def expand(manifest: Manifest, *, wait: bool = False) -> ExpandedPlan:
-    """Reads all rows of a manifest once; nothing of them is kept but the places of references.
+    """Read all rows of a manifest once; nothing of them is kept but the places of references.
 
     `manifest.source_hash` tells beforehand whether this is needed at all. With `wait` what is wrong is said once the
     files were looked at, together with what is wrong with them.
@@ -130,7 +130,7 @@ def expand(manifest: Manifest, *, wait: bool = False) -> ExpandedPlan:
 
 
 def unchanged(folder: Path, files: Iterable[InputFile]) -> bool:
-    """Whether files below a manifest's folder are as they were when somebody looked, by size and time."""
+    """Say whether files below a manifest's folder are as they were when somebody looked, by size and time."""
     root = InputRoot(folder)
     try:
         return all(root.state(file.place)[1:] == (file.bytes, file.changed) for file in files)

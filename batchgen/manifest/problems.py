@@ -29,7 +29,7 @@ class Problems:
         return len(self._shown) + self._left_out + sum(max(0, count - ALIKE) for count in self._alike.values())
 
     def add(self, problem: Problem, *, like: str = "") -> None:
-        """Notes one problem; `like` names the group it is counted with.
+        """Note one problem; `like` names the group it is counted with.
 
         Raises:
             ManifestError: in a second reading.
@@ -47,7 +47,7 @@ class Problems:
             self._left_out += 1
 
     def raise_if_any(self) -> None:
-        """Ends the check.
+        """End the check.
 
         Raises:
             ManifestError: if there is any problem.
@@ -56,11 +56,11 @@ class Problems:
             raise self.error()
 
     def error(self) -> ManifestError:
-        """Every problem that is shown, and how many are not."""
+        """Make the error that tells every problem that is shown, and how many are not."""
         return ManifestError([*self._shown, *self._counted()])
 
     def _counted(self) -> list[Problem]:
-        """What was only counted, said once per group at its last place."""
+        """Say what was only counted, once per group at its last place."""
         counted = [
             Problem(
                 last.file, last.line, last.column, last.key, f"and {self._alike[like] - ALIKE:,} more: {last.message}"

@@ -25,7 +25,7 @@ _AT_KEY = re.compile(r"route: (\w+): (.*)", re.DOTALL)
 
 
 def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
-    """The contract of the manifest's route, with its own changes; None when there is none."""
+    """Find the contract of the manifest's route, with its own changes; None when there is none."""
     keys = document.keys
     if "route" in document.bad or _has_odd(document, ("route",), keys.route):
         return None
@@ -48,7 +48,7 @@ def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
 
 
 def check_use(document: Document, loc: Loc, contract: Contract) -> None:
-    """What is missing for calling a route, and what is doubtful about it; the price too where there is a budget."""
+    """Note what is missing for calling a route, and what is doubtful about it."""
     if contract.endpoint.by_main_model and not contract.main_model:
         needs = f"the endpoint {contract.endpoint.name} needs the mainline model that draws"
         words = f"{needs}: write main_model: beside it"
@@ -62,7 +62,7 @@ def check_use(document: Document, loc: Loc, contract: Contract) -> None:
 def check_timeout(
     document: Document, catalog: Catalog, asked: Iterable[tuple[Size, str | None]], most_inputs: int
 ) -> None:
-    """Warns of a timeout shorter than the route needs for what is asked: an abandoned call is paid."""
+    """Warn of a timeout shorter than the route needs for what is asked: an abandoned call is paid."""
     keys = document.keys
     if not keys.timeout:
         return
@@ -76,7 +76,7 @@ def check_timeout(
 
 
 def read_sizes(document: Document, loc: Loc, written: list[str], contract: Contract | None) -> tuple[Size, ...]:
-    """The sizes of a list, each once and each one that the route takes; what is wrong is left out."""
+    """Read the sizes of a list, each once and each one that the route takes; what is wrong is left out."""
     sizes: dict[Size, str] = {}
     for number, text in enumerate(written):
         at = (*loc, number)
@@ -95,7 +95,7 @@ def read_sizes(document: Document, loc: Loc, written: list[str], contract: Contr
 
 
 def default_sizes(document: Document, contract: Contract | None) -> tuple[Size, ...]:
-    """The size where none is written: `auto` on a route that takes none, else a problem with an example."""
+    """Choose the size where none is written: `auto` on a route that takes none, else a problem with an example."""
     if contract is not None and contract.sizes.kind != "none":
         example = contract.sizes.nearest(Size(2048, 2048))
         name = example.name if example else "auto"
@@ -110,7 +110,7 @@ def check_parameters(
     at: Mapping[str, Loc],
     said: Iterable[Objection] = (),
 ) -> set[Objection]:
-    """Holds quality, background and format against the contract.
+    """Hold quality, background and format against the contract.
 
     Args:
         at: where each parameter stands that is written here.
@@ -127,7 +127,7 @@ def check_parameters(
 
 
 def read_limits(document: Document, contract: Contract | None, asked: Iterable[tuple[Size, str | None]]) -> Limits:
-    """The limits of the run, with the route's where the manifest says nothing; `asked` is what a budget must cover."""
+    """Read the limits of the run, with the route's where none are written; `asked` is what a budget must cover."""
     keys = document.keys.limits
     known = contract.concurrency if contract is not None else MOST_CONCURRENCY
     if keys.concurrency > known:
@@ -148,7 +148,7 @@ def read_limits(document: Document, contract: Contract | None, asked: Iterable[t
 
 
 def check_budget(document: Document, contract: Contract, asked: Iterable[tuple[Size, str | None]]) -> None:
-    """A budget needs routes of which it can be said what each call costs at most, in every size and quality asked.
+    """Note a budget on a route of which nobody can say what a call costs at most, in some size and quality asked.
 
     What the route does not take is never asked of it; where that is a mistake, it has been said already.
     """
@@ -176,7 +176,7 @@ def check_budget(document: Document, contract: Contract, asked: Iterable[tuple[S
 
 
 def _has_odd(document: Document, loc: Loc, value: object) -> bool:
-    """Whether YAML read something below the route as what its writer hardly meant."""
+    """Note where YAML read something below the route as what its writer hardly meant."""
     if isinstance(value, Odd):
         document.wrong(loc, f'YAML reads {value.text} as {value.read_as}; write it in quotes: "{value.text}"')
         return True

@@ -21,7 +21,7 @@ class Backoff:
     cap: float = 60.0
 
     def ceiling(self, failures: int) -> float:
-        """The longest wait after so many failures in a row.
+        """Return the longest wait after so many failures in a row, in seconds.
 
         >>> [Backoff().ceiling(n) for n in (1, 2, 3, 10)]
         [2.0, 4.0, 8.0, 60.0]
@@ -29,5 +29,5 @@ class Backoff:
         return min(self.cap, self.base * 2.0 ** min(failures - 1, 30))
 
     def delay(self, failures: int, uniform: Uniform) -> float:
-        """A wait drawn evenly from zero to the ceiling, so that many tasks do not come back at one moment."""
+        """Draw a wait evenly from zero to the ceiling, so that many tasks do not come back at one moment."""
         return uniform(0.0, self.ceiling(failures))

@@ -36,7 +36,7 @@ LOST_KINDS = frozenset(
 
 
 def classify(answer: Answer, contract: Contract) -> Outcome:
-    """The meaning of one answer under one contract."""
+    """Say what one answer means under one contract."""
     page = _is_page(answer)
     kind = OutcomeKind.EDGE_ERROR if page else _kind(answer, contract)
     return Outcome(
@@ -50,27 +50,27 @@ def classify(answer: Answer, contract: Contract) -> Outcome:
 
 
 def lost(contract: Contract, detail: str) -> Outcome:
-    """The outcome of a call whose answer nobody saw: the process ended, or the user left."""
+    """Make the outcome of a call whose answer nobody saw: the process ended, or the user left."""
     return Outcome(kind=OutcomeKind.LOST, charge=contract.charges[OutcomeKind.LOST], detail=detail, answered=False)
 
 
 def untouched(detail: str) -> Outcome:
-    """The outcome of a call that the gateway took and says it never worked on: free, and one of the task's attempts."""
+    """Make the outcome of a call that the gateway took and never worked on: free, and one of the task's attempts."""
     return Outcome(kind=OutcomeKind.SERVER_ERROR, charge=Charge.VOID, detail=detail)
 
 
 def damaged(detail: str) -> Outcome:
-    """The outcome of an answer whose bytes turned out to be no image. Its money is booked already."""
+    """Make the outcome of an answer whose bytes turned out to be no image. Its money is booked already."""
     return Outcome(kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, detail=detail)
 
 
 def unchecked(detail: str) -> Outcome:
-    """The outcome of an answer of which nobody can tell whether it is an image. Its money is booked already."""
+    """Make the outcome of an answer of which nobody can tell whether it is an image. Its money is booked already."""
     return Outcome(kind=OutcomeKind.DELIVERED, charge=Charge.BILLED, detail=detail)
 
 
 def expired(detail: str) -> Outcome:
-    """The outcome of a paid address that died before it was fetched. Its money is booked already."""
+    """Make the outcome of a paid address that died before it was fetched. Its money is booked already."""
     return Outcome(kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, detail=detail)
 
 
@@ -115,7 +115,7 @@ def _failure(answer: Answer, contract: Contract) -> OutcomeKind:
 
 
 def _is_page(answer: Answer) -> bool:
-    """Whether a web page came with a 200, and no picture in it: what wrote it is not what makes and bills images.
+    """Say whether a web page came with a 200, and no picture in it: what wrote it is not what makes and bills images.
 
     Gateways answer addresses they do not know with their own site; so does a proxy that says it is being repaired.
     """

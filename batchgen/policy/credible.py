@@ -17,7 +17,7 @@ _PART_OF_LOWER = 10
 
 
 def doubt(contract: Contract, usage: Usage | None, bill: Cost, cost: Cost, *, outputs: int) -> str:
-    """Why a bill is not believed, as a clause that says what the gateway claims; "" when it is.
+    """Say why a bill is not believed, as a clause of what the gateway claims; "" when it is believed.
 
     Args:
         contract: of the route; only prices by token are made of a gateway's figures.

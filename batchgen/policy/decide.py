@@ -170,7 +170,7 @@ def decide(
 
 
 def counts(kind: OutcomeKind) -> bool:
-    """Whether an outcome uses up one of a task's attempts: only calls that the gateway took in do."""
+    """Say whether an outcome uses up one of a task's attempts: only calls that the gateway took in do."""
     return kind not in {OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT, OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED}
 
 

@@ -15,7 +15,7 @@ from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.text import one_line
 from batchgen.files.csv_records import header, records, sniff
-from batchgen.files.text_lines import Broken, open_file
+from batchgen.files.text_lines import BrokenText, open_file
 
 _MICROS_PER_UNIT = 2  # 500,000 quota units are a dollar (LaoZhang and APIYI, log-query pages)
 _NAMES = {
@@ -90,7 +90,7 @@ def read_log_file(path: Path, zone: timezone) -> list[LogRow]:
             next(rows)
             found = (_row(path, line, cells, places, zone) for line, cells in rows)
             return _cleared([row for row in found if row is not None])
-        except Broken as broken:
+        except BrokenText as broken:
             raise UsageError(f"{path}:{broken.line}: {broken}") from None
 
 

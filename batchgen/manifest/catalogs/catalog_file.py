@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 
 from batchgen.domain.errors import ManifestError, Problem
 from batchgen.files.csv_records import header, records, sniff
-from batchgen.files.text_lines import Broken, FileStamp, open_file, stamp_of
+from batchgen.files.text_lines import BrokenText, FileStamp, open_file, stamp_of
 from batchgen.manifest.catalogs.jsonl_rows import objects
 from batchgen.manifest.problems import Problems
 
 CSV_ENDINGS = (".csv", ".tsv", ".tab")
 JSON_ENDINGS = (".jsonl", ".ndjson")
 
-Names = dict[str, Any]
+RowValues = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class CatalogFile:
     columns: tuple[str, ...] = ()
     delimiter: str = ""
 
-    def rows(self, problems: Problems, *, whole: bool = False) -> Iterator[tuple[int, Names]]:
-        """Each row's first line and its values by name. A row that is wrong is a problem, and left out.
+    def rows(self, problems: Problems, *, whole: bool = False) -> Iterator[tuple[int, RowValues]]:
+        """Yield each row's first line and its values by name. A row that is wrong is a problem, and left out.
 
         Names are the columns' own where they can be names, else the nearest thing (`Product Name` is `Product_Name`);
         with `whole`, `row` has them all as they are written.
@@ -56,15 +56,15 @@ class CatalogFile:
                 raise ManifestError([Problem(self.shown, 0, 0, "", message)])
             try:
                 for line, columns, cells in self._records(file, problems):
-                    names: Names = dict(zip(_aliases(columns), cells, strict=True))
+                    names: RowValues = dict(zip(_aliases(columns), cells, strict=True))
                     if whole:
                         names["row"] = dict(zip(columns, cells, strict=True))
                     yield line, names
-            except Broken as error:
+            except BrokenText as error:
                 problems.add(Problem(self.shown, error.line, 0, "", str(error)))
 
     def spellings(self) -> dict[str, str]:
-        """How a template names each column, by the ways in which people write it; of JSONL by the first line.
+        """Say how a template names each column, by the ways in which people write it; of JSONL by the first line.
 
         Raises:
             ManifestError: the file has changed since it was opened, or is gone.
@@ -91,7 +91,7 @@ class CatalogFile:
 
 
 def open_catalog(path: Path, shown: str) -> CatalogFile:
-    """Looks at a catalog: what it is, its columns, its hash.
+    """Look at a catalog: what it is, its columns, its hash.
 
     Raises:
         ManifestError: not a regular file, neither CSV nor JSONL, no header, or a header with empty or equal names.
@@ -107,14 +107,14 @@ def open_catalog(path: Path, shown: str) -> CatalogFile:
         try:
             delimiter = sniff(file)
             columns = header(file, delimiter)
-        except Broken as error:
+        except BrokenText as error:
             raise ManifestError([Problem(shown, error.line, 0, "", str(error))]) from None
     return CatalogFile(path, shown, digest, state, columns, delimiter)
 
 
 @lru_cache(maxsize=64)
 def _aliases(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """A name for each column; "" where several would share it and none of them is written so."""
+    """Make a name for each column; "" where several would share it and none of them is written so."""
     aliases = [column if column.isidentifier() else _identifier(column) for column in columns]
     written, times = set(columns), Counter(aliases)
     return tuple(

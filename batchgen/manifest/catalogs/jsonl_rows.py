@@ -28,7 +28,7 @@ def objects(shown: str, file: BinaryIO, problems: Problems) -> Iterator[tuple[in
 
 
 def _object(line: str) -> tuple[tuple[str, ...], list[str]]:
-    """Keys and values of one line of JSONL. Numbers stay as they are written; null is as good as no key."""
+    """Read keys and values of one line. Numbers stay as they are written; null is as good as no key."""
     found: dict[str, str] = {}
     names: set[str] = set()
     for key, value in _pairs(line):

@@ -239,6 +239,6 @@ class _Generator(GenerateJsonSchema):
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a manifest, for editors."""
+    """Make the JSON Schema of a manifest, for editors."""
     found = ManifestKeys.model_json_schema(by_alias=True, schema_generator=_Generator)
     return {"$schema": SCHEMA_DIALECT, **found, "title": "batchgen manifest"}

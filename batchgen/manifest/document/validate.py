@@ -54,7 +54,7 @@ class Validated:
 
 
 def validate(root: Mapping, file: str, problems: Problems) -> Validated:
-    """Checks the tree of a manifest against the schema."""
+    """Check the tree of a manifest against the schema; what is wrong becomes a problem, and is left out."""
     data: Any = to_data(root)
     try:
         return Validated(ManifestKeys.model_validate(data))
@@ -70,12 +70,15 @@ def validate(root: Mapping, file: str, problems: Problems) -> Validated:
 
 
 def _without_tag(loc: Loc) -> Loc:
-    """A fault's place in the manifest. The library puts a prompt's kind after its number; keys may have such names."""
+    """Name a fault's place in the manifest, without a prompt's kind, which the library puts after its number.
+
+    Keys may have such names, so that nothing else of the place is left out.
+    """
     return loc[:2] + loc[3:] if loc[0] == "prompts" and len(loc) > 2 and loc[2] in _TAGS else loc
 
 
 def _leave_out(data: Any, loc: Loc, kind: str, bad: set[str], bad_prompts: set[int]) -> None:
-    """Puts something harmless in the place of what is wrong."""
+    """Put something harmless in the place of what is wrong."""
     if kind == "extra_forbidden":
         below = data
         for step in loc[:-1]:
@@ -110,7 +113,7 @@ def _problem(root: Mapping, file: str, loc: Loc, error: ErrorDetails) -> Problem
 
 
 def _unknown(loc: Loc) -> str:
-    """A sentence for a key that nobody reads, with what may have been meant."""
+    """Write a sentence for a key that nobody reads, with what may have been meant."""
     key = str(loc[-1])
     here = _model(loc).model_fields
     names = [info.alias or name for name, info in here.items()]
@@ -145,7 +148,7 @@ _KINDS: MappingOf[str, str] = {
 
 
 def _wrong(node: Scalar | None, error: ErrorDetails) -> str:
-    """A sentence for a value that is not what its key takes."""
+    """Write a sentence for a value that is not what its key takes."""
     kind, value = error["type"], error["input"]
     if node is not None and value is None:
         return "has no value; write one, or remove the key"

@@ -21,7 +21,7 @@ _KEY_SHAPED = re.compile(r"\bsk-[A-Za-z0-9_-]{20,}")
 
 
 def read_tree(data: bytes, file: str, problems: Problems) -> Mapping:
-    """The tree of a manifest's bytes.
+    """Read a manifest's bytes into a tree.
 
     Duplicate keys and key-shaped secrets are added to `problems`; the rest makes the file unreadable.
 
@@ -58,7 +58,7 @@ _HINTS = {
 
 
 def _explained(words: str) -> str:
-    """The parser's words with what usually helps. A newer one looks ahead and meets its own limit of levels first."""
+    """Add what usually helps to the parser's words. A newer parser meets its own limit of levels before ours."""
     if "nesting depth" in words:
         return _TOO_DEEP
     return f"not YAML: {words}" + next((f"; {hint}" for mark, hint in _HINTS.items() if mark in words), "")

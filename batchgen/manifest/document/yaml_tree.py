@@ -35,7 +35,7 @@ class Scalar:
 
     @property
     def value(self) -> Value:
-        """What it stands for. Numbers are exact: a decimal keeps its digits as written."""
+        """The value that the text stands for. Numbers are exact: a decimal keeps its digits as written."""
         if not self.plain:
             return self.text
         tag = _tag(self.text)
@@ -73,7 +73,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def to_data(node: Node) -> object:
-    """The plain data a tree stands for."""
+    """Turn a tree into the plain data that it stands for."""
     if isinstance(node, Scalar):
         return node.value
     if isinstance(node, Sequence):
@@ -82,7 +82,7 @@ def to_data(node: Node) -> object:
 
 
 def find(root: Node, path: tuple[str | int, ...]) -> Node:
-    """The node at a path, or the nearest one above it."""
+    """Find the node at a path, or the nearest one above it."""
     node = root
     for step in path:
         if isinstance(node, Mapping) and step in node.items:
@@ -95,7 +95,7 @@ def find(root: Node, path: tuple[str | int, ...]) -> Node:
 
 
 def key_place(root: Node, path: tuple[str | int, ...]) -> tuple[int, int]:
-    """Line and column of the key that a path ends in, or of the nearest thing above it."""
+    """Find line and column of the key that a path ends in, or of the nearest thing above it."""
     parent = find(root, path[:-1])
     if isinstance(parent, Mapping) and path[-1] in parent.keys:
         return parent.keys[str(path[-1])]
@@ -103,7 +103,7 @@ def key_place(root: Node, path: tuple[str | int, ...]) -> tuple[int, int]:
 
 
 def _tag(text: str) -> str:
-    """The YAML 1.1 type of a plain scalar."""
+    """Tell the YAML 1.1 type of a plain scalar."""
     for tag, pattern in yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], ()):
         if pattern.match(text):
             return str(tag).rpartition(":")[2]

@@ -11,7 +11,7 @@ from batchgen.domain.job import Parameters
 
 
 def own_hash(text: str, overrides: str, inputs: Inputs = NO_INPUTS) -> int:
-    """What one prompt alone asks, in 63 bits. Files count by their content and not by their names."""
+    """Hash what one prompt alone asks, in 63 bits. Files count by their content and not by their names."""
     asked = f"{overrides}\0{text}"
     if inputs is not NO_INPUTS:
         asked += "".join(f"\0reference {_content(image)}" for image in inputs.references)
@@ -20,14 +20,14 @@ def own_hash(text: str, overrides: str, inputs: Inputs = NO_INPUTS) -> int:
 
 
 def shared_hash(model: str, parameters: Parameters, overridden: Mapping[str, str]) -> int:
-    """What the job asks for a prompt that overrides some parameters, in 63 bits. The gateway is no part of it."""
+    """Hash what the job asks for a prompt that overrides some parameters, in 63 bits, but not of which gateway."""
     asked = {"quality": parameters.quality, "background": parameters.background, "format": parameters.format}
     rest = {name: value for name, value in asked.items() if value is not None and name not in overridden}
     return _hash63(json.dumps([model, rest], sort_keys=True, ensure_ascii=False).encode())
 
 
 def overrides_json(overridden: Mapping[str, str]) -> str:
-    """Parameters that a prompt sets itself, always in the same letters; "" for none."""
+    """Write the parameters that a prompt sets itself, always in the same letters; "" for none."""
     return json.dumps(overridden, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if overridden else ""
 
 

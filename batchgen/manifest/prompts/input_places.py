@@ -36,12 +36,12 @@ class BadPlace(ValueError):
 
 
 def is_address(place: str) -> bool:
-    """Whether it is an address and not a file."""
+    """Say whether a place is an address and not a file."""
     return place.startswith("https://")
 
 
 def read_place(text: str) -> str:
-    """A place in its one form: `./a//b.jpg` is `a/b.jpg`.
+    """Bring a place into its one form: `./a//b.jpg` is `a/b.jpg`.
 
     Raises:
         BadPlace: an absolute path, one that leaves the folder, an address that is not https; one clear sentence.

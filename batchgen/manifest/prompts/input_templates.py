@@ -38,7 +38,7 @@ class InputTemplates:
         return any(template.uses_row for template in self.templates.values())
 
     def fill(self, template: Template, names: Mapping[str, Any]) -> str:
-        """The place that a template comes to for one row.
+        """Work out the place that a template comes to for one row.
 
         Raises:
             ValueError: it comes to none, or to one that the route does not take; one clear sentence.
@@ -59,7 +59,7 @@ Compile = Callable[[Loc, WrittenPrompt, str], Template | None]
 def read_inputs(
     document: Document, contract: Contract | None, root: InputRoot, loc: Loc, prompt: WrittenPrompt, template: Compile
 ) -> InputTemplates | None:
-    """The input images of an entry; None for none. What is wrong is noted and left out.
+    """Read the input images of an entry; None for none. What is wrong is noted and left out.
 
     Args:
         document: the manifest.
@@ -92,7 +92,7 @@ def read_inputs(
 
 
 def _check(document: Document, contract: Contract, loc: Loc, prompt: WrittenPrompt) -> str:
-    """Notes what the route has against them; why it takes no addresses, "" where it does."""
+    """Note what the route has against them, and return why it takes no addresses; "" where it does."""
     count = len(prompt.references)
     if (words := input_objection(contract, count, mask=False, addresses=False)) is not None:
         document.wrong((*loc, "references"), words)
@@ -102,7 +102,7 @@ def _check(document: Document, contract: Contract, loc: Loc, prompt: WrittenProm
 
 
 def _is_right(document: Document, at: Loc, prompt: WrittenPrompt, text: str, no_address: str) -> bool:
-    """Whether what is known without a row is right; a row finds the rest."""
+    """Check what is known without a row; a row finds the rest."""
     open_ended = isinstance(prompt, CatalogPrompt) and ("{{" in text or "{%" in text)
     beginning = text.strip()
     if no_address and is_address(beginning.lower()):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from batchgen.domain.errors import Problem
-from batchgen.manifest.catalogs.catalog_file import CatalogFile, Names
+from batchgen.manifest.catalogs.catalog_file import CatalogFile, RowValues
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.prompts.input_places import NO_PLACES, BadPlace, Places
 from batchgen.manifest.prompts.input_templates import InputTemplates
@@ -91,7 +91,7 @@ class PromptSource:
             places = NO_PLACES if self.inputs is None else self._places(self.inputs, names, line, column, problems)
             yield PromptDraft(line, column, key, text, path, places)
 
-    def _places(self, inputs: InputTemplates, names: Names, line: int, column: int, problems: Problems) -> Places:
+    def _places(self, inputs: InputTemplates, names: RowValues, line: int, column: int, problems: Problems) -> Places:
         found: list[str] = []
         whole = True
         for at, template in inputs.templates.items():
@@ -109,7 +109,7 @@ class PromptSource:
         like = self.place + (error.why if isinstance(error, BadPlace) else message)
         problems.add(Problem(self.shown, line, column, f"{self.place}.{at}", message), like=like)
 
-    def _rows(self, problems: Problems) -> Iterator[tuple[int, int, Names]]:
+    def _rows(self, problems: Problems) -> Iterator[tuple[int, int, RowValues]]:
         if self.catalog is None:
             yield self.line, self.column, {}
             return

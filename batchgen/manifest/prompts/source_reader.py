@@ -57,11 +57,11 @@ class SourceReader:
 
     @property
     def variant_sets(self) -> tuple[tuple[int, ...], ...]:
-        """What sources take of them, each set once."""
+        """The sets of variants that sources take, each once."""
         return tuple(self._sets)
 
     def read_all(self) -> None:
-        """Every entry of `prompts` that can be read."""
+        """Read every entry of `prompts` that can be read."""
         keys = self.document.keys
         if keys.sizes:
             self._sizes = read_sizes(self.document, ("sizes",), keys.sizes, self.contract)
@@ -125,7 +125,7 @@ class SourceReader:
         return tuple(self._numbers.setdefault(variant, len(self._numbers)) for variant in wanted)
 
     def _room(self, variant_set: tuple[int, ...]) -> int:
-        """Characters the route leaves for a text, beside what it puts in front of it."""
+        """Count the characters the route leaves for a text, beside what it puts in front of it; 0 when not known."""
         if self.contract is None:
             return 0
         by_number = {number: size for (size, _), number in self._numbers.items()}
@@ -146,7 +146,7 @@ class SourceReader:
         return FixedText(source)
 
     def _doubt_braces(self, loc: Loc, text: Template, catalog: CatalogFile) -> None:
-        """Warns of columns in single braces, as other tools fill them in: here they would be drawn as they stand."""
+        """Warn of columns in single braces, as other tools fill them in: here they would be drawn as they stand."""
         spellings = catalog.spellings()
         for name in text.in_braces:
             if name in spellings:

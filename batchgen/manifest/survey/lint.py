@@ -48,7 +48,7 @@ class Lint:
         self._may = f"a refusal may be charged on {contract.route}" if costly else "it may be refused"
 
     def look(self, source: PromptSource, sizes: tuple[int, ...]) -> Look:
-        """What looks at the texts of one entry, each given with its line and column; `sizes` are its variants."""
+        """Make what looks at the texts of one source, each given with its line and column; `sizes` are its variants."""
         search, find = _CLAIM.search, self._terms.find if self._terms is not None else None
         tiers = {"auto" if size.is_auto else size.tier for size in (self._variants[number].size for number in sizes)}
         asks, all_4k = self._sized and tiers == {"auto"}, tiers == {"4K"}

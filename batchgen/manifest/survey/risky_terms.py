@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchgen.domain.errors import ManifestError
-from batchgen.files.text_lines import Broken, lines, open_file
+from batchgen.files.text_lines import BrokenText, lines, open_file
 from batchgen.manifest.document.document import Document
 
 MOST = 20_000
@@ -42,7 +42,7 @@ class RiskyTerms:
         return len(self._parts) + sum(map(len, self._by_first.values()))
 
     def find(self, text: str) -> str | None:
-        """A term that the text holds, as it was written in the list; None when it holds none."""
+        """Find a term that the text holds, as it was written in the list; None when it holds none."""
         folded = _folded(text)
         words = (_ASCII_WORDS if folded.isascii() else _WORDS).findall(folded)
         if not self._by_first.keys().isdisjoint(words):
@@ -56,7 +56,7 @@ class RiskyTerms:
 
 
 def read_risky_terms(document: Document) -> RiskyTerms | None:
-    """The terms of `risky_terms`, written there or in a file with one a line; None when there are none."""
+    """Read the terms of `risky_terms`, written there or in a file with one a line; None when there are none."""
     written = document.keys.risky_terms
     if "risky_terms" in document.bad or not written:
         return None
@@ -69,7 +69,7 @@ def read_risky_terms(document: Document) -> RiskyTerms | None:
     except ManifestError as error:
         document.wrong(("risky_terms",), f"{written}: {error.problems[0].message}")
         return None
-    except Broken as broken:
+    except BrokenText as broken:
         document.wrong(("risky_terms",), f"{written}:{broken.line}: {broken}")
         return None
     terms = [term for term in found if term]
@@ -82,7 +82,7 @@ def read_risky_terms(document: Document) -> RiskyTerms | None:
 
 
 def _stands_alone(term: str, text: str) -> bool:
-    """Whether a text holds a term that is no part of a longer word."""
+    """Say whether a text holds a term that is no part of a longer word."""
     begin = text.find(term)
     while begin >= 0:
         end = begin + len(term)

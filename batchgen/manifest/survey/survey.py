@@ -164,7 +164,7 @@ class _FirstReading:
         return _Suspects(ids, paths, texts, repeated) if ids or paths or texts else None
 
     def _lands_together(self, source: PromptSource, draft: PromptDraft, fills: _Fills) -> bool:
-        """Whether the variants of one prompt land in one file: said once, not for every row."""
+        """Say whether the variants of one prompt land in one file; a problem once, not for every row."""
         if len({draft.path.format_map(fill) for fill in fills}) == len(fills):
             return False
         differ = [part for part in ("size", "sample") if len({fill[part] for fill in fills}) > 1]
@@ -186,12 +186,12 @@ class _Seen:
     key: str
 
     def seen_from(self, other: _Seen) -> str:
-        """Where it stands, for a sentence about another."""
+        """Say where it stands, for a sentence about another."""
         file = "" if self.place.file == other.place.file else f"{self.place.file}, "
         return f"{file}line {self.place.line}"
 
     def problem(self, key: str, message: str) -> Problem:
-        """A problem of one of its keys."""
+        """Make a problem of one of its keys."""
         return Problem(self.place.file, self.place.line, self.place.column, f"{self.place.key}.{key}", message)
 
 
@@ -218,7 +218,7 @@ class _SecondReading:
                 self._repeat = (first, here) if first is not here else None
 
     def warnings(self) -> list[Problem]:
-        """What is allowed but doubtful: one text bought under several ids."""
+        """Tell what is allowed but doubtful: one text bought under several ids."""
         if self._repeat is None:
             return []
         first, here = self._repeat
@@ -252,7 +252,7 @@ class _SecondReading:
 
 
 def _asked(source: PromptSource, draft: PromptDraft) -> _Asked:
-    """What a prompt asks, apart from its id: two that ask the same buy two images of it."""
+    """Return what a prompt asks, apart from its id: two that ask the same buy two images of it."""
     if draft.places is NO_PLACES:
         return draft.text, source.overrides
     return draft.text, source.overrides, draft.places

@@ -24,7 +24,7 @@ _OWN = ("join", "replace", "round", "split")
 NAMES = (*_OF_TEXT, *_OF_ANY, *_OWN)
 
 
-class Refused(ValueError):
+class ForbiddenInTemplate(ValueError):
     """What a template may not do, said in a sentence."""
 
 
@@ -60,7 +60,7 @@ class RenderMeter:
 
 
 def bounded(value: Any) -> Any:
-    """The same value.
+    """Return the same value.
 
     Raises:
         SecurityError: it is too long, or infinite.
@@ -84,7 +84,7 @@ def check_length(length: int) -> None:
 
 
 def filters() -> dict[str, Callable[..., Any]]:
-    """All filters by name, and `steps`, which counts the rounds of a loop."""
+    """Make all filters by name, and `steps`, which counts the rounds of a loop."""
     of_text = {name: _within(FILTERS[name], _text) for name in _OF_TEXT}
     of_any = {name: _within(FILTERS[name], lambda value: value) for name in _OF_ANY}
     own = {"replace": _within(_replace, _text), "round": _within(_round, _text), "split": _within(_split, _text)}
@@ -92,7 +92,7 @@ def filters() -> dict[str, Callable[..., Any]]:
 
 
 def _within(filter_: Callable[..., Any], taken: Callable[[Any], Any]) -> Callable[..., Any]:
-    """A filter that is counted, and whose result is not too long. With the context it is not tried when compiled."""
+    """Make a filter that is counted, and whose result is bounded. With the context it is not tried when compiled."""
     wanted = _PassArg.from_obj(filter_)
 
     @pass_context
@@ -113,7 +113,7 @@ def _length(value: object) -> int:
 
 
 def _text(value: Any) -> Any:
-    """A value that is one text or number; a list as a text would be as long as all that is in it."""
+    """Take a value that is one text or number; a list as a text would be as long as all that is in it."""
     if isinstance(value, str | int | float | StrictUndefined):
         return value
     raise TypeError(f"a {type(value).__name__} is not a text; take one part of it, or join it")

@@ -31,7 +31,7 @@ class PathTemplate:
         self.uses_row = self._template.uses_row
 
     def render(self, names: Mapping[str, Any]) -> str:
-        """The path of one prompt, for `batchgen.domain.job.output_path` to complete.
+        """Make the path of one prompt, for `batchgen.domain.job.output_path` to complete.
 
         Raises:
             ValueError: a variable is missing, or the result is no path below the output folder; one clear sentence.
@@ -48,7 +48,7 @@ class PathTemplate:
 
 
 def variant_fills(variants: tuple[Variant, ...], variant_set: tuple[int, ...]) -> list[dict[str, str]]:
-    """What each variant of a set variant_fills into a path, worked out once for all prompts."""
+    """Work out what each variant of a set fills into a path, once for all prompts."""
     parts = ("size", "sample", "ratio", "tier")
     pattern = "\n".join(f"{{{part}}}" for part in parts)
     filled = (output_path(pattern, variants[number].size, variants[number].sample) for number in variant_set)

@@ -18,7 +18,7 @@ from batchgen.manifest.templates.filters import (
     MAX_STEPS,
     NAMES,
     WORK,
-    Refused,
+    ForbiddenInTemplate,
     bounded,
     check_length,
     filters,
@@ -87,7 +87,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
 @cache
 def environment(value: Callable[[str], str] | None) -> Environment:
-    """The environment that applies `value` to whatever is filled in."""
+    """Make the environment that applies `value` to whatever is filled in."""
     made = Environment(
         undefined=_Missing,
         autoescape=False,
@@ -110,24 +110,24 @@ def check_cell(name: str, value: Any) -> None:
     """See that a cell is not too long to be worked on.
 
     Raises:
-        Refused: it is.
+        ForbiddenInTemplate: it is.
     """
     if isinstance(value, str) and len(value) > MAX_CHARS:
-        raise Refused(
+        raise ForbiddenInTemplate(
             f"{one_line(name, 80)} has {len(value):,} characters; {MAX_CHARS:,} are the most that a template works on"
         )
 
 
 def check(tree: nodes.Template) -> None:
-    """Refuses what is not on the list of things known to be harmless.
+    """Refuse what is not on the list of things known to be harmless.
 
     Raises:
-        Refused: names the first such thing.
+        ForbiddenInTemplate: names the first such thing.
     """
     strange = next((node for node in tree.find_all(nodes.Node) if not isinstance(node, _TAKEN)), None)
     if strange is not None:
         kind = type(strange).__name__.lower()
-        raise Refused(f"{kind} is more than a template may do here; it has names, filters, if and for")
+        raise ForbiddenInTemplate(f"{kind} is more than a template may do here; it has names, filters, if and for")
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
     for node in tree.find_all(nodes.Node):
         if isinstance(node, nodes.Name) and id(node) not in called:
@@ -144,12 +144,14 @@ def check(tree: nodes.Template) -> None:
 
 def _check_name(node: nodes.Name) -> None:
     if node.name in _RESERVED or node.name.startswith("__"):
-        raise Refused(f'{node.name} cannot be used as a name; write row["{node.name}"] for a column')
+        raise ForbiddenInTemplate(f'{node.name} cannot be used as a name; write row["{node.name}"] for a column')
 
 
 def _check_filter(node: nodes.Filter) -> None:
     if node.name not in NAMES:
-        raise Refused(f"there is no filter {node.name}{did_you_mean(node.name, NAMES)}; there are {', '.join(NAMES)}")
+        raise ForbiddenInTemplate(
+            f"there is no filter {node.name}{did_you_mean(node.name, NAMES)}; there are {', '.join(NAMES)}"
+        )
 
 
 def _check_call(call: nodes.Call) -> None:
@@ -158,13 +160,15 @@ def _check_call(call: nodes.Call) -> None:
         isinstance(function, nodes.Getattr) and function.attr in _METHODS
     )
     if not known or call.dyn_args is not None or call.dyn_kwargs is not None:
-        raise Refused(f"only range() and {', '.join(_METHODS)} may be called")
+        raise ForbiddenInTemplate(f"only range() and {', '.join(_METHODS)} may be called")
 
 
 def _check_attribute(node: nodes.Getattr) -> None:
     of = node.node.name if isinstance(node.node, nodes.Name) else ""
     if of != "row" and not (of == "loop" and node.attr in _LOOP):
-        raise Refused(f'.{node.attr} is not taken; columns are names, or row["…"] where a name has other characters')
+        raise ForbiddenInTemplate(
+            f'.{node.attr} is not taken; columns are names, or row["…"] where a name has other characters'
+        )
 
 
 def _range(*bounds: int) -> range:

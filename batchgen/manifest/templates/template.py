@@ -12,7 +12,7 @@ from jinja2.visitor import NodeTransformer
 
 from batchgen.domain.text import escaped, one_line
 from batchgen.manifest.suggestions import did_you_mean, one_of
-from batchgen.manifest.templates.filters import MAX_CHARS, WORK, Refused, RenderMeter
+from batchgen.manifest.templates.filters import MAX_CHARS, WORK, ForbiddenInTemplate, RenderMeter
 from batchgen.manifest.templates.sandbox import Environment, check, check_cell, environment
 
 SPECIAL = ("size", "sample", "ratio", "tier")
@@ -35,7 +35,7 @@ class Template(Protocol):
     in_braces: tuple[str, ...]
 
     def render(self, names: Mapping[str, Any]) -> str:
-        """The text for one row.
+        """Make the text for one row.
 
         Raises:
             ValueError: a variable is missing, or the template goes wrong; one clear sentence.
@@ -61,7 +61,7 @@ class FixedText:
 def compile_template(
     source: str, alone: Mapping[str, str] | None = None, value: Callable[[str], str] | None = None
 ) -> Template:
-    """Reads a template once, for all rows.
+    """Read a template once, for all rows.
 
     Args:
         source: the template as written.
@@ -81,7 +81,7 @@ def compile_template(
         raise ValueError(f"not a template: {error.message}") from None
     except TemplateError as error:
         raise ValueError(f"not a template: {error}") from None
-    except Refused:
+    except ForbiddenInTemplate:
         raise
     except Exception as error:  # noqa: BLE001 - whatever Jinja and Python make of it, it is the template that is wrong
         raise ValueError(f"not a template: {_words(error)}") from None
@@ -97,7 +97,7 @@ def _compiled(source: str, alone: Mapping[str, str], value: Callable[[str], str]
 
 
 def _words(error: Exception) -> str:
-    """What is wrong, for an error that was not made to be read."""
+    """Say what is wrong, for an error that was not made to be read."""
     if isinstance(error, RecursionError | MemoryError):
         return "it is nested too deeply, or too large"
     if "integer string conversion" in str(error):
@@ -163,7 +163,7 @@ class _Rendered:
             return self._render(names)
         except UndefinedError as error:
             raise ValueError(_missing(str(error.message), names)) from None
-        except Refused:
+        except ForbiddenInTemplate:
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in it, it is the template or the row
             raise ValueError(f"cannot be filled in: {_words(error)}") from None
@@ -175,12 +175,12 @@ class _Rendered:
             parts.append(part)
             length += len(part)
             if length > MAX_CHARS:
-                raise Refused(f"comes to more than {MAX_CHARS:,} characters")
+                raise ForbiddenInTemplate(f"comes to more than {MAX_CHARS:,} characters")
         return "".join(parts)
 
 
 def _put_alone(tree: nodes.Template, alone: Mapping[str, str]) -> None:
-    """Replaces the names that stand alone by their text; what is left of them stands elsewhere, and is refused."""
+    """Replace the names that stand alone by their text; what is left of them stands elsewhere, and is refused."""
     for output in tree.find_all(nodes.Output):
         output.nodes = [
             nodes.TemplateData(alone[node.name], lineno=node.lineno)
@@ -190,7 +190,7 @@ def _put_alone(tree: nodes.Template, alone: Mapping[str, str]) -> None:
         ]
     for name in tree.find_all(nodes.Name):
         if name.name in alone:
-            raise Refused(f"{name.name} may only stand alone, as {{{{ {name.name} }}}}")
+            raise ForbiddenInTemplate(f"{name.name} may only stand alone, as {{{{ {name.name} }}}}")
 
 
 def _plain(tree: nodes.Template, value: Callable[[str], str] | None) -> _Plain | None:
