@@ -19,8 +19,7 @@ from batchgen.domain.job import Limits
 from batchgen.domain.wire import Answer
 from batchgen.engine.batch import BatchRunner
 from batchgen.engine.bundle import Bundler
-from batchgen.engine.intake import Desk
-from batchgen.engine.pool import Order, Selection
+from batchgen.engine.intake import BatchContext
 from batchgen.gateway.batch.api import BatchApi, RemoteBatch
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.scan import Sink
@@ -119,11 +118,6 @@ async def batch_rig(folder: Path, api: Api, tasks: int) -> AsyncIterator[BatchRi
     parameters = replace(plan.job.parameters, quality="low")
     plan.job = replace(plan.job, route=contract.route, model=contract.model, parameters=parameters)
     async with rig(folder, contract, plan) as run:
-        means = run.executor.means
         spool = plan.job.output / ".batchgen"
-        desk = Desk(run.job, run.ledger, cast(BatchApi, api), run.executor, means, means.books.account, spool)
-        bundler = Bundler(desk, run.events.append)
-        tally, clock = means.books.tally, SystemClock()
-        order = Order(run.job, limits, Selection(), run.ledger, tally, clock, run.events.append)
-        runner = BatchRunner(order, bundler)
-        yield BatchRig(run, runner, bundler)
+        bundler = Bundler(BatchContext(run.executor, cast(BatchApi, api), spool))
+        yield BatchRig(run, BatchRunner(run.job_run, bundler), bundler)

@@ -18,22 +18,15 @@ from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
 from batchgen.domain.walls import NO_WALLS, Walls
+from batchgen.engine.assembly import RouteSpec, assemble, connected
 from batchgen.engine.attempt import Executor
-from batchgen.engine.bookkeeper import Bookkeeper
-from batchgen.engine.delivery import Delivery, Means
-from batchgen.engine.entries import Account
-from batchgen.engine.hand import Hand
-from batchgen.engine.lane import Lane
-from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.pool import Order, Selection
+from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.recovery import Recovered, recover
+from batchgen.engine.routes import RouteRun
 from batchgen.engine.runner import Runner
-from batchgen.gateway.client import Client
-from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.runs import NewRun
 from batchgen.policy.backoff import Backoff
-from batchgen.policy.decide import Rules
 from batchgen.simulator.bill import Bill, BillLine
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
@@ -103,16 +96,22 @@ class Rig:
     spool: Spool
     executor: Executor
     runner: Runner
-    lane: Lane
-    legs: Legs
     events: list[RunEvent] = field(default_factory=list)
+
+    @property
+    def job_run(self) -> JobRun:
+        return self.executor.run
+
+    @property
+    def route(self) -> RouteRun:
+        return self.executor.run.routes.first
 
     @property
     def job(self) -> int:
         return self.ledger.job(self.plan.job.name)
 
     async def recover(self) -> Recovered:
-        return await recover(self.job, self.ledger, self.spool, self.legs)
+        return await recover(self.executor, self.spool)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.ledger.path)
@@ -163,7 +162,6 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """Everything a run needs, closed in order."""
     clock, events, limits = clock or SystemClock(), [], plan.job.limits
-    emit = events.append
     path = folder / "ledger.db"
     ledger = Ledger.open(path if path.exists() else empty_ledger(path), clock)
     spool = Spool.open(plan.job.output, ledger.path, ledger.name, clock=clock, ballast=ballast)
@@ -171,45 +169,29 @@ async def rig(
     try:
         if record:
             ledger.record(plan)
-        async with Client(clock=clock, key=lambda _name: "sk-rig") as client, Downloader() as downloader:
-            lane = Lane(
-                "lane", limits.concurrency, limits.rate, clock=clock, uniform=lambda low, high: (low + high) / 2
-            )
-            number = ledger.job(plan.job.name)
-            run = ledger.begin_run(NewRun(number, os.getpid(), "rig", walls.per_run))
-            books = Bookkeeper(
-                contract=contract,
-                account=Account("0badcafe", limits.budget, run, walls.per_run, walls.monthly),
-                ledger=ledger,
-                clock=clock,
-                listener=emit,
-            )
-            runners: list[Runner] = []
-            inputs = InputStore(folder, plan.job.output / ".batchgen" / "inputs")
-            hand = Hand(
-                client=client, downloader=downloader, spool=spool, inputs=inputs, loopback_base=contract.base_url
-            )
-            rules = Rules(
-                limits,
-                plan.job.four_k if contract.downgrade else FourK.RETRY,
+        number, inputs = ledger.job(plan.job.name), InputStore(folder, plan.job.output / ".batchgen" / "inputs")
+        run = JobRun(
+            number,
+            limits,
+            selection or Selection(),
+            ledger,
+            clock=clock,
+            uniform=lambda low, high: (low + high) / 2,
+            listener=events.append,
+            number=ledger.begin_run(NewRun(number, os.getpid(), "rig", walls.per_run)),
+            walls=walls,
+        )
+        async with connected(RouteSpec(contract), clock, lambda _name: "sk-rig", "0badcafe") as connection:
+            executor = assemble(
+                run,
+                plan.job,
+                [connection],
+                spool=spool,
+                index=index,
+                inputs=inputs,
                 backoff=Backoff(base=0.02, cap=0.05),
             )
-            means = Means(
-                contract=contract,
-                rules=rules,
-                books=books,
-                hand=hand,
-                clock=clock,
-                uniform=lambda low, high: (low + high) / 2,
-                emit=emit,
-                stop=lambda reason: runners[0].stop(reason),
-            )
-            executor = Executor(means, Delivery(means, index), lane)
-            legs = Legs([Leg(contract, executor, lane)])
-            order = Order(number, limits, selection or Selection(), ledger, books.tally, clock, emit, walls)
-            runner = Runner(order, legs)
-            runners.append(runner)
-            yield Rig(folder, contract, plan, ledger, spool, executor, runner, lane, legs, events)
+            yield Rig(folder, contract, plan, ledger, spool, executor, Runner(executor), events)
     finally:
         index.close()
         spool.close()

@@ -18,18 +18,18 @@ from batchgen.domain.money import format_usd, usd_text
 from batchgen.domain.text import counted
 from batchgen.domain.walls import BUDGET_REACHED
 from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.pool import LEFT, Pool
+from batchgen.engine.job_run import LEFT, JobRun
 from batchgen.ledger.records import JobRow
 from batchgen.report.fields import absent_fields, job_fields
 from batchgen.report.missing_images import Absent, absent_of
 
 
-def conclude(session: Session, runner: Pool | None, manifest: Path, ledger: LedgerChoice, *, as_json: bool) -> Exit:
-    """Print the summary; give the exit code. There was no runner when there was nothing to buy."""
-    job, tally = session.job_row(), runner.tally if runner else Tally()
+def conclude(session: Session, run: JobRun | None, manifest: Path, ledger: LedgerChoice, *, as_json: bool) -> Exit:
+    """Print the summary; give the exit code. There was no run when there was nothing to buy."""
+    job, tally = session.job_row(), run.tally if run else Tally()
     gone = absent_of(session.ledger.path, job, job.output)
-    code = exit_code(runner, job, gone)
-    stopped = end_reason(runner, code)
+    code = exit_code(run, job, gone)
+    stopped = end_reason(run, code)
     if as_json:
         print_json(
             {
@@ -41,7 +41,7 @@ def conclude(session: Session, runner: Pool | None, manifest: Path, ledger: Ledg
                 "run_billed_usd": usd_text(tally.billed),
                 "run_maybe_usd": usd_text(tally.maybe),
                 "stopped": stopped or None,
-                "switches": runner.explained if runner else [],
+                "switches": run.explained if run else [],
                 "exit": int(code),
             },
             indent=None,
@@ -49,7 +49,7 @@ def conclude(session: Session, runner: Pool | None, manifest: Path, ledger: Ledg
         return code
     bought = f"{counted(tally.calls, 'call')}, {counted(tally.delivered, 'image')}, {format_usd(tally.billed)}"
     echo(f"{bought} in this run{_maybe(tally.maybe)}")
-    for explained in runner.explained if runner else ():
+    for explained in run.explained if run else ():
         echo(explained)
     if stopped:
         echo(f"stopped before the end: {stopped}")
@@ -59,18 +59,18 @@ def conclude(session: Session, runner: Pool | None, manifest: Path, ledger: Ledg
     return code
 
 
-def exit_code(runner: Pool | None, job: JobRow, gone: Absent | None) -> Exit:
+def exit_code(run: JobRun | None, job: JobRow, gone: Absent | None) -> Exit:
     """What the run came to, in the order of what a person must know first.
 
     Args:
-        runner: None when there was nothing to buy.
+        run: None when there was nothing to buy.
         job: as the books have it now.
         gone: delivered images whose files are not there; None for none.
     """
-    if runner is not None and runner.stopped is not None:
-        if runner.left:
+    if run is not None and run.stopped is not None:
+        if run.aborted:
             return Exit.LEFT_AT_ONCE
-        return Exit.INTERRUPTED if runner.stopped == INTERRUPTED else Exit.STOPPED
+        return Exit.INTERRUPTED if run.stopped == INTERRUPTED else Exit.STOPPED
     if any(job.work.get(state) for state in WAITING):
         return Exit.STOPPED
     if job.work.get(TaskState.FAILED) or gone is not None:
@@ -78,15 +78,15 @@ def exit_code(runner: Pool | None, job: JobRow, gone: Absent | None) -> Exit:
     return Exit.SOME_PARKED if job.work.get(TaskState.PARKED) else Exit.DELIVERED
 
 
-def end_reason(runner: Pool | None, code: Exit) -> str:
+def end_reason(run: JobRun | None, code: Exit) -> str:
     """Why a run ended before all was done, as the books have it; "" when nothing was left to buy."""
-    if runner is None:
+    if run is None:
         return ""
-    if runner.left:
+    if run.aborted:
         return LEFT
-    if runner.stopped is None and code is Exit.STOPPED:
-        return "; ".join(runner.explained) or "what was asked for is done, other images of the job still wait"
-    return runner.stopped or ""
+    if run.stopped is None and code is Exit.STOPPED:
+        return "; ".join(run.explained) or "what was asked for is done, other images of the job still wait"
+    return run.stopped or ""
 
 
 def _maybe(micros: int) -> str:

@@ -17,7 +17,6 @@ from batchgen.cli.booked_run import booked_run
 from batchgen.cli.ending import end_reason
 from batchgen.cli.session import Session
 from batchgen.cli.watching import INTERRUPTED, watch
-from batchgen.cli.wiring import Reachable
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.endpoints import ENDPOINTS
@@ -30,7 +29,8 @@ from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
-from batchgen.engine.pool import Selection
+from batchgen.engine.assembly import RouteSpec
+from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, TaskRow
@@ -179,26 +179,25 @@ async def make(probe: Probe, ledger: LedgerChoice, keys: KeyRing) -> Exit:
     Raises:
         BatchgenError: books or disk failed, or another run has the ledger.
     """
-    routes = [Reachable(probe.contract)]
+    routes = [RouteSpec(probe.contract)]
     probe.fingerprint = keys.fingerprint(probe.contract.key_env)
     async with Session(ledger, probe.spec, Selection(only=frozenset({probe.key}))) as session:
         if await session.interrupted():  # an earlier probe that was killed
-            legs, _ = await session.connect(routes, keys, buying=False)
-            await session.recover(legs)
+            await session.recover(await session.connect(routes, keys, buying=False))
         else:
             await session.tidy()
         session.record(ProbePlan(probe), rebuy=False)
         with booked_run(session, walls_of(ledger.path, probe.spec.limits)) as booked:
-            runner = session.runner(*await session.connect(routes, keys, buying=True))
+            runner = Runner(await session.connect(routes, keys, buying=True))
 
             def once(event: RunEvent) -> None:
                 if isinstance(event, LanePaused):  # a job would wait and try again; a probe has learnt what it asked
-                    runner.stop(event.reason)
+                    runner.job_run.drain(event.reason)
 
             await watch(session, runner, as_json=False, until=None, also=once)
             _learn(probe, ledger.path)
-            code = _exit(probe, runner)
-            booked.end(end_reason(runner, code), code)
+            code = _exit(probe, runner.job_run)
+            booked.end(end_reason(runner.job_run, code), code)
     return code
 
 
@@ -210,12 +209,12 @@ def _learn(probe: Probe, ledger: Path) -> None:
         probe.attempt = next(iter(reader.attempts(probe.task.id)[-1:]), None)
 
 
-def _exit(probe: Probe, runner: Runner) -> Exit:
+def _exit(probe: Probe, run: JobRun) -> Exit:
     if probe.task is not None and probe.task.state is TaskState.COMPLETED:
         return Exit.DELIVERED
-    if runner.left:
+    if run.aborted:
         return Exit.LEFT_AT_ONCE
-    if runner.stopped == INTERRUPTED:
+    if run.stopped == INTERRUPTED:
         return Exit.INTERRUPTED
     attempt = probe.attempt
     stopped = attempt is None or attempt.outcome in {OutcomeKind.UNAUTHORIZED, OutcomeKind.QUOTA}

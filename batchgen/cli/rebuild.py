@@ -273,7 +273,7 @@ async def _record(manifest: Manifest, spec: JobSpec, ledger: LedgerChoice) -> No
     from batchgen.app.input_check import look_where_changed
     from batchgen.app.lazy_plan import LazyPlan
     from batchgen.cli.session import Session
-    from batchgen.engine.pool import Selection
+    from batchgen.engine.job_run import Selection
 
     async with Session(ledger, spec, Selection(), looking=told_now_and_then) as session:
         plan, takes = LazyPlan(manifest, spec), manifest.contract.references

@@ -22,11 +22,10 @@ from batchgen.domain.text import counted
 if TYPE_CHECKING:
     from batchgen.app.keyring import KeyRing
     from batchgen.cli.session import Session
-    from batchgen.cli.wiring import Reachable
     from batchgen.domain.job import Difference
     from batchgen.domain.walls import Walls
-    from batchgen.engine.leg import Legs
-    from batchgen.engine.pool import Pool
+    from batchgen.engine.assembly import RouteSpec
+    from batchgen.engine.attempt import Executor
     from batchgen.manifest.manifest import Manifest
 
 
@@ -112,8 +111,9 @@ async def _run(asked: _Asked) -> Exit:
     from batchgen.cli.ending import conclude, end_reason, exit_code
     from batchgen.cli.session import Session
     from batchgen.cli.text.missing_images import absent_lines
-    from batchgen.cli.watching import watch
-    from batchgen.engine.pool import Selection
+    from batchgen.cli.watching import AnyRunner, watch
+    from batchgen.engine.job_run import Selection
+    from batchgen.engine.runner import Runner
     from batchgen.report.missing_images import absent_of
 
     manifest = load_manifest(asked.manifest)
@@ -128,8 +128,7 @@ async def _run(asked: _Asked) -> Exit:
         _tell(session.notes())
         unfetched = 0
         if await session.interrupted():
-            legs, _ = await session.connect(*await gateway.reach(), buying=False)
-            unfetched = await _recover(session, legs)
+            unfetched = await _recover(session, await session.connect(*await gateway.reach(), buying=False))
         else:
             await session.tidy()
         gone = absent_of(asked.ledger.path, session.before(), spec.output)
@@ -140,20 +139,22 @@ async def _run(asked: _Asked) -> Exit:
             return conclude(session, None, asked.manifest, asked.ledger, as_json=asked.as_json)
         routes, keys = await gateway.reach()
         with booked_run(session, walls) as booked:
-            legs, tally = await session.connect(routes, keys, buying=True)
-            tally.unfetched = unfetched
-            runner: Pool
+            executor = await session.connect(routes, keys, buying=True)
+            _tell(session.notes())
+            job_run = executor.run
+            job_run.tally.unfetched = unfetched
+            runner: AnyRunner
             if manifest.contract.endpoint.in_batches:
-                runner = session.batch_runner(legs, tally, await session.batch_api(routes[0].contract, keys))
+                runner = session.batch_runner(executor, await session.batch_api(routes[0].contract, keys))
             else:
-                runner = session.runner(legs, tally)
+                runner = Runner(executor)
             await watch(session, runner, as_json=asked.as_json, until=_until(session))
             signals.ignore()  # nothing is left but to close the books and to say what came of it
             job = session.job_row()
-            code = exit_code(runner, job, absent_of(asked.ledger.path, job, spec.output))
-            booked.end(end_reason(runner, code), code)
+            code = exit_code(job_run, job, absent_of(asked.ledger.path, job, spec.output))
+            booked.end(end_reason(job_run, code), code)
         _tell(session.notes())
-        return conclude(session, runner, asked.manifest, asked.ledger, as_json=asked.as_json)
+        return conclude(session, job_run, asked.manifest, asked.ledger, as_json=asked.as_json)
 
 
 class _Gateway:
@@ -163,9 +164,9 @@ class _Gateway:
         self._asked = asked
         self._manifest = manifest
         self._stack = stack
-        self._reached: tuple[list[Reachable], KeyRing] | None = None
+        self._reached: tuple[list[RouteSpec], KeyRing] | None = None
 
-    async def reach(self) -> tuple[list[Reachable], KeyRing]:
+    async def reach(self) -> tuple[list[RouteSpec], KeyRing]:
         """The routes to call over, and the keys."""
         if self._reached is None:
             self._reached = await self._rehearsed() if self._asked.ledger.rehearse else self._real()
@@ -181,16 +182,16 @@ class _Gateway:
             routes, keys = self._real()
             keys.check(route.contract.key_env for route in routes)
 
-    def _real(self) -> tuple[list[Reachable], KeyRing]:
+    def _real(self) -> tuple[list[RouteSpec], KeyRing]:
         from batchgen.app.keyring import KeyRing
-        from batchgen.cli.wiring import Reachable
+        from batchgen.engine.assembly import RouteSpec
 
-        others = [Reachable(other.contract, other.rescue) for other in self._manifest.fallbacks]
-        return [Reachable(self._manifest.contract), *others], KeyRing.of(
+        others = [RouteSpec(other.contract, other.rescue) for other in self._manifest.fallbacks]
+        return [RouteSpec(self._manifest.contract), *others], KeyRing.of(
             self._asked.manifest.absolute().parent, Path.cwd()
         )
 
-    async def _rehearsed(self) -> tuple[list[Reachable], KeyRing]:
+    async def _rehearsed(self) -> tuple[list[RouteSpec], KeyRing]:
         from batchgen.app.keyring import KeyRing
         from batchgen.app.rehearsal import KEY_ENV, simulated
 
@@ -204,11 +205,11 @@ class _Gateway:
         return played, KeyRing({KEY_ENV: "rehearsal"})
 
 
-async def _recover(session: Session, legs: Legs) -> int:
+async def _recover(session: Session, executor: Executor) -> int:
     """Finish what can be finished without a call; how many paid addresses cannot be fetched now."""
     say("finishing what an earlier run left under way")
-    found = await session.recover(legs)
-    if found is not None and found.total:
+    found = await session.recover(executor)
+    if found.total:
         say(
             f"{counted(found.total, 'task')} interrupted: {found.placed} finished from the spool, {found.fetched} "
             f"downloaded again, {found.lost} without an answer (they may have been charged)"
@@ -220,7 +221,7 @@ async def _recover(session: Session, legs: Legs) -> int:
             )
         )
     _tell(session.notes())
-    return found.unfetched if found is not None else 0
+    return found.unfetched
 
 
 def _tell(notes: list[str]) -> None:

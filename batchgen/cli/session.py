@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -12,22 +13,21 @@ from batchgen.app.ledger_check import check_ledger
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.app.looking import Looking, in_silence, intact_below
 from batchgen.app.output_check import check_output
-from batchgen.cli.wiring import Reachable, Shared, wire
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.walls import NO_WALLS, Walls
+from batchgen.engine.assembly import RouteSpec, assemble, connected
+from batchgen.engine.attempt import Executor
 from batchgen.engine.batch import BatchRunner
-from batchgen.engine.bookkeeper import Tally
 from batchgen.engine.bundle import Bundler
-from batchgen.engine.intake import Desk
-from batchgen.engine.leg import Legs
+from batchgen.engine.intake import BatchContext
+from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.lines import line_of
-from batchgen.engine.pool import Order, Selection
 from batchgen.engine.recovery import Recovered, recover, tidy
-from batchgen.engine.runner import Runner
+from batchgen.engine.routes import Routes
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
@@ -36,7 +36,7 @@ from batchgen.ledger.records import Count, Interrupted, JobRow
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.layout import SPOOL
 from batchgen.store.output.image_index import ImageIndex
-from batchgen.store.spool.descriptors import raise_limit
+from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
 from batchgen.store.spool.spool import Spool
 
 
@@ -57,8 +57,7 @@ class Session:
         self._selection = selection
         self._stack = AsyncExitStack()
         self._listener: Listener = _ignore
-        self._runner: Runner | BatchRunner | None = None
-        self._trouble: str | None = None
+        self._notices: list[str] = []
         self._run: int | None = None
         self._walls = NO_WALLS
 
@@ -94,26 +93,56 @@ class Session:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def connect(self, routes: Sequence[Reachable], keys: KeyRing, *, buying: bool) -> tuple[Legs, Tally]:
-        """Make ready to reach the job's routes: to buy, or only to finish what is paid, which needs no key.
+    async def connect(self, routes: Sequence[RouteSpec], keys: KeyRing, *, buying: bool) -> Executor:
+        """Make ready to reach the routes of the recorded job, its own first: to buy, or only to finish what is paid.
+
+        Only buying needs keys.
 
         Raises:
             UsageError: a key is missing.
+            NoRoom: too few files may be open for a single call.
         """
-        shared = Shared(
-            spec=self.spec,
+        number = self.ledger.job(self.spec.name)
+        run = JobRun(
+            number,
+            self.spec.limits,
+            self._selection,
+            self.ledger,
             clock=self.clock,
-            ledger=self.ledger,
-            spool=self._spool,
-            index=self._index,
-            inputs=self.inputs,
-            emit=self._emit,
-            stop=self._stop,
-            explain=self._explain,
-            run=self._run,
+            uniform=random.SystemRandom().uniform,
+            listener=self._emit,
+            number=self._run,
             walls=self._walls,
         )
-        return await wire(shared, routes, keys, self._stack, buying=buying)
+        connections = [
+            await self._stack.enter_async_context(
+                connected(route, self.clock, keys.get, keys.fingerprint(route.contract.key_env) if buying else "")
+            )
+            for route in routes
+        ]
+        with Reader(self.ledger.path) as reader:
+            return assemble(
+                run,
+                self.spec,
+                connections,
+                spool=self._spool,
+                index=self._index,
+                inputs=self.inputs,
+                most=self._calls_at_once(routes) if buying else None,
+                delivered=reader.digests(number),
+            )
+
+    def _calls_at_once(self, routes: Sequence[RouteSpec]) -> int:
+        """How many calls may be in flight: what the job allows, or what the open files of this process do.
+
+        Raises:
+            NoRoom: not one.
+        """
+        local = any(route.contract.loopback for route in routes)
+        most, notice = calls_that_fit(self.spec.limits.concurrency, routes=len(routes), local=local)
+        if notice:
+            self._notices.append(notice)
+        return most
 
     def begin(self, run: int, walls: Walls) -> None:
         """Make all calls from now on in the name of a run in the books, and within its walls."""
@@ -128,20 +157,18 @@ class Session:
         mine = self._number()
         return mine is not None and bool(await self.ledger.interrupted(mine))
 
-    async def recover(self, legs: Legs) -> Recovered | None:
-        """Put in order what a dead process left of this job; None when the job is new.
+    async def recover(self, executor: Executor) -> Recovered:
+        """Put in order what a dead process left of this job.
 
         Raises:
             UsageError: its calls went over another route than the manifest names now.
             StoreError: something paid could not be finished; nothing new is bought before that.
         """
-        mine = self._number()
-        if mine is None:
-            return None
-        self._refuse_other_routes(await self.ledger.interrupted(mine), legs)
-        found = await recover(mine, self.ledger, self._spool, legs)
+        run = executor.run
+        self._refuse_other_routes(await self.ledger.interrupted(run.job), run.routes)
+        found = await recover(executor, self._spool)
         if found.left:
-            reason = self._trouble or "they could not be finished now"
+            reason = run.stopped or "they could not be finished now"
             raise StoreError(f"{found.left} paid images are still to be finished: {reason}")
         return found
 
@@ -149,24 +176,9 @@ class Session:
         """Tell this listener from now on."""
         self._listener = listener
 
-    def runner(self, legs: Legs, tally: Tally) -> Runner:
-        """The runner of the recorded job; there is one per session."""
-        runner = self._runner = Runner(self._order(tally), legs)
-        return runner
-
-    def batch_runner(self, legs: Legs, tally: Tally, api: BatchApi) -> BatchRunner:
+    def batch_runner(self, executor: Executor, api: BatchApi) -> BatchRunner:
         """The runner of a job that is bought by batches."""
-        order, executor = self._order(tally), legs.all[0].executor
-        means = executor.means
-        folder = self.spec.output / SPOOL
-        desk = Desk(order.job, self.ledger, api, executor, means, means.books.account, folder)
-        runner = self._runner = BatchRunner(order, Bundler(desk, self._emit))
-        return runner
-
-    def _order(self, tally: Tally) -> Order:
-        spec = self.spec
-        number = self.ledger.job(spec.name)
-        return Order(number, spec.limits, self._selection, self.ledger, tally, self.clock, self._emit, self._walls)
+        return BatchRunner(executor.run, Bundler(BatchContext(executor, api, self.spec.output / SPOOL)))
 
     async def batch_api(self, contract: Contract, keys: KeyRing) -> BatchApi:
         """What talks to the route's Batch API, closed with the session."""
@@ -210,13 +222,15 @@ class Session:
         return recorded(self.ledger.path, self.spec.name)
 
     def notes(self) -> list[str]:
-        """What the spool met and set right, told once."""
-        notes, self._spool.notes[:] = list(self._spool.notes), []
+        """What the spool met and set right, and what holds the run in; told once."""
+        notes = [*self._spool.notes, *self._notices]
+        self._spool.notes.clear()
+        self._notices.clear()
         return notes
 
-    def _refuse_other_routes(self, interrupted: list[Interrupted], legs: Legs) -> None:
+    def _refuse_other_routes(self, interrupted: list[Interrupted], routes: Routes) -> None:
         """What an answer means and costs is in the contract of the route that was called, and in no other."""
-        endpoints = {leg.contract.route: leg.contract.endpoint for leg in legs.all}
+        endpoints = {route.name: route.contract.endpoint for route in routes}
         others = sorted(
             {
                 held.attempt.route
@@ -246,16 +260,6 @@ class Session:
             self._listener(event)
         except OSError:  # who watched has gone: a closed pipe, a terminal that hung up. The run goes on unseen.
             self._listener = _ignore
-
-    def _explain(self, text: str) -> None:
-        if self._runner is not None:
-            self._runner.explain(text)
-
-    def _stop(self, reason: str) -> None:
-        if self._runner is not None:
-            self._runner.stop(reason)
-        elif self._trouble is None:  # before there is a run, during recovery
-            self._trouble = reason
 
 
 def _ignore(_event: RunEvent) -> None:

@@ -12,14 +12,16 @@ from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
 from batchgen.cli.session import Session
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Listener, Notice, RunEvent
-from batchgen.engine.pool import Pool
+from batchgen.engine.batch import BatchRunner
+from batchgen.engine.runner import Runner
 from batchgen.store.affinity import pin_to_one_core
 
 INTERRUPTED = "interrupted"
+AnyRunner = Runner | BatchRunner
 
 
 async def watch(
-    session: Session, runner: Pool, *, as_json: bool, until: float | None, also: Listener | None = None
+    session: Session, runner: AnyRunner, *, as_json: bool, until: float | None, also: Listener | None = None
 ) -> None:
     """Run to the end, shown as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
 
@@ -50,7 +52,7 @@ async def watch(
 class _Interrupt:
     """The first signal stops new calls, also where the run is ending by itself; another may leave."""
 
-    def __init__(self, runner: Pool, display: Display, leaving: list[asyncio.Task[None]]) -> None:
+    def __init__(self, runner: AnyRunner, display: Display, leaving: list[asyncio.Task[None]]) -> None:
         self._runner = runner
         self._display = display
         self._leaving = leaving
@@ -60,10 +62,10 @@ class _Interrupt:
         """Take one signal."""
         if self._told:
             if name in LEAVING and not self._leaving:
-                self._leaving.append(asyncio.create_task(self._runner.leave()))
+                self._leaving.append(asyncio.create_task(self._runner.abort()))
             return
         self._told = True
-        self._runner.stop(INTERRUPTED)
+        self._runner.job_run.drain(INTERRUPTED)
         if self._runner.in_flight:
             self._display.on_event(
                 Notice(

@@ -1,1 +1,1 @@
-"""The pool: lanes, attempts, recovery."""
+"""A run: its routes, attempts, lanes, recovery."""

@@ -41,10 +41,6 @@ class Tally:
     wall: Wall = Wall.JOB
     month: str = ""
 
-    def refused(self, wall: Wall, entry: Reservation) -> None:
-        """A reservation was not made."""
-        self.wall, self.month = wall, month_of(entry.reserved_at)
-
 
 class Bookkeeper:
     """Writes what the executor says, in its order, and counts it.
@@ -90,13 +86,33 @@ class Bookkeeper:
         entry = reservation(claim, call, cost, self._contract, self.account, self._clock.now())
         attempt = await self._ledger.reserve(entry)
         if isinstance(attempt, Wall):
-            self.tally.refused(attempt, entry)
+            self.refused(attempt, entry)
             return None
         return replace(call, attempt=attempt, origin=origin_of(claim, entry))
 
     def started(self, claim: Claim, attempt: int) -> None:
-        """The attempt is written down and its call about to be made."""
+        """Say that an attempt is written down and its call about to be made."""
         self._emit(CallStarted(claim, attempt))
+
+    def called(self) -> None:
+        """Count a call that is made now."""
+        self.tally.calls += 1
+
+    def refused(self, wall: Wall, entry: Reservation) -> None:
+        """Note that a reservation was not made, and what it would have gone over."""
+        self.tally.wall, self.tally.month = wall, month_of(entry.reserved_at)
+
+    def lost(self) -> None:
+        """Count a call whose answer nobody saw whole."""
+        self.tally.lost += 1
+
+    def unfetched(self) -> None:
+        """Count a paid address that is given up, for this run or for good."""
+        self.tally.unfetched += 1
+
+    def slow(self, more: int) -> None:
+        """Count paid addresses that are tried on, or that are no longer."""
+        self.tally.slow += more
 
     async def book(self, claim: Claim, answer: Answer, outcome: Outcome, cost: Cost) -> Booking:
         """Book a call that brought an image, or the address of one."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import GatewayError
-from batchgen.domain.events import Listener, Notice
+from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim, Reservation
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import FilePiece
 from batchgen.engine.entries import reservation
-from batchgen.engine.intake import TURNED_AWAY, Desk, Intake
-from batchgen.engine.submission import Gate, Submission, way_out
+from batchgen.engine.intake import TURNED_AWAY, BatchContext, Intake
+from batchgen.engine.submission import Submission, SubmitGate, way_out
 from batchgen.gateway.batch.api import TERMINAL
 from batchgen.gateway.request import build_call
 from batchgen.ledger.batches import BatchRow, NewBatch
@@ -28,13 +28,12 @@ class Bundler:
 
     most_calls = _MOST_CALLS
 
-    def __init__(self, desk: Desk, listener: Listener) -> None:
-        self._desk = desk
-        self._intake = Intake(desk)
-        self._emit = listener
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
+        self._intake = Intake(context)
         self._told: dict[int, tuple[str, int]] = {}
-        self.gate = Gate(desk)
-        self._submission = Submission(desk, self.gate, listener)
+        self.gate = SubmitGate(context)
+        self._submission = Submission(context, self.gate)
 
     async def open(self, claims: Sequence[Claim]) -> bool:
         """Write a new bundle down with its money; False when it may spend nothing, and the tally says why.
@@ -52,15 +51,15 @@ class Bundler:
             if wanted and size > _MOST_BYTES:
                 break
             wanted.append((claim, entry))
-        token, route = secrets.token_hex(12), self._desk.means.contract.route
-        new = NewBatch(self._desk.job, route, token, tuple(entry for _, entry in wanted))
-        made = await self._desk.ledger.open_batch(new)
+        token, route = secrets.token_hex(12), self._context.route.name
+        new = NewBatch(self._context.run.job, route, token, tuple(entry for _, entry in wanted))
+        made = await self._context.run.ledger.open_batch(new)
         for (claim, entry), attempt in zip(wanted, made.attempts, strict=True):
             if isinstance(attempt, Wall):
-                self._desk.means.books.tally.refused(attempt, entry)
+                self._context.route.books.refused(attempt, entry)
             else:
-                self._desk.means.books.tally.calls += 1
-                self._desk.means.books.started(claim, attempt)
+                self._context.route.books.called()
+                self._context.route.books.started(claim, attempt)
         return made.batch is not None
 
     async def advance(self, row: BatchRow) -> bool:
@@ -78,17 +77,18 @@ class Bundler:
             await self._intake.take_in(row)
         except GatewayError as error:
             raise self._unknown(row, error) from error
-        await self._desk.move(row, state=BatchState.CLOSED)
+        await self._context.move(row, state=BatchState.CLOSED)
         return True
 
     async def _reservation(self, claim: Claim) -> tuple[str, Reservation, int]:
         """The endpoint a call is for, its attempt, and the bytes it takes in the file."""
-        means = self._desk.means
-        contract = means.contract
-        inputs = await means.hand.prepare(claim.inputs, contract.references)
+        route = self._context.route
+        contract = route.contract
+        inputs = await route.hand.prepare(claim.inputs, contract.references)
         call = build_call(0, claim, contract, inputs)
         cost = expected(contract, Demand.of_claim(claim))
-        entry = reservation(claim, call, cost, contract, self._desk.account, means.clock.now())
+        now = self._context.run.clock.now()
+        entry = reservation(claim, call, cost, contract, route.books.account, now)
         length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in call.body)
         return call.url, entry, length + 200
 
@@ -102,14 +102,14 @@ class Bundler:
     async def _look(self, row: BatchRow) -> bool:
         """Ask how far the gateway is."""
         try:
-            remote = await self._desk.api.get(row.remote)
+            remote = await self._context.api.get(row.remote)
         except GatewayError as error:
             raise self._unknown(row, error) from error
         if remote.status in TERMINAL:
             self.gate.ended(remote)
             if remote.queue_is_full:
-                self._emit(Notice(f"batch {remote.id}: the gateway's queue is full; trying again later"))
-            await self._desk.move(
+                self._context.run.emit(Notice(f"batch {remote.id}: the gateway's queue is full; trying again later"))
+            await self._context.move(
                 row,
                 state=BatchState.ENDED,
                 status=TURNED_AWAY if remote.queue_is_full else remote.status,
@@ -122,5 +122,5 @@ class Bundler:
         mark = remote.status, 10 * done // max(1, remote.total)  # each tenth is news, each image is not
         if self._told.get(row.id) != mark:
             self._told[row.id] = mark
-            self._emit(Notice(f"batch {remote.id}: {remote.status}, {done} of {remote.total}"))
+            self._context.run.emit(Notice(f"batch {remote.id}: {remote.status}, {done} of {remote.total}"))
         return False

@@ -11,14 +11,14 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, Ending
 from batchgen.engine.attempt import Executor
-from batchgen.engine.delivery import Ended, Means
-from batchgen.engine.entries import Account
+from batchgen.engine.delivery import ClaimResult
 from batchgen.engine.hand import Hand
+from batchgen.engine.job_run import JobRun
 from batchgen.engine.lines import origin_of
+from batchgen.engine.routes import RouteRun
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.batch.lines import BatchAnswer
 from batchgen.ledger.batches import BatchRow
-from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.policy.classify import LOST_KINDS, classify
 from batchgen.store.spool.sink import SpoolSink
@@ -29,34 +29,41 @@ TURNED_AWAY = "turned away"  # the status of a bundle that the gateway had no ro
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class BatchContext:
     """What handing in and taking in need.
 
     Attributes:
+        executor: of a run over one route.
         folder: where the file of calls is written while it is handed in.
     """
 
-    job: int
-    ledger: Ledger
-    api: BatchApi
     executor: Executor
-    means: Means
-    account: Account
+    api: BatchApi
     folder: Path
+
+    @property
+    def run(self) -> JobRun:
+        """The run in whose name calls are handed in."""
+        return self.executor.run
+
+    @property
+    def route(self) -> RouteRun:
+        """The only route of the run."""
+        return self.run.routes.first
 
     @property
     def hand(self) -> Hand:
         """The spool's and the output folder's side."""
-        return self.means.hand
+        return self.route.hand
 
     async def move(self, row: BatchRow, **known: object) -> None:
         """Write down what is known of a bundle now."""
-        await self.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
+        await self.run.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
 
 
-async def held_attempts(desk: Desk, row: BatchRow) -> list[Interrupted]:
+async def held_attempts(context: BatchContext, row: BatchRow) -> list[Interrupted]:
     """The calls of a bundle whose charge is still open."""
-    found = await desk.ledger.interrupted(desk.job)
+    found = await context.run.ledger.interrupted(context.run.job)
     return [each for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
 
 
@@ -68,8 +75,8 @@ def custom_id_of(row: BatchRow, attempt: int) -> str:
 class Intake:
     """Takes the answers of one job's bundles in. Each step may be repeated after a crash."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
 
     async def take_in(self, row: BatchRow) -> None:
         """Take in every answer of a bundle that has ended, and decide about calls that have none.
@@ -79,14 +86,14 @@ class Intake:
             StoreError: an answer cannot be kept or placed.
         """
         for file in filter(None, (row.output_file, row.error_file)):
-            held = {each.attempt.id: each for each in await held_attempts(self._desk, row)}
+            held = {each.attempt.id: each for each in await held_attempts(self._context, row)}
             await self._read(row, file, held)
-        for each in await held_attempts(self._desk, row):
+        for each in await held_attempts(self._context, row):
             await self._without_answer(row, each.attempt.id, each.claim)
 
     async def _read(self, row: BatchRow, file: str, held: dict[int, Interrupted]) -> None:
         numbers = {custom_id_of(row, attempt): attempt for attempt in held}
-        hand, sinks = self._desk.hand, list[SpoolSink]()
+        hand, sinks = self._context.hand, list[SpoolSink]()
 
         def sink(custom_id: str, index: int) -> SpoolSink | None:
             attempt = numbers.get(custom_id)
@@ -95,10 +102,10 @@ class Intake:
             sinks.append(hand.sink(attempt, index))
             return sinks[-1]
 
-        lines, placing = self._desk.api.lines(sink), set[asyncio.Task[None]]()
+        lines, placing = self._context.api.lines(sink), set[asyncio.Task[None]]()
         taken, seen = 0, 0
         try:
-            async for data in self._desk.api.content(file):
+            async for data in self._context.api.content(file):
                 taken += len(data)
                 for line in await lines.feed(data):
                     seen += 1
@@ -129,14 +136,14 @@ class Intake:
             return
         mine = [sink for sink in sinks if sink.attempt == attempt]
         sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
-        took = max(0.0, self._desk.means.clock.now() - row.created_at)
+        took = max(0.0, self._context.run.clock.now() - row.created_at)
         ids = (("batch", row.remote), *line.answer.request_ids)
         claim, origin = held[attempt].claim, origin_of(held[attempt].claim, held[attempt].attempt)
         answer = replace(
             line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids, origin=origin
         )
-        answer = self._desk.api.clean(answer)
-        await self._desk.hand.receive(answer, mine)
+        answer = self._context.api.clean(answer)
+        await self._context.hand.receive(answer, mine)
         while len(placing) >= _AT_ONCE:
             done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
             placing -= done
@@ -145,20 +152,21 @@ class Intake:
         placing.add(asyncio.create_task(self._settle(claim, answer)))
 
     async def _settle(self, claim: Claim, answer: Answer) -> None:
-        kind = classify(answer, self._desk.means.contract).kind
-        self._desk.means.books.tally.lost += kind in LOST_KINDS
+        kind = classify(answer, self._context.route.contract).kind
+        if kind in LOST_KINDS:
+            self._context.route.books.lost()
         if kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
             # nobody waits for a lane here, so it counts as an attempt
-            await self._desk.executor.untouched(claim, answer)
-            self._desk.hand.clear(answer.attempt)
-        elif await self._desk.executor.resume(claim, answer) is Ended.LEFT_FOR_RECOVERY:
+            await self._context.executor.book_not_worked_on(self._context.route, claim, answer)
+            self._context.hand.clear(answer.attempt)
+        elif await self._context.executor.resume(self._context.route, claim, answer) is ClaimResult.LEFT_FOR_RECOVERY:
             raise StoreError("an answer of the batch could not be placed; the next run places it without a call")
 
     async def _without_answer(self, row: BatchRow, attempt: int, claim: Claim) -> None:
         """A call of which the files say nothing."""
         said = row.detail or f"the batch {row.remote} is {row.status}"
         if row.status == TURNED_AWAY:
-            await self._desk.executor.withdraw(claim, attempt, f"never worked on: {said}")
+            await self._context.executor.book_not_sent(self._context.route, claim, attempt, f"never worked on: {said}")
             return
         if row.status in _UNTOUCHED:
             answer = Answer(attempt, Ending.NOT_SENT, detail=f"not worked on: {said}")
@@ -166,7 +174,9 @@ class Intake:
             error = ApiError(message=said, code="batch_failed")
             answer = Answer(attempt, Ending.COMPLETE, status=400, is_json=True, error=error)
         else:
-            self._desk.means.books.tally.lost += 1
-            await self._desk.executor.forget(claim, attempt, f"the batch {row.remote} ended without an answer to it")
+            self._context.route.books.lost()
+            await self._context.executor.book_lost(
+                self._context.route, claim, attempt, f"the batch {row.remote} ended without an answer to it"
+            )
             return
         await self._settle(claim, answer)

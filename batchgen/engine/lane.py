@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from batchgen.domain.clock import Clock
+from batchgen.domain.clock import Clock, first_of, sleep_or
 from batchgen.engine.pace import Pace
 from batchgen.policy.backoff import Backoff, Uniform
 
@@ -26,14 +26,22 @@ class Ticket:
 
     Attributes:
         started: on the monotonic clock.
+        lane: whose place it is.
         passed: set once the call has had its turn in the pace, or needs none.
     """
 
     started: float
+    lane: Lane
     passed: asyncio.Event
 
+    def __enter__(self) -> None:
+        """Hold the place until the block ends."""
 
-class Crowd:
+    def __exit__(self, *_: object) -> None:
+        self.lane.release(self)
+
+
+class ConcurrencyCap:
     """All calls in flight of a run, over every lane.
 
     Args:
@@ -54,8 +62,8 @@ class Crowd:
         """Whether there is no place for one more."""
         return self.in_flight >= self.most
 
-    def left(self) -> None:
-        """Somebody has left: whoever waits in any lane may look again."""
+    def freed(self) -> None:
+        """Have whoever waits in any lane look again, because a place is free."""
         for lane in self.lanes:
             lane.wake()
 
@@ -69,7 +77,14 @@ class Lane:
     """
 
     def __init__(
-        self, name: str, ceiling: int, rate: float | None, *, clock: Clock, uniform: Uniform, crowd: Crowd | None = None
+        self,
+        name: str,
+        ceiling: int,
+        rate: float | None,
+        *,
+        clock: Clock,
+        uniform: Uniform,
+        cap: ConcurrencyCap | None = None,
     ) -> None:
         self.name = name
         self.ceiling = ceiling
@@ -90,58 +105,53 @@ class Lane:
         self._refused_for = 0.0
         self._pause = 0.0
         self._changed = asyncio.Event()
-        self._closed = asyncio.Event()
-        self.crowd = crowd or Crowd(ceiling)
-        self.crowd.lanes.append(self)
+        self._draining = asyncio.Event()
+        self.cap = cap or ConcurrencyCap(ceiling)
+        self.cap.lanes.append(self)
         self._answers: deque[bool] = deque(maxlen=_WINDOW)  # whether each of the last ones asked for a pause
 
     async def admit(self) -> Ticket | None:
         """Wait for a place and for the cooldown; None once the lane is told to stop."""
-        while self.stopped is None and not self._closed.is_set():
+        while self.stopped is None and not self._draining.is_set():
             wait = self._cooldown_until - self._clock.monotonic()
             if wait > 0:
-                await self._sleep_or_change(wait)
+                self._changed.clear()
+                await sleep_or(self._clock, wait, self._changed)
             elif self.in_flight >= self.limit:
                 self._saturated = True
                 await self._change()
-            elif self.crowd.full:
+            elif self.cap.full:
                 await self._change()
             else:
                 break
-        if self.stopped is not None or self._closed.is_set():
+        if self.stopped is not None or self._draining.is_set():
             return None
         self.in_flight += 1
-        ticket = Ticket(self._clock.monotonic(), asyncio.Event())
+        ticket = Ticket(self._clock.monotonic(), self, asyncio.Event())
         if self._pace is None:
             ticket.passed.set()
         return ticket
 
-    async def turn(self, ticket: Ticket) -> bool:
+    async def wait_turn(self, ticket: Ticket) -> bool:
         """Wait for this call's turn in the pace, the last thing before it is sent; False when it is not to be sent.
 
         The dispatcher lets nobody else in before `ticket.passed`, so that the pace has one waiter and what varies
         between two turns and two requests is the way to the gateway alone.
         """
         if self._pace is not None:
-            acquiring = asyncio.ensure_future(self._pace.acquire())
-            closing = asyncio.ensure_future(self._closed.wait())
-            try:
-                await asyncio.wait({acquiring, closing}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                acquiring.cancel()
-                closing.cancel()
+            await first_of(self._pace.acquire(), self._draining.wait())
         ticket.passed.set()
-        return self.stopped is None and not self._closed.is_set()
+        return self.stopped is None and not self._draining.is_set()
 
-    def leave(self, ticket: Ticket) -> None:
-        """Give the place back."""
+    def release(self, ticket: Ticket) -> None:
+        """Give a place back."""
         self.in_flight -= 1
         ticket.passed.set()
-        self.crowd.left()
+        self.cap.freed()
 
-    def close(self) -> None:
+    def drain(self) -> None:
         """Let no call go that has not gone yet; those in flight are awaited."""
-        self._closed.set()
+        self._draining.set()
         self.wake()
 
     def succeeded(self) -> None:
@@ -189,7 +199,7 @@ class Lane:
         """No more calls through this lane."""
         if self.stopped is None:
             self.stopped = why
-            self.close()
+            self.drain()
 
     def wake(self) -> None:
         """Have whoever waits here look again."""
@@ -198,14 +208,3 @@ class Lane:
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-
-    async def _sleep_or_change(self, seconds: float) -> None:
-        """Sleep, but not past a stop."""
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        self._changed.clear()  # now, not when the task begins: a stop may come in between
-        changing = asyncio.ensure_future(self._changed.wait())
-        try:
-            await asyncio.wait({sleeping, changing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            changing.cancel()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
-from batchgen.domain.clock import Clock
+from batchgen.domain.clock import sleep_or
 from batchgen.domain.model import Claim
-from batchgen.engine.leg import Leg, Legs, can_take
-from batchgen.ledger.ledger import Ledger
+from batchgen.engine.job_run import JobRun
+from batchgen.engine.routes import RouteRun, can_take
 from batchgen.policy.decide import LONGEST_DELAY
 
 _MOST_AT_ONCE = 5_000  # tasks, where those that nothing serves must be passed over again and again
@@ -17,62 +16,62 @@ _MOST_AT_ONCE = 5_000  # tasks, where those that nothing serves must be passed o
 class Queues:
     """The waiting tasks of one job, route by route. The books have them all; only a few at a time are held here."""
 
-    def __init__(self, job: int, only: frozenset[str] | None, ledger: Ledger, legs: Legs, clock: Clock) -> None:
+    def __init__(self, run: JobRun) -> None:
         self.unserved: set[int] = set()  # tasks that no route which is left can serve
-        self._job = job
-        self._only = only
-        self._ledger = ledger
-        self._legs = legs
-        self._clock = clock
+        self._job = run.job
+        self._only = run.selection.only
+        self._ledger = run.ledger
+        self._routes = run.routes
+        self._clock = run.clock
 
     async def adopt(self) -> None:
         """Give the job's own route what was sent on to routes that the manifest names no more."""
-        known = {leg.contract.route for leg in self._legs.all}
-        self._legs.all[0].routes |= await self._ledger.diverted(self._job) - known
+        known = {route.name for route in self._routes}
+        self._routes.first.serves |= await self._ledger.diverted(self._job) - known
 
-    async def refill(self, leg: Leg, now: float, flying: Iterable[Claim]) -> bool:
+    async def refill(self, route: RouteRun, now: float, flying: Iterable[Claim]) -> bool:
         """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""
         held = {claim.task for claim in flying} | self.unserved
-        held |= {claim.task for each in self._legs.all for claim in each.buffer}
-        held |= {each.admitting.task for each in self._legs.all if each.admitting is not None}
-        few, mine = max(2 * leg.lane.limit, min(len(self.unserved) // 4, _MOST_AT_ONCE)), self._mine(leg)
+        held |= {claim.task for each in self._routes for claim in each.buffer}
+        held |= {each.admitting.task for each in self._routes if each.admitting is not None}
+        few, mine = max(2 * route.lane.limit, min(len(self.unserved) // 4, _MOST_AT_ONCE)), self._mine(route)
         claims = await self._ledger.claim(self._job, few, now, held, self._only, mine)
         if not claims:
-            due = await self.due(leg, now)
+            due = await self.due(route, now)
             if due is not None and due - now > 2 * LONGEST_DELAY:  # nobody waits so long: the wall clock went back
                 claims = await self._ledger.claim(self._job, few, due, held, self._only, mine)
-        leg.buffer.extend(claims)
-        return bool(leg.buffer)
+        route.buffer.extend(claims)
+        return bool(route.buffer)
 
-    async def due(self, leg: Leg, now: float) -> float | None:
+    async def due(self, route: RouteRun, now: float) -> float | None:
         """When the next retry of a route's tasks is due, seconds since the epoch."""
-        return await self._ledger.next_due(self._job, now, self._only, self._mine(leg))
+        return await self._ledger.next_due(self._job, now, self._only, self._mine(route))
 
-    async def rest(self, leg: Leg, now: float) -> float | None:
+    async def rest(self, route: RouteRun, now: float) -> float | None:
         """Seconds until a route has something to do again by itself; None when only what lands can bring it."""
-        due = await self.due(leg, now)
-        leg.dry = due is None
+        due = await self.due(route, now)
+        route.dry = due is None
         return None if due is None else due - now
 
     @property
     def admitting(self) -> int:
         """How many tasks wait for their lane to admit them."""
-        return sum(leg.admitting is not None for leg in self._legs.all)
+        return sum(route.admitting is not None for route in self._routes)
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits for any route."""
-        return all(leg.dry or leg.ended for leg in self._legs.all)
+        return all(route.dry or route.ended for route in self._routes)
 
-    def take(self, leg: Leg) -> Claim | None:
+    def take(self, route: RouteRun) -> Claim | None:
         """The next of the tasks held for a route; one that it cannot serve is passed on, and None comes instead."""
-        claim = leg.buffer.popleft()
-        own = leg is self._legs.all[0] or leg.contract.route == claim.send_route
-        if own or can_take(leg.contract, claim):
+        claim = route.buffer.popleft()
+        own = route is self._routes.first or route.name == claim.send_route
+        if own or can_take(route.contract, claim):
             return claim
-        leg.changed.set()  # there may be others
-        route = self._legs.onward(leg, claim).fallback
-        later = next((each for each in self._legs.all if each.contract.route == route and each.live), None)
+        route.changed.set()  # there may be others
+        name = self._routes.next_routes(route, claim).fallback
+        later = next((each for each in self._routes if each.name == name and each.live), None)
         if later is None:
             self.unserved.add(claim.task)
         else:
@@ -82,37 +81,26 @@ class Queues:
 
     def put_back(self, claim: Claim) -> None:
         """A task that was not begun waits where its route's tasks wait."""
-        home = next((leg for leg in self._legs.all if leg.live and claim.send_route in leg.routes), self._legs.all[0])
-        home.buffer.appendleft(claim)
+        homes = (route for route in self._routes if route.live and claim.send_route in route.serves)
+        next(homes, self._routes.first).buffer.appendleft(claim)
 
-    def inherit(self, leg: Leg) -> Leg | None:
+    def inherit(self, route: RouteRun) -> RouteRun | None:
         """Give everything of a stopped route to the next one; None when there is none."""
-        heir = self._legs.successor(leg)
+        heir = self._routes.successor(route)
         if heir is not None:
-            heir.routes |= leg.routes
-            heir.buffer.extend(leg.buffer)
-            leg.buffer.clear()
-            self.wake()
+            heir.serves |= route.serves
+            heir.buffer.extend(route.buffer)
+            route.buffer.clear()
+            self._routes.wake()
         return heir
 
-    def wake(self) -> None:
-        """Have every route look again for what it may begin."""
-        for leg in self._legs.all:
-            leg.changed.set()
-
-    async def change(self, leg: Leg, seconds: float | None) -> None:
+    async def change(self, route: RouteRun, seconds: float | None) -> None:
         """Wait until something has happened since a route began to look, or so long."""
         if seconds is None:
-            await leg.changed.wait()
-            return
-        changing = asyncio.ensure_future(leg.changed.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
-        try:
-            await asyncio.wait({changing, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            changing.cancel()
-            sleeping.cancel()
+            await route.changed.wait()
+        else:
+            await sleep_or(self._clock, seconds, route.changed)
 
-    def _mine(self, leg: Leg) -> frozenset[str] | None:
-        """The routes whose tasks are a leg's; None for all, where there is only one."""
-        return None if len(self._legs.all) == 1 else frozenset(leg.routes)
+    def _mine(self, route: RouteRun) -> frozenset[str] | None:
+        """The routes whose tasks are a route's; None for all, where there is only one."""
+        return None if len(self._routes) == 1 else frozenset(route.serves)

@@ -11,9 +11,9 @@ from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import OutcomeKind, Settlement
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.engine.attempt import Executor
-from batchgen.engine.delivery import Delivery, Ended, Paid
-from batchgen.engine.leg import Legs
+from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.lines import origin_of
+from batchgen.engine.routes import RouteRun
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
 from batchgen.store.spool.spool import Spool
@@ -51,42 +51,37 @@ class Recovered:
         return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched
 
 
-async def recover(job: int, ledger: Ledger, spool: Spool, legs: Legs) -> Recovered:
+async def recover(executor: Executor, spool: Spool) -> Recovered:
     """Finish or book every interrupted task of a job, then tidy the spool.
 
     Args:
-        job: its number.
-        ledger: the books.
+        executor: of a run of this job; each of its routes goes on with what went over it when the dead process ended.
         spool: of the job's output folder.
-        legs: the routes; each goes on with what went over it where the dead process ended.
 
     Raises:
         LedgerError: the books cannot be written.
         StoreError: the spool cannot be read.
     """
-    found = Recovered()
-    deliveries = [leg.executor.delivery for leg in legs.all]
-    places = asyncio.Semaphore(_AT_ONCE)
+    run, found, places = executor.run, Recovered(), asyncio.Semaphore(_AT_ONCE)
 
     async def one(interrupted: Interrupted) -> None:
         async with places:
-            executor = legs.executor(interrupted.attempt.route)
-            if executor is None:
+            route = run.routes.find(interrupted.attempt.route)
+            if route is None:
                 raise LedgerError(
                     f"attempt {interrupted.attempt.id} went over {interrupted.attempt.route}, not a route here"
                 )
-            await _recover_one(interrupted, ledger, spool, executor, found)
+            await _recover_one(interrupted, spool, executor, route, found)
 
-    left = await ledger.interrupted(job)
+    left = await run.ledger.interrupted(run.job)
     if left:
-        patience = asyncio.create_task(_patience(deliveries, legs.all[0].executor.means.clock))
+        patience = asyncio.create_task(_patience(executor.delivery, run.clock))
         try:
             await asyncio.gather(*(one(interrupted) for interrupted in left))
         finally:
             patience.cancel()
-            for delivery in deliveries:
-                delivery.over = False
-    await tidy(ledger, spool)
+            executor.delivery.out_of_time = False
+    await tidy(run.ledger, spool)
     return found
 
 
@@ -101,18 +96,17 @@ async def tidy(ledger: Ledger, spool: Spool) -> None:
     spool.sweep(await ledger.settled(spool.attempts()))
 
 
-async def _patience(deliveries: list[Delivery], clock: Clock) -> None:
+async def _patience(delivery: Delivery, clock: Clock) -> None:
     """Let no address be waited for any longer, after a while."""
     left = _PATIENCE
     while left > 0:
         await clock.sleep(min(left, _STEP))
         left -= _STEP
-    for delivery in deliveries:
-        delivery.over = True
+    delivery.out_of_time = True
 
 
 async def _recover_one(
-    interrupted: Interrupted, ledger: Ledger, spool: Spool, executor: Executor, found: Recovered
+    interrupted: Interrupted, spool: Spool, executor: Executor, route: RouteRun, found: Recovered
 ) -> None:
     claim, held = interrupted.claim, interrupted.attempt
     attempt, answer, origin = held.id, spool.read_receipt(held.id), origin_of(claim, held)
@@ -121,31 +115,33 @@ async def _recover_one(
     if held.charge is Charge.RESERVED and answer is None and held.batch is not None:
         return  # the gateway works on it, whether we are here or not
     if held.charge is Charge.RESERVED and answer is None:
-        await executor.forget(claim, attempt, "the program ended before an answer was on disk")
+        await executor.book_lost(route, claim, attempt, "the program ended before an answer was on disk")
         found.lost += 1
         return
     if held.charge is Charge.RESERVED and answer is not None:
         fetched = spool.downloaded(attempt) if answer.urls else None
-        ended = await executor.resume(claim, replace(answer, origin=origin), fetched)
-        found.placed += ended is Ended.SETTLED
-        found.left += ended is Ended.LEFT_FOR_RECOVERY
+        ended = await executor.resume(route, claim, replace(answer, origin=origin), fetched)
+        found.placed += ended is ClaimResult.SETTLED
+        found.left += ended is ClaimResult.LEFT_FOR_RECOVERY
         return
     paid = Paid(attempt, held.charge, held.billed, held.request_ids, origin)
     picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
     if picture is not None:
-        ended = await executor.delivery.place(claim, paid, picture)
-        found.placed += ended is Ended.SETTLED
+        ended = await executor.delivery.place(route, claim, paid, picture)
+        found.placed += ended is ClaimResult.SETTLED
     elif held.url:
-        ended = await executor.delivery.fetch(claim, paid, held.url, held.url_expires)
-        found.fetched += ended is Ended.SETTLED
-        found.unfetched += ended is Ended.LEFT_FOR_RECOVERY
+        ended = await executor.delivery.fetch(route, claim, paid, held.url, held.url_expires)
+        found.fetched += ended is ClaimResult.SETTLED
+        found.unfetched += ended is ClaimResult.LEFT_FOR_RECOVERY
         return
     else:
         reason = "paid, but its answer is no longer in the spool"
-        await ledger.settle(Settlement(claim.task, attempt, TaskEvent.PARK, reason=reason, outcome=OutcomeKind.EXPIRED))
+        await executor.run.ledger.settle(
+            Settlement(claim.task, attempt, TaskEvent.PARK, reason=reason, outcome=OutcomeKind.EXPIRED)
+        )
         found.gone += 1
         return
-    found.left += ended is Ended.LEFT_FOR_RECOVERY
+    found.left += ended is ClaimResult.LEFT_FOR_RECOVERY
 
 
 def _is_of(told: Origin, asked: Origin) -> bool:

@@ -1,195 +1,217 @@
-"""The pool of a job that is bought call by call: takes tasks, lets lanes admit them, and knows when to stop."""
+"""A job that is bought call by call: takes tasks, lets lanes admit them, and knows when to stop."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from batchgen.domain.clock import month_of
 from batchgen.domain.errors import BatchgenError, StoreError
 from batchgen.domain.events import Notice
 from batchgen.domain.model import Claim
-from batchgen.engine.delivery import Ended
-from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.pool import Order, Pool
+from batchgen.engine.attempt import Executor
+from batchgen.engine.delivery import ClaimResult
 from batchgen.engine.queues import Queues
+from batchgen.engine.routes import RouteRun
 
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
-_LEAVE_WITHIN = 1.5
+_ABORT_WITHIN = 1.5
 
 
-class Runner(Pool):
-    """Runs one job with calls of its own, over one route or several.
+@dataclass(frozen=True, slots=True)
+class _NothingNow:
+    """A route has nothing to begin now.
 
-    Stopping means no new calls: those in flight are awaited. Leaving means now: calls in flight are given up and
+    Attributes:
+        seconds: until it looks again by itself; None when only what lands or is handed on can bring it something.
+    """
+
+    seconds: float | None = None
+
+
+class Runner:
+    """Works a run off with calls of its own, over one route or several.
+
+    Draining means no new calls: those in flight are awaited. Aborting means now: calls in flight are given up and
     booked as unknown.
     """
 
-    def __init__(self, order: Order, legs: Legs) -> None:
-        super().__init__(order)
-        self._legs = legs
-        self._flights: dict[asyncio.Task[Ended], tuple[Claim, int]] = {}  # with what had been freed at their start
+    def __init__(self, executor: Executor) -> None:
+        self.job_run = executor.run
+        self._executor = executor
+        self._routes = executor.run.routes
+        self._queues = Queues(executor.run)
+        self._dispatchers: set[asyncio.Task[None]] = set()
+        self._flights: dict[asyncio.Task[ClaimResult], tuple[Claim, int]] = {}  # and what had been freed at their start
         self._gone = asyncio.Event()
-        self._dispatchers: list[asyncio.Task[None]] = []
         self._error: BaseException | None = None
         self._walled_at: int | None = None  # what had been freed when a reservation was refused
         self._said_held = False
-        self._queues = Queues(order.job, order.selection.only, order.ledger, legs, order.clock)
 
     @property
     def in_flight(self) -> int:
+        """Tasks whose calls are lost if the run is aborted now."""
         return len(self._flights)
 
     async def run(self, until: float | None = None) -> None:
+        """Buy what is available, and wait for all that is in flight.
+
+        Args:
+            until: seconds since the epoch after which nothing new is begun; None for no limit.
+
+        Raises:
+            BatchgenError: the books or the disk failed in a way that nothing may go on.
+        """
         await self._queues.adopt()
-        if self.stopped is None:  # before it began
-            self._dispatchers = [asyncio.create_task(self._dispatch(leg)) for leg in self._legs.all]
-        alarm = asyncio.create_task(self._alarm(until)) if until is not None else None
+        for route in self._routes:
+            dispatcher = asyncio.create_task(self._dispatch(route))
+            self._dispatchers.add(dispatcher)
+            dispatcher.add_done_callback(self._dispatched)
+        alarm = asyncio.create_task(self.job_run.drain_at(until)) if until is not None else None
         gone = asyncio.create_task(self._gone.wait())
         try:
-            await self._dispatched()
-            while self._flights and not self._gone.is_set():
-                await asyncio.wait({*self._flights, gone}, return_when=asyncio.FIRST_COMPLETED)
+            while (busy := self._dispatchers or self._flights.keys()) and not self._gone.is_set():
+                await asyncio.wait({*busy, gone}, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)  # let the callbacks take them out
         finally:
-            gone.cancel()
-            if alarm is not None:
-                alarm.cancel()
-        if waiting := len(self._queues.unserved):
-            these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
-            self.explain(f"{these}: no route that is left takes what is asked")
-        if unfetched := self.tally.unfetched:
-            these = "1 paid image" if unfetched == 1 else f"{unfetched} paid images"
-            self.explain(f"{these} could not be fetched; the next run tries those whose addresses still live")
+            for task in (*self._dispatchers, gone, *filter(None, [alarm])):
+                task.cancel()
+        self._explain_what_waits()
         if self._error is not None:
             raise self._error
 
-    def _halt(self) -> None:
-        for leg in self._legs.all:
-            leg.executor.stop()
-        for dispatcher in self._dispatchers:
-            dispatcher.cancel()
-
-    async def _break_off(self) -> None:
-        for leg in self._legs.all:
-            leg.executor.leave()
+    async def abort(self) -> None:
+        """Break off now. What is in flight is in the books before this returns, or taken up by the next run."""
+        self.job_run.abort()
         if self._flights:
-            await asyncio.wait(self._flights, timeout=_LEAVE_WITHIN)
+            await asyncio.wait(self._flights, timeout=_ABORT_WITHIN)
         self._gone.set()
 
-    async def _dispatched(self) -> None:
-        """Wait until no dispatcher begins anything any more; the first error stops them all."""
-        waiting = set(self._dispatchers)
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for dispatcher in done:
-                if not dispatcher.cancelled() and (error := dispatcher.exception()) is not None:
-                    self._fail(error)
-
-    async def _dispatch(self, leg: Leg) -> None:
-        """Begin one route's tasks as its lane admits them, until there are none or it is stopped."""
+    async def _dispatch(self, route: RouteRun) -> None:
+        """Begin one route's tasks as its lane admits them, until there are none or nothing new is to begin."""
         try:
-            while (claim := await self._next(leg)) is not None:
-                leg.admitting = claim
+            while (claim := await self._next(route)) is not None:
+                route.admitting = claim
                 try:
-                    ticket = await leg.lane.admit()
+                    ticket = await route.lane.admit()
                 finally:
-                    leg.admitting = None
+                    route.admitting = None
                 if ticket is None:
-                    leg.buffer.appendleft(claim)
-                    self._queues.wake()
+                    route.buffer.appendleft(claim)
+                    self._routes.wake()
                     continue
-                if (lost := self._too_many_lost()) is not None:
-                    leg.lane.leave(ticket)
-                    self.stop(lost)
+                if (lost := self.job_run.too_many_lost()) is not None:
+                    route.lane.release(ticket)
+                    self.job_run.drain(lost)
                     return
-                flight = asyncio.create_task(leg.executor.execute(claim, ticket))
-                self._flights[flight] = claim, self.tally.freed
+                flight = asyncio.create_task(self._executor.execute(route, claim, ticket))
+                self._flights[flight] = claim, self.job_run.tally.freed
                 flight.add_done_callback(self._landed)
                 if not ticket.passed.is_set():
                     await ticket.passed.wait()
         finally:
-            leg.ended = True
-            self._queues.wake()
+            route.ended = True
+            self._routes.wake()
 
-    async def _next(self, leg: Leg) -> Claim | None:
+    async def _next(self, route: RouteRun) -> Claim | None:
         """The next task of a route, once there is one; None when nothing is left that could become one."""
-        while True:
-            # Taken before the books are asked: what lands meanwhile wakes us, and they are asked again.
-            now, idle, wait = self._clock.now(), not self._flights and not self._queues.admitting, None
-            leg.changed.clear()
-            if leg.lane.stopped is not None:
-                if await self._gives_way(leg, now):
-                    return None
-            elif leg.buffer or await self._refill(leg, now):
-                leg.dry = False
-                full = self._full()
-                if full is None and not self._held() and (claim := self._queues.take(leg)) is not None:
-                    return claim
-                if full is not None and idle:
-                    self.stop(full)
-            else:
-                wait = await self._queues.rest(leg, now)
-                if idle and self._nothing_left(leg):
-                    return None
-            await self._queues.change(leg, wait)
+        while self.job_run.stopped is None:
+            # Cleared before the books are asked: what happens meanwhile wakes us, and they are asked again.
+            route.changed.clear()
+            found = await self._look(route)
+            if not isinstance(found, _NothingNow):
+                return found
+            await self._queues.change(route, found.seconds)
+        return None
 
-    def _nothing_left(self, leg: Leg) -> bool:
-        """Whether no route has anything, nor can get it: nothing began, landed or was handed on since a leg looked."""
-        return self._queues.empty and not self._flights and not leg.changed.is_set()
+    async def _look(self, route: RouteRun) -> Claim | _NothingNow | None:
+        """Look once for the next task of a route; None when nothing is left that could become one."""
+        now, idle = self.job_run.clock.now(), self._idle  # before the books are asked, which may take a while
+        if route.lane.stopped is not None:
+            return None if await self._gives_way(route, now) else _NothingNow()
+        if route.buffer or await self._refill(route, now):
+            route.dry = False
+            return self._take(route, idle=idle) or _NothingNow()
+        wait = await self._queues.rest(route, now)
+        return None if idle and self._nothing_left(route) else _NothingNow(wait)
 
-    async def _refill(self, leg: Leg, now: float) -> bool:
-        return await self._queues.refill(leg, now, [claim for claim, _ in self._flights.values()])
+    def _take(self, route: RouteRun, *, idle: bool) -> Claim | None:
+        """The next of the tasks held for a route; None when it may not begin now, or is handed on."""
+        if (full := self._full()) is not None:
+            if idle:  # nothing in flight can change it any more
+                self.job_run.drain(full)
+            return None
+        return None if self._held() else self._queues.take(route)
 
-    async def _gives_way(self, leg: Leg, now: float) -> bool:
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing is in flight, nor about to be."""
+        return not self._flights and not self._queues.admitting
+
+    def _nothing_left(self, route: RouteRun) -> bool:
+        """Whether no route has anything, nor can get it: nothing began, landed or was handed on since one looked."""
+        return self._queues.empty and not self._flights and not route.changed.is_set()
+
+    async def _refill(self, route: RouteRun, now: float) -> bool:
+        return await self._queues.refill(route, now, [claim for claim, _ in self._flights.values()])
+
+    async def _gives_way(self, route: RouteRun, now: float) -> bool:
         """Whether a stopped route can be left: another takes over, or its tasks stay as they are, or there are none."""
-        heir = self._queues.inherit(leg)
+        heir = self._queues.inherit(route)
         if heir is not None:
-            self.explain(f"{leg.contract.route}: {leg.lane.stopped}. Going on over {heir.contract.route}")
+            self.job_run.explain(f"{route.name}: {route.lane.stopped}. Going on over {heir.name}")
             return True
-        if leg.buffer or await self._refill(leg, now) or await self._queues.due(leg, now) is not None:
-            if any(each.live for each in self._legs.all if each is not leg):
-                self.explain(f"{leg.contract.route}: {leg.lane.stopped}. What waits for it is left as it is")
+        if route.buffer or await self._refill(route, now) or await self._queues.due(route, now) is not None:
+            if self.job_run.stopped is not None:  # meanwhile, for a reason that is told
+                return True
+            if any(each.live for each in self._routes if each is not route):
+                self.job_run.explain(f"{route.name}: {route.lane.stopped}. What waits for it is left as it is")
             else:
-                self.stop(leg.lane.stopped or "")
+                self.job_run.drain(route.lane.stopped or "")
             return True
         return not self._flights
 
     def _held(self) -> bool:
         """Whether nothing is begun before what is in flight has landed."""
-        if not self._waits_for_addresses():
+        if not self.job_run.waits_for_addresses():
             self._said_held = False
             return False
-        if (lost := self._too_many_lost()) is not None:
-            self.stop(lost)
+        if (lost := self.job_run.too_many_lost()) is not None:
+            self.job_run.drain(lost)
         elif not self._said_held:
             self._said_held = True
-            self._emit(Notice("too many paid images cannot be fetched now; no new call is made until they can"))
+            self.job_run.emit(Notice("too many paid images cannot be fetched now; no new call is made until they can"))
         return True
 
     def _full(self) -> str | None:
         """Why no further task may be begun for the moment; what is in flight may yet change that."""
-        wanted = self._selection.images
-        if wanted is not None and self.tally.delivered + len(self._flights) + self._queues.admitting >= wanted:
+        tally, wanted = self.job_run.tally, self.job_run.selection.images
+        if wanted is not None and tally.delivered + len(self._flights) + self._queues.admitting >= wanted:
             return f"--limit {wanted} is reached"
-        if self._walled_at is not None and self.tally.freed <= self._walled_at and self._is_same_month():
-            return self._wall_reached()
+        if self._walled_at is not None and tally.freed <= self._walled_at and self._is_same_month():
+            return self.job_run.wall_reached()
         return None
 
     def _is_same_month(self) -> bool:
         """Whether the month is still the one in which a reservation was refused; another has a ceiling of its own."""
-        return self.tally.month == month_of(self._clock.now())
+        return self.job_run.tally.month == month_of(self.job_run.clock.now())
 
-    def _landed(self, flight: asyncio.Task[Ended]) -> None:
+    def _dispatched(self, dispatcher: asyncio.Task[None]) -> None:
+        self._dispatchers.discard(dispatcher)
+        if not dispatcher.cancelled() and (error := dispatcher.exception()) is not None:
+            self._fail(error)
+
+    def _landed(self, flight: asyncio.Task[ClaimResult]) -> None:
         claim, freed = self._flights.pop(flight)
-        self._queues.wake()
+        self._routes.wake()
         if flight.cancelled():
             return
         error = flight.exception()
         if isinstance(error, StoreError):
-            self.stop(str(error))
+            self.job_run.drain(str(error))
         elif error is not None:
             self._fail(error)
-        elif flight.result() is Ended.NO_BUDGET:
+        elif flight.result() is ClaimResult.NO_BUDGET:
             self._queues.put_back(claim)
             self._walled_at = freed
 
@@ -197,4 +219,13 @@ class Runner(Pool):
         """The first error wins; nothing new is begun after it."""
         if self._error is None:
             self._error = error
-        self.stop(str(error) if isinstance(error, BatchgenError) else f"internal error: {error!r}")
+        self.job_run.drain(str(error) if isinstance(error, BatchgenError) else f"internal error: {error!r}")
+
+    def _explain_what_waits(self) -> None:
+        """Say what a later run goes on with."""
+        if waiting := len(self._queues.unserved):
+            these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
+            self.job_run.explain(f"{these}: no route that is left takes what is asked")
+        if unfetched := self.job_run.tally.unfetched:
+            these = "1 paid image" if unfetched == 1 else f"{unfetched} paid images"
+            self.job_run.explain(f"{these} could not be fetched; the next run tries those whose addresses still live")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchgen.domain.errors import GatewayError, StoreError
-from batchgen.domain.events import Listener, Notice
+from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim
-from batchgen.engine.intake import Desk, custom_id_of, held_attempts
+from batchgen.engine.intake import BatchContext, custom_id_of, held_attempts
 from batchgen.gateway.batch.api import RemoteBatch
 from batchgen.gateway.request import batch_line, build_call
 from batchgen.gateway.sending import opened, stream
@@ -21,12 +21,11 @@ _QUEUE_PAUSE = 300.0  # seconds before a further batch where the gateway had no 
 _REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; asking again would not help
 
 
-class Gate:
+class SubmitGate:
     """Whether a further bundle may be handed in."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._closed = False
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
         self._failed_in_row = 0
         self._turned_away = float("-inf")
 
@@ -35,20 +34,16 @@ class Gate:
         """Why no call of the route can succeed now; None when nothing is known against it."""
         if self._failed_in_row >= _MOST_FAILED:
             return f"{self._failed_in_row} batches in a row failed as a whole; see `batchgen report`, then run again"
-        return self._desk.executor.stopped
+        return self._context.route.lane.stopped
 
     @property
     def pause(self) -> float:
         """Seconds until the gateway may have room for a further batch; 0.0 where nothing is known against it."""
-        return max(0.0, self._turned_away + _QUEUE_PAUSE - self._desk.means.clock.monotonic())
+        return max(0.0, self._turned_away + _QUEUE_PAUSE - self._context.run.clock.monotonic())
 
     def open(self) -> bool:
         """Whether one may be handed in now."""
-        return not self._closed and self.stopped is None and not self.pause
-
-    def close(self) -> None:
-        """Hand nothing more in, not even what is being made ready for it."""
-        self._closed = True
+        return not self._context.run.draining.is_set() and self.stopped is None and not self.pause
 
     def failed(self) -> None:
         """A bundle was not taken at all."""
@@ -56,7 +51,7 @@ class Gate:
 
     def ended(self, remote: RemoteBatch) -> None:
         """A bundle has ended; where it was turned away, the next waits until another one ends, or for some minutes."""
-        self._turned_away = self._desk.means.clock.monotonic() if remote.queue_is_full else float("-inf")
+        self._turned_away = self._context.run.clock.monotonic() if remote.queue_is_full else float("-inf")
         if remote.status == "failed" and not remote.queue_is_full:
             self.failed()
         else:
@@ -66,19 +61,18 @@ class Gate:
 class Submission:
     """Hands bundles in. May be repeated after a crash at any moment."""
 
-    def __init__(self, desk: Desk, gate: Gate, listener: Listener) -> None:
-        self._desk = desk
+    def __init__(self, context: BatchContext, gate: SubmitGate) -> None:
+        self._context = context
         self._gate = gate
-        self._emit = listener
 
     async def hand_in(self, row: BatchRow) -> bool:
         """Hand a bundle in, unless the gateway has it already from a process that died before it could say so.
 
         Gives whether anything became of it; what was not to begin any more stays as it is.
         """
-        attempts = await held_attempts(self._desk, row)
+        attempts = await held_attempts(self._context, row)
         if not attempts:
-            await self._desk.move(row, state=BatchState.CLOSED)
+            await self._context.move(row, state=BatchState.CLOSED)
             return True
         remote = await self._find(row, {each.attempt.key_fingerprint for each in attempts})
         if remote is None:
@@ -89,12 +83,12 @@ class Submission:
                 return True
         if remote is None:
             return False
-        await self._desk.move(row, state=BatchState.SUBMITTED, remote=remote.id, status=remote.status)
+        await self._context.move(row, state=BatchState.SUBMITTED, remote=remote.id, status=remote.status)
         return True
 
     async def _submit(self, row: BatchRow, held: dict[int, Claim]) -> RemoteBatch | None:
         """Have the gateway work on a bundle; None where nothing is to begin any more."""
-        api, file = self._desk.api, self._desk.folder / f"batch-{row.token}.jsonl"
+        api, file = self._context.api, self._context.folder / f"batch-{row.token}.jsonl"
         try:
             if not self._gate.open():
                 return None
@@ -102,17 +96,17 @@ class Submission:
             upload = await api.upload(file, file.stat().st_size)
             if not self._gate.open():  # uploading may take minutes, and is free
                 return None
-            await self._desk.move(row, status=CREATING)
+            await self._context.move(row, status=CREATING)
             try:
                 remote = await api.create(upload, endpoint, row.token)
             except GatewayError:
-                await self._desk.move(row, status=CREATING)  # from now on it is to be listed, however long that took
+                await self._context.move(row, status=CREATING)  # from now on it is to be listed, however long that took
                 raise
         except OSError as error:
             raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
         finally:
             file.unlink(missing_ok=True)
-        self._emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
+        self._context.run.emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
         return remote
 
     async def _not_handed_in(self, row: BatchRow, error: GatewayError) -> None:
@@ -123,10 +117,10 @@ class Submission:
         """
         if error.status not in _REFUSED:
             if 400 <= error.status < 500 and error.status != 408:  # it was not handed in
-                await self._desk.move(row, status="")
+                await self._context.move(row, status="")
             raise error
         self._gate.failed()
-        await self._desk.move(row, state=BatchState.ENDED, status="failed", detail=str(error))
+        await self._context.move(row, state=BatchState.ENDED, status="failed", detail=str(error))
 
     async def _find(self, row: BatchRow, keys: set[str]) -> RemoteBatch | None:
         """The gateway's batch of a bundle; None when it has none and will not list one soon.
@@ -138,26 +132,26 @@ class Submission:
         Raises:
             GatewayError: nobody can tell yet, or not with this key.
         """
-        remote = await self._desk.api.find(row.token, row.created_at)
+        remote = await self._context.api.find(row.token, row.created_at)
         if remote is not None or row.status != CREATING:
             return remote
-        if keys != {self._desk.account.key_fingerprint}:
+        if keys != {self._context.route.books.account.key_fingerprint}:
             raise GatewayError(
                 f"a batch of {row.calls} images may have been handed in with another key, and this one does not "
                 f"see it; {way_out(row)}"
             )
-        settles = _SETTLES_HERE if self._desk.means.contract.loopback else _SETTLES
-        if self._desk.means.clock.now() < row.updated_at + settles:
+        settles = _SETTLES_HERE if self._context.route.contract.loopback else _SETTLES
+        if self._context.run.clock.now() < row.updated_at + settles:
             raise GatewayError("a batch may have been handed in, and is looked for before it is again", passing=True)
         return None
 
     async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
         """The file of calls; gives the endpoint they are for."""
-        means, endpoint = self._desk.means, ""
+        route, endpoint = self._context.route, ""
         async with opened(str(file), "wb") as out:
             for attempt, claim in held.items():
-                inputs = await means.hand.prepare(claim.inputs, means.contract.references)
-                call = build_call(0, claim, means.contract, inputs)
+                inputs = await route.hand.prepare(claim.inputs, route.contract.references)
+                call = build_call(0, claim, route.contract, inputs)
                 endpoint = call.url
                 async for data in stream(batch_line(custom_id_of(row, attempt), call)):
                     await out.write(data)

@@ -219,7 +219,7 @@ DYING = """
 import os, sys, batchgen.engine.attempt as attempt
 async def die(*_, **__):
     os.kill(os.getpid(), 9)
-attempt.Executor._proceed = die
+attempt.Executor._deliver_or_conclude = die
 from batchgen.cli.main import main
 main()
 """

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import BatchState
 from batchgen.engine.bundle import Bundler
-from batchgen.engine.entries import Account
-from batchgen.engine.intake import Desk
+from batchgen.engine.intake import BatchContext
 from batchgen.gateway.batch.api import BatchApi
 from tests.rig import rig, simulator, small_plan
 
 ROUTE = "openai/gpt-image-2"
+BATCH = load_catalog().resolve({"use": ROUTE, "endpoint": "batch"})
 
 
 async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["a mug", "a cup"], ["1:1@1K"], Limits())
     async with (
-        simulator(tmp_path, "batch_seconds=80000", route=ROUTE) as contract,
-        rig(tmp_path, contract, plan) as run,
-        BatchApi(
-            base_url=contract.base_url, key=lambda: "sk-rig-0123456789", clock=SystemClock(), loopback=True
-        ) as api,
+        simulator(tmp_path, "batch_seconds=80000", route=ROUTE) as served,
+        rig(tmp_path, replace(BATCH, base_url=served.base_url, key_env="K"), plan) as run,
+        BatchApi(base_url=served.base_url, key=lambda: "sk-rig-0123456789", clock=SystemClock(), loopback=True) as api,
     ):
-        desk = Desk(run.job, run.ledger, api, run.executor, run.executor.means, Account("0badcafe", None), tmp_path)
-        bundler = Bundler(desk, run.events.append)
+        bundler = Bundler(BatchContext(run.executor, api, tmp_path))
         assert await bundler.open(await run.ledger.claim(run.job, 9, 0.0))
         (written,) = await run.ledger.open_batches(run.job)
         assert written.state is BatchState.WRITTEN

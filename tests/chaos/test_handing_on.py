@@ -1,4 +1,4 @@
-"""What the simulation found in the pool: inheritances nobody took up (seed 1029), a stop nobody heard (seed 1561)."""
+"""What the simulation found in the runner: inheritances nobody took up (seed 1029), a stop nobody heard (seed 1561)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.model import Claim
 from batchgen.domain.size import parse_size
-from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.delivery import Ended
+from batchgen.engine.attempt import Executor
+from batchgen.engine.delivery import ClaimResult
+from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.lane import Lane, Ticket
-from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.pool import Order, Selection
+from batchgen.engine.routes import RouteRun
 from batchgen.engine.runner import Runner
+from batchgen.policy.decide import Rules
 from tests.conftest import ManualClock
 
 FIRST, SECOND = "apiyi/gpt-image-2-vip", "laozhang/gpt-image-2-vip"
@@ -27,35 +28,34 @@ TASK = Claim(1, 1, "p0", "a mug", SIZE, SIZE, 1, Parameters(), "p0", 1, 0, 0, 0,
 class Buys:
     """An executor that needs no time."""
 
-    def __init__(self) -> None:
-        self.bought: list[int] = []
+    def __init__(self, run: JobRun) -> None:
+        self.run = run
+        self.bought: dict[str, list[int]] = {FIRST: [], SECOND: []}
 
-    async def execute(self, claim: Claim, ticket: Ticket) -> Ended:
-        self.bought.append(claim.task)
-        return Ended.SETTLED
-
-    def stop(self) -> None:
-        """Nothing to stop."""
+    async def execute(self, route: RouteRun, claim: Claim, ticket: Ticket) -> ClaimResult:
+        self.bought[route.name].append(claim.task)
+        return ClaimResult.SETTLED
 
 
 class SlowBooks:
     """Books with one task of the first route, which is stopped while the second one asks for its own."""
 
-    def __init__(self, legs: Legs, runners: list[Runner]) -> None:
-        self._legs, self._runners = legs, runners
+    def __init__(self) -> None:
+        self.executor: Buys | None = None
         self._stopped = asyncio.Event()
 
     async def claim(self, job: int, count: int, now: float, skip: set[int], only: None, routes: frozenset[str]) -> Any:
-        first, second = self._legs.all
+        assert self.executor is not None
+        first, second = self.executor.run.routes
         if "" not in routes:
             first.lane.stop("no quota")
             self._stopped.set()
-            self._runners[0]._queues.wake()
-            while "" not in second.routes:
+            self.executor.run.routes.wake()
+            while "" not in second.serves:
                 await asyncio.sleep(0)
             return []
         await self._stopped.wait()
-        taken = TASK.task in skip or TASK.task in cast("Any", second.executor).bought
+        taken = TASK.task in skip or TASK.task in self.executor.bought[SECOND]
         return [] if SECOND not in routes or taken else [TASK]
 
     async def next_due(self, *_: object) -> None:
@@ -65,32 +65,33 @@ class SlowBooks:
         return set()
 
 
-def pool() -> tuple[Runner, tuple[Buys, Buys]]:
-    """A runner over two routes, on books with one task."""
-    clock, catalog, executors, runners = ManualClock(), load_catalog(), (Buys(), Buys()), list[Runner]()
-    lanes = [Lane(route, 4, None, clock=clock, uniform=lambda low, high: high) for route in (FIRST, SECOND)]
-    legs = Legs(
-        [
-            Leg(catalog.find(route), cast("Any", executor), lane)
-            for route, executor, lane in zip((FIRST, SECOND), executors, lanes, strict=True)
-        ]
+def two_routes() -> Buys:
+    """An executor over two routes, on books with one task."""
+    clock, catalog, books = ManualClock(), load_catalog(), SlowBooks()
+
+    def uniform(low: float, high: float) -> float:
+        return high
+
+    run = JobRun(
+        1, Limits(), Selection(), cast("Any", books), clock=clock, uniform=uniform, listener=lambda event: None
     )
-    books = cast("Any", SlowBooks(legs, runners))
-    runner = Runner(Order(1, Limits(), Selection(), books, Tally(), clock, lambda event: None), legs)
-    runners.append(runner)
-    return runner, executors
+    for route in (FIRST, SECOND):
+        contract, lane = catalog.find(route), Lane(route, 4, None, clock=clock, uniform=uniform)
+        run.routes.add(RouteRun(contract, Rules(Limits()), cast("Any", None), cast("Any", None), lane))
+    books.executor = Buys(run)
+    return books.executor
 
 
 async def test_what_is_handed_on_while_the_heir_asks_the_books_is_not_left_lying() -> None:
-    runner, executors = pool()
-    await asyncio.wait_for(runner.run(), 10)
-    assert runner.stopped is None
-    assert executors[1].bought == [TASK.task]
+    executor = two_routes()
+    await asyncio.wait_for(Runner(cast("Executor", executor)).run(), 10)
+    assert executor.run.stopped is None
+    assert executor.bought == {FIRST: [], SECOND: [TASK.task]}
 
 
 @pytest.mark.timeout(10)
 async def test_run_that_was_stopped_before_it_began_ends_without_a_call() -> None:
-    runner, executors = pool()
-    runner.stop("interrupted")
-    await runner.run()
-    assert executors[0].bought + executors[1].bought == []
+    executor = two_routes()
+    executor.run.drain("interrupted")
+    await Runner(cast("Executor", executor)).run()
+    assert executor.bought == {FIRST: [], SECOND: []}

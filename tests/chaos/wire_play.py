@@ -107,7 +107,7 @@ def _what_it_left(run: Rig) -> dict[str, Any]:
         "images": [path for (path,) in run.query("SELECT path FROM image")],
         "flags": "".join(flags for (flags,) in run.query("SELECT flags FROM image")),
         "pauses": [event.seconds for event in run.events if isinstance(event, LanePaused)],
-        "stopped": run.runner.stopped,
+        "stopped": run.job_run.stopped,
     }
 
 
@@ -115,7 +115,7 @@ async def _until_it_ends_or_waits_long(run: Rig, running: asyncio.Task[None], *,
     """The end of the run. A lane that waits longer is not waited for."""
     while not running.done():
         if any(isinstance(event, LanePaused) and event.seconds > longest for event in run.events):
-            run.runner.stop("the test does not wait so long")
+            run.job_run.drain("the test does not wait so long")
             break
         await asyncio.wait({running}, timeout=0.02)
     await running

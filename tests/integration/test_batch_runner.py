@@ -84,7 +84,7 @@ async def test_batch_that_may_be_under_way_is_not_free_because_it_cannot_be_look
     async with batch_rig(tmp_path, NoList(), 4) as run:
         await run.open()
         await run.runner.run()
-        assert run.runner.stopped
+        assert run.runner.job_run.stopped
         assert run.rig.charges() == {"reserved": 4}
         assert run.rig.states() == {"running": 4}
 
@@ -121,7 +121,7 @@ async def test_batch_without_any_answer_stops_the_run_instead_of_buying_everythi
     async with batch_rig(tmp_path, api, 30) as run:
         await run.runner.run()
         assert len(api.made) == 1
-        assert "lost" in (run.runner.stopped or "")
+        assert "lost" in (run.runner.job_run.stopped or "")
 
 
 class Says(Api):
@@ -141,7 +141,7 @@ async def test_lines_that_no_later_batch_could_answer_stop_the_run(tmp_path: Pat
     async with batch_rig(tmp_path, api, 4) as run:
         await asyncio.wait_for(run.runner.run(), 20)
         assert len(api.made) == 1
-        assert run.runner.stopped
+        assert run.runner.job_run.stopped
         assert run.rig.states() == {"available": 4}
 
 
@@ -170,7 +170,7 @@ async def test_bill_above_its_reservation_stops_the_batches(tmp_path: Path, monk
     async with batch_rig(tmp_path, api, 6) as run:
         await run.runner.run()
         assert len(api.made) == 1
-        assert run.runner.stopped
+        assert run.runner.job_run.stopped
 
 
 async def test_bill_above_its_reservation_holds_back_what_is_written_already(
@@ -187,7 +187,7 @@ async def test_bill_above_its_reservation_holds_back_what_is_written_already(
         await run.open(2)
         await run.runner.run()
         assert len(api.made) == 1
-        assert run.runner.stopped
+        assert run.runner.job_run.stopped
         assert run.rig.states() == {"completed": 2, "running": 2, "available": 2}
 
 
@@ -209,12 +209,12 @@ async def test_what_is_uploaded_when_the_run_is_stopped_is_not_handed_in(tmp_pat
     async with batch_rig(tmp_path, api, 4) as run:
         running = asyncio.create_task(run.runner.run())
         await api.uploading.wait()
-        run.runner.stop("interrupted")
+        run.runner.job_run.drain("interrupted")
         api.go.set()
         await running
         assert api.made == []
         assert run.rig.charges() == {"reserved": 4}
-        assert "not handed in yet" in run.runner.explained[-1]
+        assert "not handed in yet" in run.runner.job_run.explained[-1]
 
 
 class Full(Api):
@@ -262,7 +262,7 @@ async def test_batches_that_fail_as_a_whole_stop_the_run_after_two(
     async with batch_rig(tmp_path, api, 10) as run:
         await asyncio.wait_for(run.runner.run(), 20)
         assert len(api.made) == 2
-        assert "2 batches in a row failed" in (run.runner.stopped or "")
+        assert "2 batches in a row failed" in (run.runner.job_run.stopped or "")
         assert run.rig.states()["available"] == 6
 
 
@@ -297,7 +297,7 @@ async def test_leaving_while_an_answer_is_made_durable_reads_no_further(
         monkeypatch.setattr(run.rig.spool, "finish", slow)
         running = asyncio.create_task(run.runner.run())
         await landing.wait()
-        leaving = asyncio.create_task(run.runner.leave())
+        leaving = asyncio.create_task(run.runner.abort())
         await asyncio.sleep(0)
         go.set()
         await leaving

@@ -8,8 +8,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from PIL import Image
@@ -22,10 +21,8 @@ from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
 from batchgen.domain.size import parse_size
 from batchgen.domain.walls import Walls
-from batchgen.engine.bookkeeper import Tally
-from batchgen.engine.lane import Lane
-from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.pool import Order, Selection
+from batchgen.engine.assembly import Connection, RouteSpec, assemble
+from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
 from batchgen.store.spool.sink import SpoolSink
@@ -72,16 +69,16 @@ async def test_second_run_makes_no_call(tmp_path: Path) -> None:
             await run.runner.run()
         async with rig(tmp_path, contract, plan) as again:
             await again.runner.run()
-            assert again.runner.tally.calls == 0
+            assert again.job_run.tally.calls == 0
             assert len(again.bill()) == 3
 
 
 async def test_budget_is_a_wall_with_two_hundred_calls_in_flight(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, texts(300), SMALL, Limits(concurrency=200, budget=1_000_000))
     async with simulator(tmp_path, "latency=0.05") as contract, rig(tmp_path, contract, plan) as run:
-        run.lane.limit = 200
+        run.route.lane.limit = 200
         await run.runner.run()
-        assert run.runner.stopped == "the budget is reached"
+        assert run.job_run.stopped == "the budget is reached"
         assert len(run.bill()) == 33
         assert run.states() == {"completed": 33, "available": 267}
 
@@ -103,7 +100,7 @@ async def test_every_wall_holds_at_each_moment_with_two_hundred_calls_in_flight(
     plan = small_plan(tmp_path, texts(120), SMALL, Limits(concurrency=200, unknown=9, attempts=9, unknown_total=10_000))
     faults = ("latency=0.05", "p_500=0.2", "p_drop=0.2")  # what is free is given back, what is lost is not
     async with simulator(tmp_path, *faults) as contract, rig(tmp_path, contract, plan, walls=walls) as run:
-        run.lane.limit = 200
+        run.route.lane.limit = 200
         seen: list[int] = []
         running = asyncio.create_task(run.runner.run())
         while not running.done():
@@ -113,7 +110,7 @@ async def test_every_wall_holds_at_each_moment_with_two_hundred_calls_in_flight(
         await running
         assert max(seen) <= 1_000_000
         assert max(seen) > 1_000_000 - PRICE, "and all of it is spent"
-        assert re.match(sentence, run.runner.stopped or "")
+        assert re.match(sentence, run.job_run.stopped or "")
 
 
 async def test_ceiling_that_was_reached_opens_with_the_new_month(tmp_path: Path) -> None:
@@ -126,13 +123,13 @@ async def test_ceiling_that_was_reached_opens_with_the_new_month(tmp_path: Path)
         rig(tmp_path, contract, plan, walls=walls, clock=clock) as run,
     ):
         running = asyncio.create_task(run.runner.run())
-        while not run.lane.crowd.in_flight or not run.runner.tally.month:
+        while not run.route.lane.cap.in_flight or not run.job_run.tally.month:
             await asyncio.sleep(0.005)
         clock.start += 60.0
         await running
         assert run.query("SELECT name, billed FROM month") == [("2026-11", PRICE), ("2026-12", PRICE)]
         assert run.states() == {"completed": 2, "available": 1}
-        assert "ceiling for 2026-12 is reached" in str(run.runner.stopped)
+        assert "ceiling for 2026-12 is reached" in str(run.job_run.stopped)
 
 
 async def test_budget_sends_nothing_when_nobody_can_say_what_a_call_costs_at_most(tmp_path: Path) -> None:
@@ -195,8 +192,8 @@ async def test_run_stops_when_too_many_answers_are_lost(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, texts(60, "[[sim:drop]]"), SMALL, Limits(concurrency=4, unknown_total=10))
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
         await run.runner.run()
-        assert run.runner.stopped is not None
-        assert "answers were lost" in run.runner.stopped
+        assert run.job_run.stopped is not None
+        assert "answers were lost" in run.job_run.stopped
         assert 11 <= len(run.bill()) <= 15
 
 
@@ -258,7 +255,7 @@ async def test_lane_stops_at_once_and_leaves_the_tasks_as_they_were(tmp_path: Pa
     plan = small_plan(tmp_path, texts(40, f"[[sim:{fault}]]"), SMALL, Limits(concurrency=4))
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
         await run.runner.run()
-        assert run.runner.stopped is not None
+        assert run.job_run.stopped is not None
         assert run.states() == {"available": 40}
         assert len(run.bill()) <= 8
         assert run.query("SELECT max(attempts), sum(unknowns) FROM task") == [(0, 0)]
@@ -285,8 +282,8 @@ async def test_no_room_on_disk_means_no_call(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, texts(3), SMALL, Limits())
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan, ballast=1 << 62) as run:
         await run.runner.run()
-        assert run.runner.stopped is not None
-        assert "make room" in run.runner.stopped
+        assert run.job_run.stopped is not None
+        assert "make room" in run.job_run.stopped
         assert run.bill() == []
         assert run.states() == {"available": 3}
 
@@ -297,7 +294,7 @@ async def test_stop_awaits_what_is_in_flight(tmp_path: Path) -> None:
         running = asyncio.create_task(run.runner.run())
         while sum(isinstance(event, CallStarted) for event in run.events) < 4:
             await asyncio.sleep(0.01)
-        run.runner.stop("interrupted")
+        run.job_run.drain("interrupted")
         await running
         assert run.states() == {"completed": 4, "available": 16}
         assert run.charges() == {"billed": 4}
@@ -310,7 +307,7 @@ async def test_leave_books_what_is_in_flight_as_unknown_before_it_returns(tmp_pa
         while sum(isinstance(event, CallStarted) for event in run.events) < 4:
             await asyncio.sleep(0.01)
         started = asyncio.get_running_loop().time()
-        await run.runner.leave()
+        await run.runner.abort()
         assert asyncio.get_running_loop().time() - started < 2.0
         await running
         assert run.charges() == {"unknown": 4}
@@ -363,7 +360,7 @@ async def test_no_call_is_made_after_the_hour_that_the_manifest_names(tmp_path: 
     plan = small_plan(tmp_path, texts(50), SMALL, Limits(concurrency=2))
     async with simulator(tmp_path, "latency=0.05") as contract, rig(tmp_path, contract, plan) as run:
         await run.runner.run(until=SystemClock().now() + 0.2)
-        assert run.runner.stopped == "`limits.until` is reached"
+        assert run.job_run.stopped == "`limits.until` is reached"
         states = run.states()
         assert states["completed"] == len(run.bill()) > 0
         assert states["available"] > 20
@@ -395,12 +392,15 @@ async def test_tasks_that_no_route_takes_are_passed_over_in_a_few_looks_at_the_b
     plan = small_plan(tmp_path, texts(tasks), ["16:9@4K"], Limits())
     first = catalog.find("apiyi/gpt-image-2-vip")
     second = next(each for each in map(catalog.find, catalog.routes()) if each.check_size(parse_size("16:9@4K")))
-    executors = [SimpleNamespace(stop=lambda: None), SimpleNamespace(stop=lambda: None)]
     with Ledger.open(tmp_path / "batchgen.db", clock) as ledger:
         ledger.record(plan)
-        lanes = [Lane(each.route, 32, None, clock=clock, uniform=lambda _, high: high) for each in (first, second)]
-        legs = Legs([Leg(*each) for each in zip((first, second), executors, lanes, strict=True)])  # type: ignore[arg-type]
-        runner = Runner(Order(ledger.job("job"), Limits(), Selection(), ledger, Tally(), clock, lambda _: None), legs)
+        job = ledger.job("job")
+        run = JobRun(
+            job, Limits(), Selection(), ledger, clock=clock, uniform=lambda _, high: high, listener=lambda _: None
+        )
+        nobody = cast("Any", None)
+        connections = [Connection(RouteSpec(each), nobody, nobody) for each in (first, second)]
+        executor = assemble(run, plan.job, connections, spool=nobody, index=nobody, inputs=nobody)
         looks, real = 0, ledger.claim
 
         async def counted(*given: Any) -> Any:
@@ -409,9 +409,9 @@ async def test_tasks_that_no_route_takes_are_passed_over_in_a_few_looks_at_the_b
             return await real(*given)
 
         ledger.claim = counted  # type: ignore[method-assign]
-        lanes[0].stop("no quota")
-        await runner.run()
-    assert runner.explained[-1].startswith(f"{tasks} tasks wait")
+        run.routes.first.lane.stop("no quota")
+        await Runner(executor).run()
+    assert run.explained[-1].startswith(f"{tasks} tasks wait")
     assert looks < 60
 
 
@@ -425,7 +425,7 @@ async def test_answer_that_memory_has_no_room_for_is_booked_as_paid_and_stops_th
     plan = small_plan(tmp_path, texts(5), SMALL, Limits(concurrency=1))
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
         await run.runner.run()
-        assert run.runner.stopped is not None
-        assert "no memory left for an answer; end other programs, then run again" in run.runner.stopped
+        assert run.job_run.stopped is not None
+        assert "no memory left for an answer; end other programs, then run again" in run.job_run.stopped
         assert run.states() == {"parked": 1, "available": 4}
         assert run.charges() == {"billed": 1}

@@ -35,8 +35,8 @@ class Storage:
     def __init__(self, run: Rig, fails: Callable[[int], Download | None]) -> None:
         self.tries = 0
         self._fails = fails
-        self._real = run.executor.means.hand._downloader.fetch
-        run.executor.means.hand._downloader.fetch = self.fetch  # type: ignore[method-assign, assignment]
+        self._real = run.route.hand._downloader.fetch
+        run.route.hand._downloader.fetch = self.fetch  # type: ignore[method-assign, assignment]
         run.executor.delivery._backoff = Backoff(base=0.01, cap=0.02)
 
     async def fetch(self, url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
@@ -65,10 +65,10 @@ async def test_run_buys_no_more_while_paid_addresses_cannot_be_fetched(tmp_path:
         running = asyncio.create_task(run.runner.run())
         while not notices(run, "no new call is made"):
             await asyncio.sleep(0.01)
-        bought, tried = run.runner.tally.calls, storage.tries
+        bought, tried = run.job_run.tally.calls, storage.tries
         while storage.tries < tried + 200:
             await asyncio.sleep(0.01)
-        assert run.runner.tally.calls - bought <= IN_FLIGHT
+        assert run.job_run.tally.calls - bought <= IN_FLIGHT
         assert bought < 60
         healthy.set()
         await running
@@ -82,11 +82,11 @@ async def test_run_stops_when_too_many_addresses_cannot_be_fetched_at_all(tmp_pa
     async with linked(tmp_path, 60, lambda _: AWAY) as (run, _):
         run.executor.delivery.patience = 0.3
         await run.runner.run()
-        assert "could not be fetched" in (run.runner.stopped or "")
-        bought = run.runner.tally.calls
+        assert "could not be fetched" in (run.job_run.stopped or "")
+        bought = run.job_run.tally.calls
         assert MOST_LOST < bought < 60
         assert run.states() == {"running": bought, "available": 60 - bought}
-        assert "the next run tries" in run.runner.explained[-1]
+        assert "the next run tries" in run.job_run.explained[-1]
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, run.plan, record=False) as again:
         await again.recover()
         assert again.states() == {"completed": bought, "available": 60 - bought}
@@ -101,10 +101,10 @@ async def test_one_address_that_cannot_be_fetched_holds_nothing_up(tmp_path: Pat
             dead.append(sink.attempt)
             return AWAY if sink.attempt == dead[0] else await real(url, sink, loopback_base=loopback_base)
 
-        run.executor.means.hand._downloader.fetch = fetch  # type: ignore[method-assign, assignment]
+        run.route.hand._downloader.fetch = fetch  # type: ignore[method-assign, assignment]
         run.executor.delivery.patience = 0.2
         await run.runner.run()
-        assert run.runner.stopped is None
+        assert run.job_run.stopped is None
         assert run.states() == {"completed": 7, "running": 1}
 
 
@@ -162,7 +162,7 @@ async def test_address_is_parked_when_it_stays_away_after_its_time_is_over(
 async def test_start_goes_on_with_its_addresses_when_it_slept(tmp_path: Path, sleep: Callable[[], None]) -> None:
     async with linked(tmp_path, 4, lambda _: AWAY) as (run, _):
         run.executor.delivery.patience = 0.0
-        run.runner.tally.unfetched = -100
+        run.job_run.tally.unfetched = -100
         await run.runner.run()
 
     def fails(number: int) -> Download | None:
@@ -182,7 +182,7 @@ async def test_address_that_stays_away_is_parked_as_paid(tmp_path: Path, monkeyp
         await run.runner.run()
         assert storage.tries > 3
         assert (run.states(), run.charges()) == ({"parked": 1}, {"billed": 1})
-        assert (run.runner.tally.slow, run.runner.tally.unfetched) == (0, 1)
+        assert (run.job_run.tally.slow, run.job_run.tally.unfetched) == (0, 1)
 
 
 async def test_address_that_is_given_up_at_its_third_try_was_never_slow(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ async def test_address_that_is_given_up_at_its_third_try_was_never_slow(tmp_path
     async with linked(tmp_path, 1, lambda number: refused if number == 3 else AWAY) as (run, _):
         await run.runner.run()
         assert run.states() == {"parked": 1}
-        assert (run.runner.tally.slow, run.runner.tally.unfetched) == (0, 1)
+        assert (run.job_run.tally.slow, run.job_run.tally.unfetched) == (0, 1)
 
 
 async def test_start_waits_for_all_addresses_together_no_longer_than_for_one(
@@ -198,7 +198,7 @@ async def test_start_waits_for_all_addresses_together_no_longer_than_for_one(
 ) -> None:
     async with linked(tmp_path, 40, lambda _: AWAY) as (run, _):
         run.executor.delivery.patience = 0.0
-        run.runner.tally.unfetched = -100
+        run.job_run.tally.unfetched = -100
         await run.runner.run()
         assert run.states() == {"running": 40}
     monkeypatch.setattr(recovery_module, "_PATIENCE", 0.0)
@@ -216,7 +216,7 @@ async def test_next_try_is_not_tidied_away_with_the_one_before(tmp_path: Path) -
     Image.frombytes("RGB", (600, 600), os.urandom(600 * 600 * 3)).save(out, "PNG", compress_level=0)
     data, late, tries = out.getvalue(), threading.Event(), 0
     async with linked(tmp_path, 1, lambda _: None) as (run, _):
-        hand = run.executor.means.hand
+        hand = run.route.hand
 
         async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
             nonlocal tries

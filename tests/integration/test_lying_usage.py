@@ -86,18 +86,18 @@ async def test_bill_that_nobody_can_believe_is_unknown_at_what_was_reserved_and_
     tmp_path: Path, lie: str
 ) -> None:
     async with run_of(tmp_path, LIES[lie], 12) as run:
-        calls = run.runner.tally.calls
+        calls = run.job_run.tally.calls
         assert 1 <= calls <= 8  # those in flight when the first answer came, and in its booking
         assert run.charges() | {"void": 0} == {"unknown": calls, "void": 0}  # void: taken back before they were sent
         assert run.query("SELECT billed, unknown, reserved FROM job") == [(0, calls * UPPER, 0)]
         assert run.states() == {"completed": calls, "available": 12 - calls}
-        assert "the gateway claims" in (run.runner.stopped or "")
-        assert "booked as maybe charged" in (run.runner.stopped or "")
+        assert "the gateway claims" in (run.job_run.stopped or "")
+        assert "booked as maybe charged" in (run.job_run.stopped or "")
         told = run.query("SELECT detail FROM attempt WHERE charge = 'unknown'")
         assert all("the gateway claims" in detail for (detail,) in told)
     async with run_of(tmp_path, TRUE, 12) as again:  # the budget is not used up by a word
         assert again.states() == {"completed": 12}
-        assert again.runner.stopped is None
+        assert again.job_run.stopped is None
 
 
 @pytest.mark.parametrize("usage", NONE)
@@ -105,24 +105,24 @@ async def test_usage_that_says_nothing_is_booked_at_the_most_the_call_can_have_c
     async with run_of(tmp_path, NONE[usage], 3) as run:
         assert run.states() == {"completed": 3}
         assert run.query("SELECT DISTINCT charge, billed FROM attempt") == [("billed", UPPER)]
-        assert run.runner.stopped is None
+        assert run.job_run.stopped is None
 
 
 async def test_bill_slightly_above_its_reservation_is_booked_as_told_and_stops_the_route(tmp_path: Path) -> None:
     output = UPPER // PER_TOKEN * 11 // 10
     async with run_of(tmp_path, tokens(output), 12) as run:
-        calls = run.runner.tally.calls
+        calls = run.job_run.tally.calls
         assert run.charges() | {"void": 0} == {"billed": calls, "void": 0}
         assert run.query("SELECT billed, unknown FROM job") == [(calls * (output * PER_TOKEN + 50), 0)]
-        assert "is not what its contract says" in (run.runner.stopped or "")
+        assert "is not what its contract says" in (run.job_run.stopped or "")
 
 
 @pytest.mark.parametrize("content", ['"data": [{"b64_json": "bm8="}]', '"data": [], "message": "no"', '"data": []'])
 async def test_lie_beside_an_answer_without_an_image_is_one_as_well(tmp_path: Path, content: str) -> None:
     async with run_of(tmp_path, LIES["a fortune"], 12, content) as run:
         billed, unknown = run.query("SELECT billed, unknown FROM job")[0]
-        assert billed + unknown <= run.runner.tally.calls * UPPER
-        assert run.runner.tally.calls <= 4
+        assert billed + unknown <= run.job_run.tally.calls * UPPER
+        assert run.job_run.tally.calls <= 4
 
 
 async def test_lie_of_an_answer_that_is_taken_up_after_a_crash_is_one_as_well(
@@ -143,7 +143,7 @@ async def test_lie_of_an_answer_that_is_taken_up_after_a_crash_is_one_as_well(
         await run.recover()
         assert run.states() == {"completed": 1}
         assert run.query("SELECT billed, unknown, reserved FROM job") == [(0, UPPER, 0)]
-        assert "the gateway claims" in (run.lane.stopped or "")
+        assert "the gateway claims" in (run.route.lane.stopped or "")
 
 
 class Fortune(Api):
@@ -158,4 +158,4 @@ async def test_lie_in_a_file_of_batch_answers_is_one_as_well(tmp_path: Path) -> 
         await run.runner.run()
         (reserved,) = run.rig.query("SELECT DISTINCT reserved FROM attempt")
         assert run.rig.query("SELECT billed, unknown, reserved FROM job") == [(0, 6 * reserved[0], 0)]
-        assert "the gateway claims" in (run.runner.stopped or "")
+        assert "the gateway claims" in (run.runner.job_run.stopped or "")

@@ -39,7 +39,7 @@ async def test_answer_that_was_not_booked_is_booked_and_placed_without_a_call(tm
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor.means.books.book = dies  # type: ignore[method-assign]
+            run.route.books.book = dies  # type: ignore[method-assign]
             await run_until_it_dies(run)
             assert run.charges() == {"reserved": 1}
         async with rig(tmp_path, contract, plan, record=False) as again:
@@ -56,10 +56,10 @@ async def test_image_that_was_not_placed_is_placed_without_a_call(tmp_path: Path
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor.means.hand.place = fails  # type: ignore[method-assign]
+            run.route.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
-            assert run.runner.stopped is not None
-            assert "the disk is away" in run.runner.stopped
+            assert run.job_run.stopped is not None
+            assert "the disk is away" in run.job_run.stopped
             assert run.states() == {"running": 1}
         async with rig(tmp_path, contract, plan, record=False) as again:
             assert (await again.recover()).placed == 1
@@ -71,7 +71,7 @@ async def test_image_that_was_placed_but_not_settled_is_adopted(tmp_path: Path) 
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor.means.books.complete = dies  # type: ignore[method-assign]
+            run.route.books.complete = dies  # type: ignore[method-assign]
             await run_until_it_dies(run)
             assert len(run.images()) == 1
         async with rig(tmp_path, contract, plan, record=False) as again:
@@ -84,7 +84,7 @@ async def test_paid_address_is_fetched_without_a_call(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["x [[sim:url]]"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor.means.hand.download = fails  # type: ignore[method-assign]
+            run.route.hand.download = fails  # type: ignore[method-assign]
             await run.runner.run()
             assert run.states() == {"running": 1}
             assert run.charges() == {"billed": 1}
@@ -102,7 +102,7 @@ async def test_call_without_an_answer_is_unknown_and_goes_on_within_its_allowanc
                 if _:
                     assert (await run.recover()).lost == 1
                     assert run.states() == {"retryable": 1}
-                run.executor.means.hand.send = dies  # type: ignore[method-assign]
+                run.route.hand.send = dies  # type: ignore[method-assign]
                 await run_until_it_dies(run)
         async with rig(tmp_path, contract, plan, record=False) as last:
             assert (await last.recover()).lost == 1
@@ -114,10 +114,10 @@ async def test_recovery_that_cannot_finish_says_so_and_leaves_everything_for_the
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.executor.means.hand.place = fails  # type: ignore[method-assign]
+            run.route.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
         async with rig(tmp_path, contract, plan, record=False) as again:
-            again.executor.means.hand.place = fails  # type: ignore[method-assign]
+            again.route.hand.place = fails  # type: ignore[method-assign]
             assert (await again.recover()).left == 1
             assert again.states() == {"running": 1}
         async with rig(tmp_path, contract, plan, record=False) as last:
@@ -142,7 +142,7 @@ async def test_answer_that_is_whole_is_kept_when_the_run_is_left_while_it_lands(
         await landing.wait()
         leaving = []
         for _ in range(times):
-            leaving.append(asyncio.create_task(run.runner.leave()))
+            leaving.append(asyncio.create_task(run.runner.abort()))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         go_on.set()
@@ -167,11 +167,11 @@ async def test_reservation_that_was_not_sent_before_a_stop_costs_nothing(tmp_pat
         running = asyncio.create_task(run.runner.run())
         while sum(isinstance(event, CallStarted) for event in run.events) < 2:
             await asyncio.sleep(0.01)
-        run.runner.stop("interrupted")
+        run.job_run.drain("interrupted")
         await running
         assert run.charges() == {"billed": 1, "void": 1}
         assert run.states() == {"completed": 1, "available": 4}
-        assert run.lane.limit == 4
+        assert run.route.lane.limit == 4
         assert len(run.bill()) == 1
 
 
@@ -182,7 +182,7 @@ async def test_answer_that_does_not_fit_on_the_disk_is_booked_as_paid_and_not_bo
     async with simulator(tmp_path, "bytes=1500000") as contract, rig(tmp_path, contract, plan) as run:
         monkeypatch.setattr(SpoolSink, "write", no_room)
         await run.runner.run()
-        assert run.runner.stopped is not None
+        assert run.job_run.stopped is not None
         assert run.charges() == {"billed": 1}
         assert run.states() == {"parked": 1}
         assert len(run.bill()) == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchgen.engine.lane import PATIENCE, START, Crowd, Lane, Ticket
+from batchgen.engine.lane import PATIENCE, START, ConcurrencyCap, Lane, Ticket
 from batchgen.engine.pace import Pace
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def test_lane_starts_at_a_few_and_doubles_while_the_gateway_keeps_up(clock
     assert one.limit == START
     for expected in (8, 16, 32, 64, 64):
         for ticket in await saturate(one):
-            one.leave(ticket)
+            one.release(ticket)
             one.succeeded()
         assert one.limit == expected
 
@@ -82,7 +82,7 @@ async def test_lane_does_not_grow_when_nobody_waits_for_a_place(clock: ManualClo
     for _ in range(50):
         ticket = await one.admit()
         assert ticket is not None
-        one.leave(ticket)
+        one.release(ticket)
         one.succeeded()
     assert one.limit == START
 
@@ -91,14 +91,14 @@ async def test_lane_halves_once_per_episode_of_refusals(clock: ManualClock) -> N
     one = lane(clock)
     for _ in range(3):
         for ticket in await saturate(one):
-            one.leave(ticket)
+            one.release(ticket)
             one.succeeded()
     assert one.limit == 32
     tickets = await fill(one)
     await clock.advance(1)
     for ticket in tickets:
         one.throttled(ticket, 2.0)
-        one.leave(ticket)
+        one.release(ticket)
     assert one.limit == 16
 
 
@@ -106,12 +106,12 @@ async def test_lone_refusal_among_many_answers_pauses_the_lane_and_does_not_halv
     one = lane(clock)
     for _ in range(3):
         for ticket in await saturate(one):
-            one.leave(ticket)
+            one.release(ticket)
             one.succeeded()
     ticket = await one.admit()
     assert ticket is not None
     assert one.throttled(ticket, 3.0) == 3.0
-    one.leave(ticket)
+    one.release(ticket)
     assert one.limit == 32
 
 
@@ -120,11 +120,11 @@ async def test_lane_grows_by_one_after_it_has_been_refused(clock: ManualClock) -
     ticket = await one.admit()
     assert ticket is not None
     one.throttled(ticket, 0.0)
-    one.leave(ticket)
+    one.release(ticket)
     assert one.limit == 2
     for expected in (3, 4):
         for other in await saturate(one):
-            one.leave(other)
+            one.release(other)
             one.succeeded()
         assert one.limit == expected
 
@@ -134,7 +134,7 @@ async def test_lane_admits_nobody_before_the_pause_that_the_gateway_asked_for_is
     ticket = await one.admit()
     assert ticket is not None
     one.throttled(ticket, 12.0)
-    one.leave(ticket)
+    one.release(ticket)
     waiting = asyncio.ensure_future(one.admit())
     await clock.advance(11.9)
     assert not waiting.done()
@@ -150,7 +150,7 @@ async def test_lane_backs_off_exponentially_when_no_pause_is_given(clock: Manual
         ticket = waiting.result()
         assert ticket is not None
         pauses.append(one.throttled(ticket, None))
-        one.leave(ticket)
+        one.release(ticket)
     assert pauses == [1.0, 2.0, 4.0, 8.0]
 
 
@@ -160,9 +160,9 @@ async def test_lane_gives_turns_at_the_pace_and_none_once_it_is_closed(clock: Ma
     async def call() -> None:
         ticket = await one.admit()
         assert ticket is not None
-        if await one.turn(ticket):
+        if await one.wait_turn(ticket):
             turns.append(clock.monotonic())
-        one.leave(ticket)
+        one.release(ticket)
 
     for _ in range(4):
         task = asyncio.create_task(call())
@@ -170,7 +170,7 @@ async def test_lane_gives_turns_at_the_pace_and_none_once_it_is_closed(clock: Ma
         await task
     waiting = [asyncio.create_task(call()) for _ in range(3)]
     await clock.settle()
-    one.close()
+    one.drain()
     await clock.settle()
     assert all(task.done() for task in waiting)
     assert len(turns) == 5
@@ -198,7 +198,7 @@ async def test_lane_stops_when_the_gateway_lets_nothing_through_for_too_long(clo
         assert ticket is not None
         assert one.stopped is None
         one.throttled(ticket, PATIENCE - 1)
-        one.leave(ticket)
+        one.release(ticket)
     assert one.stopped is not None
     assert "60 minutes" in one.stopped
 
@@ -212,7 +212,7 @@ async def test_lane_goes_on_after_a_night_that_the_process_slept_through(clock: 
         ticket = waiting.result()
         assert ticket is not None
         one.throttled(ticket, 10.0)
-        one.leave(ticket)
+        one.release(ticket)
         assert one.stopped is None
 
 
@@ -238,10 +238,10 @@ async def test_stop_is_heard_by_who_just_began_to_wait_for_a_cooldown(clock: Man
     assert clock.monotonic() < 1000.0
 
 
-async def test_crowd_counts_the_calls_of_every_lane(clock: ManualClock) -> None:
+async def test_cap_counts_the_calls_of_every_lane(clock: ManualClock) -> None:
     """What must find room on the disk are the answers of all of them."""
-    crowd = Crowd(8)
-    first, second = (Lane(name, 8, None, clock=clock, uniform=lambda low, _: low, crowd=crowd) for name in "ab")
+    cap = ConcurrencyCap(8)
+    first, second = (Lane(name, 8, None, clock=clock, uniform=lambda low, _: low, cap=cap) for name in "ab")
     await fill(first)
     await second.admit()
-    assert second.crowd.in_flight == first.crowd.in_flight == START + 1
+    assert second.cap.in_flight == first.cap.in_flight == START + 1

@@ -5,33 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from dataclasses import replace
 from typing import Any, cast
 from unittest import mock
 
 from batchgen.domain.errors import BatchgenError
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, RunEvent
-from batchgen.domain.job import FourK
-from batchgen.domain.model import Claim
+from batchgen.engine.assembly import Connection, RouteSpec, assemble
 from batchgen.engine.attempt import Executor
-from batchgen.engine.bookkeeper import Bookkeeper, Tally
-from batchgen.engine.delivery import Delivery, Means
-from batchgen.engine.entries import Account
-from batchgen.engine.hand import Hand
-from batchgen.engine.lane import Crowd, Lane
-from batchgen.engine.leg import Leg, Legs
-from batchgen.engine.pool import Order, Selection
+from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.recovery import recover
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
-from batchgen.policy.decide import NextRoutes, Rules
 from batchgen.store.folder import Folder
 from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool
 from tests.chaos.simulation.loop import Crash, SimClock, VirtualLoop
 from tests.chaos.simulation.parts import SimDatabase, SimDiskThreads
-from tests.chaos.simulation.world import HOME, Violation, World, contracts
+from tests.chaos.simulation.world import Violation, World, contracts
 
 LEFT_OVER = ("What waits for it is left as it is", "no route that is left takes what is asked")
 
@@ -75,9 +67,11 @@ class Life:
                 runner = await self._begin()
                 async with _Fated(self, runner):
                     await runner.run()
-                if runner.stopped is None and any(says in text for text in runner.explained for says in LEFT_OVER):
+                if runner.job_run.stopped is None and any(
+                    says in text for text in runner.job_run.explained for says in LEFT_OVER
+                ):
                     return "left over"  # as a person sees by the exit code, who then runs it again
-                return runner.stopped or "ended"
+                return runner.job_run.stopped or "ended"
         except BatchgenError as error:
             return f"error: {type(error).__name__}"
 
@@ -90,65 +84,33 @@ class Life:
         opened.callback(spool.close)
         index = ImageIndex.open(world.output)
         opened.callback(index.close)
-        legs, tally, runners = self._legs(ledger, spool, index)
         spec = world.plan.job
         known = ledger._database.call(_NUMBER, spec.name)
         if known is not None:
-            found = await recover(known, ledger, spool, legs)
+            found = await recover(self._assembled(known, ledger, spool, index), spool)
             world.say(f"{found}")
         if known is None or not await ledger.interrupted(known):
             ledger.record(world.plan)  # type: ignore[arg-type]
-        order = Order(ledger.job(spec.name), world.limits, Selection(), ledger, tally, self.clock, self._hear)
-        runner = Runner(order, legs)
-        runners.append(runner)
-        return runner
+        return Runner(self._assembled(ledger.job(spec.name), ledger, spool, index))
 
-    def _legs(self, ledger: Ledger, spool: Spool, index: ImageIndex) -> tuple[Legs, Tally, list[Runner]]:
-        world, made, runners = self.world, list[Legs](), list[Runner]()
-        tally, crowd = Tally(), Crowd(world.limits.concurrency)
-        legs = []
-        for contract in contracts()[: world.routes]:
-            four_k = world.four_k if contract.downgrade else FourK.RETRY
-            lane = Lane(
-                contract.route,
-                world.limits.concurrency,
-                world.limits.rate,
-                clock=self.clock,
-                uniform=world.dice.uniform,
-                crowd=crowd,
-            )
-            books = Bookkeeper(
-                contract=contract,
-                account=Account("0badcafe", world.limits.budget),
-                ledger=ledger,
-                clock=self.clock,
-                listener=self._hear,
-                tally=tally,
-                home=HOME,
-            )
-            hand = Hand(
-                client=cast("Any", world.gateway),
-                downloader=cast("Any", world.gateway),
-                spool=spool,
-                inputs=cast("Any", None),
-                loopback_base="",
-            )
-            leg: list[Leg] = []
-            means = Means(
-                contract=contract,
-                rules=Rules(world.limits, four_k, on_refusal=world.on_refusal),
-                books=books,
-                hand=hand,
-                clock=self.clock,
-                uniform=world.dice.uniform,
-                emit=self._hear,
-                stop=partial(_stop, runners),
-                onward=partial(_onward, made, leg),
-            )
-            leg.append(Leg(contract, Executor(means, Delivery(means, index), lane), lane))
-            legs.append(leg[0])
-        made.append(Legs(legs))
-        return made[0], tally, runners
+    def _assembled(self, job: int, ledger: Ledger, spool: Spool, index: ImageIndex) -> Executor:
+        world = self.world
+        run = JobRun(
+            job,
+            world.limits,
+            Selection(),
+            ledger,
+            clock=self.clock,
+            uniform=world.dice.uniform,
+            listener=self._hear,
+        )
+        connections = [
+            Connection(RouteSpec(contract), cast("Any", world.gateway), cast("Any", world.gateway), "0badcafe")
+            for contract in contracts()[: world.routes]
+        ]
+        spec = replace(world.plan.job, four_k=world.four_k, fallback_on_refusal=world.on_refusal)
+        inputs = cast("Any", None)
+        return assemble(run, spec, connections, spool=spool, index=index, inputs=inputs)
 
     def _hear(self, event: RunEvent) -> None:
         if isinstance(event, CallStarted | CallEnded | ImageDelivered):
@@ -212,15 +174,6 @@ class _Fated:
         fate = self._life.world.fate
         await asyncio.sleep(max(0.0, fate.at - self._life.loop.time()))
         if fate.kind == "stop":
-            self._runner.stop("interrupted")
+            self._runner.job_run.drain("interrupted")
         else:
-            await self._runner.leave()
-
-
-def _onward(made: list[Legs], leg: list[Leg], claim: Claim) -> NextRoutes:
-    return made[0].onward(leg[0], claim)
-
-
-def _stop(runners: list[Runner], why: str) -> None:
-    for runner in runners:
-        runner.stop(why)
+            await self._runner.abort()
