@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from importlib import import_module
 from itertools import product
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import click
@@ -412,6 +414,31 @@ def test_code_that_is_named_exists() -> None:
         assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
     for name in re.findall(r"^\| `(\w+)/` \|", said, re.MULTILINE):
         assert (PACKAGE / name).is_dir(), name
+
+
+GLOSSARY = re.findall(r"^\| ([^|`]+) \| ([^|]+) \| `([\w.]+)` \|$", text_of("docs/glossary.md"), re.MULTILINE)
+
+
+def test_glossary_has_each_word_once_and_in_order() -> None:
+    words = [word for word, _, _ in GLOSSARY]
+    assert words == sorted(set(words))
+    assert len(words) == len(re.findall(r"^\| ", text_of("docs/glossary.md"), re.MULTILINE)) - 2  # head and rule
+
+
+@pytest.mark.parametrize("name", [name for _, _, name in GLOSSARY])
+def test_what_the_glossary_names_is_there(name: str) -> None:
+    parts = name.split(".")
+    depth = next(
+        number
+        for number in range(len(parts), 0, -1)
+        if (PACKAGE.joinpath(*parts[:number])).with_suffix(".py").is_file()
+    )
+    module = import_module(".".join(("batchgen", *parts[:depth])))
+    found: Any = module
+    for part in parts[depth:]:
+        found = getattr(found, part)
+    if isinstance(found, type | FunctionType):
+        assert found.__module__ == module.__name__
 
 
 def test_folders_are_told_in_import_order() -> None:
