@@ -11,7 +11,6 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -23,10 +22,9 @@ from batchgen.domain.errors import LogUnavailable, UsageError
 from batchgen.domain.log_row import LogRow
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.gateway.address import is_loopback
-from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.headers import retry_after
 from batchgen.gateway.inflate import inflater_for
-from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed
+from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, wake_when_closed
 
 MICROS_PER_UNIT = 2
 MOST_PAGES = 3_000  # of one model
@@ -40,7 +38,6 @@ _TRIES = 5
 _LONGEST_PAUSE = 60.0
 _FIRST = (None, "", 0, 1, "1")  # the newest row's id in a log whose ids only count the rows of an answer
 _Identity = tuple[str, float, int, str]  # model, time, amount, what tells it from others of these
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +66,12 @@ def log_address(base_url: str, path: str) -> str:
     return base_url.rstrip("/").removesuffix("/v1") + path
 
 
-class LogReader:
+class LogReader(SessionOwner):
     """Reads logs with a session of its own; nothing is sent along but the token, and no redirect is followed."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self._clock = clock
-        self._session = open_session(OwnConnections(open_socket), _HEADERS)
-
-    async def __aenter__(self) -> LogReader:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
 
     async def rows(self, query: LogQuery) -> list[LogRow]:
         """Every charge that the query is about, each once.
@@ -169,7 +158,7 @@ class LogReader:
             try:
                 deadline = Deadline(_WITHIN)
                 async with deadline.waiting():
-                    response = await self._session.get(url, headers={"Authorization": token}, allow_redirects=False)
+                    response = await self._session().get(url, headers={"Authorization": token}, allow_redirects=False)
                 try:
                     if response.status == 200:
                         return await _body(response, deadline)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
-
-import aiohttp
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, Ending
-from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.echo import results
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.endpoints.codec import Reply
@@ -19,12 +15,10 @@ from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
 from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import SinkFactory
-from batchgen.gateway.transport import open_session, open_socket
-
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
+from batchgen.gateway.transport import SessionOwner
 
 
-class Client:
+class Client(SessionOwner):
     """One session for all paid calls of a process.
 
     Each call has a connection of its own: a handshake is nothing against a minute of waiting, and only so can it be
@@ -44,24 +38,10 @@ class Client:
         key: Callable[[str], str],
         request_id_headers: tuple[str, ...] = REQUEST_ID_HEADERS,
     ) -> None:
+        super().__init__()
         self._clock = clock
         self._key = key
         self._request_id_headers = request_id_headers
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close every connection; the client may be used again afterwards."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
 
     def secret(self, key_env: str) -> str:
         """The key behind the name of a variable, to look for it in what comes; "" where there is none."""
@@ -86,9 +66,7 @@ class Client:
             return Answer(call.attempt, Ending.NOT_SENT, detail=refusal)
         exchange = Exchange(call, sinks, self._clock, secret)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
-        if self._session is None:
-            self._session = open_session(OwnConnections(open_socket), _HEADERS)
-        await exchange.run(self._session, headers)
+        await exchange.run(self._session(), headers)
         return cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 import zlib
 from collections.abc import Iterator
-from types import TracebackType
 
 import aiohttp
 from yarl import URL
@@ -21,15 +20,14 @@ from batchgen.gateway.inflate import Inflater, inflater_for
 from batchgen.gateway.scan import MAX_PICTURE, Sink
 from batchgen.gateway.transport import (
     WIRE_ERRORS,
+    SessionOwner,
     described,
     next_piece,
-    open_session,
     open_socket,
     wake_when_closed,
 )
 from batchgen.gateway.watch import KeyWatch
 
-_HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 _PORTS = frozenset({80, 443})
 _MOST_REDIRECTS = 3
 _LONGEST_URL = 8192
@@ -37,7 +35,7 @@ _PASSING = frozenset({408, 421, 425, 429})  # of the 4xx; the others, 403, 404 a
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Downloader:
+class Downloader(SessionOwner):
     """Downloads without key, cookies, proxy or environment, from public addresses over https.
 
     Args:
@@ -46,23 +44,9 @@ class Downloader:
     """
 
     def __init__(self, *, total: float = 300.0, idle: float = 60.0) -> None:
+        super().__init__("image/*")
         self._total = total
         self._idle = idle
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-
-    async def __aenter__(self) -> Downloader:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close every connection."""
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await session.close()
 
     async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "", secret: str = "") -> Download:
         """Stream one image into a sink.
@@ -131,11 +115,13 @@ class Downloader:
         except WIRE_ERRORS as wrong:
             raise _Over(_failed(wrong)) from None
 
-    def _session(self, *, loopback: bool) -> aiohttp.ClientSession:
-        session = self._sessions.get(loopback)
-        if session is None:
-            session = self._sessions[loopback] = _make_session(loopback=loopback)
-        return session
+    def _connector(self, *, loopback: bool) -> aiohttp.TCPConnector:
+        def checked_socket(addr_info: AddrInfo) -> socket.socket:
+            """The last check, on the very address that is connected to."""
+            check(str(addr_info[4][0]), loopback=loopback)
+            return open_socket(addr_info)
+
+        return OwnConnections(checked_socket, CheckedResolver(loopback=loopback))
 
 
 class _Over(Exception):
@@ -144,15 +130,6 @@ class _Over(Exception):
     def __init__(self, download: Download) -> None:
         self.download = download
         super().__init__(download.detail)
-
-
-def _make_session(*, loopback: bool) -> aiohttp.ClientSession:
-    def checked_socket(addr_info: AddrInfo) -> socket.socket:
-        """The last check, on the very address that is connected to."""
-        check(str(addr_info[4][0]), loopback=loopback)
-        return open_socket(addr_info)
-
-    return open_session(OwnConnections(checked_socket, CheckedResolver(loopback=loopback)), _HEADERS)
 
 
 def _plain(inflater: Inflater | None, data: bytes) -> Iterator[bytes]:

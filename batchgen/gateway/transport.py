@@ -8,13 +8,14 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 
 import aiohttp
 
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.text import one_line
-from batchgen.gateway.connector import AddrInfo, SpokeFirst
+from batchgen.gateway.connector import AddrInfo, OwnConnections, SpokeFirst
 
 PIECE = 1 << 16
 IDLE_BEFORE_PROBE = 30  # seconds; a call is silent for minutes, and routers forget quiet connections
@@ -41,7 +42,42 @@ def open_socket(addr_info: AddrInfo) -> socket.socket:
     return made
 
 
-def open_session(connector: aiohttp.TCPConnector, headers: dict[str, str]) -> aiohttp.ClientSession:
+class SessionOwner:
+    """Has HTTP sessions: each is opened when it is first needed, all are closed together, and it may go on afterwards.
+
+    Args:
+        accept: what answers are asked to be.
+    """
+
+    def __init__(self, accept: str = "application/json") -> None:
+        self._headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "batchgen"}
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    def _session(self, *, loopback: bool = False) -> aiohttp.ClientSession:
+        """The session for this machine or for all others, where these are kept apart."""
+        if loopback not in self._sessions:
+            self._sessions[loopback] = _open_session(self._connector(loopback=loopback), self._headers)
+        return self._sessions[loopback]
+
+    def _connector(self, *, loopback: bool) -> aiohttp.TCPConnector:  # noqa: ARG002 - of those who keep them apart
+        return OwnConnections(open_socket)
+
+
+def _open_session(connector: aiohttp.TCPConnector, headers: dict[str, str]) -> aiohttp.ClientSession:
     """A session without cookies, proxies, environment or hidden limits; deadlines are its users'."""
     return aiohttp.ClientSession(
         connector=connector,

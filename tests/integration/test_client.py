@@ -504,7 +504,7 @@ async def test_client_probes_a_silent_connection(monkeypatch: pytest.MonkeyPatch
         probing.append((made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), idle))
         return made
 
-    monkeypatch.setattr("batchgen.gateway.client.open_socket", open_and_look)
+    monkeypatch.setattr("batchgen.gateway.transport.open_socket", open_and_look)
     async with gateway(sending(framed(WHOLE))) as base:
         await ask(base)
     assert probing == [(1, 30)]

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -23,16 +22,14 @@ from batchgen.domain.errors import GatewayError
 from batchgen.domain.text import cleaned, one_line, without
 from batchgen.domain.wire import Answer, FilePiece
 from batchgen.gateway.batch.lines import BatchLines
-from batchgen.gateway.connector import OwnConnections
 from batchgen.gateway.endpoints.reply_fields import error_of
 from batchgen.gateway.inflate import inflater_for
 from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody
-from batchgen.gateway.transport import WIRE_ERRORS, described, next_piece, open_session, open_socket, wake_when_closed
+from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, wake_when_closed
 
 TERMINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 OURS = "batchgen"  # the name in a batch's metadata under which our own id of it stands
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "batchgen"}
 _PAGE = 100
 _PAGES = 20
 _EARLIER = 3600.0  # seconds: a batch is not older than its row, but clocks differ
@@ -73,24 +70,15 @@ class RemoteBatch:
         return self.status == "failed" and self.code == "token_limit_exceeded"
 
 
-class BatchApi:
+class BatchApi(SessionOwner):
     """One account's batches. Every method raises `GatewayError`, which says whether asking again may help."""
 
     def __init__(self, *, base_url: str, key: Callable[[], str], clock: Clock, loopback: bool) -> None:
+        super().__init__()
         self._base_url = base_url
         self._key = key
         self._clock = clock
         self._loopback = loopback
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> BatchApi:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def upload(self, file: Path, size: int) -> str:
         """Hand a file of calls over; gives its id."""
@@ -173,11 +161,9 @@ class BatchApi:
         secret = self._key()
         if not self._loopback and not self._base_url.startswith("https://"):
             raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
-        if self._session is None:
-            self._session = open_session(OwnConnections(open_socket), _HEADERS)
         try:
             async with deadline.waiting():
-                response = await self._session.request(
+                response = await self._session().request(
                     method,
                     self._base_url + path,
                     data=body,
