@@ -188,6 +188,19 @@ class Answer:
         return next((picture for picture in self.pictures if not picture.damage), None)
 
 
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """A paid answer that came whole and could not be written. What it said is still known.
+
+    Attributes:
+        answer: without the bytes of its images.
+        why: they could not be kept: a sentence without its full stop.
+    """
+
+    answer: Answer
+    why: str
+
+
 class Fetch(StrEnum):
     """How a download of a paid address ended."""
 

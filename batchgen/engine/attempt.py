@@ -11,9 +11,8 @@ from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
-from batchgen.domain.wire import Answer, Call, Ending, Picture
+from batchgen.domain.wire import Answer, Call, Ending, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
-from batchgen.engine.hand import NotKept
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import Ticket
 from batchgen.engine.routes import RouteRun
@@ -97,12 +96,12 @@ class Executor:
         outcome = classify(answer, route.contract)
         await route.books.conclude(claim, answer, outcome, Release(None, outcome.detail), _cost(route, claim))
 
-    async def _book_not_kept(self, route: RouteRun, claim: Claim, error: NotKept) -> None:
+    async def _book_not_kept(self, route: RouteRun, claim: Claim, found: NotKept) -> None:
         """Book what an answer says whose bytes could not be kept; a person must decide whether to buy it again."""
-        outcome = classify(error.answer, route.contract)
-        decision = Park(f"paid, but its answer could not be kept ({error})")
+        outcome = classify(found.answer, route.contract)
+        decision = Park(f"paid, but its answer could not be kept ({found.why})")
         cost = _cost(route, claim)
-        self._watch_price(route, await route.books.conclude(claim, error.answer, outcome, decision, cost), cost)
+        self._watch_price(route, await route.books.conclude(claim, found.answer, outcome, decision, cost), cost)
 
     async def _prepare(self, route: RouteRun, claim: Claim) -> tuple[Call, Cost]:
         """The call without its number and what it is expected to cost, once there is room for its answer."""
@@ -120,16 +119,19 @@ class Executor:
             return None
         route.books.called()
         try:
-            return await self.run.wire.wait(route.hand.send(call))
+            answer = await self.run.wire.wait(route.hand.send(call))
         except asyncio.CancelledError:
             await self.book_lost(route, claim, attempt, "given up: the run was left while the call was in flight")
-        except NotKept as error:
-            self.run.drain(f"{error}. One paid answer could not be kept")
-            await self._book_not_kept(route, claim, error)
+            return None
         except StoreError as error:
             self.run.drain(f"{error}. One answer could not be kept")
             await self.book_lost(route, claim, attempt, f"the answer could not be written to the spool: {error}")
-        return None
+            return None
+        if isinstance(answer, NotKept):
+            self.run.drain(f"{answer.why}. One paid answer could not be kept")
+            await self._book_not_kept(route, claim, answer)
+            return None
+        return answer
 
     def _judge(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost) -> _Verdict:
         outcome = classify(answer, route.contract)

@@ -14,7 +14,7 @@ from batchgen.contracts.contract import References
 from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import Inputs
 from batchgen.domain.output_image import Damaged, Image
-from batchgen.domain.wire import Answer, Call, Download, Picture, PreparedInputs
+from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.store.inputs.input_store import InputStore
@@ -26,18 +26,6 @@ ANSWER_BYTES = 32 << 20
 _DOWNLOADED = 1000
 _DOWNLOADS = 16
 _NO_INPUTS = PreparedInputs()
-
-
-class NotKept(StoreError):
-    """A paid answer came whole and could not be written. What it said is still known.
-
-    Attributes:
-        answer: without the bytes of its images.
-    """
-
-    def __init__(self, message: str, answer: Answer) -> None:
-        super().__init__(message)
-        self.answer = answer
 
 
 class _Received:
@@ -106,11 +94,10 @@ class Hand:
         """
         return await self._inputs.prepare(inputs, limits) if inputs.count else _NO_INPUTS
 
-    async def send(self, call: Call) -> Answer:
-        """Make the call. When this returns a success, its answer is durable in the spool.
+    async def send(self, call: Call) -> Answer | NotKept:
+        """Make the call. When this returns the answer of a success, it is durable in the spool.
 
         Raises:
-            NotKept: the answer came and could not be written.
             StoreError: it could not even be received, because the spool cannot be written.
         """
         sinks: list[SpoolSink] = []
@@ -133,13 +120,13 @@ class Hand:
         trouble = next((one.trouble for one in received if one.trouble is not None), None)
         if trouble is not None:
             self._spool.discard(sinks)
-            raise NotKept(str(trouble), answer) from trouble
+            return NotKept(answer, str(trouble))
         answer = replace(answer, origin=call.origin)
         with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
             try:
                 await self._land(answer, sinks)
             except StoreError as error:
-                raise NotKept(str(error), answer) from error
+                return NotKept(answer, str(error))
         return answer
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
