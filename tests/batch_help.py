@@ -17,9 +17,9 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Answer
-from batchgen.engine.batch import BatchRunner
-from batchgen.engine.bundle import Bundler
-from batchgen.engine.intake import BatchContext
+from batchgen.engine.batch.batch_runner import BatchRunner
+from batchgen.engine.batch.context import BatchContext
+from batchgen.engine.batch.steps import BatchSteps
 from batchgen.gateway.batch.api import BatchApi, RemoteBatch
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.scan import Sink
@@ -102,12 +102,12 @@ class BatchRig:
 
     rig: Rig
     runner: BatchRunner
-    bundler: Bundler
+    batches: BatchSteps
 
     async def open(self, most: int = 100) -> None:
-        """Write a bundle of what waits down, without handing it in."""
+        """Write a batch of what waits down, without handing it in."""
         claims = await self.rig.ledger.claim(self.rig.job, most, SystemClock().now(), (), None)
-        assert await self.bundler.open(claims)
+        assert await self.batches.open(claims)
 
 
 @asynccontextmanager
@@ -119,5 +119,5 @@ async def batch_rig(folder: Path, api: Api, tasks: int) -> AsyncIterator[BatchRi
     plan.job = replace(plan.job, route=contract.route, model=contract.model, parameters=parameters)
     async with rig(folder, contract, plan) as run:
         spool = plan.job.output / ".batchgen"
-        bundler = Bundler(BatchContext(run.executor, cast(BatchApi, api), spool))
-        yield BatchRig(run, BatchRunner(run.job_run, bundler), bundler)
+        batches = BatchSteps(BatchContext(run.executor, cast(BatchApi, api), spool))
+        yield BatchRig(run, BatchRunner(run.job_run, batches), batches)

@@ -173,7 +173,7 @@ def _write_index(wanted: _Wanted, *, as_json: bool, dry_run: bool) -> None:
         UsageError: there is an index, or --dry-run is given, too.
         ForeignOutput: the output belongs to another ledger.
     """
-    from batchgen.engine.lines import line_of
+    from batchgen.engine.origins import line_of
     from batchgen.ledger.ledger import Ledger
     from batchgen.ledger.listing import listed
     from batchgen.store.layout import INDEX

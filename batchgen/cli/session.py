@@ -21,11 +21,11 @@ from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.assembly import RouteSpec, assemble, connected
 from batchgen.engine.attempt import Executor
-from batchgen.engine.batch import BatchRunner
-from batchgen.engine.bundle import Bundler
-from batchgen.engine.intake import BatchContext
+from batchgen.engine.batch.batch_runner import BatchRunner
+from batchgen.engine.batch.context import BatchContext
+from batchgen.engine.batch.steps import BatchSteps
 from batchgen.engine.job_run import JobRun, Selection
-from batchgen.engine.lines import line_of
+from batchgen.engine.origins import line_of
 from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.routes import Routes
 from batchgen.gateway.batch.api import BatchApi
@@ -178,7 +178,7 @@ class Session:
 
     def batch_runner(self, executor: Executor, api: BatchApi) -> BatchRunner:
         """The runner of a job that is bought by batches."""
-        return BatchRunner(executor.run, Bundler(BatchContext(executor, api, self.spec.output / SPOOL)))
+        return BatchRunner(executor.run, BatchSteps(BatchContext(executor, api, self.spec.output / SPOOL)))
 
     async def batch_api(self, contract: Contract, keys: KeyRing) -> BatchApi:
         """What talks to the route's Batch API, closed with the session."""

@@ -12,7 +12,7 @@ from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
 from batchgen.cli.session import Session
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Listener, Notice, RunEvent
-from batchgen.engine.batch import BatchRunner
+from batchgen.engine.batch.batch_runner import BatchRunner
 from batchgen.engine.runner import Runner
 from batchgen.store.affinity import pin_to_one_core
 

@@ -49,7 +49,7 @@ class Charge(StrEnum):
 
 
 class BatchState(StrEnum):
-    """Where a bundle of calls to a Batch API stands."""
+    """Where a batch of calls to a Batch API stands."""
 
     WRITTEN = "written"  # its attempts are reserved; it may or may not have been handed in
     SUBMITTED = "submitted"  # the gateway has it, under a known id

@@ -10,9 +10,8 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock
 from batchgen.domain.job import FourK, JobSpec
 from batchgen.engine.attempt import Executor
-from batchgen.engine.bookkeeper import Bookkeeper
-from batchgen.engine.delivered import Delivered
-from batchgen.engine.entries import Account
+from batchgen.engine.bookings import Account
+from batchgen.engine.bookkeeper import Bookkeeper, DeliveredDigests
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import ConcurrencyCap, Lane
@@ -89,7 +88,7 @@ def assemble(
         delivered: the images that the job has: SHA-256 in hexadecimal, and the task.
         backoff: of failed calls; None for the usual one.
     """
-    cap, known = ConcurrencyCap(most or job.limits.concurrency), Delivered(delivered)
+    cap, known = ConcurrencyCap(most or job.limits.concurrency), DeliveredDigests(delivered)
     for connection in connections:
         contract = connection.spec.contract
         books = _books(run, job, connection, home=connections[0].spec.contract.route, delivered=known)
@@ -110,7 +109,7 @@ def assemble(
     return Executor(run, index)
 
 
-def _books(run: JobRun, job: JobSpec, connection: Connection, *, home: str, delivered: Delivered) -> Bookkeeper:
+def _books(run: JobRun, job: JobSpec, connection: Connection, *, home: str, delivered: DeliveredDigests) -> Bookkeeper:
     walls = run.walls
     account = Account(connection.key_fingerprint, job.limits.budget, run.number, walls.per_run, walls.monthly)
     return Bookkeeper(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from batchgen.contracts.contract import Contract
@@ -12,9 +13,8 @@ from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Se
 from batchgen.domain.output_image import Image
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Answer, Call
-from batchgen.engine.delivered import Delivered
-from batchgen.engine.entries import Account, booking, image_flags, reservation, settlement, words
-from batchgen.engine.lines import origin_of
+from batchgen.engine.bookings import Account, booking, image_flags, reservation, settlement, words
+from batchgen.engine.origins import origin_of
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import Decision, Deliver
 
@@ -42,6 +42,23 @@ class Tally:
     month: str = ""
 
 
+class DeliveredDigests:
+    """The images of a job by the first half of their digests, shared by all routes of a run.
+
+    The same bytes for another task are worth a word.
+    """
+
+    def __init__(self, images: Iterable[tuple[str, int]] = ()) -> None:
+        """Take what is in the books: SHA-256 in hexadecimal, and the task."""
+        self._tasks: dict[int, int] = {}
+        for sha256, task in images:
+            self.is_repeated(sha256, task)
+
+    def is_repeated(self, sha256: str, task: int) -> bool:
+        """Tell whether another task has an image of these bytes; it is known from now on."""
+        return self._tasks.setdefault(int(sha256[:16], 16), task) != task
+
+
 class Bookkeeper:
     """Writes what the executor says, in its order, and counts it.
 
@@ -59,7 +76,7 @@ class Bookkeeper:
         listener: Listener,
         tally: Tally | None = None,
         home: str = "",
-        delivered: Delivered | None = None,
+        delivered: DeliveredDigests | None = None,
     ) -> None:
         """Keep the books of the calls over one route.
 
@@ -70,7 +87,7 @@ class Bookkeeper:
         """
         self.tally = tally or Tally()
         self.proven = False
-        self._delivered = delivered or Delivered()
+        self._delivered = delivered or DeliveredDigests()
         self._rerouted = home not in {"", contract.route}
         self._contract = contract
         self.account = account
@@ -145,7 +162,7 @@ class Bookkeeper:
 
     async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
         """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
-        repeated = self._delivered.repeats(image.sha256, claim.task)
+        repeated = self._delivered.is_repeated(image.sha256, claim.task)
         flags = image_flags(claim, image, self._contract, rerouted=self._rerouted, repeated=repeated)
         await self._ledger.settle(Settlement(claim.task, attempt, TaskEvent.COMPLETE, image=image, flags=flags))
         self.tally.delivered += 1

@@ -12,7 +12,7 @@ from batchgen.domain.model import OutcomeKind, Settlement
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
-from batchgen.engine.lines import origin_of
+from batchgen.engine.origins import origin_of
 from batchgen.engine.routes import RouteRun
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted

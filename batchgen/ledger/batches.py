@@ -17,7 +17,7 @@ from batchgen.ledger.claims import interrupted
 from batchgen.ledger.mapping import dump
 from batchgen.ledger.tables import OPEN_BATCH, batch
 
-CREATING = "creating"  # the status of a bundle from just before it is handed in until the gateway's id is known
+CREATING = "creating"  # the status of a batch from just before it is handed in until the gateway's id is known
 _BIND = text("UPDATE attempt SET batch_id = :batch WHERE id IN (SELECT value FROM json_each(:attempts))")
 
 
@@ -50,7 +50,7 @@ class OpenedBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """A bundle as the books have it; fields as in the table `batch`."""
+    """A batch as the books have it; fields as in the table `batch`."""
 
     id: int
     job: int
@@ -73,13 +73,13 @@ class BatchRow:
 
 
 def open_batch(connection: Connection, wanted: Sequence[NewBatch], now: float) -> list[OpenedBatch]:
-    """Reserve every call of a bundle that no wall forbids, and write the bundle down, in one transaction."""
+    """Reserve every call of a batch that no wall forbids, and write the batch down, in one transaction."""
     return [_open(connection, each, now) for each in wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOff:
-    """A bundle that nobody waits for any longer.
+    """A batch that nobody waits for any longer.
 
     Attributes:
         name: the gateway's id of it, or our token.
@@ -97,7 +97,7 @@ class WrittenOff:
 
     Attributes:
         calls: whose tasks are available again.
-        unknown: micro-dollars that they may have cost at most; 0 for a bundle that was never handed in.
+        unknown: micro-dollars that they may have cost at most; 0 for a batch that was never handed in.
         kept: calls that recovery books.
     """
 
@@ -107,16 +107,16 @@ class WrittenOff:
 
 
 def write_off(connection: Connection, wanted: Sequence[WriteOff], now: float) -> list[WrittenOff]:
-    """Close bundles without their answers: calls that may be paid are booked as unknown, and their tasks go on.
+    """Close batches without their answers: calls that may be paid are booked as unknown, and their tasks go on.
 
     Raises:
-        NotInLedger: the job has no such bundle that is open.
+        NotInLedger: the job has no such batch that is open.
     """
     return [_write_off(connection, each, now) for each in wanted]
 
 
 def move_batch(connection: Connection, moved: Sequence[BatchRow], now: float) -> list[None]:
-    """Write down what is known of bundles now.
+    """Write down what is known of batches now.
 
     Raises:
         LedgerError: there is none of that number.
@@ -137,7 +137,7 @@ def move_batch(connection: Connection, moved: Sequence[BatchRow], now: float) ->
 
 
 def open_batches(connection: Connection, jobs: Sequence[int], _now: float) -> list[list[BatchRow]]:
-    """The bundles of jobs that are not closed, oldest first."""
+    """The batches of jobs that are not closed, oldest first."""
     return [_open_of(connection, job) for job in jobs]
 
 
@@ -168,10 +168,10 @@ def _open_of(connection: Connection, job: int) -> list[BatchRow]:
 
 
 def _write_off(connection: Connection, wanted: WriteOff, now: float) -> WrittenOff:
-    bundles = _open_of(connection, wanted.job)
-    row = next((row for row in bundles if wanted.name in {row.remote, row.token}), None)
+    batches = _open_of(connection, wanted.job)
+    row = next((row for row in batches if wanted.name in {row.remote, row.token}), None)
     if row is None:
-        names = ", ".join(row.remote or row.token for row in bundles) or "none"
+        names = ", ".join(row.remote or row.token for row in batches) or "none"
         raise NotInLedger(f"the job has no open batch {wanted.name!r}; open are: {names}")
     (found,) = interrupted(connection, [wanted.job], now)
     ours = [each.attempt for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]

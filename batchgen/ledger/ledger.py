@@ -282,7 +282,7 @@ class Ledger:
         await self._database.do(_BOOK_AND_SETTLE, (booking, settlement))
 
     async def open_batch(self, wanted: NewBatch) -> OpenedBatch:
-        """Write a bundle of calls down and set their money aside, before it is handed in.
+        """Write a batch of calls down and set their money aside, before it is handed in.
 
         Raises:
             StaleClaim: one of its tasks does not wait to run any more.
@@ -290,11 +290,11 @@ class Ledger:
         return await self._database.do(_OPEN_BATCH, wanted)
 
     async def move_batch(self, row: BatchRow) -> None:
-        """Write down what is known of a bundle now."""
+        """Write down what is known of a batch now."""
         await self._database.do(_MOVE_BATCH, row)
 
     async def open_batches(self, job: int) -> list[BatchRow]:
-        """The bundles of a job whose answers are not all in the books, oldest first."""
+        """The batches of a job whose answers are not all in the books, oldest first."""
         return await self._database.do(_OPEN_BATCHES, job)
 
     # --- a person decides ---------------------------------------------------------------------------------------------
@@ -314,15 +314,15 @@ class Ledger:
         return self._database.call(_CANCEL, select_tasks(job, TaskEvent.CANCEL, None, only))
 
     def write_off(self, job: int, batch: str, keep: frozenset[int]) -> WrittenOff:
-        """Close a bundle without its answers, and make its tasks available again. Blocks.
+        """Close a batch without its answers, and make its tasks available again. Blocks.
 
         Args:
             job: its number.
-            batch: the gateway's id of the bundle, or our token.
+            batch: the gateway's id of the batch, or our token.
             keep: attempts whose answers are on disk; the next run books these.
 
         Raises:
-            NotInLedger: the job has no such bundle that is open.
+            NotInLedger: the job has no such batch that is open.
         """
         return self._database.call(_WRITE_OFF, WriteOff(job, batch, keep))
 

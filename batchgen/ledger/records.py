@@ -155,7 +155,7 @@ class AttemptRow:
         outcome: None while the call is under way.
         billed: micro-dollars; for an unknown charge the best guess.
         settled_note: who settled an unknown charge, and why.
-        batch: the bundle it was handed in with, None for a call of its own.
+        batch: the batch it was handed in with, None for a call of its own.
         run: the run that made it; None where that is not known.
         month: the local calendar month in which it was reserved, such as `2026-11`.
     """

@@ -290,8 +290,8 @@ image = Table(
 )
 Index("ix_image_flagged", image.c.job_id, sqlite_where=text(FLAGGED))
 
-# A bundle of calls handed to a Batch API. `token` is in its metadata there, so that a start which does not know whether
-# it was handed in can ask. An attempt names its bundle by `batch_id`; the two tables would refer to each other else.
+# A batch of calls handed to a Batch API. `token` is in its metadata there, so that a start which does not know whether
+# it was handed in can ask. An attempt names its batch by `batch_id`; the two tables would refer to each other else.
 batch = Table(
     "batch",
     metadata,

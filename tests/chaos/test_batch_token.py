@@ -9,8 +9,8 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import BatchState
-from batchgen.engine.bundle import Bundler
-from batchgen.engine.intake import BatchContext
+from batchgen.engine.batch.context import BatchContext
+from batchgen.engine.batch.steps import BatchSteps
 from batchgen.gateway.batch.api import BatchApi
 from tests.rig import rig, simulator, small_plan
 
@@ -25,13 +25,13 @@ async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(t
         rig(tmp_path, replace(BATCH, base_url=served.base_url, key_env="K"), plan) as run,
         BatchApi(base_url=served.base_url, key=lambda: "sk-rig-0123456789", clock=SystemClock(), loopback=True) as api,
     ):
-        bundler = Bundler(BatchContext(run.executor, api, tmp_path))
-        assert await bundler.open(await run.ledger.claim(run.job, 9, 0.0))
+        batches = BatchSteps(BatchContext(run.executor, api, tmp_path))
+        assert await batches.open(await run.ledger.claim(run.job, 9, 0.0))
         (written,) = await run.ledger.open_batches(run.job)
         assert written.state is BatchState.WRITTEN
-        await bundler.advance(written)
+        await batches.advance(written)
         (first,) = await run.ledger.open_batches(run.job)
-        await bundler.advance(written)  # as the process does that starts with the row as it was
+        await batches.advance(written)  # as the process does that starts with the row as it was
         (again,) = await run.ledger.open_batches(run.job)
         assert (first.state, again.remote) == (BatchState.SUBMITTED, first.remote)
         listed = await api._get("/batches?limit=100")

@@ -1,4 +1,4 @@
-"""Any order of verbs, over two jobs, bundles and routes, leaves the books that a model in plain Python has, too."""
+"""Any order of verbs, over two jobs, batches and routes, leaves the books that a model in plain Python has, too."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ a_job, a_key = st.sampled_from(JOBS), st.sampled_from("abc")
 some_routes = st.none() | st.frozensets(st.sampled_from(ROUTES), min_size=1)
 some_keys = st.none() | st.frozensets(a_key, min_size=1)
 a_charge = st.sampled_from([Charge.BILLED, Charge.VOID, Charge.UNKNOWN])
-a_bundle_state, an_event = st.sampled_from(sorted(BatchState)), st.sampled_from(sorted(TaskEvent))
+a_batch_state, an_event = st.sampled_from(sorted(BatchState)), st.sampled_from(sorted(TaskEvent))
 another_route = st.none() | st.sampled_from(ROUTES[1:])
 
 
@@ -110,7 +110,7 @@ class Books(RuleBasedStateMachine):
             self.under_way[made.batch] = job
 
     @precondition(lambda self: self.under_way)
-    @rule(state=a_bundle_state, data=st.data())
+    @rule(state=a_batch_state, data=st.data())
     def move_bundle(self, state: BatchState, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.under_way)))
         rows = self.wait(self.ledger.open_batches(self.ledger.job(self.under_way[number])))

@@ -15,7 +15,7 @@ from aiohttp import web
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.wire import Answer
-from batchgen.engine.bundle import Bundler
+from batchgen.engine.batch.steps import BatchSteps
 from batchgen.gateway.batch import api as batch_api_module
 from batchgen.gateway.batch.api import BatchApi, RemoteBatch
 from batchgen.store.spool.sink import SpoolSink
@@ -43,11 +43,11 @@ async def test_batch_whose_creation_nobody_saw_is_looked_for_before_it_is_handed
         for _ in range(3):  # the loop asks again after a second; so does a start after a kill
             (row,) = await run.rig.ledger.open_batches(run.rig.job)
             with pytest.raises(GatewayError):
-                await run.bundler.advance(row)
+                await run.batches.advance(row)
         assert len(api.made) == 1
         api.listed = True
         (row,) = await run.rig.ledger.open_batches(run.rig.job)
-        assert await run.bundler.advance(row)
+        assert await run.batches.advance(row)
         assert len(api.made) == 1
 
 
@@ -69,7 +69,7 @@ async def test_batch_whose_creation_took_a_night_of_sleep_is_given_its_time_to_b
         for _ in range(2):
             (row,) = await run.rig.ledger.open_batches(run.rig.job)
             with pytest.raises(GatewayError):
-                await run.bundler.advance(row)
+                await run.batches.advance(row)
     assert len(api.made) == 1
 
 
@@ -164,8 +164,8 @@ class Dear(Api):
 
 
 async def test_bill_above_its_reservation_stops_the_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Bundler, "most_calls", 2)
-    monkeypatch.setattr("batchgen.engine.batch._MOST_OPEN", 1)
+    monkeypatch.setattr(BatchSteps, "most_calls", 2)
+    monkeypatch.setattr("batchgen.engine.batch.batch_runner._MOST_OPEN", 1)
     api = Dear()
     async with batch_rig(tmp_path, api, 6) as run:
         await run.runner.run()
@@ -177,13 +177,13 @@ async def test_bill_above_its_reservation_holds_back_what_is_written_already(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several bundles are open at once: the answers of the first say what is wrong before the next is handed in."""
-    monkeypatch.setattr(Bundler, "most_calls", 2)
+    monkeypatch.setattr(BatchSteps, "most_calls", 2)
     api = Dear()
     async with batch_rig(tmp_path, api, 6) as run:
         await run.open(2)
         for _ in ("handed in", "looked at"):
             (first,) = await run.rig.ledger.open_batches(run.rig.job)
-            await run.bundler.advance(first)
+            await run.batches.advance(first)
         await run.open(2)
         await run.runner.run()
         assert len(api.made) == 1
@@ -234,9 +234,9 @@ class Full(Api):
 async def test_full_queue_is_waited_for_and_counts_as_no_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bundler, "most_calls", 2)
-    monkeypatch.setattr("batchgen.engine.batch._MOST_OPEN", 1)
-    monkeypatch.setattr("batchgen.engine.submission._QUEUE_PAUSE", 0.2)
+    monkeypatch.setattr(BatchSteps, "most_calls", 2)
+    monkeypatch.setattr("batchgen.engine.batch.batch_runner._MOST_OPEN", 1)
+    monkeypatch.setattr("batchgen.engine.batch.submit._QUEUE_PAUSE", 0.2)
     api = Full()
     async with batch_rig(tmp_path, api, 4) as run:
         await asyncio.wait_for(run.runner.run(), 20)
@@ -256,8 +256,8 @@ class Failing(Api):
 async def test_batches_that_fail_as_a_whole_stop_the_run_after_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bundler, "most_calls", 2)
-    monkeypatch.setattr("batchgen.engine.batch._MOST_OPEN", 1)
+    monkeypatch.setattr(BatchSteps, "most_calls", 2)
+    monkeypatch.setattr("batchgen.engine.batch.batch_runner._MOST_OPEN", 1)
     api = Failing()
     async with batch_rig(tmp_path, api, 10) as run:
         await asyncio.wait_for(run.runner.run(), 20)

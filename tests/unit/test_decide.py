@@ -12,7 +12,7 @@ from batchgen.domain.job import FourK, Limits, Parameters
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size
-from batchgen.engine.entries import settlement
+from batchgen.engine.bookings import settlement
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import (
     LONGEST_DELAY,

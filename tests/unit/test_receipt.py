@@ -12,7 +12,7 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import Cost
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
-from batchgen.engine.entries import booking
+from batchgen.engine.bookings import booking
 from batchgen.policy.classify import classify
 from batchgen.store.spool.receipt import read_receipt, write_receipt
 from tests.store_help import ORIGIN

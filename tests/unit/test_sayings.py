@@ -25,7 +25,7 @@ from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.domain.size import parse_size
 from batchgen.domain.walls import NO_WALLS
-from batchgen.engine.entries import words
+from batchgen.engine.bookings import words
 from batchgen.policy.decide import Decision, Fail, Park, Retry
 from tests.gateway_help import a_claim
 from tests.manifest_help import HEAD, load

@@ -7,11 +7,11 @@ from typing import Any
 
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking
-from batchgen.engine import entries
+from batchgen.engine import bookings
 
 CHECKS = ("tests/chaos/test_simulation.py",)
 
-_real = entries.booking
+_real = bookings.booking
 
 
 def _booking(*given: Any) -> Booking:
@@ -21,4 +21,4 @@ def _booking(*given: Any) -> Booking:
 
 def apply() -> None:
     """Break the build."""
-    entries.booking = _booking  # type: ignore[assignment]
+    bookings.booking = _booking  # type: ignore[assignment]

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from batchgen.domain.model import Settlement
-from batchgen.engine import entries
+from batchgen.engine import bookings
 
 CHECKS = (
     "tests/chaos/test_simulation.py",
     "tests/integration/test_engine.py::test_lost_answer_is_asked_for_once_more_and_then_parked",
 )
 
-_real = entries.settlement
+_real = bookings.settlement
 
 
 def _settlement(*given: Any) -> Settlement:
@@ -22,4 +22,4 @@ def _settlement(*given: Any) -> Settlement:
 
 def apply() -> None:
     """Break the build."""
-    entries.settlement = _settlement  # type: ignore[assignment]
+    bookings.settlement = _settlement  # type: ignore[assignment]

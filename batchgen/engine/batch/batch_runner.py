@@ -1,7 +1,7 @@
-"""A job that is bought by batches: hand bundles in, wait, take their answers in. All of it can be broken off.
+"""A job that is bought by batches: handed in, waited for, and their answers taken in. All of it can be broken off.
 
 Every step is in the books before the next depends on it, so a process that dies at any moment hands nothing in twice:
-a bundle is written down under a token of our own, the gateway keeps that token, and whoever starts later asks for it.
+a batch is written down under a token of our own, the gateway keeps that token, and whoever starts later asks for it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from contextlib import suppress
 from batchgen.domain.clock import sleep_or
 from batchgen.domain.errors import BatchgenError, GatewayError
 from batchgen.domain.events import Notice
-from batchgen.engine.bundle import Bundler
+from batchgen.engine.batch.steps import BatchSteps
 from batchgen.engine.job_run import JobRun
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds between two looks at what the gateway is working on
-_MOST_OPEN = 8  # bundles at once
-_TOGETHER = 60.0  # seconds: retries that are due so soon go with the same bundle, which may take a day
+_MOST_OPEN = 8  # batches at once
+_TOGETHER = 60.0  # seconds: retries that are due so soon go with the same batch, which may take a day
 _ABORT_WITHIN = 1.5
 
 
 class BatchRunner:
     """Works a run off by batches. What the gateway works on when the run ends early is collected by a later one."""
 
-    def __init__(self, run: JobRun, bundler: Bundler) -> None:
+    def __init__(self, run: JobRun, batches: BatchSteps) -> None:
         self.job_run = run
-        self._bundler = bundler
+        self._batches = batches
         self._work: asyncio.Task[None] | None = None
         self._trouble = ""
 
     @property
     def in_flight(self) -> int:
-        """Calls that are paid whatever this process does: none, the gateway works on bundles by itself."""
+        """Calls that are paid whatever this process does: none, the gateway works on batches by itself."""
         return 0
 
     async def run(self, until: float | None = None) -> None:
@@ -71,13 +71,13 @@ class BatchRunner:
             if run.draining.is_set():
                 break
             due = await self._hand_in() if not self._trouble else None
-            bundles = await run.ledger.open_batches(run.job)
-            if not bundles and due is None:
+            batches = await run.ledger.open_batches(run.job)
+            if not batches and due is None:
                 return
             if moved or due == 0.0:
                 wait = _FIRST_WAIT
                 continue
-            await sleep_or(run.clock, wait if bundles else max(due or 0.0, 0.05), run.draining)
+            await sleep_or(run.clock, wait if batches else max(due or 0.0, 0.05), run.draining)
             wait = min(wait * 1.5, _LONGEST_WAIT)
         for row in await run.ledger.open_batches(run.job):
             where = row.remote or "not handed in yet"
@@ -85,16 +85,16 @@ class BatchRunner:
             run.explain(f"a batch of {images} is under way ({where}); the next run collects it")
 
     async def _advance(self) -> bool:
-        """Take every open bundle one step further; whether one of them moved."""
+        """Take every open batch one step further; whether one of them moved."""
         run = self.job_run
         moved = False
         for row in await run.ledger.open_batches(run.job):
             if run.draining.is_set():
                 break
             try:
-                moved |= await self._bundler.advance(row)
+                moved |= await self._batches.advance(row)
                 self._trouble = ""
-                if (why := self._bundler.gate.stopped or run.too_many_lost()) is not None:
+                if (why := self._batches.gate.stopped or run.too_many_lost()) is not None:
                     run.drain(why)
             except GatewayError as error:
                 if not error.passing:
@@ -105,12 +105,12 @@ class BatchRunner:
         return moved
 
     async def _hand_in(self) -> float | None:
-        """Write a new bundle down: 0 when one was made, seconds until a retry is due, None where there is no work."""
+        """Write a new batch down: 0 when one was made, seconds until a retry is due, None where there is no work."""
         run = self.job_run
         only, now = run.selection.only, run.clock.now()
-        bundles = await run.ledger.open_batches(run.job)
-        room = self._room(sum(row.calls for row in bundles))
-        if len(bundles) >= _MOST_OPEN or room == 0:
+        batches = await run.ledger.open_batches(run.job)
+        room = self._room(sum(row.calls for row in batches))
+        if len(batches) >= _MOST_OPEN or room == 0:
             return None
         claims = await run.ledger.claim(run.job, room, now, (), only)
         due = await run.ledger.next_due(run.job, now, only)
@@ -118,17 +118,17 @@ class BatchRunner:
             return max(due - now, 0.05)
         if not claims:
             return None
-        if pause := self._bundler.gate.pause:
+        if pause := self._batches.gate.pause:
             return pause
-        made = await self._bundler.open(claims)
+        made = await self._batches.open(claims)
         if made:
             return 0.0
-        if not bundles:
+        if not batches:
             run.drain(run.wall_reached())
         return None
 
     def _room(self, under_way: int) -> int:
         """How many more calls may be handed in."""
         run = self.job_run
-        wanted, most = run.selection.images, self._bundler.most_calls
+        wanted, most = run.selection.images, self._batches.most_calls
         return most if wanted is None else max(0, min(most, wanted - run.tally.delivered - under_way))

@@ -1,4 +1,4 @@
-"""One bundle of calls to a Batch API, step by step: written down, handed in, worked on, taken in, closed."""
+"""One batch of calls to a Batch API, step by step: written down, handed in, worked on, taken in, closed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim, Reservation
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import FilePiece
-from batchgen.engine.entries import reservation
-from batchgen.engine.intake import TURNED_AWAY, BatchContext, Intake
-from batchgen.engine.submission import Submission, SubmitGate, way_out
+from batchgen.engine.batch.collect import Collector
+from batchgen.engine.batch.context import TURNED_AWAY, BatchContext
+from batchgen.engine.batch.submit import SubmitGate, Submitter, way_out
+from batchgen.engine.bookings import reservation
 from batchgen.gateway.batch.api import TERMINAL
 from batchgen.gateway.request import build_call
 from batchgen.ledger.batches import BatchRow, NewBatch
@@ -23,20 +24,20 @@ _MOST_CALLS = 500  # the API takes 50,000; smaller ones come back sooner and los
 _MOST_BYTES = 180_000_000  # the API takes 200 MB
 
 
-class Bundler:
-    """Moves the bundles of one job on. Each step may be repeated after a crash."""
+class BatchSteps:
+    """Moves the batches of one job on. Each step may be repeated after a crash."""
 
     most_calls = _MOST_CALLS
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
-        self._intake = Intake(context)
+        self._collector = Collector(context)
         self._told: dict[int, tuple[str, int]] = {}
         self.gate = SubmitGate(context)
-        self._submission = Submission(context, self.gate)
+        self._submitter = Submitter(context, self.gate)
 
     async def open(self, claims: Sequence[Claim]) -> bool:
-        """Write a new bundle down with its money; False when it may spend nothing, and the tally says why.
+        """Write a new batch down with its money; False when it may spend nothing, and the tally says why.
 
         Raises:
             StoreError: an input image cannot be made ready.
@@ -63,18 +64,18 @@ class Bundler:
         return made.batch is not None
 
     async def advance(self, row: BatchRow) -> bool:
-        """Take one bundle a step further; whether it moved.
+        """Take one batch a step further; whether it moved.
 
         Raises:
             GatewayError: the gateway did not answer as it should.
             StoreError: its answers could not be kept, or its file not be written.
         """
         if row.state is BatchState.WRITTEN:
-            return await self._submission.hand_in(row)
+            return await self._submitter.submit(row)
         if row.state is BatchState.SUBMITTED:
             return await self._look(row)
         try:
-            await self._intake.take_in(row)
+            await self._collector.collect(row)
         except GatewayError as error:
             raise self._unknown(row, error) from error
         await self._context.move(row, state=BatchState.CLOSED)

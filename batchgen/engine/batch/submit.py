@@ -1,4 +1,4 @@
-"""How a bundle of calls is handed in to a Batch API: once, whatever becomes of the process or of the answer."""
+"""How a batch of calls is handed in to a Batch API: once, whatever becomes of the process or of the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from batchgen.domain.errors import GatewayError, StoreError
 from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim
-from batchgen.engine.intake import BatchContext, custom_id_of, held_attempts
+from batchgen.engine.batch.context import BatchContext, custom_id_of, held_attempts
 from batchgen.gateway.batch.api import RemoteBatch
 from batchgen.gateway.request import batch_line, build_call
 from batchgen.gateway.sending import opened, stream
@@ -22,7 +22,7 @@ _REFUSED = frozenset({400, 404, 413, 422})  # the file itself is not taken; aski
 
 
 class SubmitGate:
-    """Whether a further bundle may be handed in."""
+    """Whether a further batch may be handed in."""
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
@@ -46,11 +46,11 @@ class SubmitGate:
         return not self._context.run.draining.is_set() and self.stopped is None and not self.pause
 
     def failed(self) -> None:
-        """A bundle was not taken at all."""
+        """A batch was not taken at all."""
         self._failed_in_row += 1
 
     def ended(self, remote: RemoteBatch) -> None:
-        """A bundle has ended; where it was turned away, the next waits until another one ends, or for some minutes."""
+        """A batch has ended; where it was turned away, the next waits until another one ends, or for some minutes."""
         self._turned_away = self._context.run.clock.monotonic() if remote.queue_is_full else float("-inf")
         if remote.status == "failed" and not remote.queue_is_full:
             self.failed()
@@ -58,15 +58,15 @@ class SubmitGate:
             self._failed_in_row = 0
 
 
-class Submission:
-    """Hands bundles in. May be repeated after a crash at any moment."""
+class Submitter:
+    """Hands batches in. May be repeated after a crash at any moment."""
 
     def __init__(self, context: BatchContext, gate: SubmitGate) -> None:
         self._context = context
         self._gate = gate
 
-    async def hand_in(self, row: BatchRow) -> bool:
-        """Hand a bundle in, unless the gateway has it already from a process that died before it could say so.
+    async def submit(self, row: BatchRow) -> bool:
+        """Hand a batch in, unless the gateway has it already from a process that died before it could say so.
 
         Gives whether anything became of it; what was not to begin any more stays as it is.
         """
@@ -87,7 +87,7 @@ class Submission:
         return True
 
     async def _submit(self, row: BatchRow, held: dict[int, Claim]) -> RemoteBatch | None:
-        """Have the gateway work on a bundle; None where nothing is to begin any more."""
+        """Have the gateway work on a batch; None where nothing is to begin any more."""
         api, file = self._context.api, self._context.folder / f"batch-{row.token}.jsonl"
         try:
             if not self._gate.open():
@@ -110,7 +110,7 @@ class Submission:
         return remote
 
     async def _not_handed_in(self, row: BatchRow, error: GatewayError) -> None:
-        """Close a bundle whose file is not taken; any other refusal leaves it as it is.
+        """Close a batch whose file is not taken; any other refusal leaves it as it is.
 
         Raises:
             GatewayError: the same.
@@ -123,10 +123,10 @@ class Submission:
         await self._context.move(row, state=BatchState.ENDED, status="failed", detail=str(error))
 
     async def _find(self, row: BatchRow, keys: set[str]) -> RemoteBatch | None:
-        """The gateway's batch of a bundle; None when it has none and will not list one soon.
+        """The gateway's batch of a batch; None when it has none and will not list one soon.
 
         Args:
-            row: the bundle.
+            row: the batch.
             keys: the fingerprints of those it may have been handed in with.
 
         Raises:

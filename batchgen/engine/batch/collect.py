@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from batchgen.domain.errors import GatewayError, StoreError
-from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, Ending
-from batchgen.engine.attempt import Executor
+from batchgen.engine.batch.context import TURNED_AWAY, BatchContext, custom_id_of, held_attempts
 from batchgen.engine.delivery import ClaimResult
-from batchgen.engine.hand import Hand
-from batchgen.engine.job_run import JobRun
-from batchgen.engine.lines import origin_of
-from batchgen.engine.routes import RouteRun
-from batchgen.gateway.batch.api import BatchApi
+from batchgen.engine.origins import origin_of
 from batchgen.gateway.batch.lines import BatchAnswer
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.records import Interrupted
@@ -25,61 +19,16 @@ from batchgen.store.spool.sink import SpoolSink
 
 _AT_ONCE = 8  # images that are checked and placed at the same time
 _UNTOUCHED = frozenset({"expired", "cancelled"})
-TURNED_AWAY = "turned away"  # the status of a bundle that the gateway had no room for
 
 
-@dataclass(frozen=True, slots=True)
-class BatchContext:
-    """What handing in and taking in need.
-
-    Attributes:
-        executor: of a run over one route.
-        folder: where the file of calls is written while it is handed in.
-    """
-
-    executor: Executor
-    api: BatchApi
-    folder: Path
-
-    @property
-    def run(self) -> JobRun:
-        """The run in whose name calls are handed in."""
-        return self.executor.run
-
-    @property
-    def route(self) -> RouteRun:
-        """The only route of the run."""
-        return self.run.routes.first
-
-    @property
-    def hand(self) -> Hand:
-        """The spool's and the output folder's side."""
-        return self.route.hand
-
-    async def move(self, row: BatchRow, **known: object) -> None:
-        """Write down what is known of a bundle now."""
-        await self.run.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
-
-
-async def held_attempts(context: BatchContext, row: BatchRow) -> list[Interrupted]:
-    """The calls of a bundle whose charge is still open."""
-    found = await context.run.ledger.interrupted(context.run.job)
-    return [each for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
-
-
-def custom_id_of(row: BatchRow, attempt: int) -> str:
-    """The name of one call in the files of a bundle."""
-    return f"{row.token}-{attempt}"
-
-
-class Intake:
-    """Takes the answers of one job's bundles in. Each step may be repeated after a crash."""
+class Collector:
+    """Takes the answers of one job's batches in. Each step may be repeated after a crash."""
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
 
-    async def take_in(self, row: BatchRow) -> None:
-        """Take in every answer of a bundle that has ended, and decide about calls that have none.
+    async def collect(self, row: BatchRow) -> None:
+        """Take in every answer of a batch that has ended, and decide about calls that have none.
 
         Raises:
             GatewayError: a file of answers cannot be read; what was taken in of it stays so.

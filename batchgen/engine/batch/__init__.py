@@ -1,0 +1,1 @@
+"""A job that is bought through a Batch API: collected in files, handed in, and its answers taken in."""

@@ -1,0 +1,61 @@
+"""What handing a batch in and taking it in have in common: the run, the API, and the calls that are still open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batchgen.domain.lifecycle import Charge
+from batchgen.engine.attempt import Executor
+from batchgen.engine.hand import Hand
+from batchgen.engine.job_run import JobRun
+from batchgen.engine.routes import RouteRun
+from batchgen.gateway.batch.api import BatchApi
+from batchgen.ledger.batches import BatchRow
+from batchgen.ledger.records import Interrupted
+
+TURNED_AWAY = "turned away"  # the status of a batch that the gateway had no room for
+
+
+@dataclass(frozen=True, slots=True)
+class BatchContext:
+    """What handing in and taking in need.
+
+    Attributes:
+        executor: of a run over one route.
+        folder: where the file of calls is written while it is handed in.
+    """
+
+    executor: Executor
+    api: BatchApi
+    folder: Path
+
+    @property
+    def run(self) -> JobRun:
+        """The run in whose name calls are handed in."""
+        return self.executor.run
+
+    @property
+    def route(self) -> RouteRun:
+        """The only route of the run."""
+        return self.run.routes.first
+
+    @property
+    def hand(self) -> Hand:
+        """The spool's and the output folder's side."""
+        return self.route.hand
+
+    async def move(self, row: BatchRow, **known: object) -> None:
+        """Write down what is known of a batch now."""
+        await self.run.ledger.move_batch(replace(row, **known))  # type: ignore[arg-type]
+
+
+async def held_attempts(context: BatchContext, row: BatchRow) -> list[Interrupted]:
+    """The calls of a batch whose charge is still open."""
+    found = await context.run.ledger.interrupted(context.run.job)
+    return [each for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
+
+
+def custom_id_of(row: BatchRow, attempt: int) -> str:
+    """The name of one call in the files of a batch."""
+    return f"{row.token}-{attempt}"
