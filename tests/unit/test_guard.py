@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchgen.domain.errors import ManifestError
 from batchgen.manifest.document.yaml_guard import MAX_BYTES, read_tree
-from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_place, to_data
+from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_position, to_data
 from batchgen.manifest.problems import Problems
 from tests.pace import no_longer_than
 
@@ -134,8 +134,8 @@ def test_place_is_known_for_values_keys_and_what_is_missing() -> None:
     tree = read("a: 1\nb:\n  - x\n  - {c: 'long', d: 2}\n")
     found = find(tree, ("b", 1, "d"))
     assert (found.line, found.column) == (4, 20)
-    assert key_place(tree, ("b", 1, "d")) == (4, 17)
-    assert key_place(tree, ("b", 1, "missing")) == (4, 5)
+    assert key_position(tree, ("b", 1, "d")) == (4, 17)
+    assert key_position(tree, ("b", 1, "missing")) == (4, 5)
     assert find(tree, ("b", 7)).line == 3
     assert isinstance(find(tree, ("a",)), Scalar)
 

@@ -12,7 +12,7 @@ from batchgen.files.text_lines import open_file
 from batchgen.manifest.document.schema import ManifestKeys
 from batchgen.manifest.document.validate import Loc, validate
 from batchgen.manifest.document.yaml_guard import MAX_BYTES, read_tree
-from batchgen.manifest.document.yaml_tree import Mapping, find, key_place
+from batchgen.manifest.document.yaml_tree import Mapping, find, key_position
 from batchgen.manifest.problems import Problems
 
 
@@ -39,19 +39,19 @@ class Document:
     problems: Problems
     warnings: list[Problem] = field(default_factory=list)
 
-    def place(self, loc: Loc) -> tuple[int, int]:
+    def position(self, loc: Loc) -> tuple[int, int]:
         """Give line and column of a key's value."""
         node = find(self.root, loc)
         return node.line, node.column
 
     def wrong(self, loc: Loc, message: str, *, at_key: bool = False) -> None:
         """Note a problem at a key's value, or at the key itself."""
-        place = key_place(self.root, loc) if at_key else self.place(loc)
-        self.problems.add(Problem(self.file, *place, dotted(loc), message))
+        position = key_position(self.root, loc) if at_key else self.position(loc)
+        self.problems.add(Problem(self.file, *position, dotted(loc), message))
 
     def doubt(self, loc: Loc, message: str) -> None:
         """Note a warning at a key."""
-        self.warnings.append(Problem(self.file, *self.place(loc), dotted(loc), message))
+        self.warnings.append(Problem(self.file, *self.position(loc), dotted(loc), message))
 
 
 def read_document(path: Path) -> Document:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from batchgen.domain.errors import Problem
 from batchgen.manifest.document.schema import CatalogPrompt, LimitKeys, ManifestKeys, Output
-from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_place, to_data
+from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_position, to_data
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.suggestions import did_you_mean, one_of
 
@@ -103,7 +103,7 @@ def _leave_out(data: Any, loc: Loc, kind: str, bad: set[str], bad_prompts: set[i
 def _problem(root: Mapping, file: str, loc: Loc, error: ErrorDetails) -> Problem:
     kind = error["type"]
     node = find(root, loc)
-    place = key_place(root, loc) if kind in {"extra_forbidden", "missing"} else (node.line, node.column)
+    place = key_position(root, loc) if kind in {"extra_forbidden", "missing"} else (node.line, node.column)
     key = ".".join(str(step) for step in loc)
     if kind == "extra_forbidden":
         return Problem(file, *place, key, _unknown(loc))

@@ -94,7 +94,7 @@ def find(root: Node, path: tuple[str | int, ...]) -> Node:
     return node
 
 
-def key_place(root: Node, path: tuple[str | int, ...]) -> tuple[int, int]:
+def key_position(root: Node, path: tuple[str | int, ...]) -> tuple[int, int]:
     """Find line and column of the key that a path ends in, or of the nearest thing above it."""
     parent = find(root, path[:-1])
     if isinstance(parent, Mapping) and path[-1] in parent.keys:

@@ -87,7 +87,7 @@ def read_inputs(
     if not templates.keys() - {"mask"}:
         return None
     in_rows = isinstance(prompt, CatalogPrompt)
-    spots = {} if in_rows else {key: document.place(written[key]) for key in templates}
+    spots = {} if in_rows else {key: document.position(written[key]) for key in templates}
     return InputTemplates(root, templates, spots, no_address)
 
 

@@ -46,14 +46,14 @@ class PromptSource:
     """One entry of `prompts`: a prompt written there, or a catalog with a template for its rows.
 
     Attributes:
-        place: its key, for messages, and `line` and `column` where it stands.
+        entry: its key, such as `prompts.0`, for messages; `line` and `column` say where it stands.
         shown: the file whose line a message names: the manifest, or the catalog.
         inputs: references and mask; None for none.
         max_text: characters the route leaves for the text; 0 when not known.
         overrides: see `batchgen.domain.job.Prompt`; `shared` and `variant_set` too.
     """
 
-    place: str
+    entry: str
     line: int
     column: int
     shown: str
@@ -106,8 +106,8 @@ class PromptSource:
 
     def _note(self, problems: Problems, line: int, column: int, at: str, error: ValueError) -> None:
         message = str(error)
-        like = self.place + (error.why if isinstance(error, BadPlace) else message)
-        problems.add(Problem(self.shown, line, column, f"{self.place}.{at}", message), like=like)
+        like = self.entry + (error.why if isinstance(error, BadPlace) else message)
+        problems.add(Problem(self.shown, line, column, f"{self.entry}.{at}", message), like=like)
 
     def _rows(self, problems: Problems) -> Iterator[tuple[int, int, RowValues]]:
         if self.catalog is None:

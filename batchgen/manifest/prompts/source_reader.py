@@ -85,10 +85,10 @@ class SourceReader:
         inputs = read_inputs(self.document, self.contract, self._root, loc, prompt, self._template)
         if identity is None or text is None or (isinstance(prompt, CatalogPrompt) and catalog is None):
             return
-        line, column = self.document.place(loc)
+        line, column = self.document.position(loc)
         self.sources.append(
             PromptSource(
-                place=dotted(loc),
+                entry=dotted(loc),
                 line=line,
                 column=column,
                 shown=self.document.file if catalog is None else catalog.shown,

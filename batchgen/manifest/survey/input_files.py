@@ -89,7 +89,7 @@ class InputFiles:
 def _where(source: PromptSource, draft: PromptDraft, key: str) -> Problem:
     at = draft.line, draft.column
     line, column = at if source.inputs is None else source.inputs.spots.get(key, at)
-    return Problem(source.shown, line, column, f"{source.place}.{key}", "")
+    return Problem(source.shown, line, column, f"{source.entry}.{key}", "")
 
 
 def _said(where: Problem, message: str) -> Problem:

@@ -67,5 +67,5 @@ class Lint:
         return "it is decided by sizes:" if self._sized else f"{self._route} takes none"
 
     def _add(self, source: PromptSource, line: int, column: int, message: str) -> None:
-        where = f"{source.place}.text"
+        where = f"{source.entry}.text"
         self.warnings.add(Problem(source.shown, line, column, where, message), like=f"{where} {message}")

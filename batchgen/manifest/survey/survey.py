@@ -154,7 +154,7 @@ class _FirstReading:
             if self.tasks > MAX_TASKS:
                 break
         if before == (self.prompts, len(self._problems)):
-            self._problems.add(Problem(source.shown, 0, 0, source.place, "has no rows"))
+            self._problems.add(Problem(source.shown, 0, 0, source.entry, "has no rows"))
 
     def suspects(self) -> _Suspects | None:
         """Say what to look at again; None where nothing occurred twice."""
@@ -170,7 +170,7 @@ class _FirstReading:
         differ = [part for part in ("size", "sample") if len({fill[part] for fill in fills}) > 1]
         missing = " and ".join(f"{{{{ {part} }}}}" for part in differ if f"{{{part}}}" not in draft.path)
         message = f"several images of one prompt land in one file; put {missing} into output.file"
-        self._problems.add(Problem(source.shown, draft.line, draft.column, f"{source.place}.file", message))
+        self._problems.add(Problem(source.shown, draft.line, draft.column, f"{source.entry}.file", message))
         return True
 
 
@@ -179,20 +179,20 @@ class _Seen:
     """Where a prompt stands, and its id.
 
     Attributes:
-        place: a problem without a message.
+        where: a problem without a message.
     """
 
-    place: Problem
+    where: Problem
     key: str
 
     def seen_from(self, other: _Seen) -> str:
         """Say where it stands, for a sentence about another."""
-        file = "" if self.place.file == other.place.file else f"{self.place.file}, "
-        return f"{file}line {self.place.line}"
+        file = "" if self.where.file == other.where.file else f"{self.where.file}, "
+        return f"{file}line {self.where.line}"
 
     def problem(self, key: str, message: str) -> Problem:
         """Make a problem of one of its keys."""
-        return Problem(self.place.file, self.place.line, self.place.column, f"{self.place.key}.{key}", message)
+        return Problem(self.where.file, self.where.line, self.where.column, f"{self.where.key}.{key}", message)
 
 
 class _SecondReading:
@@ -209,7 +209,7 @@ class _SecondReading:
     def read(self, source: PromptSource, fills: _Fills) -> None:
         """Add a problem for each prompt whose id, or whose path, is that of an earlier one."""
         for draft in source.drafts(Problems()):
-            here = _Seen(Problem(source.shown, draft.line, draft.column, source.place, ""), draft.key)
+            here = _Seen(Problem(source.shown, draft.line, draft.column, source.entry, ""), draft.key)
             if not self._id_is_taken(here) and draft.path:
                 self._path_is_taken(here, fold(draft.path), fills)
             asked = _asked(source, draft)
@@ -235,7 +235,7 @@ class _SecondReading:
             return False
         same = "stands already" if first.key == here.key else f"differs only in case from {first.key}"
         message = f"the id {here.key} {same} in {first.seen_from(here)}; ids must differ"
-        self._problems.add(here.problem("id", message), like=f"{here.place.key}.id")
+        self._problems.add(here.problem("id", message), like=f"{here.where.key}.id")
         return True
 
     def _path_is_taken(self, here: _Seen, pattern: str, fills: _Fills) -> None:
@@ -247,7 +247,7 @@ class _SecondReading:
             if first is not here:
                 also = f"as does {first.key} ({first.seen_from(here)})"
                 message = f"{here.key} lands in the file {path}, {also}; make output.file differ"
-                self._problems.add(here.problem("file", message), like=f"{here.place.key}.file")
+                self._problems.add(here.problem("file", message), like=f"{here.where.key}.file")
                 return
 
 
