@@ -160,7 +160,10 @@ def _attempt_fields() -> set[str]:
 
 OTHERS = "### Others"
 FIELDS = {
-    "run": ("### `run --json`", lambda: _keys("report/fields.py", "event_fields") | _keys("cli/ending.py", "conclude")),
+    "run": (
+        "### `run --json`",
+        lambda: _keys("report/event_fields.py", "event_fields") | _keys("cli/ending.py", "conclude"),
+    ),
     "status": (
         "### `status --json`",
         lambda: {"run"} | _keys("report/fields.py", "job_fields") | _keys("report/fields.py", "run_fields"),
@@ -173,7 +176,7 @@ FIELDS = {
     "show": ("### `show --json`", lambda: {"text", "attempts"} | _attempt_fields()),
     "report": (
         "### `report --json`",
-        lambda: _keys("report/fields.py", "report_fields") | _keys("report/fields.py", "_group_fields"),
+        lambda: _keys("report/summary_fields.py", "report_fields") | _keys("report/summary_fields.py", "_group_fields"),
     ),
     "reconcile": (
         "### `reconcile --json`",

@@ -13,7 +13,7 @@ from batchgen.domain.clock import Clock, stamp
 from batchgen.domain.events import CallEnded, LanePaused, Notice, RunEvent, RunStopped
 from batchgen.domain.money import format_usd
 from batchgen.domain.text import counted, plain
-from batchgen.report.fields import event_fields
+from batchgen.report.event_fields import event_fields
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -16,9 +16,10 @@ from batchgen.cli.text.missing_images import absent_lines
 from batchgen.cli.text.report import report_lines
 from batchgen.ledger.reader import Reader
 from batchgen.report.exports import FORMATS, export
-from batchgen.report.fields import absent_fields, report_fields
+from batchgen.report.fields import absent_fields
 from batchgen.report.missing_images import absent_of
 from batchgen.report.summary import summarise
+from batchgen.report.summary_fields import report_fields
 
 
 @click.command()

@@ -5,20 +5,22 @@ Money is in dollars as decimal strings, times are in UTC; null stands for what n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from batchgen.domain.clock import stamp
-from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
-from batchgen.domain.job import Difference, JobSpec
 from batchgen.domain.money import usd_text
 from batchgen.domain.walls import lowest
-from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, RunRow, TaskRow
-from batchgen.report.forecast import Forecast
-from batchgen.report.headroom import Headroom
-from batchgen.report.missing_images import Absent
-from batchgen.report.proof import Proof
-from batchgen.report.summary import Fate, Group, Summary
+
+if TYPE_CHECKING:  # of these only the names are needed, and whoever looks at a job does not wait for the rest
+    from collections.abc import Iterable, Sequence
+
+    from batchgen.domain.job import Difference, JobSpec
+    from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, RunRow, TaskRow
+    from batchgen.report.forecast import Forecast
+    from batchgen.report.headroom import Headroom
+    from batchgen.report.missing_images import Absent
+    from batchgen.report.proof import Proof
 
 
 def job_fields(row: JobRow) -> dict[str, object]:
@@ -122,49 +124,6 @@ def headroom_fields(room: Headroom) -> dict[str, object]:
     }
 
 
-def report_fields(summary: Summary) -> dict[str, object]:
-    """Give the whole report of a job."""
-    return {
-        **job_fields(summary.job),
-        "sizes": [
-            {"size": row.size, **{str(state): count for state, count in row.states.items()}} for row in summary.sizes
-        ],
-        "spending": [
-            {
-                "route": row.route,
-                "size": row.size,
-                "outcome": row.outcome,
-                "calls": row.calls,
-                "billed_usd": usd_text(row.billed),
-                "maybe_usd": usd_text(row.unknown),
-            }
-            for row in summary.spending
-        ],
-        "runs": [run_fields(run) for run in summary.runs.last],
-        "earlier_runs": {
-            "count": summary.runs.earlier,
-            "calls": summary.runs.calls,
-            "delivered": summary.runs.delivered,
-            "billed_usd": usd_text(summary.runs.billed),
-            "maybe_usd": usd_text(summary.runs.unknown),
-        },
-        "downgraded": _group_fields(summary.downgraded),
-        "size_mismatch": _group_fields(summary.mismatched),
-        "rerouted": _group_fields(summary.rerouted),
-        "outdated_images": _group_fields(summary.outdated),
-        "blank": _group_fields(summary.blank),
-        "duplicate": _group_fields(summary.duplicate),
-        "refused": _group_fields(summary.refused),
-        "lost": _group_fields(summary.lost),
-        "lost_fates": {str(fate): summary.fates[fate] for fate in Fate},
-        "billed_without_image": _group_fields(summary.wasted),
-        "stuck": [
-            {"state": state, "reason": reason, **_group_fields(group)}
-            for (state, reason), group in summary.stuck.items()
-        ],
-    }
-
-
 def task_fields(task: TaskRow) -> dict[str, object]:
     """Give a task as a row of a table; null where there is no image."""
     image = task.image
@@ -237,59 +196,6 @@ def proof_fields(proof: Proof) -> dict[str, object]:
     """Give what was looked at, and where database, files and books do not agree."""
     findings = [asdict(finding) for finding in proof.findings]
     return {"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes}
-
-
-def event_fields(event: RunEvent) -> dict[str, object]:
-    """Give what happens in a run, under its name as `event`."""
-    match event:
-        case CallStarted(claim, attempt):
-            size = str(claim.size)
-            return {"event": "call", "attempt": attempt, "id": claim.key, "size": size, "sample": claim.sample}
-        case CallEnded(claim, attempt, outcome):
-            return {
-                "event": "answer",
-                "attempt": attempt,
-                "id": claim.key,
-                "size": str(claim.size),
-                "sample": claim.sample,
-                "outcome": outcome.kind,
-                "charge": outcome.charge,
-                "billed_usd": usd_text(event.billed),
-                "maybe_usd": usd_text(event.maybe),
-                "seconds": round(event.seconds, 3),
-                "detail": outcome.detail,
-                "state": event.becomes,
-                "then": event.then,
-            }
-        case ImageDelivered(claim, attempt, image, flags):
-            return {
-                "event": "image",
-                "attempt": attempt,
-                "id": claim.key,
-                "size": str(claim.size),
-                "sample": claim.sample,
-                "file": image.path,
-                "width": image.width,
-                "height": image.height,
-                "bytes": image.bytes,
-                "sha256": image.sha256,
-                "flags": list(flags),
-            }
-        case LanePaused(lane, seconds, reason):
-            return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
-        case Notice(text):
-            return {"event": "notice", "text": text}
-        case RunStopped(reason):
-            return {"event": "stopped", "reason": reason}
-
-
-def _group_fields(group: Group) -> dict[str, object]:
-    return {
-        "count": group.count,
-        "billed_usd": usd_text(group.billed),
-        "maybe_usd": usd_text(group.maybe),
-        "examples": group.examples,
-    }
 
 
 def _usd(micros: int | None) -> str | None:

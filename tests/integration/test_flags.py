@@ -12,8 +12,9 @@ from PIL import Image as Pillow
 from batchgen.domain.job import Limits
 from batchgen.ledger.audit import check
 from batchgen.ledger.reader import Reader
-from batchgen.report.fields import report_fields, task_fields
+from batchgen.report.fields import task_fields
 from batchgen.report.summary import Summary, summarise
+from batchgen.report.summary_fields import report_fields
 from batchgen.simulator.endpoints import answers
 from batchgen.store.checks.image import NotJudged
 from batchgen.store.output import place

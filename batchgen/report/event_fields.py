@@ -1,0 +1,50 @@
+"""What a machine is told of a run while it lasts."""
+
+from __future__ import annotations
+
+from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.money import usd_text
+
+
+def event_fields(event: RunEvent) -> dict[str, object]:
+    """Give what happens in a run, under its name as `event`."""
+    match event:
+        case CallStarted(claim, attempt):
+            size = str(claim.size)
+            return {"event": "call", "attempt": attempt, "id": claim.key, "size": size, "sample": claim.sample}
+        case CallEnded(claim, attempt, outcome):
+            return {
+                "event": "answer",
+                "attempt": attempt,
+                "id": claim.key,
+                "size": str(claim.size),
+                "sample": claim.sample,
+                "outcome": outcome.kind,
+                "charge": outcome.charge,
+                "billed_usd": usd_text(event.billed),
+                "maybe_usd": usd_text(event.maybe),
+                "seconds": round(event.seconds, 3),
+                "detail": outcome.detail,
+                "state": event.becomes,
+                "then": event.then,
+            }
+        case ImageDelivered(claim, attempt, image, flags):
+            return {
+                "event": "image",
+                "attempt": attempt,
+                "id": claim.key,
+                "size": str(claim.size),
+                "sample": claim.sample,
+                "file": image.path,
+                "width": image.width,
+                "height": image.height,
+                "bytes": image.bytes,
+                "sha256": image.sha256,
+                "flags": list(flags),
+            }
+        case LanePaused(lane, seconds, reason):
+            return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
+        case Notice(text):
+            return {"event": "notice", "text": text}
+        case RunStopped(reason):
+            return {"event": "stopped", "reason": reason}
