@@ -31,7 +31,7 @@ _CHANGEABLE = KEYS - {"checked", "source", "channel", "key_note"}
 
 
 def load_catalog(extra: Path | None = None) -> Catalog:
-    """The catalog. Files of built-in providers are read when one of their routes is first asked for.
+    """Make the catalog. Files of built-in providers are read when one of their routes is first asked for.
 
     Args:
         extra: a user's own contract file, or a folder of them; their routes win over built-in ones of the same name.
@@ -76,11 +76,11 @@ class Catalog:
         self._tables: dict[str, TokenPrice] = {}
 
     def routes(self) -> tuple[str, ...]:
-        """Every route by its full name, sorted."""
+        """Return every route by its full name, sorted."""
         return tuple(sorted({f"{file.provider}/{name}" for file in self._files() for name in file.contracts}))
 
     def find(self, route: str) -> Contract:
-        """The contract of a route such as `apiyi/gpt-image-2-vip`.
+        """Find the contract of a route such as `apiyi/gpt-image-2-vip`.
 
         Raises:
             ContractError: no such route (the message names near ones), or its file is wrong.
@@ -93,7 +93,7 @@ class Catalog:
         return self._found[route]
 
     def resolve(self, option: str | Mapping[str, object]) -> Contract:
-        """The contract a manifest's `route` means: a name, or a mapping with `use` and keys that override it.
+        """Find the contract a manifest's `route` means: a name, or a mapping with `use` and keys that override it.
 
         `timeout` sets one number of seconds for everything. A price given here is final: no multiplier applies to it
         unless one is given too. What is doubtful about the changes is in `warnings`, what changed in `overridden`.
@@ -123,7 +123,7 @@ class Catalog:
         return read_contract(written.file.provider, written.name, where, self._tables)
 
     def _keys(self, written: _Written, seen: tuple[_Written, ...] = ()) -> Raw:
-        """A contract's keys with all it inherits: defaults, what it extends, what its file shares, its own."""
+        """Collect a contract's keys with all it inherits: defaults, what it extends, what its file shares, its own."""
         own = {key: value for key, value in written.own.items() if key not in _OF_A_CONTRACT}
         base = written.own.get("extends")
         if base is None:
@@ -141,7 +141,7 @@ class Catalog:
         return _moved(inherited, own if below.file is written.file else _merged(written.file.shared, own))
 
     def _written(self, route: str, besides: tuple[_Written, ...] = ()) -> _Written | None:
-        """Where a route, or another name of it, is written. A contract may extend the built-in one of its own name."""
+        """Find where a route, or another name of it, is written. A contract may extend a built-in one of its name."""
         provider, _, name = route.partition("/")
         for file in self._files(provider):
             for each, own in file.contracts.items():
@@ -151,7 +151,7 @@ class Catalog:
         return None
 
     def _files(self, provider: str | None = None) -> Iterator[_File]:
-        """The user's files, then the built-in ones; of one provider, or all."""
+        """Yield the user's files, then the built-in ones; of one provider, or all."""
         yield from (file for file in reversed(self._own) if provider in (None, file.provider))
         for stem, path in self._built_in.items():
             if provider in (None, stem):
@@ -215,7 +215,7 @@ def _doubts(before: Contract, after: Contract) -> Iterator[str]:
 
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
-    """`above` laid over `below`: mappings key by key, lists of marks and codes added in front, all else replaced."""
+    """Lay `above` over `below`: mappings key by key, lists of marks and codes added in front, all else replaced."""
     result = dict(below)
     for key, value in above.items():
         under = result.get(key)
@@ -229,7 +229,7 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
 
 
 def _moved(keys: Raw, changes: Raw) -> Raw:
-    """`changes` laid over a contract's keys; at another host the log is only what the changes say of it.
+    """Lay `changes` over a contract's keys; at another host the log is only what the changes say of it.
 
     The token of a vendor's log is the account itself, so nobody else gets to see it by the vendor's name for it.
     What listens on this machine may: rehearsals are read like that.
@@ -242,7 +242,7 @@ def _moved(keys: Raw, changes: Raw) -> Raw:
 
 
 def _changed(keys: Raw, changes: Raw) -> Raw:
-    """A contract's keys with a manifest's changes."""
+    """Lay a manifest's changes over a contract's keys."""
     result = _moved(keys, {key: value for key, value in changes.items() if key != "timeout"})
     if "timeout" in changes:
         result |= {"timeouts": dict.fromkeys(TIERS, changes["timeout"]), "quality_timeouts": {}}
@@ -255,7 +255,7 @@ def _changed(keys: Raw, changes: Raw) -> Raw:
 
 
 def _machine(address: object) -> tuple[str, int]:
-    """Host and port; what is no address is refused when the contract is read."""
+    """Return host and port; what is no address is refused when the contract is read."""
     try:
         parts = urlsplit(str(address))
         host, port = parts.hostname or "", parts.port or 443

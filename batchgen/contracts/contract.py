@@ -193,7 +193,7 @@ class Contract:
         return urlsplit(self.base_url).path.endswith("/v1")
 
     def check_size(self, size: Size) -> str | None:
-        """A sentence with the nearest size the route takes; None when it takes this one."""
+        """Say that the route does not take a size, and the nearest one it takes; None when it takes this one."""
         objection = self.sizes.objection(size)
         if objection is None:
             return None
@@ -205,7 +205,7 @@ class Contract:
         return sentence + (f"; the nearest it takes is {_named(near)}" if near else "; write auto")
 
     def check_parameters(self, asked: Parameters) -> tuple[Objection, ...]:
-        """What is wrong with the quality, background and format of a manifest, or doubtful about them."""
+        """Find what is wrong with the quality, background and format of a manifest, or doubtful about them."""
         given = (("quality", asked.quality), ("background", asked.background))
         found = [self._objection(name, value) for name, value in given if value is not None]
         if asked.format not in self.formats:
@@ -230,7 +230,7 @@ class Contract:
         return None
 
     def wire_parameters(self, asked: Parameters) -> tuple[tuple[str, str], ...]:
-        """Names and values to put into the request beside model, prompt and size. Never one that the route rejects."""
+        """Return names and values for the request beside model, prompt and size. Never one that the route rejects."""
         wanted = (
             ("quality", "quality", asked.quality),
             ("background", "background", asked.background),
@@ -250,17 +250,17 @@ class Contract:
         return self.multiplier * self.batch_multiplier if self.endpoint.in_batches else self.multiplier
 
     def wire_size(self, size: Size) -> str | None:
-        """What to put into the request as `size`; None to leave it out."""
+        """Return what to put into the request as `size`; None to leave it out."""
         if self.sizes.kind == "none" or self.sizes.by == "wording":
             return None
         return str(size)
 
     def prompt_text(self, text: str, size: Size) -> str:
-        """The prompt as it is sent: where a route takes sizes by wording, their phrase comes first."""
+        """Return the prompt as it is sent: where a route takes sizes by wording, their phrase comes first."""
         return text if self.sizes.by != "wording" else _phrase(self, size) + text
 
     def timeout_for(self, size: Size, quality: str | None, inputs: int = 0) -> float:
-        """Seconds to wait for a whole call with so many input images.
+        """Return the seconds to wait for a whole call with so many input images.
 
         Giving up earlier saves nothing: an abandoned call is paid.
         """
@@ -280,7 +280,7 @@ def _phrase(contract: Contract, size: Size) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name can only be this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    """Tell whether a host name can only be this machine: `localhost`, 127.0.0.0/8 or ::1."""
     if host == "localhost":
         return True
     try:
@@ -294,7 +294,7 @@ def _named(size: Size) -> str:
 
 
 def _plain(value: object) -> object:
-    """The same value out of what JSON knows, equal for equal values."""
+    """Rebuild a value out of what JSON knows, equal for equal values."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, tuple):

@@ -45,11 +45,11 @@ class EndpointFacts:
     in_batches: bool = False
 
     def operation(self, *, edit: bool) -> Operation:
-        """What a call asks for that has reference images, or has none."""
+        """Return what a call asks for; `edit` is whether it has reference images."""
         return self.edit if edit else self.plain
 
     def serves(self, operation: str) -> bool:
-        """Whether a call of this operation, as the books name it, goes to this endpoint."""
+        """Tell whether a call of this operation, as the books name it, goes to this endpoint."""
         return operation in {self.plain.name, self.edit.name}
 
 

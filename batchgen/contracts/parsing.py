@@ -43,7 +43,7 @@ _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
 
 
 def read_contract(provider: str, name: str, keys: Section, tables: Mapping[str, TokenPrice]) -> Contract:
-    """A contract out of keys that are complete but for its identity; `name` is `model` or `model@group`.
+    """Make a contract out of keys that are complete but for its identity; `name` is `model` or `model@group`.
 
     `tables` are the token prices by family that `price: {tokens: FAMILY}` can name.
 
@@ -236,12 +236,12 @@ def _listed(sizes: Section) -> tuple[Size, ...]:
 
 
 def read_token_tables(keys: Section) -> dict[str, TokenPrice]:
-    """The dated token prices of `common.yaml`, by model family."""
+    """Read the dated token prices of `common.yaml`, by model family."""
     return {family: _token_price(keys.part(family), family) for family in keys.data}
 
 
 def _price(keys: Section, tables: Mapping[str, TokenPrice]) -> PerCall | TokenPrice | NoPrice:
-    """What a call costs by its contract; `tables` are the token prices that it can name by family."""
+    """Read what a call costs by its contract; `tables` are the token prices that it can name by family."""
     value = keys.data.get("price")
     dated = str(keys.data.get("checked"))
     if value in ("unknown", None):
@@ -259,7 +259,7 @@ def _price(keys: Section, tables: Mapping[str, TokenPrice]) -> PerCall | TokenPr
 
 
 def _main_price(keys: Section) -> MainPrice | None:
-    """What a mainline model's own tokens cost; None where nobody has said."""
+    """Read what a mainline model's own tokens cost; None where nobody has said."""
     price = keys.part("main_price")
     price.known(("text_in", "text_out", "dated"))
     if not price.data:

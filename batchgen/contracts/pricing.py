@@ -50,7 +50,7 @@ class Demand:
 
     @classmethod
     def of(cls, size: Size, quality: str | None, text: str, inputs: Inputs = NO_INPUTS) -> Demand:
-        """What a call with this prompt and these input images asks for."""
+        """Make the demand of a call with this prompt and these input images."""
         length = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         likely = sum(
             input_image_tokens(image.width, image.height) if image.width else _USUAL_IMAGE_TOKENS
@@ -60,12 +60,12 @@ class Demand:
 
     @classmethod
     def of_claim(cls, claim: Claim) -> Demand:
-        """What the next call of a claimed task asks for."""
+        """Make the demand of the next call of a claimed task."""
         return cls.of(claim.send_size, claim.parameters.quality, claim.text, claim.inputs)
 
     @classmethod
     def counted(cls, size: Size, quality: str | None, text_bytes: int, images: int) -> Demand:
-        """The same of a prompt by its length and so many input images of the usual size."""
+        """Make the demand of a prompt of so many bytes and so many input images of the usual size."""
         return cls(size, quality, text_bytes, images * _USUAL_IMAGE_TOKENS, images * MOST_IMAGE_TOKENS)
 
 
@@ -83,7 +83,7 @@ class _Output:
 
 
 def expected(contract: Contract, demand: Demand) -> Cost:
-    """What one call is expected to cost, and the most it can cost.
+    """Work out what one call is expected to cost, and the most it can cost.
 
     Tokens of the prompt are estimated: four bytes each for the figure expected; for the upper bound one per byte of
     UTF-8, which no byte-level tokenizer exceeds, and a few for framing. `auto` size or quality cannot be predicted: the
@@ -111,7 +111,7 @@ def expected(contract: Contract, demand: Demand) -> Cost:
 
 
 def billed(contract: Contract, demand: Demand, usage: Usage | None, outputs: int) -> Cost:
-    """What a call that is billed has cost.
+    """Work out what a call that is billed has cost.
 
     Per-call routes charge the call, whatever came of it. On token routes the usage decides; input without details
     counts as text. Where usage is missing or cannot be true (no output tokens although `outputs` images came), the most
@@ -139,7 +139,7 @@ def _per_call(contract: Contract, price: PerCall) -> Cost:
 
 @lru_cache(maxsize=4096)
 def _output(contract: Contract, size: Size, quality: str | None) -> _Output | None:
-    """What an image of this size and quality takes; None on a route that has no price by tokens."""
+    """Work out what an image of this size and quality takes; None on a route that has no price by tokens."""
     price = contract.price
     if not isinstance(price, TokenPrice):
         return None
@@ -168,7 +168,7 @@ def _output(contract: Contract, size: Size, quality: str | None) -> _Output | No
 
 
 def _main(contract: Contract, likely: int, most: int) -> tuple[int | None, int | None]:
-    """A mainline model's share for so many input tokens, as `_Output` has amounts; None without its price."""
+    """Work out a mainline model's share for so many input tokens, in the unit of `_Output`; None without its price."""
     if not contract.endpoint.by_main_model:
         return 0, 0
     price, over = contract.main_price, contract.price_factor.as_integer_ratio()[0]
@@ -179,7 +179,7 @@ def _main(contract: Contract, likely: int, most: int) -> tuple[int | None, int |
 
 
 def _main_charged(contract: Contract, usage: Usage | None) -> int | None:
-    """The same of what a mainline model reports; None when it cannot be told."""
+    """Work out its share from the tokens it reports; None when that cannot be told."""
     if not contract.endpoint.by_main_model:
         return 0
     price = contract.main_price
@@ -190,7 +190,7 @@ def _main_charged(contract: Contract, usage: Usage | None) -> int | None:
 
 
 def _read(usage: Usage, outputs: int) -> tuple[int, int, int] | None:
-    """Text, image and output tokens; None where the usage does not say enough or cannot be true."""
+    """Read text, image and output tokens; None where the usage does not say enough or cannot be true."""
     image = usage.input_image_tokens or 0
     taken, made, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
     if taken is None and usage.input_text_tokens is not None:

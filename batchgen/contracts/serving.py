@@ -10,7 +10,7 @@ from batchgen.domain.size import Size
 
 
 def can_serve(contract: Contract, size: Size, asked: Parameters, inputs: Inputs) -> bool:
-    """Whether a route can be asked this. A parameter that it does not know at all is left out there."""
+    """Tell whether a route can be asked this. A parameter that it does not know at all is left out there."""
     if contract.check_size(size) is not None:
         return False
     if any(each.stance == "takes others" for each in contract.check_parameters(asked)):
@@ -21,7 +21,7 @@ def can_serve(contract: Contract, size: Size, asked: Parameters, inputs: Inputs)
 
 
 def input_objection(contract: Contract, references: int, *, mask: bool, addresses: bool) -> str | None:
-    """What a route has against so many references, a mask, or addresses instead of files; None for nothing."""
+    """Say what a route has against so many references, a mask, or addresses instead of files; None for nothing."""
     most = contract.references.max_count
     if most and references > most:
         return f"{contract.route} takes {most} references at most, not {references}"

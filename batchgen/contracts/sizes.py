@@ -42,7 +42,7 @@ class SizeRule:
     max_pixels: int = 0
 
     def objection(self, size: Size) -> str | None:
-        """What the route has against a size, as the end of a sentence; None when it takes it."""
+        """Say what the route has against a size, as the end of a sentence; None when it takes it."""
         if size.is_auto:
             return None if self.takes_auto else "leaves no size to the gateway"
         if self.kind == "none":
@@ -54,7 +54,7 @@ class SizeRule:
         return self._limit_objection(size)
 
     def nearest(self, size: Size) -> Size | None:
-        """The size it takes that is closest in shape, then in pixels; None when it takes none."""
+        """Find the size it takes that is closest in shape, then in pixels; None when it takes none."""
         if self.kind == "none":
             return None
         if self.kind == "listed":
@@ -64,19 +64,19 @@ class SizeRule:
         return nearest(size, taken) if taken else None
 
     def ratio(self, size: Size) -> str | None:
-        """The ratio whose phrase stands for a size, within two per cent; None when there is none."""
+        """Find the ratio whose phrase stands for a size, within two per cent; None when there is none."""
         if size.is_auto or not self.wording:
             return None
         off, found = min((_off(size, ratio), ratio) for ratio in self.wording)
         return found if off <= _CLOSE else None
 
     def phrase(self, size: Size) -> str:
-        """What goes in front of the prompt for a size, the joiner included; "" when nothing does."""
+        """Return what goes in front of the prompt for a size, the joiner included; "" when nothing does."""
         found = self.ratio(size) if self.by == "wording" else None
         return self.wording[found] + self.joiner if found is not None else ""
 
     def answer(self, size: Size) -> Size | None:
-        """The pixels to expect back; None when the gateway chooses."""
+        """Return the pixels to expect back; None when the gateway chooses."""
         if self.by == "wording":
             found = self.ratio(size)
             return self.answers.get(found) if found is not None else None
@@ -109,13 +109,13 @@ class SizeRule:
         return next((text.format(*figures) for broken, text in limits if broken), None)
 
     def _worded(self) -> tuple[Size, ...]:
-        """For each ratio with a phrase its named 1K size, or what was measured where the table has no such ratio."""
+        """Return the 1K size of each ratio with a phrase, or what was measured where the table has no such ratio."""
         named = (TABLE[ratio][TIERS.index("1K")] if ratio in TABLE else None for ratio in self.wording)
         sizes = (Size(*px) if px else self.answers.get(ratio) for px, ratio in zip(named, self.wording, strict=True))
         return tuple(size for size in sizes if size is not None)
 
     def _rounded(self, size: Size) -> tuple[Size, ...]:
-        """Sizes of about the same shape that were pulled inside the limits, on the grid around the exact one."""
+        """Return sizes of about the same shape that were pulled inside the limits, on the grid around the exact one."""
         width, height = float(size.width), float(size.height)
         if self.max_ratio:
             width, height = min(width, height * self.max_ratio), min(height, width * self.max_ratio)
@@ -134,6 +134,6 @@ class SizeRule:
 
 
 def _off(size: Size, ratio: str) -> float:
-    """How far a size is from a ratio like `16:9`, as a share of it."""
+    """Say how far a size is from a ratio like `16:9`, as a share of it."""
     across, down = (int(part) for part in ratio.split(":"))
     return abs(size.width * down / (size.height * across) - 1)

@@ -49,7 +49,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: Decimal(node.
 
 
 def read_yaml(path: Path) -> dict[str, object]:
-    """The mapping a contract file holds.
+    """Read the mapping a contract file holds.
 
     Raises:
         ContractError: the file cannot be read, is no YAML, or holds no mapping with plain keys.
@@ -80,7 +80,7 @@ class Section:
     place: str
 
     def fail(self, key: str, message: str) -> ContractError:
-        """The error that names this place and a key."""
+        """Make the error that names this place and a key."""
         return ContractError(f"{self.place}: {key}: {message}" if key else f"{self.place}: {message}")
 
     def known(self, names: Collection[str]) -> None:
@@ -94,28 +94,28 @@ class Section:
                 raise self.fail(key, "has no value; write one, or remove the key")
 
     def part(self, key: str) -> Section:
-        """The mapping below a key; an empty one when the key is absent."""
+        """Read the mapping below a key; an empty one when the key is absent."""
         value = self.data.get(key, {})
         if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
             raise self.fail(key, "must be a mapping of names to values")
         return Section(value, f"{self.place}: {key}")
 
     def text(self, key: str, pattern: str = r"(?s:.*)", wanted: str = "text") -> str:
-        """A string; "" when absent."""
+        """Read a string that matches a pattern; "" when absent. `wanted` says what it must be."""
         value = self.data.get(key, "")
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise self.fail(key, f"must be {wanted}, not {value!r}")
         return value
 
     def choice(self, key: str, among: Sequence[str]) -> str:
-        """One of some words."""
+        """Read a word that must be one of these."""
         value = self.data.get(key)
         if value not in among:
             raise self.fail(key, f"must be one of {', '.join(among)}, not {value!r}")
         return cast(str, value)
 
     def texts(self, key: str, among: Sequence[str] = ()) -> tuple[str, ...]:
-        """A list of strings; empty when absent."""
+        """Read a list of strings; empty when absent."""
         value = self.data.get(key, ())
         if not isinstance(value, list | tuple) or not all(isinstance(each, str) and each for each in value):
             raise self.fail(key, "must be a list of words")
@@ -125,14 +125,14 @@ class Section:
         return tuple(value)
 
     def whole(self, key: str, least: int = 0) -> int:
-        """A whole number; 0 when absent."""
+        """Read a whole number of at least `least`; 0 when absent."""
         value = self.data.get(key, 0)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise self.fail(key, f"must be a whole number of at least {least}, not {value!r}")
         return value
 
     def decimal(self, key: str, most: int | None = None) -> Decimal:
-        """A number above zero and up to `most`, digit by digit as it is written."""
+        """Read a number above zero and up to `most`, digit by digit as it is written."""
         value = self.data.get(key)
         try:
             number = Decimal(repr(value) if isinstance(value, float) else str(value))
@@ -145,11 +145,11 @@ class Section:
         return number
 
     def seconds(self, key: str) -> float:
-        """A length of time above zero, in seconds."""
+        """Read a length of time above zero, in seconds."""
         return float(self.decimal(key))
 
     def usd(self, key: str) -> int:
-        """An amount in dollars, as micro-dollars."""
+        """Read an amount in dollars, and return it in micro-dollars."""
         value = self.data.get(key)
         try:
             if isinstance(value, bool) or value is None:
@@ -162,18 +162,18 @@ class Section:
         return micros
 
     def flag(self, key: str) -> bool:
-        """Whether it is true; false when absent."""
+        """Read true or false; false when absent."""
         value = self.data.get(key, False)
         if not isinstance(value, bool):
             raise self.fail(key, f"must be true or false, not {value!r}")
         return value
 
     def size(self, key: str) -> Size:
-        """One size, in pixels or by name, not `auto`."""
+        """Read one size, in pixels or by name, not `auto`."""
         return self.as_size(key, self.data.get(key))
 
     def as_size(self, key: str, value: object) -> Size:
-        """A value found below a key as a size."""
+        """Take a value that was found below a key for a size."""
         try:
             size = parse_size(value) if isinstance(value, str) else None
         except ValueError as error:

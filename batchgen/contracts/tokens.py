@@ -62,7 +62,7 @@ class NoPrice:
 
 
 def output_tokens(price: TokenPrice, size: Size, quality: str | None) -> int | None:
-    """Output tokens of one image; None when the size or quality is `auto` or the family has no figure for it.
+    """Work out the output tokens of one image; None where size or quality is `auto` or the family has no figure.
 
     Source: the calculator on OpenAI's image generation page (2026), and the fixed table of its image guide for older
     families. The base is divided by the ratio of the edges in exactly this order, because u is rounded from a float.
@@ -81,7 +81,7 @@ def output_tokens(price: TokenPrice, size: Size, quality: str | None) -> int | N
 def output_range(
     price: TokenPrice, sizes: SizeRule, size: Size, qualities: Iterable[str]
 ) -> tuple[int | None, int | None]:
-    """The least and the most output tokens of one image where size or quality is left to the gateway; None: unbounded.
+    """Bound the output tokens of one image whose size or quality is left to the gateway: least, most; None is no bound.
 
     The least is of the usual square, which no `auto` was seen to go below.
     """
@@ -106,7 +106,7 @@ def output_range(
 
 
 def input_image_tokens(width: int, height: int) -> int:
-    """Input tokens of one reference image of so many pixels, gpt-image-2 and later. Unofficial, exact where measured.
+    """Work out the input tokens of one reference image, gpt-image-2 and later. Unofficial, exact where measured.
 
     A long edge below 1024 counts as scaled up to it; then 32-pixel patches, at most 1536 of them.
 

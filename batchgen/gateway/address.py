@@ -65,7 +65,7 @@ _V6: tuple[tuple[IPv6Network, str], ...] = tuple(
 
 
 def forbidden(text: str) -> str:
-    """Why an address may not be gone to, "" when it may.
+    """Say why an address may not be gone to, "" when it may.
 
     >>> forbidden("64:ff9b::7f00:1"), forbidden("1.1.1.1")
     ('NAT64', '')
@@ -80,7 +80,7 @@ def forbidden(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or number, is this machine without asking anyone."""
+    """Tell whether a host, by name or number, is this machine without asking anyone."""
     return host == "localhost" or forbidden(host) == _LOOPBACK
 
 
@@ -110,7 +110,7 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a name.
+        """Look up the addresses of a name.
 
         Raises:
             AddressRefused: one of them is not to be gone to.
@@ -135,7 +135,7 @@ class CheckedResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
 
 def check(address: str, *, loopback: bool) -> None:

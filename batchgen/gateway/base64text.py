@@ -35,7 +35,7 @@ class Base64Text:
         self._padded = False  # whether `=` was seen, which ends the text
 
     def decode(self, text: bytes, *, closed: bool) -> bytes:
-        """The bytes of the next piece that can be decoded now; `closed` when the string ends with it."""
+        """Decode what can be decoded now with the next piece; `closed` when the string ends with it."""
         if self._held:
             text, self._held = self._held + text, b""
         if not self._begun:
@@ -75,7 +75,7 @@ class Base64Text:
         return text  # a backslash that is still there is no base64, and the decoder says so
 
     def _hold_open_escape(self, text: bytes) -> bytes:
-        """Without an escape that has begun at its end and may go on in the next piece."""
+        """Hold back an escape that has begun at the end and may go on in the next piece."""
         at = text.rfind(b"\\", max(0, len(text) - _LONGEST_ESCAPE + 1))
         begun = text[at:] if at >= 0 else b""
         if len(begun) != 1 and not begun.startswith(b"\\u"):

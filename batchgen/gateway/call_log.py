@@ -58,7 +58,7 @@ class LogQuery:
 
 
 def log_address(base_url: str, path: str) -> str:
-    """Where the log of a gateway is. A base URL ends in /v1; what is in front of that is the server's root.
+    """Find where the log of a gateway is. A base URL ends in /v1; what is in front of that is the server's root.
 
     >>> log_address("https://api.example/v1", "/api/log/self")
     'https://api.example/api/log/self'
@@ -74,7 +74,7 @@ class LogReader(SessionOwner):
         self._clock = clock
 
     async def rows(self, query: LogQuery) -> list[LogRow]:
-        """Every charge that the query is about, each once.
+        """Read every charge that the query is about, each once.
 
         Raises:
             UsageError: the token is not accepted, or the address is not https.
@@ -96,7 +96,7 @@ class LogReader(SessionOwner):
         return list(found.values())
 
     async def _pages(self, query: LogQuery, model: str, pause: float) -> AsyncIterator[tuple[list[Any], int, int]]:
-        """Every page's rows, how many are on those before it, and how many there are in all by then.
+        """Yield every page's rows, how many are on those before it, and how many there are in all by then.
 
         Raises:
             LogUnavailable: also where the pages hold fewer rows than the log says that it has.
@@ -117,7 +117,7 @@ class LogReader(SessionOwner):
         raise LogUnavailable(f"the log has more than {most} in this time; give an export with --log FILE")
 
     async def _page(self, query: LogQuery, model: str, page: int) -> tuple[list[Any], int]:
-        """The rows of one page, and how many there are in all."""
+        """Fetch the rows of one page, and how many there are in all."""
         asked = {
             "p": page,
             "page_size": _PAGE,
@@ -149,7 +149,7 @@ class LogReader(SessionOwner):
         return items, total if isinstance(total, int) else _UNTOLD  # then until a page is empty
 
     async def _get(self, url: str, token: str) -> bytes:
-        """One page, tried again while the gateway is only busy or cannot be reached."""
+        """Fetch one page, and try again while the gateway is only busy or cannot be reached."""
         trouble, wait = "", 0.0
         for number in range(_TRIES):
             if number:
@@ -181,7 +181,7 @@ _EXPORT = "give an export of it with --log FILE"
 
 
 async def _body(response: aiohttp.ClientResponse, deadline: Deadline) -> bytes:
-    """A whole body of bounded size. One that comes compressed all the same (both vendors do that) is inflated.
+    """Read a whole body of bounded size. One that comes compressed all the same (both vendors do that) is inflated.
 
     Raises:
         LogUnavailable: it is too large.
@@ -204,7 +204,7 @@ async def _body(response: aiohttp.ClientResponse, deadline: Deadline) -> bytes:
 
 
 def _row(item: object, place: str) -> LogRow | None:
-    """A row of the log, named by its id or its place; None for one that is not about a call.
+    """Read a row of the log, named by its id or its place; None for one that is not about a call.
 
     Raises:
         LogUnavailable: it is not of the form we know.
@@ -228,7 +228,7 @@ def _row(item: object, place: str) -> LogRow | None:
 
 
 def _identity(row: LogRow, number: object) -> _Identity:
-    """What a row has again when it comes again: rows move on to the next page while new ones come.
+    """Name what a row has again when it comes again: rows move on to the next page while new ones come.
 
     An id may be no more than the row's place in one answer (new-api numbers what it found for each query): then the
     rows of two models share ids, and a row that moved on has another. What it keeps is its place from the oldest.

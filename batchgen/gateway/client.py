@@ -44,7 +44,7 @@ class Client(SessionOwner):
         self._request_id_headers = request_id_headers
 
     def secret(self, key_env: str) -> str:
-        """The key behind the name of a variable, to look for it in what comes; "" where there is none."""
+        """Return the key behind the name of a variable, to be looked for in what comes; "" where there is none."""
         try:
             return self._key(key_env) if key_env else ""
         except UsageError:
@@ -70,7 +70,7 @@ class Client(SessionOwner):
         return cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
-        """The exchange as a plain value, without the key should the other side have echoed it."""
+        """Put the exchange into a plain value, without the key should the other side have echoed it."""
         request, response = exchange.request, exchange.response
         detail = one_line(without(secret, exchange.trouble), 300)
         if response is None:
@@ -112,7 +112,7 @@ class Client(SessionOwner):
 
 
 def _refusal(call: Call, secret: str) -> str:
-    """Why a call may not even be tried, "" when it may."""
+    """Say why a call may not even be tried, "" when it may."""
     if not call.loopback and not call.url.startswith("https://"):
         return "the address is not https, so no key is sent there; set base_url to an https address"
     if call.key_env and not (secret.isascii() and secret.isprintable() and secret.strip()):

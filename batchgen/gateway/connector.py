@@ -87,7 +87,7 @@ class OwnConnections(aiohttp.TCPConnector):
         self._factory = partial(_line, loop=self._loop)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's
-        """A new connection, on which nothing has been said.
+        """Open a new connection, on which nothing has been said.
 
         Raises:
             SpokeFirst: the other side did.
@@ -108,7 +108,7 @@ def _line(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
 
 
 async def _silent(line: ResponseHandler | None, pause: float) -> UnaskedGuard:
-    """The line of a new connection, once nothing was said on it for a moment."""
+    """Listen on a new connection, and return its guard once nothing was said for a moment."""
     for _ in range(_LOOKS):
         await asyncio.sleep(pause)
         if not isinstance(line, UnaskedGuard) or line.spoke_first:

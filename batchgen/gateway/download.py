@@ -77,7 +77,7 @@ class Downloader(SessionOwner):
         return Download(Fetch.REFUSED, detail=f"more than {_MOST_REDIRECTS} redirects")
 
     async def _get(self, target: URL, loopback_base: str, deadline: Deadline) -> aiohttp.ClientResponse:
-        """The response head.
+        """Ask for the file, and return the response head.
 
         Raises:
             _Over: there is none.
@@ -117,7 +117,7 @@ class Downloader(SessionOwner):
 
     def _connector(self, *, loopback: bool) -> aiohttp.TCPConnector:
         def checked_socket(addr_info: AddrInfo) -> socket.socket:
-            """The last check, on the very address that is connected to."""
+            """Check for the last time, on the very address that is connected to."""
             check(str(addr_info[4][0]), loopback=loopback)
             return open_socket(addr_info)
 
@@ -133,7 +133,7 @@ class _Over(Exception):
 
 
 def _plain(inflater: Inflater | None, data: bytes) -> Iterator[bytes]:
-    """The data as it was before the server compressed it.
+    """Yield the data as it was before the server compressed it.
 
     Raises:
         _Over: the compression is damaged.
@@ -148,7 +148,7 @@ def _plain(inflater: Inflater | None, data: bytes) -> Iterator[bytes]:
 
 
 def _parsed(url: str) -> URL:
-    """An address as it was written; a signed one must not be quoted anew.
+    """Read an address as it was written; a signed one must not be quoted anew.
 
     Raises:
         _Over: it is none.
@@ -162,7 +162,7 @@ def _parsed(url: str) -> URL:
 
 
 def _allowed(target: URL, loopback_base: str) -> bool:
-    """Whether the target is the loopback gateway itself; else it is an https address, to be checked at connecting.
+    """Tell whether the target is the loopback gateway itself; else it is an https address, to be checked at connecting.
 
     Raises:
         AddressRefused: it is neither.
@@ -181,7 +181,7 @@ def _allowed(target: URL, loopback_base: str) -> bool:
 
 
 def _failed(wrong: BaseException) -> Download:
-    """What a wire error means for a fetch."""
+    """Say what a wire error means for a fetch."""
     refused = wrong if isinstance(wrong, AddressRefused) else getattr(wrong, "os_error", None)
     if isinstance(refused, AddressRefused):
         return Download(Fetch.REFUSED, detail=str(refused))

@@ -28,7 +28,7 @@ class SentRequest:
     marks: frozenset[int] = frozenset()
 
     def holds(self, url: str) -> bool:
-        """Whether an address stands in the request."""
+        """Tell whether an address stands in the request."""
         return encode(url)[1:-1].encode("utf-8", "replace") in self.text
 
 
@@ -36,7 +36,7 @@ NOTHING_SENT = SentRequest()
 
 
 def sent_by(call: Call) -> SentRequest:
-    """What of a call could come back."""
+    """Note what of a call could come back."""
     text = b"\n".join(piece for piece in call.body if isinstance(piece, bytes))
     return SentRequest(text, frozenset(piece.sha256 for piece in call.body if isinstance(piece, FilePiece)))
 
@@ -44,7 +44,7 @@ def sent_by(call: Call) -> SentRequest:
 def results(
     marks: Sequence[int], found: Sequence[ScannedPicture], sent: SentRequest = NOTHING_SENT, *, silent: bool
 ) -> tuple[int, ...]:
-    """The pictures of a reply that are its result, in order.
+    """Choose the pictures of a reply that are its result, in order.
 
     Args:
         marks: those that stand where the endpoint puts its result.

@@ -91,12 +91,12 @@ class Exchange:
         return Ending.CUT if self._broken or self._cut_short(self.response) else Ending.COMPLETE
 
     def sent(self) -> SentRequest:
-        """What was sent, and which of the pictures that came are only that."""
+        """Return what was sent, and which of the pictures that came are only that."""
         back = (index for index, each in self._hashes.items() if each.hexdigest() in self._sent.files)
         return replace(self._sent, marks=frozenset(back))
 
     def pictures(self, indices: Iterable[int]) -> tuple[Picture, ...]:
-        """Some of what was decoded into the sinks."""
+        """Return the pictures with these numbers, as they were decoded into the sinks."""
         found = ((index, self.scanner.pictures[index]) for index in indices)
         return tuple(
             Picture(self._sink(index).name, one.size, one.damage or self._watches[index].damage) for index, one in found
@@ -110,7 +110,7 @@ class Exchange:
         return Ending.NO_ANSWER if self.request.whole else Ending.SEND_FAILED
 
     def _cut_short(self, response: aiohttp.ClientResponse) -> bool:
-        """Whether a body that ended without an error lacks something all the same."""
+        """Tell whether a body that ended without an error lacks something all the same."""
         if self.shape is Shape.SHORT or (self._inflater is not None and not self._inflater.whole):
             return True
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
@@ -139,7 +139,7 @@ class Exchange:
         self._try_to_parse()
 
     async def _next(self, content: aiohttp.StreamReader) -> bytes:
-        """The next bytes of the body; empty when there are no more, or none are needed."""
+        """Read the next bytes of the body; empty when there are no more, or none are needed."""
         if self._broken:
             return left_over(content)
         try:
@@ -175,7 +175,7 @@ class Exchange:
         return sink
 
     def _is_whole(self) -> bool:
-        """Whether nothing is missing although the connection says that more may come."""
+        """Tell whether nothing is missing although the connection says that more may come."""
         return self.scanner.may_be_whole() and self._budget > 0 and self._try_to_parse()
 
     def _try_to_parse(self) -> bool:

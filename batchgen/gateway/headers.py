@@ -26,12 +26,12 @@ _CHINESE_UNITS = {"毫秒": 0.001, "秒": 1.0, "分钟": 60.0}
 
 
 def request_ids(headers: Mapping[str, str], names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Every header of these names that carries an id, in the order of the names."""
+    """Return every header of these names that carries an id, in the order of the names."""
     return tuple((name, one_line(headers[name], 200)) for name in names if headers.get(name))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the headers ask to wait, None when they do not say or say nonsense.
+    """Read the seconds that the headers ask to wait, None when they do not say or say nonsense.
 
     Args:
         headers: of the response.
@@ -45,7 +45,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def hinted(message: str) -> float | None:
-    """Seconds that an error message asks to wait, None when it does not say.
+    """Read the seconds that an error message asks to wait, None when it does not say.
 
     >>> hinted("Rate limit reached. Please try again in 1m2.5s."), hinted("Please try again in 240ms")
     (62.5, 0.24)
@@ -59,7 +59,7 @@ def hinted(message: str) -> float | None:
 
 
 def longest(asked: Iterable[float | None]) -> float | None:
-    """The longest of several waits, so that none is disobeyed."""
+    """Return the longest of several waits, so that none is disobeyed."""
     return max((seconds for seconds in asked if seconds is not None), default=None)
 
 

@@ -30,7 +30,7 @@ class Inflater:
         return self._plain or self._stream.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Plain pieces of at most `STEP` bytes.
+        """Take the next bytes; yield plain pieces of at most `STEP` bytes.
 
         Raises:
             zlib.error: the stream is damaged.
@@ -63,5 +63,5 @@ class Inflater:
 
 
 def inflater_for(encoding: str) -> Inflater | None:
-    """What undoes a Content-Encoding, None when there is nothing to undo or it is one we cannot."""
+    """Return what undoes a Content-Encoding, None when there is nothing to undo or it is one we cannot."""
     return Inflater() if encoding.strip().lower() in {"gzip", "x-gzip", "deflate"} else None

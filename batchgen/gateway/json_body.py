@@ -22,7 +22,7 @@ Pieces = tuple[bytes | FilePiece, ...]
 
 
 def json_pieces(document: object) -> Pieces:
-    """A document as compact JSON in UTF-8, in which images stand as addresses or data URLs."""
+    """Write a document as compact JSON in UTF-8, in which images stand as addresses or data URLs."""
     pieces: list[bytes | FilePiece] = []
     text: list[str] = []
     for piece in _encoded(document):
@@ -43,7 +43,7 @@ class Shape(Enum):
 
 
 def parse(text: str) -> tuple[Shape, Any]:
-    """A body as JSON. White space before the document is taken, and whatever follows it is ignored."""
+    """Read a body as JSON. White space before the document is taken, and whatever follows it is ignored."""
     start = _WHITE.match(text)
     at = start.end() if start else 0
     if text[at : at + 1] not in {"{", "["}:

@@ -19,7 +19,7 @@ OPEN_ESCAPE = re.compile(rb"\\(?:u(?:0(?:0[23]?)?)?)?\Z")
 
 
 def key_pattern(own: tuple[str, ...], *, within: bool = False) -> re.Pattern[bytes]:
-    """What begins a picture: a key of an answer, whose string is base64; the key `url`, whose string is a data URL.
+    """Compile what begins a picture: a key of an answer with a string of base64, or the key `url` with a data URL.
 
     A key cannot be faked inside another string, because its quotes would be escaped there.
 

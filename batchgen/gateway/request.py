@@ -14,7 +14,7 @@ _BATCH_ROOT = "/v1"  # lines of a batch name their endpoint with it, whatever th
 
 
 def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Call:
-    """The request that buys one image of the claim's `send_size` over the contract's endpoint.
+    """Make the request that buys one image of the claim's `send_size` over the contract's endpoint.
 
     On an endpoint in batches it is not sent but becomes a line, and its address is the path that the line names.
 
@@ -36,13 +36,13 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
 
 
 def batch_line(custom_id: str, call: Call) -> Pieces:
-    """A call as one line of a Batch input file, its line feed included."""
+    """Write a call as one line of a Batch input file, its line feed included."""
     head = f'{{"custom_id":{encode(custom_id)},"method":"POST","url":{encode(call.url)},"body":'
     return (head.encode(), *call.body, b"}\n")
 
 
 def request_hash(call: Call) -> str:
-    """What was asked, as the hex SHA-256 of address and body; a file counts by its own hash."""
+    """Return what was asked as the hex SHA-256 of address and body; a file counts by its own hash."""
     found = hashlib.sha256(call.url.encode() + b"\n")
     for piece in call.body:
         found.update(piece.sha256.encode() if isinstance(piece, FilePiece) else piece)

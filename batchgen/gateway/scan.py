@@ -96,7 +96,7 @@ class Scanner:
         return self._current is not None
 
     def may_be_whole(self) -> bool:
-        """Whether the text so far could be a whole document: cheap, and wrong only on the hopeful side."""
+        """Tell whether the text so far could be a whole document: cheap, and wrong only on the hopeful side."""
         if self._current is not None:
             return False
         end = self._tail.rstrip() or self._rest.rstrip()
@@ -116,7 +116,7 @@ class Scanner:
         return out
 
     def finish(self) -> None:
-        """The text ends here: a picture that is still open is damaged."""
+        """End the text: a picture that is still open is damaged."""
         if self._current is not None and not self.pictures[-1].damage:
             self.pictures[-1].damage = "the answer ended inside the picture"
 
@@ -176,18 +176,18 @@ class Scanner:
             self._rest += self._prefix
 
     def _end_of_run(self, data: bytes, at: int) -> tuple[int, bool]:
-        """Where the base64 stops, and whether it ends there: at the first character that is none."""
+        """Find where the base64 stops, and whether it ends there: at the first character that is none."""
         match = RUN.match(data, at)
         stop = match.end() if match is not None else at
         return stop, stop < len(data) and OPEN_ESCAPE.match(data, stop) is None
 
     def _end_of_string(self, data: bytes, at: int) -> tuple[int, bool]:
-        """Where the string stops, and whether it ends there: at its closing quote."""
+        """Find where the string stops, and whether it ends there: at its closing quote."""
         quote = self._closing_quote(data, at)
         return (quote, True) if quote >= 0 else (len(data), False)
 
     def _closing_quote(self, data: bytes, at: int) -> int:
-        """Where the string ends, -1 when not in this piece. A quote after an odd run of backslashes is part of it."""
+        """Find where the string ends, -1 when not here. A quote after an odd run of backslashes is part of it."""
         start = at
         while (quote := data.find(_QUOTE, at)) >= 0:
             if not self._odd_before(data, start, quote):

@@ -58,15 +58,15 @@ class RequestBody(aiohttp.Payload):
         self._deadline = deadline
 
     def seconds(self) -> float:
-        """Since writing began; 0.0 when it has not."""
+        """Return the seconds since writing began; 0.0 when it has not."""
         return self._clock.monotonic() - self._started if self.begun else 0.0
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Its text, files left out; for aiohttp's interface, nobody asks for it."""
+        """Return its text, files left out. It belongs to aiohttp's interface, where nobody asks for it."""
         return b"".join(piece for piece in self._pieces if isinstance(piece, bytes)).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """As `write_with_length`."""
+        """Write all of it, as `write_with_length` does."""
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
@@ -93,7 +93,7 @@ class RequestBody(aiohttp.Payload):
         self.whole = True
 
     def _begin(self, writer: AbstractStreamWriter) -> None:
-        """From here on bytes leave; nothing may wait between this and the first of them."""
+        """Note that bytes leave from here on; nothing may wait between this and the first of them."""
         if self.begun:
             return
         self._check(writer)
@@ -130,7 +130,7 @@ def _look_at(files: list[FilePiece]) -> None:
 
 
 async def stream(pieces: Iterable[bytes | FilePiece]) -> AsyncGenerator[bytes, None]:
-    """The body in order, never more than one step of a file at a time."""
+    """Yield the body in order, never more than one step of a file at a time."""
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece
@@ -159,7 +159,7 @@ async def _read(piece: FilePiece) -> AsyncGenerator[bytes, None]:
 
 @asynccontextmanager
 async def opened(path: str, mode: Literal["rb", "wb"] = "rb") -> AsyncIterator[Any]:
-    """A file that is closed in the end, however often this is cancelled meanwhile, and whatever a thread is doing.
+    """Open a file that is closed in the end, however often this is cancelled meanwhile, and whatever a thread is doing.
 
     A thread that opens cannot be stopped, so its file is closed when it comes. Closing is a thread's from the moment it
     is asked for. Buffered on purpose: its lock makes closing wait for a thread that still reads after a cancellation.

@@ -28,7 +28,7 @@ WIRE_ERRORS = (aiohttp.ClientError, aiohttp.EofStream, OSError, EOFError, ValueE
 
 
 def open_socket(addr_info: AddrInfo) -> socket.socket:
-    """A TCP socket that probes a silent connection.
+    """Open a TCP socket that probes a silent connection.
 
     Raises:
         OSError: no socket to be had.
@@ -68,7 +68,7 @@ class SessionOwner:
             await session.close()
 
     def _session(self, *, loopback: bool = False) -> aiohttp.ClientSession:
-        """The session for this machine or for all others, where these are kept apart."""
+        """Return the session for this machine or for all others, where these are kept apart."""
         if loopback not in self._sessions:
             self._sessions[loopback] = _open_session(self._connector(loopback=loopback), self._headers)
         return self._sessions[loopback]
@@ -78,7 +78,7 @@ class SessionOwner:
 
 
 def _open_session(connector: aiohttp.TCPConnector, headers: dict[str, str]) -> aiohttp.ClientSession:
-    """A session without cookies, proxies, environment or hidden limits; deadlines are its users'."""
+    """Open a session without cookies, proxies, environment or hidden limits; deadlines are its users'."""
     return aiohttp.ClientSession(
         connector=connector,
         headers=headers,
@@ -115,7 +115,7 @@ def wake_when_closed(response: aiohttp.ClientResponse) -> None:
 
 
 async def next_piece(content: aiohttp.StreamReader, deadline: Deadline, enough: Callable[[], bool]) -> bytes:
-    """The next bytes of a body, empty at its end.
+    """Read the next bytes of a body, empty at its end.
 
     Args:
         content: the body.
@@ -139,7 +139,7 @@ async def next_piece(content: aiohttp.StreamReader, deadline: Deadline, enough: 
 
 
 def left_over(content: aiohttp.StreamReader) -> bytes:
-    """Bytes that came before the connection broke: aiohttp hides them behind the error, but they may be enough."""
+    """Return bytes that came before the connection broke: aiohttp hides them behind the error, but they may do."""
     content.set_exception(cast("BaseException", None))
     return content.read_nowait(PIECE)
 
@@ -161,7 +161,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fi
 
 
 def described(wrong: BaseException) -> str:
-    """One sentence about a wire error. Never its `repr`, which shows request headers."""
+    """Say in one sentence what a wire error is. Never its `repr`, which shows request headers."""
     for kind, sentence in _SENTENCES:
         if isinstance(wrong, kind):
             return sentence.replace("{reason}", _reason(wrong))

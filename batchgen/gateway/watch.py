@@ -100,7 +100,7 @@ class _Chunks:
 
 
 def _inflated(body: bytes) -> Iterator[bytes]:
-    """What is compressed in a chunk, behind one of its first zero bytes and perhaps a byte for the method."""
+    """Yield what is compressed in a chunk, behind one of its first zero bytes and perhaps a byte for the method."""
     at = -1
     for _ in range(_MOST_STARTS):
         at = body.find(b"\0", at + 1)

@@ -99,11 +99,11 @@ class BatchApi(SessionOwner):
         return self._batch(await self._post("/batches", body, "application/json", _QUESTION))
 
     async def get(self, remote: str) -> RemoteBatch:
-        """A batch as it stands."""
+        """Ask for a batch as it stands."""
         return self._batch(await self._get(f"/batches/{remote}"))
 
     async def find(self, token: str, since: float) -> RemoteBatch | None:
-        """The batch with our token, if it was ever handed in; `since` is when its row was written."""
+        """Find the batch with our token, if it was ever handed in; `since` is when its row was written."""
         after = ""
         for _ in range(_PAGES):
             page = await self._get(f"/batches?limit={_PAGE}" + (f"&after={after}" if after else ""))
@@ -119,7 +119,7 @@ class BatchApi(SessionOwner):
         raise GatewayError("the gateway lists more batches than can be looked through; it cannot be told what is there")
 
     async def content(self, file: str) -> AsyncIterator[bytes]:
-        """The bytes of a file, as they come."""
+        """Yield the bytes of a file, as they come."""
         deadline = Deadline(inf, silence=_SILENCE)
         async with self._request("GET", f"/files/{file}/content", deadline) as response:
             try:
@@ -130,11 +130,11 @@ class BatchApi(SessionOwner):
                 raise GatewayError(f"the batch's answers broke off: {said}", passing=True) from None
 
     def lines(self, sink: Callable[[str, int], Sink | None]) -> BatchLines:
-        """Reads a file of answers, and looks for the key in their pictures; see `BatchLines`."""
+        """Make the reader of a file of answers, which looks for the key in their pictures."""
         return BatchLines(sink, self._key())
 
     def clean(self, answer: Answer) -> Answer:
-        """An answer without the key, should the gateway have echoed it."""
+        """Return an answer without the key, should the gateway have echoed it."""
         return cleaned(self._key(), answer)
 
     def _batch(self, found: dict[str, Any]) -> RemoteBatch:
@@ -157,7 +157,7 @@ class BatchApi(SessionOwner):
     async def _request(
         self, method: str, path: str, deadline: Deadline, body: RequestBody | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response with a good status; its body is read under the same deadline."""
+        """Yield a response with a good status; its body is read under the same deadline."""
         secret = self._key()
         if not self._loopback and not self._base_url.startswith("https://"):
             raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
@@ -183,7 +183,7 @@ class BatchApi(SessionOwner):
 
 
 def _refused(status: int, text: str, path: str, secret: str) -> GatewayError:
-    """What a bad status means: whether to ask again, and what the gateway says of it."""
+    """Say what a bad status means: whether to ask again, and what the gateway says of it."""
     try:
         document = json.loads(text)
         error = error_of(document, has_image=False)[0] if isinstance(document, dict) else None
@@ -198,7 +198,7 @@ def _refused(status: int, text: str, path: str, secret: str) -> GatewayError:
 
 
 async def _plain(response: aiohttp.ClientResponse, deadline: Deadline) -> AsyncIterator[bytes]:
-    """The body, inflated where it comes compressed although it was asked for plain.
+    """Yield the body, inflated where it comes compressed although it was asked for plain.
 
     Raises:
         GatewayError: it cannot be inflated, or ends too early.

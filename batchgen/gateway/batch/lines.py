@@ -121,7 +121,7 @@ class BatchLines:
 
 
 def _answer(document: dict[str, Any]) -> tuple[Answer, tuple[int, ...]]:
-    """What a line says, and which of its pictures are the result."""
+    """Read what a line says, and which of its pictures are the result."""
     response, error = document.get("response"), document.get("error")
     ids = [("batch-request", document.get("id"))]
     if not isinstance(response, dict):

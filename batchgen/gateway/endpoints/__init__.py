@@ -14,7 +14,7 @@ CODECS = {codec.operation: codec for codec in _ALL}
 
 
 def codec_for(operation: str) -> Codec:
-    """What asks for and reads an operation.
+    """Return the codec of an operation.
 
     Raises:
         ContractError: nobody can read its answers, so nothing may be sent.

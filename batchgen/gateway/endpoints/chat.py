@@ -35,7 +35,7 @@ class ChatCodec(Codec):
     picture_start = ANYWHERE
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
-        """One message, its images beside its words.
+        """Write one message, its images beside its words.
 
         `size` goes along where the contract lists sizes: APIYI's pages disagree whether it counts here, and what comes
         back is measured anyway. `response_format` means another thing on this endpoint, so it is not sent.

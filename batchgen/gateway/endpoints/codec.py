@@ -62,14 +62,14 @@ class Codec(ABC):
 
     @abstractmethod
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
-        """What asks for one image of the claim's `send_size`.
+        """Write what asks for one image of the claim's `send_size`.
 
         Raises:
             ContractError: the route does not take these inputs.
         """
 
     def read(self, document: object, sent: SentRequest = NOTHING_SENT) -> Reply:
-        """What a whole JSON document says.
+        """Read what a whole JSON document says.
 
         Args:
             document: the body, with marks where the scanner took pictures out.
@@ -78,7 +78,7 @@ class Codec(ABC):
         return self._read(document, sent) if isinstance(document, dict) else Reply()
 
     def salvage(self, text: str, sent: SentRequest = NOTHING_SENT) -> tuple[str, ...]:
-        """Addresses of images that stand whole in a document that was cut off, those of the request left out."""
+        """Find addresses of images that stand whole in a document that was cut off, those of the request left out."""
         found: list[str] = []
         for quoted in self._quoted_urls(text):
             try:
@@ -89,21 +89,21 @@ class Codec(ABC):
 
     @abstractmethod
     def _read(self, document: Json, sent: SentRequest, /) -> Reply:
-        """What an object says."""
+        """Read what a JSON object says."""
 
     def _quoted_urls(self, text: str, /) -> list[str]:
-        """JSON strings that may be addresses of images, quotes included."""
+        """Find JSON strings that may be addresses of images, quotes included."""
         return [match[1] for match in _QUOTED_URL.finditer(text)]
 
 
 def parameters(claim: Claim, contract: Contract, without: str = "") -> dict[str, str]:
-    """Names and values of what is asked beside model, prompt and size; one name may be left out."""
+    """Return the names and values of what is asked beside model, prompt and size; one name may be left out."""
     asked = contract.wire_parameters(claim.parameters)
     return dict(parameter for parameter in asked if parameter != _UNASKED and parameter[0] != without)
 
 
 def check_mask(contract: Contract, inputs: PreparedInputs) -> None:
-    """What `check` refuses in a manifest, said once more before money is spent.
+    """Refuse what `check` refuses in a manifest, once more before money is spent.
 
     Raises:
         ContractError: there is a mask, and the route takes none or there is nothing that it masks.

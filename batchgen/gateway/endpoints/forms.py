@@ -27,7 +27,7 @@ class Form:
 
 
 def encode_form(form: Form) -> tuple[str, tuple[bytes | FilePiece, ...]]:
-    """Its content type and its body. The same content gives the same bytes."""
+    """Write a form: its content type and its body. The same content gives the same bytes."""
     boundary = _boundary(form)
     pieces: list[bytes | FilePiece] = []
     text = "".join(_head(boundary, name) + value + "\r\n" for name, value in form.fields)
@@ -41,7 +41,7 @@ def encode_form(form: Form) -> tuple[str, tuple[bytes | FilePiece, ...]]:
 
 
 def _files(form: Form) -> list[tuple[str, Prepared]]:
-    """Each file with the name of its field. OpenAI's own SDK sends one image as `image`, several as `image[]`."""
+    """Name the field of each file. OpenAI's own SDK sends one image as `image`, several as `image[]`."""
     references = form.inputs.references
     field = form.field.removesuffix(_LIST) if len(references) == 1 else form.field
     files = [(field, reference) for reference in references]
@@ -56,7 +56,7 @@ def _head(boundary: str, name: str, image: Prepared | None = None) -> str:
 
 
 def _boundary(form: Form) -> str:
-    """A line that does not occur in the content, because it is a hash of all of it."""
+    """Make a line that does not occur in the content, because it is a hash of all of it."""
     found = hashlib.sha256(repr(form.fields).encode("utf-8", "surrogatepass"))
     for name, image in _files(form):
         if image.file is not None:

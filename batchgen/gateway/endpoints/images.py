@@ -34,7 +34,7 @@ class _ImagesCodec(Codec):
     """What generations, edits and lines of a batch have in common."""
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
-        """The fields as JSON; files as data URLs, and only where the route takes them so."""
+        """Write the fields as JSON; files as data URLs, and only where the route takes them so."""
         check_mask(contract, inputs)
         document: dict[str, object] = dict(_fields(claim, contract))
         if inputs.references and not contract.references.json:
@@ -77,7 +77,7 @@ class EditCodec(_ImagesCodec):
     picture_start = ANYWHERE
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
-        """A form of files, or JSON where there are addresses.
+        """Write a form of files, or JSON where there are addresses.
 
         Both encodings are in OpenAI's specification of 2026-08; relays document the form alone.
         """
@@ -97,7 +97,7 @@ class BatchLineCodec(_ImagesCodec):
 
 
 def _fields(claim: Claim, contract: Contract) -> dict[str, str]:
-    """What is asked beside the images."""
+    """Return what is asked beside the images."""
     fields = {"model": contract.model, "prompt": contract.prompt_text(claim.text, claim.send_size)}
     size = contract.wire_size(claim.send_size)
     if size is not None:
@@ -110,7 +110,7 @@ def _images(inputs: PreparedInputs) -> tuple[Prepared, ...]:
 
 
 def _items(document: Json) -> Iterator[Json]:
-    """The objects that may hold an image; a reply without `data` may be one itself."""
+    """Yield the objects that may hold an image; a reply without `data` may be one itself."""
     data = document.get("data", document)
     for item in data if isinstance(data, list) else [data]:
         if isinstance(item, dict):
@@ -120,11 +120,11 @@ def _items(document: Json) -> Iterator[Json]:
 
 
 def _mark(item: Json) -> int | None:
-    """The picture that the scanner took out of an object."""
+    """Find the picture that the scanner took out of an object."""
     found = mark_of(item.get("b64_json"))
     return mark_of(item.get("url")) if found is None else found
 
 
 def _words(document: Json, items: list[Json]) -> str:
-    """What is said where an image should be: a chat message, a refusal, an output text."""
+    """Find what is said where an image should be: a chat message, a refusal, an output text."""
     return spoken(document) or next((string(words_of(item)) for item in items[:1]), "") or string(document.get("data"))

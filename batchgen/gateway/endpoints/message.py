@@ -45,7 +45,7 @@ class FoundImages:
 
 
 def in_chat(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
-    """The images of a chat completion."""
+    """Find the images of a chat completion."""
     if seen := in_values(document.get("data")):  # APIYI's -all and -vip answer so on this endpoint, without `choices`
         return seen
     for holder in _holders(document):
@@ -59,7 +59,7 @@ def in_chat(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
 
 
 def spoken(document: Json) -> str:
-    """What a chat says where an image should be, in one line."""
+    """Find what a chat says where an image should be, in one line."""
     for holder in _holders(document):
         if said := one_line(words_of(holder)):
             return said
@@ -68,7 +68,7 @@ def spoken(document: Json) -> str:
 
 
 def words_of(holder: Json) -> str:
-    """The words of a message or its like, from whichever field holds them."""
+    """Find the words of a message or its like, from whichever field holds them."""
     for key in ("content", "refusal", "output_text", "text"):
         value = holder.get(key)
         if isinstance(value, list):
@@ -80,7 +80,7 @@ def words_of(holder: Json) -> str:
 
 
 def in_values(value: object, depth: int = 4) -> FoundImages:
-    """The images of a value that is one, holds one under a known key, or is a list of such."""
+    """Find the images of a value that is one, holds one under a known key, or is a list of such."""
     if (mark := mark_of(value)) is not None:
         return FoundImages(marks=(mark,))
     if isinstance(value, str):
@@ -93,7 +93,7 @@ def in_values(value: object, depth: int = 4) -> FoundImages:
 
 
 def together(every: Iterable[FoundImages]) -> FoundImages:
-    """The images of several places, in order."""
+    """Join the images of several places, in order."""
     found = list(every)
     return FoundImages(
         tuple(mark for one in found for mark in one.marks), tuple(url for one in found for url in one.urls)
@@ -101,7 +101,7 @@ def together(every: Iterable[FoundImages]) -> FoundImages:
 
 
 def in_words(text: str, sent: SentRequest = NOTHING_SENT) -> FoundImages:
-    """The images of a text, those of the request left out."""
+    """Find the images of a text, those of the request left out."""
     marks, urls = _in_markdown(text)
     return (
         _without(sent, FoundImages(marks=marks))
@@ -112,7 +112,7 @@ def in_words(text: str, sent: SentRequest = NOTHING_SENT) -> FoundImages:
 
 
 def _holders(document: Json) -> Iterator[Json]:
-    """Where a message may be: in a choice, in the choice itself, or in the document."""
+    """Yield where a message may be: in a choice, in the choice itself, or in the document."""
     for choice in objects(document.get("choices"))[:_MOST]:
         yield from objects(choice.get("message"))[:1]
         yield choice
@@ -120,7 +120,7 @@ def _holders(document: Json) -> Iterator[Json]:
 
 
 def _in_markdown(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Images, not links: `![…](…)`, or the `src` of an HTML tag."""
+    """Find images, not links: `![…](…)`, or the `src` of an HTML tag."""
     marks: list[int] = []
     urls: list[str] = []
     before = 0
@@ -136,7 +136,7 @@ def _in_markdown(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
 
 
 def _only_links(text: str) -> tuple[str, ...]:
-    """Addresses of a text that says nothing else."""
+    """Find the addresses of a text that says nothing else."""
     if len(text) > _LONGEST_LINKS or _LINK.sub("", text).strip(_AROUND):
         return ()
     found = ((match[1] or match[2]).rstrip(_TRAILING) for match in _LINK.finditer(text))

@@ -20,20 +20,20 @@ Json = dict[str, Any]
 
 
 def mark_of(value: object) -> int | None:
-    """The picture whose mark the scanner left as this string, None when it is another value."""
+    """Return the picture whose mark the scanner left as this string, None when it is another value."""
     marked = _MARKED.fullmatch(value) if isinstance(value, str) else None
     return int(marked[1]) if marked else None
 
 
 def is_address(value: object) -> bool:
-    """Whether a value is an address that a picture can be fetched from."""
+    """Tell whether a value is an address that a picture can be fetched from."""
     if not isinstance(value, str) or len(value) > _LONGEST_URL:
         return False
     return value[:8].lower().startswith(("https://", "http://")) and value.isprintable()
 
 
 def error_of(document: Json, *, has_image: bool) -> tuple[ApiError | None, float | None]:
-    """The error object and the seconds it asks to wait."""
+    """Read the error object and the seconds it asks to wait."""
     source = document.get("error")
     if isinstance(source, str) and source:
         source = {**document, "message": source}
@@ -55,7 +55,7 @@ def error_of(document: Json, *, has_image: bool) -> tuple[ApiError | None, float
 
 
 def usage_of(usage: object) -> Usage | None:
-    """Tokens in OpenAI's spelling for images, or in that for chat."""
+    """Read the tokens in OpenAI's spelling for images, or in that for chat."""
     if not isinstance(usage, dict):
         return None
     details = usage.get("input_tokens_details", usage.get("prompt_tokens_details"))
@@ -72,7 +72,7 @@ def usage_of(usage: object) -> Usage | None:
 
 
 def effective_of(*holders: Json) -> tuple[tuple[str, str], ...]:
-    """What the gateway says it made, from the first of these objects that says it."""
+    """Read what the gateway says it made, from the first of these objects that says it."""
     values = (
         (name, next((said for each in holders if (said := string(each.get(key)))), "")) for name, key in _EFFECTIVE
     )
@@ -80,12 +80,12 @@ def effective_of(*holders: Json) -> tuple[tuple[str, str], ...]:
 
 
 def revised_prompt(items: list[Json]) -> str:
-    """The prompt as the gateway rewrote it, from the first of these objects that tells; "" where none does."""
+    """Return the prompt as the gateway rewrote it, from the first of these objects that tells; "" where none does."""
     return next((words for item in items if (words := string(item.get("revised_prompt")))), "")
 
 
 def string(value: object, most: int = 4096) -> str:
-    """A field as clean text; numbers as they are written, anything else as nothing."""
+    """Read a field as clean text; numbers as they are written, anything else as nothing."""
     if isinstance(value, str):
         return one_line(value, most)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -94,12 +94,12 @@ def string(value: object, most: int = 4096) -> str:
 
 
 def objects(value: object) -> list[Json]:
-    """The objects of a list, or one object alone."""
+    """Return the objects of a list, or one object alone."""
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
 def _bare_message(document: Json) -> str:
-    """A complaint outside any error object: `message`, or its spelling in other frameworks."""
+    """Find a complaint outside any error object: `message`, or its spelling in other frameworks."""
     for key in ("message", "msg", "detail", "error_description", "errors"):
         value = document.get(key)
         if isinstance(value, list) and value:
@@ -112,7 +112,7 @@ def _bare_message(document: Json) -> str:
 
 
 def _count(value: object) -> int | None:
-    """A number of tokens; one that is none, below zero or without bounds, stays a claim that can be told."""
+    """Read a number of tokens; one that is none, below zero or without bounds, stays a claim that can be told."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):

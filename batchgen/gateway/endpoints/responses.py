@@ -22,7 +22,7 @@ class ResponsesCodec(Codec):
     picture_start = key_pattern(("result", "b64_json"), within=True)
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
-        """The model, what it is asked, and the tool it must use; nothing is stored (OpenAI's default is to store).
+        """Name the model, what it is asked, and the tool it must use; nothing is stored (OpenAI's default is to).
 
         Raises:
             ContractError: the contract names no mainline model, or the route does not take these inputs.

@@ -15,24 +15,24 @@ _MOST = 64
 
 
 def calls_of(document: Json) -> list[Json]:
-    """The tool's own items."""
+    """List the tool's own items."""
     return [item for item in _items(document) if item.get("type") == _CALL]
 
 
 def in_output(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
-    """The images of the output: of the tool, or, at gateways that only look alike, of the words."""
+    """Find the images of the output: of the tool, or, at gateways that only look alike, of the words."""
     seen = together(in_values(item.get("result")) for item in calls_of(document))
     return seen or in_words(" ".join(map(words_of, _talking(document))), sent)
 
 
 def said(document: Json) -> str:
-    """What the model says instead of drawing, in one line."""
+    """Find what the model says instead of drawing, in one line."""
     words = one_line(" ".join(filter(None, map(words_of, _talking(document)))))
     return words or ("content_filter" if _incomplete(document) == "content_filter" else "")
 
 
 def failure_of(document: Json) -> tuple[ApiError | None, float | None]:
-    """Why there is no image: the response's error, the tool's, or that it ended early; with the seconds to wait."""
+    """Say why there is no image: the response's error, the tool's, or that it ended early; with the seconds to wait."""
     error, wait = error_of(document, has_image=True)  # no bare message: a response has none outside `error`
     if error is not None:
         return error, wait
@@ -49,7 +49,7 @@ def failure_of(document: Json) -> tuple[ApiError | None, float | None]:
 
 
 def tokens_of(document: Json) -> Usage | None:
-    """The image's tokens from `tool_usage`, which may be missing, and the mainline model's from `usage`."""
+    """Read the image's tokens from `tool_usage`, which may be missing, and the mainline model's from `usage`."""
     tools = document.get("tool_usage")
     image = usage_of(tools.get("image_gen") if isinstance(tools, dict) else None) or Usage()
     main = usage_of(document.get("usage")) or Usage()
@@ -62,7 +62,7 @@ def _items(document: Json) -> list[Json]:
 
 
 def _talking(document: Json) -> list[Json]:
-    """Messages of the output; `output_text` stands beside it at gateways that sum them up."""
+    """List the messages of the output; `output_text` stands beside it at gateways that sum them up."""
     messages = [item for item in _items(document) if item.get("type") != _CALL]
     return [*messages, {"text": document.get("output_text")}]
 
