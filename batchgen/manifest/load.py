@@ -10,7 +10,7 @@ from pathlib import Path
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract, Objection
 from batchgen.contracts.tokens import PerCall
-from batchgen.domain.job import JobSpec, Parameters
+from batchgen.domain.job import JobSpec, Limits, Parameters
 from batchgen.domain.names import safe_segment
 from batchgen.manifest.catalogs.catalog_file import CatalogFile
 from batchgen.manifest.document.document import Document, read_document
@@ -40,17 +40,27 @@ def load_manifest(path: Path, catalog: Catalog) -> Manifest:
     reader.read_all()
     limits = read_limits(document, contract, reader.asked)
     output = _output(document)
-    sources, variants, variant_sets = tuple(reader.sources), reader.variants, reader.variant_sets
     if contract is None or len(document.problems):
-        survey(sources, variants, variant_sets, document.problems)
+        survey(tuple(reader.sources), reader.variants, reader.variant_sets, document.problems)
         raise document.problems.error()
-    most_inputs = max((len(source.inputs.templates) for source in sources if source.inputs is not None), default=0)
-    check_timeout(document, catalog, reader.asked, most_inputs)
-    four_k = read_four_k(document, contract, [variant.size for variant in variants])
-    fallbacks = read_fallbacks(document, contract, catalog, reader.asked, four_k, [source.inputs for source in sources])
+    return _manifest(document, catalog, contract, reader, limits, output)
+
+
+def _manifest(
+    document: Document, catalog: Catalog, contract: Contract, reader: SourceReader, limits: Limits, output: Path
+) -> Manifest:
+    """Read what is left once route and prompts are right, and put all of it together.
+
+    Raises:
+        ManifestError: something of it is wrong.
+    """
+    keys, sources = document.keys, tuple(reader.sources)
+    inputs = [source.inputs for source in sources]
+    check_timeout(document, catalog, reader.asked, max((len(each.templates) for each in inputs if each), default=0))
+    four_k = read_four_k(document, contract, [variant.size for variant in reader.variants])
+    fallbacks = read_fallbacks(document, contract, catalog, reader.asked, four_k, inputs)
     terms = read_risky_terms(document)
-    if len(document.problems):
-        raise document.problems.error()
+    document.problems.raise_if_any()
     prices = [contract.price, *(other.contract.price for other in fallbacks)]
     job = JobSpec(
         name=keys.name,
@@ -58,7 +68,7 @@ def load_manifest(path: Path, catalog: Catalog) -> Manifest:
         model=contract.model,
         manifest=document.folder / Path(document.file).name,
         output=output,
-        parameters=parameters,
+        parameters=reader.parameters,
         limits=limits,
         four_k=four_k,
         source_hash=_source_hash(document.digest, reader.catalogs.values(), contract),
@@ -66,9 +76,17 @@ def load_manifest(path: Path, catalog: Catalog) -> Manifest:
         fallback_on_refusal=keys.fallback_on_refusal,
         priced_by_text=not all(isinstance(price, PerCall) for price in prices),
     )
-    warnings = tuple(document.warnings)
     return Manifest(
-        document.file, contract, keys.route, fallbacks, job, sources, variants, variant_sets, warnings, terms
+        shown=document.file,
+        contract=contract,
+        route=keys.route,
+        fallbacks=fallbacks,
+        job=job,
+        sources=sources,
+        variants=reader.variants,
+        variant_sets=reader.variant_sets,
+        warnings=tuple(document.warnings),
+        risky_terms=terms,
     )
 
 
