@@ -17,7 +17,7 @@ from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import Ticket
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_call
-from batchgen.policy.classify import LOST_KINDS, classify, lost, untouched
+from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
 from batchgen.policy.decide import Decision, Deliver, Failover, Park, Release, StopLane, decide
 from batchgen.store.output.image_index import ImageIndex
 
@@ -86,7 +86,7 @@ class Executor:
 
     async def book_not_worked_on(self, route: RouteRun, claim: Claim, answer: Answer) -> None:
         """Book a call that the gateway says it never worked on; its task goes on within its attempts."""
-        outcome = untouched(answer.detail)
+        outcome = not_worked_on(answer.detail)
         decision = self._decide(route, outcome, claim)
         await route.books.conclude(claim, answer, outcome, decision, _cost(route, claim))
 

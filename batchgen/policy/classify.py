@@ -54,7 +54,7 @@ def lost(contract: Contract, detail: str) -> Outcome:
     return Outcome(kind=OutcomeKind.LOST, charge=contract.charges[OutcomeKind.LOST], detail=detail, answered=False)
 
 
-def untouched(detail: str) -> Outcome:
+def not_worked_on(detail: str) -> Outcome:
     """Make the outcome of a call that the gateway took and never worked on: free, and one of the task's attempts."""
     return Outcome(kind=OutcomeKind.SERVER_ERROR, charge=Charge.VOID, detail=detail)
 
