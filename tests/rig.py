@@ -18,9 +18,10 @@ from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
 from batchgen.domain.walls import NO_WALLS, Walls
-from batchgen.engine.assembly import RouteSpec, assemble, connected
+from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
 from batchgen.engine.job_run import JobRun, Selection
+from batchgen.engine.local_hand import Gateway, LocalHand
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.routes import RouteRun
 from batchgen.engine.runner import Runner
@@ -94,6 +95,7 @@ class Rig:
     plan: SmallPlan
     ledger: Ledger
     spool: Spool
+    hand: LocalHand
     executor: Executor
     runner: Runner
     events: list[RunEvent] = field(default_factory=list)
@@ -107,11 +109,15 @@ class Rig:
         return self.executor.run.routes.first
 
     @property
+    def gateway(self) -> Gateway:
+        return self.hand.gateways[self.contract.route]
+
+    @property
     def job(self) -> int:
         return self.ledger.job(self.plan.job.name)
 
     async def recover(self) -> Recovered:
-        return await recover(self.executor, self.spool)
+        return await recover(self.executor)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.ledger.path)
@@ -181,17 +187,10 @@ async def rig(
             number=ledger.begin_run(NewRun(number, os.getpid(), "rig", walls.per_run)),
             walls=walls,
         )
-        async with connected(RouteSpec(contract), clock, lambda _name: "sk-rig", "0badcafe") as connection:
-            executor = assemble(
-                run,
-                plan.job,
-                [connection],
-                spool=spool,
-                index=index,
-                inputs=inputs,
-                backoff=Backoff(base=0.02, cap=0.05),
-            )
-            yield Rig(folder, contract, plan, ledger, spool, executor, Runner(executor), events)
+        hand, route = LocalHand(spool, index, inputs), RouteSpec(contract, key_fingerprint="0badcafe")
+        async with hand.connected(contract, clock, lambda _name: "sk-rig"):
+            executor = assemble(run, plan.job, [route], hand, backoff=Backoff(base=0.02, cap=0.05))
+            yield Rig(folder, contract, plan, ledger, spool, hand, executor, Runner(executor), events)
     finally:
         index.close()
         spool.close()

@@ -186,7 +186,7 @@ async def make(probe: Probe, ledger: LedgerChoice, keys: KeyRing) -> Exit:
             await session.recover(await session.connect(routes, keys, buying=False))
         else:
             await session.tidy()
-        session.record(ProbePlan(probe), rebuy=False)
+        await session.record(ProbePlan(probe), rebuy=False)
         with booked_run(session, walls_of(ledger.path, probe.spec.limits)) as booked:
             runner = Runner(await session.connect(routes, keys, buying=True))
 

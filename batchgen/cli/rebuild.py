@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from batchgen.domain.job import JobSpec
     from batchgen.domain.origin import Origin
-    from batchgen.engine.salvage import FolderHand, Salvaged
+    from batchgen.engine.hand import FolderHand
+    from batchgen.engine.salvage import Salvaged
     from batchgen.manifest.manifest import Manifest
 
 _SAY_EVERY = 5.0  # seconds
@@ -278,7 +279,7 @@ async def _record(manifest: Manifest, spec: JobSpec, ledger: LedgerChoice) -> No
     async with Session(ledger, spec, Selection(), looking=told_now_and_then) as session:
         plan, takes = LazyPlan(manifest, spec), manifest.contract.references
         await look_where_changed(plan, ledger.path, session.inputs, takes, rebuy=False, looking=told_now_and_then)
-        session.record(plan, rebuy=False)
+        await session.record(plan, rebuy=False)
 
 
 def _fields(wanted: _Wanted, found: Salvaged, *, compared: bool, dry_run: bool) -> dict[str, object]:

@@ -125,7 +125,7 @@ async def _run(asked: _Asked) -> Exit:
         if not asked.ledger.path.exists():  # nothing is there yet, so there is something to buy: leave nothing behind
             gateway.check_key()
         session = await stack.enter_async_context(Session(asked.ledger, spec, selection, looking=told_now_and_then))
-        _tell(session.notes())
+        _tell(await session.notes())
         unfetched = 0
         if await session.interrupted():
             unfetched = await _recover(session, await session.connect(*await gateway.reach(), buying=False))
@@ -140,7 +140,7 @@ async def _run(asked: _Asked) -> Exit:
         routes, keys = await gateway.reach()
         with booked_run(session, walls) as booked:
             executor = await session.connect(routes, keys, buying=True)
-            _tell(session.notes())
+            _tell(await session.notes())
             job_run = executor.run
             job_run.tally.unfetched = unfetched
             runner: AnyRunner
@@ -153,7 +153,7 @@ async def _run(asked: _Asked) -> Exit:
             job = session.job_row()
             code = exit_code(job_run, job, absent_of(asked.ledger.path, job, spec.output))
             booked.end(end_reason(job_run, code), code)
-        _tell(session.notes())
+        _tell(await session.notes())
         return conclude(session, job_run, asked.manifest, asked.ledger, as_json=asked.as_json)
 
 
@@ -220,7 +220,7 @@ async def _recover(session: Session, executor: Executor) -> int:
                 else ""
             )
         )
-    _tell(session.notes())
+    _tell(await session.notes())
     return found.unfetched
 
 
@@ -254,7 +254,7 @@ async def _record(asked: _Asked, manifest: Manifest, session: Session, gateway: 
 
     plan, takes, rebuy = LazyPlan(manifest, spec), manifest.contract.references, options.rebuy == REBUY_ALL
     await look_where_changed(plan, path, session.inputs, takes, rebuy=rebuy, looking=told_now_and_then)
-    return session.record(plan, rebuy=rebuy, approve=approve)
+    return await session.record(plan, rebuy=rebuy, approve=approve)
 
 
 def _until(session: Session) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from batchgen.app.jobs import recorded
@@ -19,12 +20,13 @@ from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.walls import NO_WALLS, Walls
-from batchgen.engine.assembly import RouteSpec, assemble, connected
+from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
 from batchgen.engine.batch.batch_runner import BatchRunner
 from batchgen.engine.batch.context import BatchContext
 from batchgen.engine.batch.steps import BatchSteps
 from batchgen.engine.job_run import JobRun, Selection
+from batchgen.engine.local_hand import LocalHand
 from batchgen.engine.origins import line_of
 from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.routes import Routes
@@ -77,14 +79,13 @@ class Session:
             self.ledger = stack.enter_context(Ledger.open(path, self.clock))
             known = await check_output(self.spec, self.ledger, self._choice)
             check_ledger(self._choice, self.spec)
-            self._spool = Spool.open(
-                self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known
-            )
-            stack.callback(self._spool.close)
-            self._index = ImageIndex.open(self.spec.output)
-            stack.callback(self._index.close)
+            spool = Spool.open(self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known)
+            stack.callback(spool.close)
+            index = ImageIndex.open(self.spec.output)
+            stack.callback(index.close)
             self.inputs = InputStore.of(self.spec)
             stack.callback(self.inputs.close)
+            self._hand = LocalHand(spool, index, self.inputs)
             self._stack = stack.pop_all()
         return self
 
@@ -114,20 +115,17 @@ class Session:
             number=self._run,
             walls=self._walls,
         )
-        connections = [
-            await self._stack.enter_async_context(
-                connected(route, self.clock, keys.get, keys.fingerprint(route.contract.key_env) if buying else "")
-            )
-            for route in routes
-        ]
+        called = []
+        for route in routes:
+            fingerprint = keys.fingerprint(route.contract.key_env) if buying else ""
+            await self._stack.enter_async_context(self._hand.connected(route.contract, self.clock, keys.get))
+            called.append(replace(route, key_fingerprint=fingerprint))
         with Reader(self.ledger.path) as reader:
             return assemble(
                 run,
                 self.spec,
-                connections,
-                spool=self._spool,
-                index=self._index,
-                inputs=self.inputs,
+                called,
+                self._hand,
                 most=self._calls_at_once(routes) if buying else None,
                 delivered=reader.digests(number),
             )
@@ -150,7 +148,7 @@ class Session:
 
     async def tidy(self) -> None:
         """Remove from the spool what belongs to settled attempts; for a start that finds nothing interrupted."""
-        await tidy(self.ledger, self._spool)
+        await tidy(self.ledger, self._hand)
 
     async def interrupted(self) -> bool:
         """Whether a dead process has left tasks of this job under way."""
@@ -166,7 +164,7 @@ class Session:
         """
         run = executor.run
         self._refuse_other_routes(await self.ledger.interrupted(run.job), run.routes)
-        found = await recover(executor, self._spool)
+        found = await recover(executor)
         if found.left:
             reason = run.stopped or "they could not be finished now"
             raise StoreError(f"{found.left} paid images are still to be finished: {reason}")
@@ -190,7 +188,7 @@ class Session:
         )
         return await self._stack.enter_async_context(api)
 
-    def record(self, plan: Plan, *, rebuy: bool, approve: Approve | None = None) -> Difference:
+    async def record(self, plan: Plan, *, rebuy: bool, approve: Approve | None = None) -> Difference:
         """Bring the ledger to what a plan wants; see `Ledger.record`.
 
         Raises:
@@ -198,14 +196,14 @@ class Session:
         """
         intact, only = intact_below(self.spec.output, self._looking), self._selection.only or ()
         difference = self.ledger.record(plan, intact=intact, rebuy=rebuy, only=only, approve=approve)
-        self._index_returned(difference.returned)
+        await self._index_returned(difference.returned)
         return difference
 
-    def _index_returned(self, tasks: Sequence[int]) -> None:
+    async def _index_returned(self, tasks: Sequence[int]) -> None:
         """Name the images that earlier revisions brought in the index again: the last line of a task holds."""
         with Reader(self.ledger.path) as reader:
             for task, attempt in reader.bought(tasks):
-                self._index.add(line_of(task, attempt))
+                await self._hand.note_image(line_of(task, attempt))
 
     def job_row(self) -> JobRow:
         """The job as the ledger has it now."""
@@ -221,12 +219,10 @@ class Session:
         """The same; None before it is recorded."""
         return recorded(self.ledger.path, self.spec.name)
 
-    def notes(self) -> list[str]:
+    async def notes(self) -> list[str]:
         """What the spool met and set right, and what holds the run in; told once."""
-        notes = [*self._spool.notes, *self._notices]
-        self._spool.notes.clear()
-        self._notices.clear()
-        return notes
+        notices, self._notices = self._notices, []
+        return [*await self._hand.take_notes(), *notices]
 
     def _refuse_other_routes(self, interrupted: list[Interrupted], routes: Routes) -> None:
         """What an answer means and costs is in the contract of the route that was called, and in no other."""

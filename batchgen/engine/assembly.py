@@ -1,13 +1,11 @@
-"""Puts a run together: a lane, books and a hand for each of its routes, and the executor that buys over them."""
+"""Puts a run together: a lane and books for each of its routes, and the executor that buys over them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
-from batchgen.domain.clock import Clock
 from batchgen.domain.job import FourK, JobSpec
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookings import Account
@@ -16,13 +14,8 @@ from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import ConcurrencyCap, Lane
 from batchgen.engine.routes import RouteRun
-from batchgen.gateway.client import Client
-from batchgen.gateway.download import Downloader
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
-from batchgen.store.inputs.input_store import InputStore
-from batchgen.store.output.image_index import ImageIndex
-from batchgen.store.spool.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,49 +24,20 @@ class RouteSpec:
 
     Attributes:
         rescue: whether it only takes 4K sizes that another route could not deliver.
+        key_fingerprint: of the key that its calls are made with; "" where none will be.
     """
 
     contract: Contract
     rescue: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A route with who speaks to its gateway, and to where its images are.
-
-    Attributes:
-        key_fingerprint: of the key that its calls are made with; "" where none will be.
-    """
-
-    spec: RouteSpec
-    client: Client
-    downloader: Downloader
     key_fingerprint: str = ""
-
-
-@asynccontextmanager
-async def connected(
-    spec: RouteSpec, clock: Clock, key: Callable[[str], str], key_fingerprint: str = ""
-) -> AsyncIterator[Connection]:
-    """The connection of a route, closed at the end.
-
-    Args:
-        key: gives the key of a variable's name.
-        key_fingerprint: of the key of this route.
-    """
-    headers = spec.contract.request_id_headers
-    async with Client(clock=clock, key=key, request_id_headers=headers) as client, Downloader() as downloader:
-        yield Connection(spec, client, downloader, key_fingerprint)
 
 
 def assemble(
     run: JobRun,
     job: JobSpec,
-    connections: Sequence[Connection],
+    routes: Sequence[RouteSpec],
+    hand: Hand,
     *,
-    spool: Spool,
-    index: ImageIndex,
-    inputs: InputStore,
     most: int | None = None,
     delivered: Iterable[tuple[str, int]] = (),
     backoff: Backoff | None = None,
@@ -83,37 +47,31 @@ def assemble(
     Args:
         run: without routes.
         job: what it is a run of.
-        connections: a route each, in the order in which they are tried.
+        routes: in the order in which they are tried.
+        hand: who talks to their gateways.
         most: calls in flight over all routes; None for what the job allows.
         delivered: the images that the job has: SHA-256 in hexadecimal, and the task.
         backoff: of failed calls; None for the usual one.
     """
     cap, known = ConcurrencyCap(most or job.limits.concurrency), DeliveredDigests(delivered)
-    for connection in connections:
-        contract = connection.spec.contract
-        books = _books(run, job, connection, home=connections[0].spec.contract.route, delivered=known)
+    for route in routes:
+        contract = route.contract
+        books = _books(run, job, route, home=routes[0].contract.route, delivered=known)
         rules = Rules(
             job.limits,
             job.four_k if contract.downgrade else FourK.RETRY,
             job.fallback_on_refusal,
             backoff=backoff or Backoff(),
         )
-        hand = Hand(
-            client=connection.client,
-            downloader=connection.downloader,
-            spool=spool,
-            inputs=inputs,
-            loopback_base=contract.base_url if contract.loopback else "",
-        )
-        run.routes.add(RouteRun(contract, rules, books, hand, _lane(run, job, contract, cap), connection.spec.rescue))
-    return Executor(run, index)
+        run.routes.add(RouteRun(contract, rules, books, _lane(run, job, contract, cap), route.rescue))
+    return Executor(run, hand)
 
 
-def _books(run: JobRun, job: JobSpec, connection: Connection, *, home: str, delivered: DeliveredDigests) -> Bookkeeper:
+def _books(run: JobRun, job: JobSpec, route: RouteSpec, *, home: str, delivered: DeliveredDigests) -> Bookkeeper:
     walls = run.walls
-    account = Account(connection.key_fingerprint, job.limits.budget, run.number, walls.per_run, walls.monthly)
+    account = Account(route.key_fingerprint, job.limits.budget, run.number, walls.per_run, walls.monthly)
     return Bookkeeper(
-        contract=connection.spec.contract,
+        contract=route.contract,
         account=account,
         ledger=run.ledger,
         clock=run.clock,

@@ -13,13 +13,13 @@ from batchgen.domain.model import Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, Ending, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
+from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import Ticket
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_call
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
 from batchgen.policy.decide import Decision, Deliver, Failover, Park, Release, StopLane, decide
-from batchgen.store.output.image_index import ImageIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,10 @@ class Executor:
     download, the file before the row that names it.
     """
 
-    def __init__(self, run: JobRun, index: ImageIndex) -> None:
+    def __init__(self, run: JobRun, hand: Hand) -> None:
         self.run = run
-        self.delivery = Delivery(run, index)
+        self.hand = hand
+        self.delivery = Delivery(run, hand)
         self._explained: set[tuple[str, str, OutcomeKind]] = set()
 
     async def execute(self, route: RouteRun, claim: Claim, ticket: Ticket) -> ClaimResult:
@@ -105,9 +106,9 @@ class Executor:
 
     async def _prepare(self, route: RouteRun, claim: Claim) -> tuple[Call, Cost]:
         """The call without its number and what it is expected to cost, once there is room for its answer."""
-        inputs = await route.hand.prepare(claim.inputs, route.contract.references)
+        inputs = await self.hand.prepare(claim.inputs, route.contract.references)
         call, cost = build_call(0, claim, route.contract, inputs), _cost(route, claim)
-        route.hand.check_room(route.lane.cap.in_flight)
+        await self.hand.check_room(route.lane.cap.in_flight)
         return call, cost
 
     async def _send(self, route: RouteRun, claim: Claim, call: Call, ticket: Ticket) -> Answer | None:
@@ -119,7 +120,7 @@ class Executor:
             return None
         route.books.called()
         try:
-            answer = await self.run.wire.wait(route.hand.send(call))
+            answer = await self.run.wire.wait(self.hand.send(route.name, call))
         except asyncio.CancelledError:
             await self.book_lost(route, claim, attempt, "given up: the run was left while the call was in flight")
             return None
@@ -163,12 +164,12 @@ class Executor:
         if not isinstance(verdict.decision, Deliver):
             entry = await route.books.conclude(claim, answer, outcome, verdict.decision, cost)
             self._watch_price(route, entry, cost)
-            await self.delivery.keep_damaged(route, answer)
-            route.hand.clear(answer.attempt)
+            await self.delivery.keep_damaged(answer)
+            await self.hand.clear(answer.attempt)
             return ClaimResult.SETTLED
         entry = await route.books.book(claim, answer, outcome, cost)
         self._watch_price(route, entry, cost)
-        await self.delivery.keep_damaged(route, answer, but=answer.picture)
+        await self.delivery.keep_damaged(answer, but=answer.picture)
         paid = Paid(answer.attempt, entry.charge, entry.billed, answer.request_ids, answer.origin)
         picture = answer.picture or fetched
         if picture is None:

@@ -13,13 +13,13 @@ from batchgen.domain.model import Claim
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Damaged, Delivered
 from batchgen.domain.wire import Answer, Fetch, Picture
+from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.routes import RouteRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.classify import damaged, expired, unchecked
 from batchgen.policy.decide import Park, decide
 from batchgen.store.layout import SPOOL
-from batchgen.store.output.image_index import ImageIndex
 
 _PATIENCE = 1800.0  # seconds for a paid address; then the run goes on, and the next one tries again
 # Seconds of waiting between tries: a storage that has the file only now, a check for robots, or a network that is not
@@ -65,11 +65,11 @@ class Delivery:
         out_of_time: whether no address is waited for any longer, because a start has waited for them long enough.
     """
 
-    def __init__(self, run: JobRun, index: ImageIndex) -> None:
+    def __init__(self, run: JobRun, hand: Hand) -> None:
         self.patience = _PATIENCE
         self.out_of_time = False
         self._run = run
-        self._index = index
+        self._hand = hand
         self._backoff = Backoff(base=1.0, cap=15.0)
 
     async def fetch(self, route: RouteRun, claim: Claim, paid: Paid, url: str, expires: float) -> ClaimResult:
@@ -89,11 +89,11 @@ class Delivery:
         if isinstance(picture, str):
             route.books.unfetched()
             await route.books.settle(claim, attempt, expired(picture), Park(picture))
-            route.hand.clear(attempt)
+            await self._hand.clear(attempt)
             return ClaimResult.SETTLED
         if picture.damage:
             await self._condemn(route, claim, attempt, Damaged(picture.damage, picture.file))
-            route.hand.clear(attempt)
+            await self._hand.clear(attempt)
             return ClaimResult.SETTLED
         return await self.place(route, claim, paid, picture)
 
@@ -101,7 +101,7 @@ class Delivery:
         """Check the image, put it into the output folder, settle the task, clear the spool."""
         attempt = paid.attempt
         try:
-            placed = await route.hand.place(attempt, picture, claim.path, claim.revision)
+            placed = await self._hand.place(attempt, picture, claim.path, claim.revision)
         except StoreError as error:
             self._run.drain(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
             return ClaimResult.LEFT_FOR_RECOVERY
@@ -110,10 +110,10 @@ class Delivery:
         else:
             flags = await route.books.complete(claim, attempt, placed)
             now = self._run.clock.now()
-            self._index.add(
+            await self._hand.note_image(
                 Delivered(paid.origin, placed, flags, attempt, paid.request_ids, paid.charge, paid.billed, now)
             )
-        route.hand.clear(attempt)
+        await self._hand.clear(attempt)
         return ClaimResult.SETTLED
 
     async def _condemn(self, route: RouteRun, claim: Claim, attempt: int, found: Damaged) -> None:
@@ -127,7 +127,7 @@ class Delivery:
             decision = Park(f"paid, but its image could not be checked ({why})")
         await route.books.settle(claim, attempt, outcome, decision)
 
-    async def keep_damaged(self, route: RouteRun, answer: Answer, but: Picture | None = None) -> None:
+    async def keep_damaged(self, answer: Answer, but: Picture | None = None) -> None:
         """Set aside what an answer brought and is not delivered: paid bytes are not thrown away, whatever they are.
 
         Of an answer that is delivered, `but` for that picture, only damaged ones are kept; the others are variants.
@@ -135,7 +135,7 @@ class Delivery:
         if 200 <= answer.status < 300:
             for picture in answer.pictures:
                 if picture.size and (picture.damage or but is None):
-                    kept = await route.hand.keep(picture)
+                    kept = await self._hand.keep_damaged(picture)
                     self._run.emit(
                         Notice(f"attempt {answer.attempt}: {picture.damage or 'cut'}; its bytes are in {SPOOL}/{kept}")
                     )
@@ -152,7 +152,7 @@ class Delivery:
         try:
             while not self.out_of_time:
                 begun = clock.monotonic()
-                download = await route.hand.download(attempt, url, route.contract.key_env)
+                download = await self._hand.download(route.name, attempt, url)
                 if download.picture is not None:
                     return download.picture
                 failures += 1

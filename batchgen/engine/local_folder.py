@@ -29,7 +29,6 @@ class UntouchedFolder:
     def __init__(self, output: Path) -> None:
         """Know the folder; `output` is absolute."""
         self._output = output
-        self._root = output.resolve()
 
     async def index_lines(self) -> AsyncIterator[tuple[IndexLine, ...]]:
         """Yield the lines of the index in order, some hundred at a time."""
@@ -39,7 +38,7 @@ class UntouchedFolder:
 
     async def faults(self, images: Sequence[Delivered]) -> list[str | None]:
         """Return what is wrong with the file of each image; None for one that is what was bought."""
-        run, fault = asyncio.get_running_loop().run_in_executor, partial(fault_within, self._root)
+        run, fault = asyncio.get_running_loop().run_in_executor, partial(fault_within, self._output.resolve())
         with ThreadPoolExecutor(_THREADS, "checksum") as pool:
             files = (each.image for each in images)
             return await asyncio.gather(*(run(pool, fault, file.path, file.bytes, file.sha256) for file in files))

@@ -12,11 +12,11 @@ from batchgen.domain.model import OutcomeKind, Settlement
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
+from batchgen.engine.hand import Hand
 from batchgen.engine.origins import origin_of
 from batchgen.engine.routes import RouteRun
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
-from batchgen.store.spool.spool import Spool
 
 _AT_ONCE = 16
 # Seconds for all paid addresses, before new calls are made; the next start tries again. They are slept one by one, so
@@ -51,12 +51,11 @@ class Recovered:
         return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched
 
 
-async def recover(executor: Executor, spool: Spool) -> Recovered:
+async def recover(executor: Executor) -> Recovered:
     """Finish or book every interrupted task of a job, then tidy the spool.
 
     Args:
         executor: of a run of this job; each of its routes goes on with what went over it when the dead process ended.
-        spool: of the job's output folder.
 
     Raises:
         LedgerError: the books cannot be written.
@@ -71,7 +70,7 @@ async def recover(executor: Executor, spool: Spool) -> Recovered:
                 raise LedgerError(
                     f"attempt {interrupted.attempt.id} went over {interrupted.attempt.route}, not a route here"
                 )
-            await _recover_one(interrupted, spool, executor, route, found)
+            await _recover_one(interrupted, executor, route, found)
 
     left = await run.ledger.interrupted(run.job)
     if left:
@@ -81,11 +80,11 @@ async def recover(executor: Executor, spool: Spool) -> Recovered:
         finally:
             patience.cancel()
             executor.delivery.out_of_time = False
-    await tidy(run.ledger, spool)
+    await tidy(run.ledger, executor.hand)
     return found
 
 
-async def tidy(ledger: Ledger, spool: Spool) -> None:
+async def tidy(ledger: Ledger, hand: Hand) -> None:
     """Remove from the spool what belongs to attempts that the ledger is done with, and nothing else.
 
     What it does not know may be paid: another ledger was here, or an older copy of this one is back.
@@ -93,7 +92,7 @@ async def tidy(ledger: Ledger, spool: Spool) -> None:
     Raises:
         StoreError: the spool cannot be tidied.
     """
-    spool.sweep(await ledger.settled(spool.attempts()))
+    await hand.sweep(await ledger.settled(await hand.attempts()))
 
 
 async def _patience(delivery: Delivery, clock: Clock) -> None:
@@ -105,11 +104,9 @@ async def _patience(delivery: Delivery, clock: Clock) -> None:
     delivery.out_of_time = True
 
 
-async def _recover_one(
-    interrupted: Interrupted, spool: Spool, executor: Executor, route: RouteRun, found: Recovered
-) -> None:
-    claim, held = interrupted.claim, interrupted.attempt
-    attempt, answer, origin = held.id, spool.read_receipt(held.id), origin_of(claim, held)
+async def _recover_one(interrupted: Interrupted, executor: Executor, route: RouteRun, found: Recovered) -> None:
+    claim, held, hand = interrupted.claim, interrupted.attempt, executor.hand
+    attempt, answer, origin = held.id, await hand.read_receipt(held.id), origin_of(claim, held)
     if answer is not None and not _is_of(answer.origin, origin):
         answer = None  # of another ledger's attempt with the same number: its bytes stay aside
     if held.charge is Charge.RESERVED and answer is None and held.batch is not None:
@@ -119,13 +116,13 @@ async def _recover_one(
         found.lost += 1
         return
     if held.charge is Charge.RESERVED and answer is not None:
-        fetched = spool.downloaded(attempt) if answer.urls else None
+        fetched = await hand.find_download(attempt) if answer.urls else None
         ended = await executor.resume(route, claim, replace(answer, origin=origin), fetched)
         found.placed += ended is ClaimResult.SETTLED
         found.left += ended is ClaimResult.LEFT_FOR_RECOVERY
         return
     paid = Paid(attempt, held.charge, held.billed, held.request_ids, origin)
-    picture = spool.downloaded(attempt) if held.url else (answer.picture if answer else None)
+    picture = await hand.find_download(attempt) if held.url else (answer.picture if answer else None)
     if picture is not None:
         ended = await executor.delivery.place(route, claim, paid, picture)
         found.placed += ended is ClaimResult.SETTLED

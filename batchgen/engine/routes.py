@@ -11,7 +11,6 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.serving import can_serve
 from batchgen.domain.model import Claim
 from batchgen.engine.bookkeeper import Bookkeeper
-from batchgen.engine.hand import Hand
 from batchgen.engine.lane import Lane
 from batchgen.policy.decide import NOWHERE, NextRoutes, Rules
 
@@ -33,7 +32,6 @@ class RouteRun:
     contract: Contract
     rules: Rules
     books: Bookkeeper
-    hand: Hand
     lane: Lane
     rescue: bool = False
     serves: set[str] = field(default_factory=set)

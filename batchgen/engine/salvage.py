@@ -6,13 +6,14 @@ May be killed at any moment and made again: what is entered already is known by 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Delivered, IndexLine
+from batchgen.engine.hand import FolderHand
 from batchgen.ledger.rebuilding import Entered, Page, Pile, Written
 from batchgen.store.layout import INDEX
 
@@ -37,47 +38,6 @@ class Books(Protocol):
 
     def enter_answers(self, pile: Pile) -> Written:
         """Enter answers."""
-        ...
-
-
-class FolderHand(Protocol):
-    """Tells what lies in an output folder, to those who have lost the ledger."""
-
-    def index_lines(self) -> AsyncIterator[tuple[IndexLine, ...]]:
-        """Yield the lines of the index in order, some hundred at a time; none where there is no index.
-
-        Raises:
-            StoreError: the index cannot be read.
-        """
-        ...
-
-    async def faults(self, images: Sequence[Delivered]) -> list[str | None]:
-        """Return what is wrong with the file of each image; None for one that is what was bought."""
-        ...
-
-    async def attempts(self) -> set[int]:
-        """Return the attempts of which the spool has any file.
-
-        Raises:
-            StoreError: the spool cannot be read.
-        """
-        ...
-
-    async def origin(self, attempt: int) -> Origin | None:
-        """Return what the whole answer of an attempt is for; None where there is no whole answer.
-
-        Raises:
-            ValueError: nobody can tell.
-            StoreError: the spool cannot be read.
-        """
-        ...
-
-    async def keep_aside(self, attempt: int) -> None:
-        """Keep what nobody can tell the task of in the quarantine.
-
-        Raises:
-            StoreError: it cannot be moved.
-        """
         ...
 
 

@@ -21,7 +21,7 @@ from batchgen.domain.events import CallStarted, ImageDelivered
 from batchgen.domain.job import Limits
 from batchgen.domain.size import parse_size
 from batchgen.domain.walls import Walls
-from batchgen.engine.assembly import Connection, RouteSpec, assemble
+from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
@@ -398,9 +398,7 @@ async def test_tasks_that_no_route_takes_are_passed_over_in_a_few_looks_at_the_b
         run = JobRun(
             job, Limits(), Selection(), ledger, clock=clock, uniform=lambda _, high: high, listener=lambda _: None
         )
-        nobody = cast("Any", None)
-        connections = [Connection(RouteSpec(each), nobody, nobody) for each in (first, second)]
-        executor = assemble(run, plan.job, connections, spool=nobody, index=nobody, inputs=nobody)
+        executor = assemble(run, plan.job, [RouteSpec(first), RouteSpec(second)], cast("Any", None))
         looks, real = 0, ledger.claim
 
         async def counted(*given: Any) -> Any:

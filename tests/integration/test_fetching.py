@@ -35,8 +35,8 @@ class Storage:
     def __init__(self, run: Rig, fails: Callable[[int], Download | None]) -> None:
         self.tries = 0
         self._fails = fails
-        self._real = run.route.hand._downloader.fetch
-        run.route.hand._downloader.fetch = self.fetch  # type: ignore[method-assign, assignment]
+        self._real = run.gateway.downloader.fetch
+        run.gateway.downloader.fetch = self.fetch  # type: ignore[method-assign, assignment]
         run.executor.delivery._backoff = Backoff(base=0.01, cap=0.02)
 
     async def fetch(self, url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
@@ -101,7 +101,7 @@ async def test_one_address_that_cannot_be_fetched_holds_nothing_up(tmp_path: Pat
             dead.append(sink.attempt)
             return AWAY if sink.attempt == dead[0] else await real(url, sink, loopback_base=loopback_base)
 
-        run.route.hand._downloader.fetch = fetch  # type: ignore[method-assign, assignment]
+        run.gateway.downloader.fetch = fetch  # type: ignore[method-assign, assignment]
         run.executor.delivery.patience = 0.2
         await run.runner.run()
         assert run.job_run.stopped is None
@@ -216,7 +216,7 @@ async def test_next_try_is_not_tidied_away_with_the_one_before(tmp_path: Path) -
     Image.frombytes("RGB", (600, 600), os.urandom(600 * 600 * 3)).save(out, "PNG", compress_level=0)
     data, late, tries = out.getvalue(), threading.Event(), 0
     async with linked(tmp_path, 1, lambda _: None) as (run, _):
-        hand = run.route.hand
+        hand = run.hand
 
         async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
             nonlocal tries
@@ -231,6 +231,6 @@ async def test_next_try_is_not_tidied_away_with_the_one_before(tmp_path: Path) -
             asyncio.get_running_loop().call_later(0.1, late.set)
             return Download(Fetch.DONE, Picture(sink.name, len(data)))
 
-        hand._downloader.fetch = fetch  # type: ignore[method-assign, assignment]
+        run.gateway.downloader.fetch = fetch  # type: ignore[method-assign, assignment]
         await run.runner.run()
         assert (tries, run.states()) == (2, {"completed": 1})

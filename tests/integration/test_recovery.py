@@ -56,7 +56,7 @@ async def test_image_that_was_not_placed_is_placed_without_a_call(tmp_path: Path
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.route.hand.place = fails  # type: ignore[method-assign]
+            run.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
             assert run.job_run.stopped is not None
             assert "the disk is away" in run.job_run.stopped
@@ -84,7 +84,7 @@ async def test_paid_address_is_fetched_without_a_call(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["x [[sim:url]]"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.route.hand.download = fails  # type: ignore[method-assign]
+            run.hand.download = fails  # type: ignore[method-assign]
             await run.runner.run()
             assert run.states() == {"running": 1}
             assert run.charges() == {"billed": 1}
@@ -102,7 +102,7 @@ async def test_call_without_an_answer_is_unknown_and_goes_on_within_its_allowanc
                 if _:
                     assert (await run.recover()).lost == 1
                     assert run.states() == {"retryable": 1}
-                run.route.hand.send = dies  # type: ignore[method-assign]
+                run.hand.send = dies  # type: ignore[method-assign]
                 await run_until_it_dies(run)
         async with rig(tmp_path, contract, plan, record=False) as last:
             assert (await last.recover()).lost == 1
@@ -114,10 +114,10 @@ async def test_recovery_that_cannot_finish_says_so_and_leaves_everything_for_the
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.route.hand.place = fails  # type: ignore[method-assign]
+            run.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
         async with rig(tmp_path, contract, plan, record=False) as again:
-            again.route.hand.place = fails  # type: ignore[method-assign]
+            again.hand.place = fails  # type: ignore[method-assign]
             assert (await again.recover()).left == 1
             assert again.states() == {"running": 1}
         async with rig(tmp_path, contract, plan, record=False) as last:

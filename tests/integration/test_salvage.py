@@ -51,8 +51,8 @@ def rebuild(folder: Path, *words: str, code: int = 0) -> str:
 async def bought_but_not_placed(folder: Path, contract: Any, plan: SmallPlan) -> None:
     """Every answer is whole in the spool, and none is an image yet."""
     async with rig(folder, contract, plan) as run:
-        run.route.hand.place = fails  # type: ignore[method-assign]
-        run.route.hand.download = fails  # type: ignore[method-assign]
+        run.hand.place = fails  # type: ignore[method-assign]
+        run.hand.download = fails  # type: ignore[method-assign]
         run.job_run.drain = lambda _reason: None  # type: ignore[method-assign]
         await run.runner.run()
 
@@ -86,12 +86,12 @@ async def test_download_that_is_whole_is_not_fetched_again(tmp_path: Path) -> No
     plan = small_plan(tmp_path, ["a mug [[sim:url]]"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.route.hand.place = fails  # type: ignore[method-assign]
+            run.hand.place = fails  # type: ignore[method-assign]
             await run.runner.run()
         lose(tmp_path)
         assert "1 whole answer" in rebuild(tmp_path)
         async with rig(tmp_path, contract, plan, record=False) as again:
-            again.route.hand.download = dies  # type: ignore[method-assign]
+            again.hand.download = dies  # type: ignore[method-assign]
             assert (await again.recover()).placed == 1
             assert len(again.bill()) == 1
 
@@ -141,7 +141,7 @@ async def test_call_that_a_later_one_overtook_is_booked_as_maybe_paid(tmp_path: 
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits(unknown=3))
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.route.hand.send = dies  # type: ignore[method-assign]
+            run.hand.send = dies  # type: ignore[method-assign]
             with pytest.raises(LedgerError):
                 await run.runner.run()
         shutil.copy(tmp_path / "ledger.db", tmp_path / "backup.db")
@@ -166,7 +166,7 @@ async def test_address_of_a_lost_ledger_expires_when_it_would_have(tmp_path: Pat
         lose(tmp_path)
         rebuild(tmp_path)
         async with rig(tmp_path, contract, plan, record=False) as again:
-            again.route.hand.download = fails  # type: ignore[method-assign]
+            again.hand.download = fails  # type: ignore[method-assign]
             again.route.books._clock = AnHourLater()
             await again.recover()
             assert again.query("SELECT url_expires FROM attempt")[0][0] == pytest.approx(told, abs=60.0)
@@ -200,7 +200,7 @@ async def test_answer_under_the_number_of_another_attempt_is_not_taken_for_it(tm
         shutil.rmtree(tmp_path / "out")
         lose(tmp_path)
         async with rig(tmp_path, contract, vase) as run:
-            run.route.hand.send = dies  # type: ignore[method-assign]
+            run.hand.send = dies  # type: ignore[method-assign]
             with pytest.raises(LedgerError):
                 await run.runner.run()
         for path in (tmp_path / "kept").glob("1*"):

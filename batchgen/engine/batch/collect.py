@@ -107,7 +107,7 @@ class Collector:
         if kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
             # nobody waits for a lane here, so it counts as an attempt
             await self._context.executor.book_not_worked_on(self._context.route, claim, answer)
-            self._context.hand.clear(answer.attempt)
+            await self._context.hand.clear(answer.attempt)
         elif await self._context.executor.resume(self._context.route, claim, answer) is ClaimResult.LEFT_FOR_RECOVERY:
             raise StoreError("an answer of the batch could not be placed; the next run places it without a call")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from batchgen.domain.lifecycle import Charge
 from batchgen.engine.attempt import Executor
-from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
+from batchgen.engine.local_hand import LocalHand
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.ledger.batches import BatchRow
@@ -41,9 +42,9 @@ class BatchContext:
         return self.run.routes.first
 
     @property
-    def hand(self) -> Hand:
+    def hand(self) -> LocalHand:
         """The spool's and the output folder's side."""
-        return self.route.hand
+        return cast(LocalHand, self.executor.hand)
 
     async def move(self, row: BatchRow, **known: object) -> None:
         """Write down what is known of a batch now."""

@@ -85,7 +85,7 @@ class BatchSteps:
         """The endpoint a call is for, its attempt, and the bytes it takes in the file."""
         route = self._context.route
         contract = route.contract
-        inputs = await route.hand.prepare(claim.inputs, contract.references)
+        inputs = await self._context.hand.prepare(claim.inputs, contract.references)
         call = build_call(0, claim, contract, inputs)
         cost = expected(contract, Demand.of_claim(claim))
         now = self._context.run.clock.now()

@@ -150,7 +150,7 @@ class Submitter:
         route, endpoint = self._context.route, ""
         async with opened(str(file), "wb") as out:
             for attempt, claim in held.items():
-                inputs = await route.hand.prepare(claim.inputs, route.contract.references)
+                inputs = await self._context.hand.prepare(claim.inputs, route.contract.references)
                 call = build_call(0, claim, route.contract, inputs)
                 endpoint = call.url
                 async for data in stream(batch_line(custom_id_of(row, attempt), call)):

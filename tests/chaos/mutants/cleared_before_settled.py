@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchgen.engine.hand import Hand
+from batchgen.engine.local_hand import LocalHand
 
 CHECKS = ("tests/chaos/test_simulation.py",)
 FIRST_SEED = 60
 
-_real = Hand.place
+_real = LocalHand.place
 
 
-async def _place(self: Hand, attempt: int, *given: Any) -> Any:
+async def _place(self: LocalHand, attempt: int, *given: Any) -> Any:
     placed = await _real(self, attempt, *given)
     self._spool.clear(attempt)
     self._spool._remove_cleared()
@@ -21,4 +21,4 @@ async def _place(self: Hand, attempt: int, *given: Any) -> Any:
 
 def apply() -> None:
     """Break the build."""
-    Hand.place = _place  # type: ignore[assignment,method-assign]
+    LocalHand.place = _place  # type: ignore[assignment,method-assign]

@@ -11,9 +11,10 @@ from unittest import mock
 
 from batchgen.domain.errors import BatchgenError
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, RunEvent
-from batchgen.engine.assembly import Connection, RouteSpec, assemble
+from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
 from batchgen.engine.job_run import JobRun, Selection
+from batchgen.engine.local_hand import Gateway, LocalHand
 from batchgen.engine.recovery import recover
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import _NUMBER, Ledger
@@ -87,7 +88,7 @@ class Life:
         spec = world.plan.job
         known = ledger._database.call(_NUMBER, spec.name)
         if known is not None:
-            found = await recover(self._assembled(known, ledger, spool, index), spool)
+            found = await recover(self._assembled(known, ledger, spool, index))
             world.say(f"{found}")
         if known is None or not await ledger.interrupted(known):
             ledger.record(world.plan)  # type: ignore[arg-type]
@@ -104,13 +105,11 @@ class Life:
             uniform=world.dice.uniform,
             listener=self._hear,
         )
-        connections = [
-            Connection(RouteSpec(contract), cast("Any", world.gateway), cast("Any", world.gateway), "0badcafe")
-            for contract in contracts()[: world.routes]
-        ]
+        hand, wire = LocalHand(spool, index, cast("Any", None)), cast("Any", world.gateway)
+        routes = [RouteSpec(contract, key_fingerprint="0badcafe") for contract in contracts()[: world.routes]]
+        hand.gateways |= {route.contract.route: Gateway(wire, wire) for route in routes}
         spec = replace(world.plan.job, four_k=world.four_k, fallback_on_refusal=world.on_refusal)
-        inputs = cast("Any", None)
-        return assemble(run, spec, connections, spool=spool, index=index, inputs=inputs)
+        return assemble(run, spec, routes, hand)
 
     def _hear(self, event: RunEvent) -> None:
         if isinstance(event, CallStarted | CallEnded | ImageDelivered):

@@ -1,0 +1,242 @@
+"""The hand in this process: gateways by HTTP, and an output folder on a disk of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from batchgen.contracts.contract import Contract, References
+from batchgen.domain.clock import Clock
+from batchgen.domain.errors import StoreError
+from batchgen.domain.inputs import Inputs
+from batchgen.domain.output_image import Damaged, Delivered, Image
+from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
+from batchgen.engine.local_folder import OwnedFolder
+from batchgen.gateway.client import Client
+from batchgen.gateway.download import Downloader
+from batchgen.store.inputs.input_store import InputStore
+from batchgen.store.output.image_index import ImageIndex
+from batchgen.store.spool.spool import Spool, SpoolSink
+
+# A 4K image reaches 20 MB; with the base64 that may still be on its way a call may need so much disk for a while.
+ANSWER_BYTES = 32 << 20
+# Inline pictures are numbered from 0; what is downloaded is told apart from them.
+_DOWNLOADED = 1000
+_DOWNLOADS = 16
+_NO_INPUTS = PreparedInputs()
+
+
+class _Received:
+    """A spool file while it is received. When it cannot be written the answer is read on: what it says is paid for.
+
+    Attributes:
+        trouble: why the bytes could not be kept; None while they could.
+    """
+
+    __slots__ = ("_sink", "size", "trouble")
+
+    def __init__(self, sink: SpoolSink) -> None:
+        self.trouble: StoreError | None = None
+        self.size = 0
+        self._sink = sink
+
+    @property
+    def name(self) -> str:
+        """File name in the spool."""
+        return self._sink.name
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take more bytes."""
+        self.size += len(data)
+        if self.trouble is None:
+            try:
+                await self._sink.write(data)
+            except StoreError as error:
+                self.trouble = error
+            except MemoryError:
+                self.trouble = StoreError("there is no memory left for an answer; end other programs, then run again")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Speaks to the gateway of one route, and to where its images are.
+
+    Attributes:
+        loopback_base: the gateway's base URL where that itself is loopback, "" else: the one place on this machine that
+            downloads may go to.
+        key_env: the variable that holds the route's key; "" for none.
+        downloads: how many run at the same time.
+    """
+
+    client: Client
+    downloader: Downloader
+    loopback_base: str = ""
+    key_env: str = ""
+    downloads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_DOWNLOADS))
+
+
+class LocalHand(OwnedFolder):
+    """Works for one run. A route can be called once its gateway is connected; the output folder is there at once.
+
+    Attributes:
+        gateways: by the name of their route.
+    """
+
+    def __init__(self, spool: Spool, index: ImageIndex, inputs: InputStore) -> None:
+        super().__init__(spool)
+        self.gateways: dict[str, Gateway] = {}
+        self._index = index
+        self._inputs = inputs
+
+    @asynccontextmanager
+    async def connected(self, contract: Contract, clock: Clock, key: Callable[[str], str]) -> AsyncIterator[None]:
+        """Be able to call a route, until the end.
+
+        Args:
+            contract: of the route.
+            clock: for stamps and durations.
+            key: gives the key behind a variable's name.
+        """
+        headers = contract.request_id_headers
+        async with Client(clock=clock, key=key, request_id_headers=headers) as client, Downloader() as downloader:
+            base = contract.base_url if contract.loopback else ""
+            self.gateways[contract.route] = Gateway(client, downloader, base, contract.key_env)
+            yield
+
+    async def check_room(self, in_flight: int) -> None:
+        """Make sure the disk has room for the answers of so many calls.
+
+        Raises:
+            NoRoom: it has not.
+        """
+        self._spool.check_room(in_flight * ANSWER_BYTES, in_flight)
+
+    async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
+        """The input images of a call as they are sent, each made ready once.
+
+        Raises:
+            StoreError: a file is gone, or is not the one the plan was made with.
+        """
+        return await self._inputs.prepare(inputs, limits) if inputs.count else _NO_INPUTS
+
+    async def send(self, route: str, call: Call) -> Answer | NotKept:
+        """Make the call. When this returns the answer of a success, it is durable in the spool.
+
+        Raises:
+            StoreError: it could not even be received, because the spool cannot be written.
+        """
+        sinks: list[SpoolSink] = []
+
+        received: list[_Received] = []
+
+        def sink(index: int) -> _Received:
+            sinks.append(self._spool.sink(call.attempt, index))
+            received.append(_Received(sinks[-1]))
+            return received[-1]
+
+        try:
+            answer = await self.gateways[route].client.send(call, sink)
+        except BaseException:
+            self._spool.discard(sinks)
+            raise
+        if not 200 <= answer.status < 300:
+            self._spool.discard(sinks)
+            return answer
+        trouble = next((one.trouble for one in received if one.trouble is not None), None)
+        if trouble is not None:
+            self._spool.discard(sinks)
+            return NotKept(answer, str(trouble))
+        answer = replace(answer, origin=call.origin)
+        with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
+            try:
+                await self._land(answer, sinks)
+            except StoreError as error:
+                return NotKept(answer, str(error))
+        return answer
+
+    def sink(self, attempt: int, index: int) -> SpoolSink:
+        """Where the bytes of one picture go that came otherwise than by a call."""
+        return self._spool.sink(attempt, index)
+
+    def discard(self, sinks: list[SpoolSink]) -> None:
+        """Give up what such sinks have taken so far, but not of a finished answer."""
+        self._spool.discard(sinks)
+
+    async def receive(self, answer: Answer, sinks: list[SpoolSink]) -> None:
+        """Make an answer durable that came otherwise than by a call.
+
+        Raises:
+            StoreError: the spool cannot be written.
+        """
+        await self._land(answer, sinks)
+
+    async def _land(self, answer: Answer, sinks: list[SpoolSink]) -> None:
+        """Make the answer durable, however often this is cancelled meanwhile."""
+        finishing, cancelled = asyncio.ensure_future(self._spool.finish(answer, sinks)), False
+        while not finishing.done():
+            try:
+                await asyncio.wait({finishing})
+            except asyncio.CancelledError:
+                cancelled = True
+        finishing.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def download(self, route: str, attempt: int, url: str) -> Download:
+        """Fetch a paid address into the spool; see `Hand.download`."""
+        gateway = self.gateways[route]
+        async with gateway.downloads:
+            sink = self._spool.sink(attempt, _DOWNLOADED)
+            try:
+                secret = gateway.client.secret(gateway.key_env)
+                download = await gateway.downloader.fetch(url, sink, loopback_base=gateway.loopback_base, secret=secret)
+            except BaseException:
+                self._spool.discard([sink])
+                raise
+            if download.picture is None:
+                self._spool.discard([sink])
+            elif download.picture.damage:
+                kept = await self._spool.set_download_aside(sink)
+                return replace(download, picture=replace(download.picture, file=kept))
+            else:
+                await self._spool.finish_download(sink)
+            return download
+
+    async def place(self, attempt: int, picture: Picture, path: str, revision: int) -> Image | Damaged:
+        """Check an image of the spool wholly and put it into the output folder.
+
+        Raises:
+            StoreError: the output folder cannot be written; the spool keeps the bytes.
+        """
+        return await self._spool.place(picture.file, path, revision, attempt, picture.size)
+
+    async def keep_damaged(self, picture: Picture) -> str:
+        """Keep the bytes of a damaged image aside; gives where, below the spool."""
+        return (await self._spool.quarantine(picture.file, picture.damage)).kept
+
+    async def note_image(self, image: Delivered) -> None:
+        """Add a delivered image to the index; see `Hand.note_image`."""
+        self._index.add(image)
+
+    async def clear(self, attempt: int) -> None:
+        """Forget the spooled answer of a settled attempt."""
+        self._spool.clear(attempt)
+
+    async def read_receipt(self, attempt: int) -> Answer | None:
+        """Return the whole answer of an attempt in the spool; see `Hand.read_receipt`."""
+        return self._spool.read_receipt(attempt)
+
+    async def find_download(self, attempt: int) -> Picture | None:
+        """Return the whole download of an attempt in the spool; see `Hand.find_download`."""
+        return self._spool.downloaded(attempt)
+
+    async def sweep(self, settled: Collection[int]) -> None:
+        """Remove from the spool what belongs to these attempts; see `Hand.sweep`."""
+        self._spool.sweep(settled)
+
+    async def take_notes(self) -> list[str]:
+        """Return what the spool met and set right since the last time."""
+        notes, self._spool.notes[:] = list(self._spool.notes), []
+        return notes
