@@ -446,7 +446,7 @@ asyncio.run(main())
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells peaks of memory on Linux")
 def test_memory_stays_bounded_over_many_large_photos(tmp_path: Path) -> None:
     """120 photos of 12 megapixels, and some of 24 and of other kinds: the worst of them alone."""
-    rough = noise(500, 375).resize((4000, 3000))
+    rough = noise(250, 188).resize((4000, 3000))
     data = encoded(rough, quality=80)
     assert len(data) > 1_500_000
     heavy = [
