@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
+from batchgen.domain.errors import LedgerError
 from batchgen.domain.events import RunEvent
 from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
@@ -195,3 +198,21 @@ async def rig(
         index.close()
         spool.close()
         ledger.close()
+
+
+def dies(*_: Any, **__: Any) -> Any:
+    """In place of a step of a run: the process ends there."""
+    raise LedgerError("the process ends here")
+
+
+async def run_until_it_dies(run: Rig) -> None:
+    with pytest.raises(LedgerError, match="the process ends here"):
+        await run.runner.run()
+
+
+async def die_before_booking(folder: Path, contract: Contract, plan: SmallPlan) -> None:
+    """A run whose one answer is whole in the spool, and not in the books."""
+    async with rig(folder, contract, plan) as run:
+        run.route.books.book = dies  # type: ignore[method-assign]
+        await run_until_it_dies(run)
+        assert run.charges() == {"reserved": 1}

@@ -38,30 +38,34 @@ def locked(site: Site, seconds: float = 0.0) -> Iterator[None]:
         connection.close()
 
 
-def test_short_lock_is_waited_for(tmp_path: Path) -> None:
-    with gateway(Shop(tmp_path), "latency=0.2") as shop:
+@contextmanager
+def under_way(folder: Path, latency: float, attempts: int) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
+    """A run that has made more attempts than that, at a gateway that stays until the block ends."""
+    with gateway(Shop(folder), f"latency={latency}") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
         with running(site) as process:
-            site.wait_for_attempts(process, 4)
-            with locked(site, 1.0):
-                pass
-            assert process.wait(60) == 0
+            site.wait_for_attempts(process, attempts)
+            yield site, process
+
+
+def test_short_lock_is_waited_for(tmp_path: Path) -> None:
+    with under_way(tmp_path, 0.2, attempts=4) as (site, process):
+        with locked(site, 1.0):
+            pass
+        assert process.wait(60) == 0
         books = site.check()
         assert books.calls == books.attempts == TASKS
     promise(1, "database locked by another program for 1 s in mid-run: waited, 0 extra calls")
 
 
 def test_long_lock_stops_the_run_and_loses_no_answer(tmp_path: Path) -> None:
-    with gateway(Shop(tmp_path), "latency=0.3") as shop:
-        site = Site.of(shop, "site", TASKS, LIMITS)
-        with running(site) as process:
-            site.wait_for_attempts(process, 3)
-            with locked(site):
-                assert process.wait(60) == 1
-                calls = len(site.bill())
-                said = site.run("run", "job.yaml", code=1).stderr
-                assert "is locked by another program; close what has it open and run again" in said
-                assert len(site.bill()) == calls
+    with under_way(tmp_path, 0.3, attempts=3) as (site, process):
+        with locked(site):
+            assert process.wait(60) == 1
+            calls = len(site.bill())
+            said = site.run("run", "job.yaml", code=1).stderr
+            assert "is locked by another program; close what has it open and run again" in said
+            assert len(site.bill()) == calls
         assert not site.unanswered(), "an answer was lost because the ledger was locked"
         kept = site.receipts()
         assert kept
@@ -196,12 +200,9 @@ def test_copy_of_a_ledger_is_refused_on_the_same_output(tmp_path: Path) -> None:
 
 
 def test_ledger_deleted_in_mid_run_stops_it(tmp_path: Path) -> None:
-    with gateway(Shop(tmp_path), "latency=0.5") as shop:
-        site = Site.of(shop, "site", TASKS, LIMITS)
-        with running(site) as process:
-            site.wait_for_attempts(process, 3)
-            (site.folder / "batchgen.db").unlink()
-            assert process.wait(30) == 1
+    with under_way(tmp_path, 0.5, attempts=3) as (site, process):
+        (site.folder / "batchgen.db").unlink()
+        assert process.wait(30) == 1
         assert "batchgen.db was deleted, moved or replaced in mid-run; put it back and run again" in site.said
         assert site.said.count("\n") < 12, site.said
         assert "Traceback" not in site.said
@@ -213,13 +214,10 @@ def test_ledger_deleted_in_mid_run_stops_it(tmp_path: Path) -> None:
 
 def test_ledger_moved_in_mid_run_and_put_back_has_lost_nothing(tmp_path: Path) -> None:
     """What SQLite had not yet written into the file is beside its first name still."""
-    with gateway(Shop(tmp_path), "latency=0.5") as shop:
-        site = Site.of(shop, "site", TASKS, LIMITS)
+    with under_way(tmp_path, 0.5, attempts=5) as (site, process):
         ledger, other = site.folder / "batchgen.db", site.folder / "moved.db"
-        with running(site) as process:
-            site.wait_for_attempts(process, 5)
-            ledger.rename(other)
-            assert process.wait(30) == 1
+        ledger.rename(other)
+        assert process.wait(30) == 1
         assert "was deleted, moved or replaced in mid-run" in site.said
         other.rename(ledger)
         site.finish()

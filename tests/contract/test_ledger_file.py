@@ -196,7 +196,10 @@ def test_releasing_a_ledger_frees_it_although_its_note_cannot_be_removed(path: P
         note = path.with_name("ledger.db.holder")
         note.unlink()
         note.mkdir()
-    Ledger.open(path, ManualClock()).close()
+        with pytest.raises(LedgerInUse):
+            Ledger.open(path, ManualClock())
+    with Ledger.open(path, ManualClock()) as again:
+        assert again.path == path
 
 
 def deleted(path: Path) -> None:

@@ -203,8 +203,10 @@ def test_answer_stays_kept_when_nobody_can_say_how_full_the_disk_is(
     def fails(_: Folder) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    room._ballast.hold(2 * PIECE)
     monkeypatch.setattr(Folder, "free", fails)
     room.leave_some_for_the_books()
+    assert room._ballast.held == 2 * PIECE
 
 
 def test_no_call_is_made_where_no_file_may_become_as_large_as_an_answer(room: FreeSpace) -> None:
@@ -302,8 +304,10 @@ def test_descriptor_is_waited_for_when_the_spare_ones_are_given_up(
 ) -> None:
     with all_taken() as taken:
         mine = [room.insist(lambda: os.open(os.devnull, os.O_RDONLY)) for _ in range(8)]
+        before = len(taken)
         monkeypatch.setattr(room_module.time, "sleep", lambda _: os.close(taken.pop()))  # a call beside ends
         mine.append(room.insist(lambda: os.open(os.devnull, os.O_RDONLY)))
+        assert len(taken) == before - 1
         taken.extend(mine)
 
 

@@ -8,18 +8,14 @@ from typing import Any
 
 import pytest
 
-from batchgen.domain.errors import LedgerError, NoRoom, StoreError
+from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.events import CallStarted
 from batchgen.domain.job import Limits
 from batchgen.store.spool.spool import SpoolSink
-from tests.rig import Rig, rig, simulator, small_plan
+from tests.rig import die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]
-
-
-def dies(*_: Any, **__: Any) -> Any:
-    raise LedgerError("the process ends here")
 
 
 def fails(*_: Any, **__: Any) -> Any:
@@ -30,18 +26,10 @@ async def no_room(*_: Any) -> None:
     raise NoRoom("the disk is full; make room there, then run again")
 
 
-async def run_until_it_dies(run: Rig) -> None:
-    with pytest.raises(LedgerError, match="the process ends here"):
-        await run.runner.run()
-
-
 async def test_answer_that_was_not_booked_is_booked_and_placed_without_a_call(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
-        async with rig(tmp_path, contract, plan) as run:
-            run.route.books.book = dies  # type: ignore[method-assign]
-            await run_until_it_dies(run)
-            assert run.charges() == {"reserved": 1}
+        await die_before_booking(tmp_path, contract, plan)
         async with rig(tmp_path, contract, plan, record=False) as again:
             found = await again.recover()
             assert (found.placed, found.lost, found.left) == (1, 0, 0)

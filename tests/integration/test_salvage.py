@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from batchgen.cli.main import cli
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.errors import LedgerError, StoreError
+from batchgen.domain.errors import StoreError
 from batchgen.domain.job import Limits
-from tests.rig import Rig, SmallPlan, rig, simulator, small_plan
+from tests.rig import Rig, SmallPlan, die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]
@@ -29,10 +29,6 @@ class AnHourLater(SystemClock):
 
 def fails(*_: Any, **__: Any) -> Any:
     raise StoreError("the disk is away")
-
-
-def dies(*_: Any, **__: Any) -> Any:
-    raise LedgerError("the process ends here")
 
 
 def lose(folder: Path) -> None:
@@ -118,11 +114,7 @@ async def test_backup_made_in_mid_run_is_finished_as_the_folder_tells(tmp_path: 
 async def test_call_that_was_not_booked_in_a_backup_is_booked_as_the_folder_tells(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
-        async with rig(tmp_path, contract, plan) as run:
-            run.route.books.book = dies  # type: ignore[method-assign]
-            with pytest.raises(LedgerError):
-                await run.runner.run()
-            assert run.charges() == {"reserved": 1}
+        await die_before_booking(tmp_path, contract, plan)
         shutil.copy(tmp_path / "ledger.db", tmp_path / "backup.db")
         await finish(tmp_path, contract, plan)
         lose(tmp_path)
@@ -142,8 +134,7 @@ async def test_call_that_a_later_one_overtook_is_booked_as_maybe_paid(tmp_path: 
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
             run.hand.send = dies  # type: ignore[method-assign]
-            with pytest.raises(LedgerError):
-                await run.runner.run()
+            await run_until_it_dies(run)
         shutil.copy(tmp_path / "ledger.db", tmp_path / "backup.db")
         ended = await finish(tmp_path, contract, plan)
         assert ended.query("SELECT billed, unknown, reserved FROM job") == [(PRICE, PRICE, 0)]
@@ -201,8 +192,7 @@ async def test_answer_under_the_number_of_another_attempt_is_not_taken_for_it(tm
         lose(tmp_path)
         async with rig(tmp_path, contract, vase) as run:
             run.hand.send = dies  # type: ignore[method-assign]
-            with pytest.raises(LedgerError):
-                await run.runner.run()
+            await run_until_it_dies(run)
         for path in (tmp_path / "kept").glob("1*"):
             shutil.copy(path, spool)
         async with rig(tmp_path, contract, vase, record=False) as again:

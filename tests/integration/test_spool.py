@@ -354,6 +354,16 @@ async def test_discard_waits_for_the_thread_when_a_write_was_cancelled(
     assert stores.spooled == []
 
 
+async def begin_to_keep(spool: Spool, size: int, begun: threading.Event) -> tuple[SpoolSink, asyncio.Future[None]]:
+    """An answer on its way to the disk, as far as a step that waits; and who is cancelled while he waits for that."""
+    sink = spool.sink(57, 0)
+    await sink.write(b"x" * size)
+    finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
+    await asyncio.to_thread(begun.wait)
+    finish.cancel()
+    return sink, finish
+
+
 @pytest.mark.parametrize("size", [1000, BIG], ids=["small", "big"])
 async def test_cancelled_finish_still_lands_and_cannot_be_discarded(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, size: int
@@ -365,12 +375,8 @@ async def test_cancelled_finish_still_lands_and_cannot_be_discarded(
         go_on.wait()
 
     spool = stores.open()
-    sink = spool.sink(57, 0)
-    await sink.write(b"x" * size)
     monkeypatch.setattr(os, "fsync", slow)
-    finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
-    await asyncio.to_thread(begun.wait)
-    finish.cancel()
+    sink, finish = await begin_to_keep(spool, size, begun)
     with pytest.raises(asyncio.CancelledError):
         await finish
     spool.discard([sink])
@@ -394,12 +400,8 @@ async def test_sweep_waits_for_what_a_cancelled_caller_left_to_a_thread(
         rename(folder, name, to)
 
     spool = stores.open()
-    sink = spool.sink(57, 0)
-    await sink.write(b"x" * size)
     monkeypatch.setattr(Folder, "rename", slow)
-    finish = asyncio.ensure_future(spool.finish(answer_with(sink), [sink]))
-    await asyncio.to_thread(begun.wait)
-    finish.cancel()
+    await begin_to_keep(spool, size, begun)
     sweeping = asyncio.ensure_future(asyncio.to_thread(spool.sweep, set()))
     go_on.set()
     await sweeping

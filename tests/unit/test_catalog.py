@@ -387,11 +387,21 @@ def test_a_file_is_refused_with_its_name_and_key_when_it_is_wrong(
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", "a: b", "1: 2", "[" * 3000, "\x00", "provider: x\ncontracts: {}\n", "a: &a [*a]\n", "? [1]\n: 2\n"],
+    ("text", "said"),
+    [
+        ("", ": must hold keys such as provider"),
+        ("[]", ": must hold keys such as provider"),
+        ("a: b", ": a: unknown key; it can be base_url"),
+        ("1: 2", ": must hold keys such as provider"),
+        ("[" * 3000, ":2:1: did not find expected node content"),
+        ("\x00", ": not readable as YAML: unacceptable character"),
+        ("provider: x\ncontracts: {}\n", ": contracts: must hold at least one contract"),
+        ("a: &a [*a]\n", ": a: unknown key; it can be base_url"),
+        ("? [1]\n: 2\n", ":1:3: found unhashable key"),
+    ],
 )
-def test_a_file_is_refused_when_it_is_no_contract_file(tmp_path: Path, text: str) -> None:
-    file_refusal(tmp_path, text)
+def test_a_file_is_refused_when_it_is_no_contract_file(tmp_path: Path, text: str, said: str) -> None:
+    assert f"mine.yaml{said}" in file_refusal(tmp_path, text)
 
 
 def test_a_file_is_refused_when_it_is_not_there(tmp_path: Path) -> None:

@@ -100,8 +100,11 @@ def test_response_is_one_of_the_sdk(tmp_path: Path, with_inputs: bool) -> None:
     # What pydantic leaves to be validated while it is iterated is looked at by itself.
     strict(ImageGeneration).validate_python(body["tools"][0])
     strict(ToolChoiceTypesParam).validate_python(body["tool_choice"])
+    assert ("input_image_mask" in body["tools"][0]) == with_inputs
+    assert isinstance(body["input"], str) != with_inputs
     if with_inputs:
         text, *images = body["input"][0]["content"]
+        assert len(images) == 2
         strict(ResponseInputTextParam).validate_python(text)
         for image in images:
             strict(ResponseInputImageParam).validate_python(image)
