@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 
 from batchgen.domain.clock import Clock, first_of, sleep_or
+from batchgen.engine.lane_limit import LaneLimit
 from batchgen.engine.pace import Pace
-from batchgen.policy.backoff import Backoff, Uniform
-
-START = 4
-# A gateway that has let nothing through for so long is not busy, it is gone. Seconds.
-PATIENCE = 3600.0
-# Seconds that a call takes at most; what passes beyond it and its pause is this process's own sleep.
-_CALL = 900.0
-# Among so many answers, less than one in so many that asks for a pause is chance: the lane waits and stays as it is.
-_WINDOW = 20
-_SPORADIC = 5
+from batchgen.policy.backoff import Uniform
 
 
 @dataclass(slots=True)
@@ -69,11 +60,14 @@ class ConcurrencyCap:
 
 
 class Lane:
-    """Throttle, adaptive limit and cooldown of one (provider, key, model family).
+    """The places of one (provider, key, model family): who gets one, and who waits for it.
 
-    The limit starts at a few, doubles with every round of answers while the gateway keeps up, halves once per episode
-    of 429s (a lone one only pauses it), and from then on grows by one per round. A pause is the lane's, never a task's:
-    tasks that wait hold no place.
+    How many there are is learned (see `LaneLimit`). A pause is the lane's, never a task's: tasks that wait hold no
+    place.
+
+    Attributes:
+        learned: what the answers so far have taught of the gateway.
+        stopped: why no call can succeed now; None while one may.
     """
 
     def __init__(
@@ -87,38 +81,31 @@ class Lane:
         cap: ConcurrencyCap | None = None,
     ) -> None:
         self.name = name
-        self.ceiling = ceiling
-        self.limit = min(START, ceiling)
+        self.learned = LaneLimit.start(ceiling)
         self.in_flight = 0
         self.stopped: str | None = None
+        self.cap = cap or ConcurrencyCap(ceiling)
+        self.cap.lanes.append(self)
         self._pace = Pace(rate, clock) if rate else None
         self._clock = clock
         self._uniform = uniform
-        self._backoff = Backoff(base=1.0, cap=60.0)
-        self._doubling = True
-        self._round = 0
-        self._saturated = False
-        self._cooldown_until = 0.0
-        self._last_pause = float("-inf")
-        self._halved = False
-        self._episodes = 0
-        self._refused_for = 0.0
-        self._pause = 0.0
         self._changed = asyncio.Event()
         self._draining = asyncio.Event()
-        self.cap = cap or ConcurrencyCap(ceiling)
-        self.cap.lanes.append(self)
-        self._answers: deque[bool] = deque(maxlen=_WINDOW)  # whether each of the last ones asked for a pause
+
+    @property
+    def limit(self) -> int:
+        """How many calls may be in flight now."""
+        return self.learned.calls
 
     async def admit(self) -> Ticket | None:
         """Wait for a place and for the cooldown; None once the lane is told to stop."""
         while self.stopped is None and not self._draining.is_set():
-            wait = self._cooldown_until - self._clock.monotonic()
+            wait = self.learned.paused_until - self._clock.monotonic()
             if wait > 0:
                 self._changed.clear()
                 await sleep_or(self._clock, wait, self._changed)
             elif self.in_flight >= self.limit:
-                self._saturated = True
+                self.learned = self.learned.after_waiting()
                 await self._change()
             elif self.cap.full:
                 await self._change()
@@ -155,48 +142,26 @@ class Lane:
         self.wake()
 
     def succeeded(self) -> None:
-        """The gateway answered as it should; after a round of such answers the limit grows."""
-        self._answers.append(False)
-        self._episodes = 0
-        self._round += 1
-        if self._round < self.limit:
-            return
-        if self._saturated and self.limit < self.ceiling:
-            self.limit = min(self.ceiling, self.limit * 2 if self._doubling else self.limit + 1)
+        """Learn that the gateway answered as it should."""
+        before, self.learned = self.learned, self.learned.after_answer()
+        if self.learned.calls > before.calls:
             self.wake()
-        self._round = 0
-        self._saturated = False
 
     def throttled(self, ticket: Ticket, wait: float | None) -> float:
-        """The gateway wants a pause, or cannot be reached. Gives the seconds of it.
+        """Learn that the gateway wants a pause, or cannot be reached; give the seconds of it.
 
-        Calls that were under way when an episode began belong to it, and one episode halves the limit once.
+        Args:
+            ticket: that of the call.
+            wait: seconds that the gateway asks for; None when it does not say.
         """
         now = self._clock.monotonic()
-        self._answers.append(True)
-        if ticket.started > self._last_pause:
-            lasted = min(now - self._last_pause, self._pause + _CALL)
-            self._refused_for = self._refused_for + lasted if self._episodes else 0.0
-            self._last_pause = now
-            self._halved = False
-            self._episodes += 1
-        if not self._halved and sum(self._answers) * _SPORADIC >= len(self._answers):
-            self.limit = max(1, self.limit // 2)
-            self._halved = True
-            self._doubling = False
-            self._answers.clear()
-        self._round = 0
-        pause = wait if wait is not None else self._backoff.delay(self._episodes, self._uniform)
-        self._pause = pause
-        self._cooldown_until = max(self._cooldown_until, now + pause)
-        if pause > PATIENCE:
-            self.stop(f"{self.name} asks for a pause of {pause / 60:.0f} minutes; run again then")
-        elif self._refused_for + pause > PATIENCE:
-            self.stop(f"{self.name} has let nothing through for {PATIENCE / 60:.0f} minutes; run again later")
-        return pause
+        self.learned = self.learned.after_refusal(ticket.started, now, wait, self._uniform)
+        if self.learned.hopeless is not None:
+            self.stop(f"{self.name} {self.learned.hopeless}")
+        return self.learned.pause
 
     def stop(self, why: str) -> None:
-        """No more calls through this lane."""
+        """Let no more calls through this lane."""
         if self.stopped is None:
             self.stopped = why
             self.drain()

@@ -13,7 +13,7 @@ import pytest
 
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
-from batchgen.engine.lane import START
+from batchgen.engine.lane_limit import START
 from batchgen.policy.classify import LOST_KINDS
 from tests.chaos.pictures import HTML
 from tests.chaos.promises import promise

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchgen.engine.lane import PATIENCE, START, ConcurrencyCap, Lane, Ticket
+from batchgen.engine.lane import ConcurrencyCap, Lane, Ticket
+from batchgen.engine.lane_limit import PATIENCE, START, LaneLimit
 from batchgen.engine.pace import Pace
 
 if TYPE_CHECKING:
@@ -245,3 +246,14 @@ async def test_cap_counts_the_calls_of_every_lane(clock: ManualClock) -> None:
     await fill(first)
     await second.admit()
     assert second.cap.in_flight == first.cap.in_flight == START + 1
+
+
+def test_what_a_lane_has_learned_is_a_value_that_each_answer_makes_anew() -> None:
+    known = LaneLimit.start(64)
+    refused = known.after_refusal(started=1.0, now=2.0, wait=None, uniform=lambda _low, high: high)
+    assert (known.calls, refused.calls, refused.paused_until) == (START, START // 2, 3.0)
+    assert refused.after_refusal(started=1.5, now=2.5, wait=0.1, uniform=lambda low, _high: low).calls == START // 2
+    again = refused.after_refusal(started=4.0, now=5.0, wait=None, uniform=lambda _low, high: high)
+    assert (again.calls, again.paused_until, again.hopeless) == (1, 7.0, None)
+    grown = again.after_waiting().after_answer()
+    assert (grown.calls, grown.episodes, grown.wanted) == (2, 0, False)
