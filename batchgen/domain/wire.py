@@ -102,7 +102,7 @@ class Call:
     origin: Origin = NO_ORIGIN
 
 
-class Ending(StrEnum):
+class CallEnd(StrEnum):
     """How far a call got, by the bytes that were seen and nothing else."""
 
     NOT_SENT = "not_sent"  # no byte of the request left
@@ -162,7 +162,7 @@ class Answer:
     """
 
     attempt: int
-    ending: Ending
+    ending: CallEnd
     status: int = 0
     is_json: bool = False
     content_type: str = ""

@@ -11,7 +11,7 @@ from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
-from batchgen.domain.wire import Answer, Call, Ending, NotKept, Picture
+from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
@@ -83,7 +83,7 @@ class Executor:
         """Book a call whose answer nobody saw as maybe charged; its task goes on within its allowance for such."""
         outcome = lost(route.contract, detail)
         decision = self._decide(route, outcome, claim)
-        await route.books.conclude(claim, Answer(attempt, Ending.NO_ANSWER), outcome, decision, _cost(route, claim))
+        await route.books.conclude(claim, Answer(attempt, CallEnd.NO_ANSWER), outcome, decision, _cost(route, claim))
 
     async def book_not_worked_on(self, route: RouteRun, claim: Claim, answer: Answer) -> None:
         """Book a call that the gateway says it never worked on; its task goes on within its attempts."""
@@ -93,7 +93,7 @@ class Executor:
 
     async def book_not_sent(self, route: RouteRun, claim: Claim, attempt: int, detail: str) -> None:
         """Book a reservation whose call was never made as not charged; its task is as it was."""
-        answer = Answer(attempt, Ending.NOT_SENT, detail=detail)
+        answer = Answer(attempt, CallEnd.NOT_SENT, detail=detail)
         outcome = classify(answer, route.contract)
         await route.books.conclude(claim, answer, outcome, Release(None, outcome.detail), _cost(route, claim))
 

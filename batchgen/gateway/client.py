@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.text import cleaned, escaped, one_line, without
-from batchgen.domain.wire import Answer, Call, Ending
+from batchgen.domain.wire import Answer, Call, CallEnd
 from batchgen.gateway.echo import results
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.endpoints.codec import Reply
@@ -63,7 +63,7 @@ class Client(SessionOwner):
         """
         secret = self._key(call.key_env) if call.key_env else ""
         if refusal := _refusal(call, secret):
-            return Answer(call.attempt, Ending.NOT_SENT, detail=refusal)
+            return Answer(call.attempt, CallEnd.NOT_SENT, detail=refusal)
         exchange = Exchange(call, sinks, self._clock, secret)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
         await exchange.run(self._session(), headers)

@@ -18,7 +18,7 @@ import aiohttp
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
-from batchgen.domain.wire import Call, Ending, Picture
+from batchgen.domain.wire import Call, CallEnd, Picture
 from batchgen.gateway.echo import SentRequest, sent_by
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.inflate import Inflater, inflater_for
@@ -78,17 +78,17 @@ class Exchange:
                 self.response.close()
 
     @property
-    def ending(self) -> Ending:
+    def ending(self) -> CallEnd:
         """How far it got."""
         if self.response is None:
             return self._ending_without_head()
         if self.shape is Shape.WHOLE:
-            return Ending.COMPLETE
+            return CallEnd.COMPLETE
         if self.scanner.too_large:
-            return Ending.TOO_LARGE
+            return CallEnd.TOO_LARGE
         if self._late:
-            return Ending.TIMED_OUT
-        return Ending.CUT if self._broken or self._cut_short(self.response) else Ending.COMPLETE
+            return CallEnd.TIMED_OUT
+        return CallEnd.CUT if self._broken or self._cut_short(self.response) else CallEnd.COMPLETE
 
     def sent(self) -> SentRequest:
         """Return what was sent, and which of the pictures that came are only that."""
@@ -102,12 +102,12 @@ class Exchange:
             Picture(self._sink(index).name, one.size, one.damage or self._watches[index].damage) for index, one in found
         )
 
-    def _ending_without_head(self) -> Ending:
+    def _ending_without_head(self) -> CallEnd:
         if not self.request.begun:
-            return Ending.NOT_SENT
+            return CallEnd.NOT_SENT
         if self._late:
-            return Ending.TIMED_OUT
-        return Ending.NO_ANSWER if self.request.whole else Ending.SEND_FAILED
+            return CallEnd.TIMED_OUT
+        return CallEnd.NO_ANSWER if self.request.whole else CallEnd.SEND_FAILED
 
     def _cut_short(self, response: aiohttp.ClientResponse) -> bool:
         """Tell whether a body that ended without an error lacks something all the same."""

@@ -10,20 +10,20 @@ import re
 from batchgen.contracts.contract import Contract
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Outcome, OutcomeKind
-from batchgen.domain.wire import Answer, ApiError, Ending
+from batchgen.domain.wire import Answer, ApiError, CallEnd
 
 _NO_HEAD = {
-    Ending.NOT_SENT: OutcomeKind.NOT_SENT,
-    Ending.SEND_FAILED: OutcomeKind.SEND_BROKEN,
-    Ending.NO_ANSWER: OutcomeKind.LOST,
-    Ending.TIMED_OUT: OutcomeKind.TIMED_OUT,
+    CallEnd.NOT_SENT: OutcomeKind.NOT_SENT,
+    CallEnd.SEND_FAILED: OutcomeKind.SEND_BROKEN,
+    CallEnd.NO_ANSWER: OutcomeKind.LOST,
+    CallEnd.TIMED_OUT: OutcomeKind.TIMED_OUT,
 }
 _BROKEN_SUCCESS = {
-    Ending.CUT: OutcomeKind.CUT,
-    Ending.TIMED_OUT: OutcomeKind.CUT,
-    Ending.NO_ANSWER: OutcomeKind.CUT,
-    Ending.SEND_FAILED: OutcomeKind.CUT,
-    Ending.TOO_LARGE: OutcomeKind.OVERSIZED,
+    CallEnd.CUT: OutcomeKind.CUT,
+    CallEnd.TIMED_OUT: OutcomeKind.CUT,
+    CallEnd.NO_ANSWER: OutcomeKind.CUT,
+    CallEnd.SEND_FAILED: OutcomeKind.CUT,
+    CallEnd.TOO_LARGE: OutcomeKind.OVERSIZED,
 }
 # The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
@@ -85,7 +85,7 @@ def _kind(answer: Answer, contract: Contract) -> OutcomeKind:
 def _success(answer: Answer, contract: Contract) -> OutcomeKind:
     if answer.urls or answer.picture is not None:
         return OutcomeKind.DELIVERED
-    if answer.ending is not Ending.COMPLETE:
+    if answer.ending is not CallEnd.COMPLETE:
         return _BROKEN_SUCCESS.get(answer.ending, OutcomeKind.CUT)
     if answer.pictures or answer.excerpt:
         return OutcomeKind.DAMAGED
@@ -119,7 +119,7 @@ def _is_page(answer: Answer) -> bool:
 
     Gateways answer addresses they do not know with their own site; so does a proxy that says it is being repaired.
     """
-    if not 200 <= answer.status < 300 or answer.ending is Ending.TOO_LARGE:
+    if not 200 <= answer.status < 300 or answer.ending is CallEnd.TOO_LARGE:
         return False
     if answer.is_json or answer.pictures or answer.urls:
         return False

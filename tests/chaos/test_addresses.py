@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.wire import Call, Ending, Fetch
+from batchgen.domain.wire import Call, CallEnd, Fetch
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from tests.chaos.promises import promise
@@ -220,7 +220,7 @@ async def test_paid_call_follows_no_redirect_and_keeps_no_cookie(
             for number in (1, 2):
                 call = Call(number, "generations", f"{base}/x", (b"{}",), "application/json", "K", 5, loopback=True)
                 answer = await client.send(call, MemorySink)
-                assert (answer.ending, answer.status) == (Ending.COMPLETE, status)
+                assert (answer.ending, answer.status) == (CallEnd.COMPLETE, status)
     assert [head.split(b" ")[1] for head in heads] == [b"/v1/x", b"/v1/x"]
     assert not [head for head in heads if b"cookie" in head.lower()]
     assert all(head.count(b"sk-0123456789") == 1 for head in heads)
@@ -231,5 +231,5 @@ async def test_key_is_sent_to_no_address_that_is_not_https() -> None:
         for url in ("http://1.1.1.1/v1/x", "HTTP://api.example/v1/x", "ftp://api.example/x", "//api.example/x", "/x"):
             call = Call(1, "generations", url, (b"{}",), "application/json", "K", 5, loopback=False)
             answer = await client.send(call, MemorySink)
-            assert answer.ending is Ending.NOT_SENT
+            assert answer.ending is CallEnd.NOT_SENT
             assert "https" in answer.detail

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.wire import Answer, Call, Ending, Fetch
+from batchgen.domain.wire import Answer, Call, CallEnd, Fetch
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.gateway.client import Client
@@ -81,7 +81,7 @@ async def a_paid_call(port: int, seconds: float = 5.0) -> tuple[Answer, MemorySi
 async def test_answer_is_taken_when_we_slept(stage: str, sleep: Sleep) -> None:
     async with connections(server(WHOLE, stage, sleep)) as port:
         answer, sink = await a_paid_call(port)
-    assert (answer.ending, bytes(sink.data)) == (Ending.COMPLETE, PICTURE)
+    assert (answer.ending, bytes(sink.data)) == (CallEnd.COMPLETE, PICTURE)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -130,4 +130,4 @@ async def test_gateway_that_never_answers_is_given_up_in_spite_of_a_sleep(sleep:
 
     async with connections(serve) as port:
         answer, _ = await a_paid_call(port, seconds=0.3)
-    assert answer.ending is Ending.TIMED_OUT
+    assert answer.ending is CallEnd.TIMED_OUT

@@ -28,7 +28,7 @@ from aiohttp.http_writer import StreamWriter
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.deadline import Deadline
-from batchgen.domain.wire import Answer, Call, Ending, Usage
+from batchgen.domain.wire import Answer, Call, CallEnd, Usage
 from batchgen.gateway import exchange as exchange_module
 from batchgen.gateway import scan
 from batchgen.gateway.client import Client
@@ -143,118 +143,122 @@ def status(code: int, body: bytes, kind: bytes = b"application/json") -> bytes:
 HALF = WHOLE[: len(WHOLE) // 2]
 
 # what the server does, then the ending and status it must be given
-ENDINGS: dict[str, tuple[RawServe, Ending, int]] = {
-    "whole with length": (sending(framed(WHOLE)), Ending.COMPLETE, 200),
-    "whole chunked": (sending(chunked(WHOLE[:50], WHOLE[50:])), Ending.COMPLETE, 200),
-    "whole without length": (sending(HEAD + b"\r\n", WHOLE), Ending.COMPLETE, 200),
-    "whole, HTTP 1.0": (sending(HEAD.replace(b"1.1", b"1.0") + b"\r\n" + WHOLE), Ending.COMPLETE, 200),
-    "leading white space as keep-alive": (sending(chunked(b" ", b"\n \n", WHOLE)), Ending.COMPLETE, 200),
-    "white space after": (sending(framed(WHOLE + b" \n" * 10)), Ending.COMPLETE, 200),
+ENDINGS: dict[str, tuple[RawServe, CallEnd, int]] = {
+    "whole with length": (sending(framed(WHOLE)), CallEnd.COMPLETE, 200),
+    "whole chunked": (sending(chunked(WHOLE[:50], WHOLE[50:])), CallEnd.COMPLETE, 200),
+    "whole without length": (sending(HEAD + b"\r\n", WHOLE), CallEnd.COMPLETE, 200),
+    "whole, HTTP 1.0": (sending(HEAD.replace(b"1.1", b"1.0") + b"\r\n" + WHOLE), CallEnd.COMPLETE, 200),
+    "leading white space as keep-alive": (sending(chunked(b" ", b"\n \n", WHOLE)), CallEnd.COMPLETE, 200),
+    "white space after": (sending(framed(WHOLE + b" \n" * 10)), CallEnd.COMPLETE, 200),
     "interim responses, then 200": (
         sending(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\nx-a: b\r\n\r\n", framed(WHOLE)),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
-    "whole, then it hangs": (then_hang(framed(WHOLE, length=len(WHOLE) + 100)), Ending.COMPLETE, 200),
-    "whole without length, then it hangs": (then_hang(HEAD + b"\r\n" + WHOLE), Ending.COMPLETE, 200),
-    "whole without the last chunk, then it hangs": (then_hang(chunked(WHOLE, end=b"")), Ending.COMPLETE, 200),
-    "whole without the last chunk, then closed": (sending(chunked(WHOLE, end=b"")), Ending.COMPLETE, 200),
-    "whole, length too long, closed at once": (sending(framed(WHOLE, length=len(WHOLE) + 9)), Ending.COMPLETE, 200),
-    "whole, length too long, reset": (then_reset(framed(WHOLE, length=len(WHOLE) + 9)), Ending.COMPLETE, 200),
-    "whole, then a bad chunk": (sending(chunked(WHOLE, end=b""), b"zz\r\n"), Ending.COMPLETE, 200),
-    "a byte order mark": (sending(framed(b"\xef\xbb\xbf" + WHOLE)), Ending.COMPLETE, 200),
+    "whole, then it hangs": (then_hang(framed(WHOLE, length=len(WHOLE) + 100)), CallEnd.COMPLETE, 200),
+    "whole without length, then it hangs": (then_hang(HEAD + b"\r\n" + WHOLE), CallEnd.COMPLETE, 200),
+    "whole without the last chunk, then it hangs": (then_hang(chunked(WHOLE, end=b"")), CallEnd.COMPLETE, 200),
+    "whole without the last chunk, then closed": (sending(chunked(WHOLE, end=b"")), CallEnd.COMPLETE, 200),
+    "whole, length too long, closed at once": (sending(framed(WHOLE, length=len(WHOLE) + 9)), CallEnd.COMPLETE, 200),
+    "whole, length too long, reset": (then_reset(framed(WHOLE, length=len(WHOLE) + 9)), CallEnd.COMPLETE, 200),
+    "whole, then a bad chunk": (sending(chunked(WHOLE, end=b""), b"zz\r\n"), CallEnd.COMPLETE, 200),
+    "a byte order mark": (sending(framed(b"\xef\xbb\xbf" + WHOLE)), CallEnd.COMPLETE, 200),
     "wrong content type": (
         sending(framed(WHOLE, head=b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n")),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
-    "error as JSON": (sending(status(500, b'{"error":{"message":"x"}}')), Ending.COMPLETE, 500),
-    "error page": (sending(status(524, b"<html>a timeout occurred</html>", b"text/html")), Ending.COMPLETE, 524),
-    "error page without length": (sending(b"HTTP/1.1 502 X\r\n\r\n<html></html>"), Ending.COMPLETE, 502),
-    "error without body or length": (sending(b"HTTP/1.1 502 X\r\n\r\n"), Ending.COMPLETE, 502),
-    "no content": (sending(b"HTTP/1.1 204 No Content\r\n\r\n"), Ending.COMPLETE, 204),
+    "error as JSON": (sending(status(500, b'{"error":{"message":"x"}}')), CallEnd.COMPLETE, 500),
+    "error page": (sending(status(524, b"<html>a timeout occurred</html>", b"text/html")), CallEnd.COMPLETE, 524),
+    "error page without length": (sending(b"HTTP/1.1 502 X\r\n\r\n<html></html>"), CallEnd.COMPLETE, 502),
+    "error without body or length": (sending(b"HTTP/1.1 502 X\r\n\r\n"), CallEnd.COMPLETE, 502),
+    "no content": (sending(b"HTTP/1.1 204 No Content\r\n\r\n"), CallEnd.COMPLETE, 204),
     "switching protocols": (
         sending(b"HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         101,
     ),
-    "empty body with length": (sending(framed(b"")), Ending.COMPLETE, 200),
+    "empty body with length": (sending(framed(b"")), CallEnd.COMPLETE, 200),
     "a redirect is not followed": (
         sending(b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         307,
     ),
-    "gzip": (sending(framed(gzip.compress(WHOLE), head=HEAD + b"Content-Encoding: gzip\r\n")), Ending.COMPLETE, 200),
+    "gzip": (sending(framed(gzip.compress(WHOLE), head=HEAD + b"Content-Encoding: gzip\r\n")), CallEnd.COMPLETE, 200),
     "deflate": (
         sending(framed(zlib.compress(WHOLE), head=HEAD + b"Content-Encoding: deflate\r\n")),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
     "deflate without header": (
         sending(framed(zlib.compress(WHOLE)[2:-4], head=HEAD + b"Content-Encoding: deflate\r\n")),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
     "gzip in two members": (
         sending(
             framed(gzip.compress(WHOLE[:99]) + gzip.compress(WHOLE[99:]), head=HEAD + b"Content-Encoding: gzip\r\n")
         ),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
     "an encoding we do not know": (
         sending(framed(b"\x8b\x00", head=HEAD + b"Content-Encoding: br\r\n")),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
-    "long headers": (sending(framed(WHOLE, head=HEAD + b"x-a: " + b"y" * 30_000 + b"\r\n")), Ending.COMPLETE, 200),
+    "long headers": (sending(framed(WHOLE, head=HEAD + b"x-a: " + b"y" * 30_000 + b"\r\n")), CallEnd.COMPLETE, 200),
     "odd cookies": (
         sending(framed(WHOLE, head=HEAD + b"Set-Cookie: =\r\nSet-Cookie: a=b; expires=never; \xff\r\n")),
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
     ),
-    "truncated with length": (sending(framed(HALF, length=len(WHOLE))), Ending.CUT, 200),
-    "truncated chunked": (sending(chunked(HALF, end=b"")), Ending.CUT, 200),
-    "truncated without length": (sending(HEAD + b"\r\n", HALF), Ending.CUT, 200),
-    "truncated but the frame is whole": (sending(framed(HALF)), Ending.CUT, 200),
-    "length too short": (sending(framed(WHOLE[:-5]), WHOLE[-5:]), Ending.CUT, 200),
-    "closed right after the head": (sending(HEAD + b"\r\n"), Ending.CUT, 200),
-    "reset within the body": (then_reset(framed(HALF, length=len(WHOLE))), Ending.CUT, 200),
-    "bad chunk": (sending(chunked(HALF, end=b""), b"zz\r\n"), Ending.CUT, 200),
-    "an error cut short": (sending(framed(b'{"error":{"mess', length=99, head=b"HTTP/1.1 500 X\r\n")), Ending.CUT, 500),
+    "truncated with length": (sending(framed(HALF, length=len(WHOLE))), CallEnd.CUT, 200),
+    "truncated chunked": (sending(chunked(HALF, end=b"")), CallEnd.CUT, 200),
+    "truncated without length": (sending(HEAD + b"\r\n", HALF), CallEnd.CUT, 200),
+    "truncated but the frame is whole": (sending(framed(HALF)), CallEnd.CUT, 200),
+    "length too short": (sending(framed(WHOLE[:-5]), WHOLE[-5:]), CallEnd.CUT, 200),
+    "closed right after the head": (sending(HEAD + b"\r\n"), CallEnd.CUT, 200),
+    "reset within the body": (then_reset(framed(HALF, length=len(WHOLE))), CallEnd.CUT, 200),
+    "bad chunk": (sending(chunked(HALF, end=b""), b"zz\r\n"), CallEnd.CUT, 200),
+    "an error cut short": (
+        sending(framed(b'{"error":{"mess', length=99, head=b"HTTP/1.1 500 X\r\n")),
+        CallEnd.CUT,
+        500,
+    ),
     "gzip cut short": (
         sending(framed(gzip.compress(WHOLE)[:-30], head=HEAD + b"Content-Encoding: gzip\r\n")),
-        Ending.CUT,
+        CallEnd.CUT,
         200,
     ),
     "gzip damaged": (
         sending(framed(b"\x1f\x8b\x08\x00garbage", head=HEAD + b"Content-Encoding: gzip\r\n")),
-        Ending.CUT,
+        CallEnd.CUT,
         200,
     ),
     "thousands of gzip members": (
         sending(framed(gzip.compress(b"") * 500, head=HEAD + b"Content-Encoding: gzip\r\n")),
-        Ending.CUT,
+        CallEnd.CUT,
         200,
     ),
-    "closed without a byte": (sending(), Ending.NO_ANSWER, 0),
-    "reset without a byte": (then_reset(), Ending.NO_ANSWER, 0),
-    "half a head": (sending(b"HTTP/1.1 200 O"), Ending.NO_ANSWER, 0),
-    "head without its end": (sending(HEAD), Ending.NO_ANSWER, 0),
-    "garbage instead of HTTP": (sending(b"\x00\x01garbage\r\n\r\n"), Ending.NO_ANSWER, 0),
-    "bare JSON instead of HTTP": (sending(WHOLE), Ending.NO_ANSWER, 0),
-    "another protocol": (sending(b"SSH-2.0-OpenSSH_9.2\r\n"), Ending.NO_ANSWER, 0),
+    "closed without a byte": (sending(), CallEnd.NO_ANSWER, 0),
+    "reset without a byte": (then_reset(), CallEnd.NO_ANSWER, 0),
+    "half a head": (sending(b"HTTP/1.1 200 O"), CallEnd.NO_ANSWER, 0),
+    "head without its end": (sending(HEAD), CallEnd.NO_ANSWER, 0),
+    "garbage instead of HTTP": (sending(b"\x00\x01garbage\r\n\r\n"), CallEnd.NO_ANSWER, 0),
+    "bare JSON instead of HTTP": (sending(WHOLE), CallEnd.NO_ANSWER, 0),
+    "another protocol": (sending(b"SSH-2.0-OpenSSH_9.2\r\n"), CallEnd.NO_ANSWER, 0),
     "a header of 200 KB": (
         sending(framed(WHOLE, head=HEAD + b"x-a: " + b"y" * 200_000 + b"\r\n")),
-        Ending.NO_ANSWER,
+        CallEnd.NO_ANSWER,
         0,
     ),
-    "a length that is no number": (sending(HEAD + b"Content-Length: many\r\n\r\n"), Ending.NO_ANSWER, 0),
-    "two lengths": (sending(framed(WHOLE, head=HEAD + b"Content-Length: 3\r\n")), Ending.NO_ANSWER, 0),
+    "a length that is no number": (sending(HEAD + b"Content-Length: many\r\n\r\n"), CallEnd.NO_ANSWER, 0),
+    "two lengths": (sending(framed(WHOLE, head=HEAD + b"Content-Length: 3\r\n")), CallEnd.NO_ANSWER, 0),
     # aiohttp drops a head that comes in one segment with a broken frame, so nothing is known of it
-    "bad chunk in the segment of the head": (sending(chunked(HALF, end=b"zz\r\n")), Ending.NO_ANSWER, 0),
-    "a header with NUL": (sending(framed(WHOLE, head=HEAD + b"x-a: \x00\r\n")), Ending.NO_ANSWER, 0),
-    "only interim responses": (sending(b"HTTP/1.1 102 Processing\r\n\r\n" * 3), Ending.NO_ANSWER, 0),
+    "bad chunk in the segment of the head": (sending(chunked(HALF, end=b"zz\r\n")), CallEnd.NO_ANSWER, 0),
+    "a header with NUL": (sending(framed(WHOLE, head=HEAD + b"x-a: \x00\r\n")), CallEnd.NO_ANSWER, 0),
+    "only interim responses": (sending(b"HTTP/1.1 102 Processing\r\n\r\n" * 3), CallEnd.NO_ANSWER, 0),
 }
 
 
@@ -268,12 +272,12 @@ async def test_client_names_the_ending_by_the_bytes_seen(case: str) -> None:
     assert answer.sent_at > 0
     assert 2 > answer.total >= answer.first_byte >= 0
     assert (answer.first_byte > 0) is (code > 0)
-    assert bool(answer.detail) or ending in {Ending.COMPLETE, Ending.CUT}
+    assert bool(answer.detail) or ending in {CallEnd.COMPLETE, CallEnd.CUT}
     assert KEY not in repr(answer)
 
 
 @pytest.mark.parametrize(
-    "case", [case for case, (_, ending, _) in ENDINGS.items() if "whole" in case and ending is Ending.COMPLETE]
+    "case", [case for case, (_, ending, _) in ENDINGS.items() if "whole" in case and ending is CallEnd.COMPLETE]
 )
 async def test_client_delivers_the_picture_when_its_bytes_came(case: str) -> None:
     sinks = Sinks()
@@ -299,7 +303,7 @@ async def test_client_times_out_when_the_gateway_is_silent(case: str) -> None:
     serve, code = TIMEOUTS[case]
     async with gateway(serve) as base:
         answer = await ask(base, timeout=0.2)
-    assert (answer.ending, answer.status) == (Ending.TIMED_OUT, code)
+    assert (answer.ending, answer.status) == (CallEnd.TIMED_OUT, code)
     assert "0.2 s" in answer.detail
     assert answer.total < 2
 
@@ -314,7 +318,7 @@ async def test_client_times_out_when_bytes_only_drip() -> None:
 
     async with gateway(serve) as base:
         answer = await ask(base, timeout=0.2)
-    assert answer.ending is Ending.TIMED_OUT
+    assert answer.ending is CallEnd.TIMED_OUT
 
 
 def unused_port() -> int:
@@ -325,13 +329,13 @@ def unused_port() -> int:
 
 async def test_client_has_not_sent_when_the_connection_is_refused() -> None:
     answer = await ask(f"http://127.0.0.1:{unused_port()}/v1")
-    assert (answer.ending, answer.sent_at, answer.total) == (Ending.NOT_SENT, 0.0, 0.0)
+    assert (answer.ending, answer.sent_at, answer.total) == (CallEnd.NOT_SENT, 0.0, 0.0)
     assert "refused" in answer.detail
 
 
 async def test_client_has_not_sent_when_the_name_is_unknown() -> None:
     answer = await ask("http://no-such-host.invalid/v1")
-    assert answer.ending is Ending.NOT_SENT
+    assert answer.ending is CallEnd.NOT_SENT
     assert "could not be resolved" in answer.detail
 
 
@@ -339,20 +343,20 @@ async def test_client_has_not_sent_when_the_name_is_unknown() -> None:
     "base", ["http://", "http://[::1/v1", "http://2130706433/v1", "ftp://127.0.0.1/v1", "http://a b/v1"]
 )
 async def test_client_has_not_sent_when_the_address_is_none(base: str) -> None:
-    assert (await ask(base)).ending is Ending.NOT_SENT
+    assert (await ask(base)).ending is CallEnd.NOT_SENT
 
 
 async def test_client_has_not_sent_when_tls_fails() -> None:
     async with gateway(sending(b"no TLS here\r\n" * 10), read=False) as base:
         answer = await ask(base.replace("http", "https"))
-    assert answer.ending is Ending.NOT_SENT
+    assert answer.ending is CallEnd.NOT_SENT
     assert "secure" in answer.detail
 
 
 async def test_client_has_not_sent_when_the_tls_handshake_stalls() -> None:
     async with gateway(then_hang(), read=False) as base:
         answer = await ask(base.replace("http", "https"), timeout=0.2)
-    assert (answer.ending, answer.sent_at) == (Ending.NOT_SENT, 0.0)
+    assert (answer.ending, answer.sent_at) == (CallEnd.NOT_SENT, 0.0)
 
 
 @pytest.fixture
@@ -371,7 +375,7 @@ def self_signed(tmp_path: Path) -> ssl.SSLContext:
 async def test_client_has_not_sent_when_the_certificate_is_not_trusted(self_signed: ssl.SSLContext) -> None:
     async with gateway(sending(framed(WHOLE)), tls=self_signed) as base:
         answer = await ask(base)
-    assert answer.ending is Ending.NOT_SENT
+    assert answer.ending is CallEnd.NOT_SENT
     assert "certificate" in answer.detail.lower()
 
 
@@ -390,7 +394,7 @@ async def test_client_has_not_sent_when_the_connection_hangs() -> None:
         finally:
             for each in waiting:
                 each.close()
-    assert (answer.ending, answer.sent_at) == (Ending.NOT_SENT, 0.0)
+    assert (answer.ending, answer.sent_at) == (CallEnd.NOT_SENT, 0.0)
 
 
 async def test_client_reports_a_broken_request_when_the_gateway_leaves_while_it_is_written() -> None:
@@ -402,7 +406,7 @@ async def test_client_reports_a_broken_request_when_the_gateway_leaves_while_it_
 
     async with gateway(serve, read=False) as base:
         answer = await ask(base, body=b"x" * (24 << 20))
-    assert answer.ending is Ending.SEND_FAILED
+    assert answer.ending is CallEnd.SEND_FAILED
     assert answer.sent_at > 0
 
 
@@ -416,7 +420,7 @@ async def test_client_refuses_plain_http_when_the_route_is_not_loopback() -> Non
     call = replace(a_call("http://127.0.0.1:1/v1"), loopback=False)
     async with Client(clock=SystemClock(), key=key) as client:
         answer = await client.send(call, Sinks())
-    assert answer.ending is Ending.NOT_SENT
+    assert answer.ending is CallEnd.NOT_SENT
     assert "https" in answer.detail
 
 
@@ -424,7 +428,7 @@ async def test_client_refuses_plain_http_when_the_route_is_not_loopback() -> Non
 async def test_client_has_not_sent_when_the_key_cannot_be_one(key: str) -> None:
     async with gateway(sending(framed(WHOLE))) as base, Client(clock=SystemClock(), key=lambda name: key) as client:
         answer = await client.send(a_call(base), Sinks())
-    assert answer.ending is Ending.NOT_SENT
+    assert answer.ending is CallEnd.NOT_SENT
     assert "KEY" in answer.detail
     assert "sk-" not in repr(answer)
 
@@ -463,7 +467,7 @@ async def test_client_sends_no_authorization_when_the_route_has_no_key() -> None
     async with gateway(serve, read=False) as base:
         answer = await ask(base, key_env="")
     assert "authorization" not in requests[0][1]
-    assert answer.ending is Ending.COMPLETE
+    assert answer.ending is CallEnd.COMPLETE
 
 
 async def test_client_uses_a_fresh_connection_for_each_call_and_keeps_no_cookies() -> None:
@@ -492,7 +496,7 @@ async def test_client_loses_nothing_when_a_gateway_on_this_machine_closes_every_
 
     async with gateway(serve, read=False) as base, Client(clock=SystemClock(), key=lambda name: KEY) as client:
         for _ in range(20):
-            assert (await client.send(a_call(base), Sinks())).ending is Ending.COMPLETE
+            assert (await client.send(a_call(base), Sinks())).ending is CallEnd.COMPLETE
 
 
 async def test_client_probes_a_silent_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -568,7 +572,7 @@ async def test_client_salvages_a_whole_address_when_the_answer_was_cut() -> None
     body = b'{"data":[{"url":"https://cdn.example.com/a.png"},{"url":"https://cdn.exa'
     async with gateway(sending(framed(body, length=500))) as base:
         answer = await ask(base)
-    assert answer.ending is Ending.CUT
+    assert answer.ending is CallEnd.CUT
     assert answer.urls == ("https://cdn.example.com/a.png",)
 
 
@@ -581,7 +585,7 @@ async def test_client_reports_damage_when_a_picture_is_cut_or_no_base64() -> Non
     sinks = Sinks()
     async with gateway(sending(framed(b'{"data":[{"b64_json":"<html>"}]}'))) as base:
         answer = await ask(base, sinks)
-    assert answer.ending is Ending.COMPLETE
+    assert answer.ending is CallEnd.COMPLETE
     assert (answer.pictures[0].file, answer.pictures[0].size) == ("picture-0", 0)
     assert answer.pictures[0].damage
 
@@ -641,7 +645,7 @@ async def test_client_stops_within_bounds_when_a_small_body_inflates_without_end
     sinks = Sinks()
     async with gateway(sending(framed(bomb, head=HEAD + b"Content-Encoding: gzip\r\n"))) as base:
         answer = await ask(base, sinks)
-    assert answer.ending is Ending.TOO_LARGE
+    assert answer.ending is CallEnd.TOO_LARGE
     assert "2 MiB" in answer.detail
     assert len(sinks.pictures[0]) < (2 << 20) + (1 << 16)
     assert longest <= 1 << 16
@@ -656,7 +660,7 @@ async def test_client_stops_when_the_text_never_ends() -> None:
 
     async with gateway(serve) as base:
         answer = await ask(base)
-    assert (answer.ending, answer.status) == (Ending.TOO_LARGE, 200)
+    assert (answer.ending, answer.status) == (CallEnd.TOO_LARGE, 200)
 
 
 async def test_client_streams_a_large_picture_piece_by_piece() -> None:
@@ -678,7 +682,7 @@ async def test_client_streams_a_large_picture_piece_by_piece() -> None:
     sinks = WatchingSinks()
     async with gateway(sending(framed(body))) as base:
         answer = await ask(base, sinks)
-    assert answer.ending is Ending.COMPLETE
+    assert answer.ending is CallEnd.COMPLETE
     assert sinks.pictures == [picture]
     assert largest <= 1 << 16
 
@@ -706,7 +710,7 @@ async def test_client_uses_what_came_when_the_connection_breaks_while_a_sink_is_
             Client(clock=SystemClock(), key=lambda name: KEY) as client,
         ):
             answer = await client.send(a_call(base), sinks)
-        assert answer.ending is Ending.COMPLETE
+        assert answer.ending is CallEnd.COMPLETE
         assert bytes(made[0].data) == picture
 
 
@@ -753,7 +757,7 @@ async def test_client_sends_nothing_when_the_deadline_passes_before_the_first_by
     async with gateway(serve, read=False) as base:
         for _ in range(20):
             answer = await ask(base, timeout=0.0)
-            assert answer.ending is Ending.NOT_SENT
+            assert answer.ending is CallEnd.NOT_SENT
         await asyncio.sleep(0.02)
     assert not any(got)
 
@@ -785,7 +789,7 @@ async def test_client_judges_an_answer_by_its_bytes_wherever_it_breaks_off(frame
         for cut in range(len(reply) + 1):
             sinks = Sinks()
             answer = await client.send(a_call(base), sinks)
-            expected = Ending.NO_ANSWER if cut < head_end else Ending.COMPLETE if cut >= whole else Ending.CUT
+            expected = CallEnd.NO_ANSWER if cut < head_end else CallEnd.COMPLETE if cut >= whole else CallEnd.CUT
             assert answer.ending is expected, (reply[:cut], answer)
             assert all(b"\x89PNG\r\n\x1a\n".startswith(picture) for picture in sinks.pictures)
             assert (answer.picture is not None) is (reply[:cut].count(b'o="') == 1)
@@ -795,7 +799,7 @@ async def test_exchange_takes_back_the_permission_to_write_when_it_is_over() -> 
     exchange = exchange_module.Exchange(a_call("http://127.0.0.1:1/v1", timeout=0.0), Sinks(), SystemClock())
     async with aiohttp.ClientSession() as session:
         await exchange.run(session, {})
-    assert exchange.ending is Ending.NOT_SENT
+    assert exchange.ending is CallEnd.NOT_SENT
     assert exchange.request.revoked
 
 
@@ -831,7 +835,7 @@ async def test_client_does_not_reach_a_second_host_when_the_gateway_redirects() 
         reply = f"HTTP/1.1 308 X\r\nLocation: {elsewhere}/x\r\nContent-Length: 0\r\n\r\n".encode()
         async with gateway(sending(reply)) as base:
             answer = await ask(base)
-    assert (answer.ending, answer.status) == (Ending.COMPLETE, 308)
+    assert (answer.ending, answer.status) == (CallEnd.COMPLETE, 308)
     assert reached == []
 
 
@@ -839,10 +843,10 @@ async def test_client_ignores_proxies_of_the_environment(monkeypatch: pytest.Mon
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{unused_port()}")
     async with gateway(sending(framed(WHOLE))) as base:
-        assert (await ask(base)).ending is Ending.COMPLETE
+        assert (await ask(base)).ending is CallEnd.COMPLETE
 
 
 async def test_client_makes_many_calls_at_once() -> None:
     async with gateway(sending(framed(WHOLE))) as base, Client(clock=SystemClock(), key=lambda name: KEY) as client:
         answers = await asyncio.gather(*(client.send(a_call(base), Sinks()) for _ in range(200)))
-    assert {answer.ending for answer in answers} == {Ending.COMPLETE}
+    assert {answer.ending for answer in answers} == {CallEnd.COMPLETE}

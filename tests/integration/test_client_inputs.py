@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.wire import Ending, FilePiece
+from batchgen.domain.wire import CallEnd, FilePiece
 from batchgen.gateway import sending
 from batchgen.gateway.client import Client
 from batchgen.gateway.request import build_call
@@ -50,7 +50,7 @@ async def test_body_arrives_byte_for_byte_with_its_exact_length(tmp_path: Path, 
     async with served(serve) as base:
         call = a_call(base, b'{"a":"', piece, b'","b":"', piece, b'"}')
         answer = await ask(call)
-    assert answer.ending is Ending.COMPLETE
+    assert answer.ending is CallEnd.COMPLETE
     assert got == [(str(len(whole(call.body))), whole(call.body))]
 
 
@@ -94,7 +94,7 @@ async def test_file_that_is_gone_or_another_is_not_sent_and_asked_for_once(tmp_p
             if name == "gone":
                 (tmp_path / name).unlink()
             answer = await ask(a_call(base, b"head", good, b"x", bad))
-            assert (answer.ending, answer.sent_at, answer.total) == (Ending.NOT_SENT, 0.0, 0.0)
+            assert (answer.ending, answer.sent_at, answer.total) == (CallEnd.NOT_SENT, 0.0, 0.0)
             assert words in answer.detail
             assert name in answer.detail
     assert not any(requests)
@@ -128,7 +128,7 @@ async def test_file_that_changes_while_it_is_sent_closes_the_connection_and_the_
     async with raw_server(serve) as base:
         answer = await ask(a_call(base, b"{", first, second, b"}"))
         await asyncio.wait_for(closed.wait(), 5)
-    assert answer.ending is Ending.SEND_FAILED
+    assert answer.ending is CallEnd.SEND_FAILED
     assert answer.sent_at > 0
     assert ("2000000 bytes where 3000000" if change == "truncated" else "cannot be read") in answer.detail
     assert len(got) < 6_000_000
@@ -162,7 +162,7 @@ async def test_large_file_and_large_picture_take_no_memory(tmp_path: Path) -> No
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         answer = await client.send(a_call(base, b'{"', piece, b'"}', timeout=60), Counting)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    assert answer.ending is Ending.COMPLETE
+    assert answer.ending is CallEnd.COMPLETE
     assert answer.picture is not None
     assert answer.picture.size == total[0] == 420 * (3 << 14) > 20_000_000
     assert grown < 15_000_000

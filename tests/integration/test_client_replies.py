@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.wire import Ending
+from batchgen.domain.wire import CallEnd
 from batchgen.gateway.client import Client
 from batchgen.store.spool.spool import Spool
 from tests.gateway_help import a_call, a_piece, ask
@@ -107,8 +107,8 @@ async def test_chat_that_breaks_off_within_its_picture_is_cut(end: str) -> None:
     async with raw_server(serve) as base:
         answer = await ask(a_call(base, b"{}"))
     if end == "closed":
-        assert answer.ending is Ending.CUT
+        assert answer.ending is CallEnd.CUT
         assert "ended inside" in answer.pictures[0].damage
     else:
-        assert answer.ending is Ending.COMPLETE
+        assert answer.ending is CallEnd.COMPLETE
         assert answer.picture is not None

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.wire import Answer, Call, Ending
+from batchgen.domain.wire import Answer, Call, CallEnd
 from batchgen.gateway.client import Client
 from batchgen.store.spool.spool import Spool
 
@@ -68,7 +68,7 @@ async def test_client_reads_a_typed_reply_with_an_inline_image_and_usage(tmp_pat
         ),
     )
     answer, kept = await read(reply, tmp_path)
-    assert answer.ending is Ending.COMPLETE
+    assert answer.ending is CallEnd.COMPLETE
     assert kept == data
     assert answer.usage is not None
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (50, 7024)

@@ -16,7 +16,7 @@ import pytest
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import Exit, ForeignOutput, NoRoom, StoreError
 from batchgen.domain.output_image import Damaged, Image
-from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
+from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.store.folder import Folder
 from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool, SpoolSink
@@ -73,7 +73,7 @@ def stores(tmp_path: Path, clock: Clock) -> Iterator[Stores]:
 def answer_with(sink: SpoolSink, attempt: int = 57) -> Answer:
     return Answer(
         attempt,
-        Ending.COMPLETE,
+        CallEnd.COMPLETE,
         200,
         is_json=True,
         request_ids=(("x-request-id", "req_1"),),
@@ -274,7 +274,7 @@ async def test_finished_answer_is_whole_when_it_is_read_by_the_next_process(stor
 
 async def test_finished_answer_needs_no_picture(stores: Stores) -> None:
     spool = stores.open()
-    answer = Answer(3, Ending.COMPLETE, 200, urls=("https://example.com/a.png",))
+    answer = Answer(3, CallEnd.COMPLETE, 200, urls=("https://example.com/a.png",))
     await spool.finish(answer)
     assert spool.read_receipt(3) == answer
 
@@ -555,7 +555,7 @@ async def test_quarantine_keeps_a_picture_that_was_not_base64(stores: Stores) ->
 
 async def test_download_is_found_by_the_next_process_when_it_was_finished(stores: Stores) -> None:
     spool = stores.open()
-    await spool.finish(Answer(57, Ending.COMPLETE, 200, urls=("https://example.com/a.png",)))
+    await spool.finish(Answer(57, CallEnd.COMPLETE, 200, urls=("https://example.com/a.png",)))
     sink = spool.sink(57, 1000)
     await sink.write(b"x" * BIG)
     picture = await spool.finish_download(sink)

@@ -11,7 +11,7 @@ import pytest
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError
-from batchgen.domain.wire import Answer, Call, Ending, Fetch
+from batchgen.domain.wire import Answer, Call, CallEnd, Fetch
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
@@ -105,7 +105,7 @@ async def test_second_answer_is_never_that_of_the_next_call(serve: Serve) -> Non
         for number in range(12):
             body = b'{"prompt":"product %d"}' % number
             answer, picture = await a_paid_call(client, port, body)
-            assert (answer.ending, picture) == (Ending.COMPLETE, picture_of(body))
+            assert (answer.ending, picture) == (CallEnd.COMPLETE, picture_of(body))
             await asyncio.sleep(0.02 if number % 2 else 0)
 
 
@@ -131,7 +131,7 @@ async def test_answer_that_comes_before_the_request_is_none_and_nothing_is_sent(
     async with connections(serve) as port, Client(clock=SystemClock(), key=lambda _: "") as client:
         for _ in range(5):
             answer, picture = await a_paid_call(client, port, b'{"prompt":"mug"}')
-            assert (answer.ending, answer.status, picture) == (Ending.NOT_SENT, 0, b"")
+            assert (answer.ending, answer.status, picture) == (CallEnd.NOT_SENT, 0, b"")
             assert "spoke before it was asked" in answer.detail
     assert not any(got)
 
@@ -158,7 +158,7 @@ async def test_answer_that_comes_while_input_files_are_looked_at_is_none(tmp_pat
     piece = a_piece(tmp_path / "cup", b"x" * 100)
     async with connections(serve) as port, Client(clock=SystemClock(), key=lambda _: "") as client:
         answer, picture = await a_paid_call(client, port, b"{", piece, b"}")
-    assert (answer.ending, picture) == (Ending.NOT_SENT, b"")
+    assert (answer.ending, picture) == (CallEnd.NOT_SENT, b"")
 
 
 async def test_download_and_file_of_a_batch_are_not_what_came_before_they_were_asked_for() -> None:

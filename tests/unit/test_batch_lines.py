@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.domain.wire import Ending
+from batchgen.domain.wire import CallEnd
 from batchgen.gateway.batch.lines import BatchAnswer, BatchLines
 from tests.sockets import MemorySink
 
@@ -85,20 +85,20 @@ def test_last_line_needs_no_line_feed() -> None:
 def test_line_that_was_never_worked_on_was_not_sent(code: str) -> None:
     line = {"id": "x", "custom_id": "a", "response": None, "error": {"code": code, "message": "too late"}}
     found, _ = read(json.dumps(line) + "\n")
-    assert found[0].answer.ending is Ending.NOT_SENT
+    assert found[0].answer.ending is CallEnd.NOT_SENT
     assert code in found[0].answer.detail
 
 
 def test_line_without_a_response_is_an_error_of_the_gateway() -> None:
     line = {"id": "x", "custom_id": "a", "response": None, "error": {"code": "server_error", "message": "sorry"}}
     found, _ = read(json.dumps(line) + "\n")
-    assert (found[0].answer.status, found[0].answer.ending) == (500, Ending.COMPLETE)
+    assert (found[0].answer.status, found[0].answer.ending) == (500, CallEnd.COMPLETE)
 
 
 def test_cut_line_is_a_cut_answer_and_the_next_is_read() -> None:
     text = json.dumps(answered("a", picture()))
     found, _ = read(f"{text[: len(text) // 2]}\n{json.dumps(answered('b', picture()))}\n", 5)
-    assert [(line.custom_id, line.answer.ending) for line in found] == [("a", Ending.CUT), ("b", Ending.COMPLETE)]
+    assert [(line.custom_id, line.answer.ending) for line in found] == [("a", CallEnd.CUT), ("b", CallEnd.COMPLETE)]
 
 
 def test_line_nobody_wants_is_read_over() -> None:

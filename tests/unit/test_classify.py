@@ -7,7 +7,7 @@ import pytest
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
-from batchgen.domain.wire import Answer, ApiError, Ending, Picture
+from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture
 from batchgen.policy.classify import LOST_KINDS, classify
 
 CATALOG = load_catalog(None)
@@ -18,7 +18,7 @@ WHOLE = Picture("1.0.part", 100)
 BROKEN = Picture("1.0.part", 100, damage="stray text in the base64")
 
 
-def answer(status: int = 0, ending: Ending = Ending.COMPLETE, **fields: object) -> Answer:
+def answer(status: int = 0, ending: CallEnd = CallEnd.COMPLETE, **fields: object) -> Answer:
     return Answer(attempt=1, ending=ending, status=status, **fields)  # type: ignore[arg-type]
 
 
@@ -29,10 +29,10 @@ def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
 @pytest.mark.parametrize(
     ("given", "kind", "charge"),
     [
-        (answer(ending=Ending.NOT_SENT), OutcomeKind.NOT_SENT, Charge.VOID),
-        (answer(ending=Ending.SEND_FAILED), OutcomeKind.SEND_BROKEN, Charge.UNKNOWN),
-        (answer(ending=Ending.NO_ANSWER), OutcomeKind.LOST, Charge.UNKNOWN),
-        (answer(ending=Ending.TIMED_OUT), OutcomeKind.TIMED_OUT, Charge.UNKNOWN),
+        (answer(ending=CallEnd.NOT_SENT), OutcomeKind.NOT_SENT, Charge.VOID),
+        (answer(ending=CallEnd.SEND_FAILED), OutcomeKind.SEND_BROKEN, Charge.UNKNOWN),
+        (answer(ending=CallEnd.NO_ANSWER), OutcomeKind.LOST, Charge.UNKNOWN),
+        (answer(ending=CallEnd.TIMED_OUT), OutcomeKind.TIMED_OUT, Charge.UNKNOWN),
         (answer(200, pictures=(WHOLE,), is_json=True), OutcomeKind.DELIVERED, Charge.BILLED),
         (answer(200, urls=("https://x/1.png",), is_json=True), OutcomeKind.DELIVERED, Charge.BILLED),
         (
@@ -49,19 +49,19 @@ def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
             OutcomeKind.EDGE_ERROR,
             Charge.UNKNOWN,
         ),
-        (answer(200, Ending.CUT, excerpt="<!doctype html>"), OutcomeKind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(200, CallEnd.CUT, excerpt="<!doctype html>"), OutcomeKind.EDGE_ERROR, Charge.UNKNOWN),
         (answer(200, excerpt="nothing", content_type="text/html"), OutcomeKind.DAMAGED, Charge.BILLED),
         (answer(200, excerpt="<html>", pictures=(BROKEN,)), OutcomeKind.DAMAGED, Charge.BILLED),
-        (answer(200, Ending.TOO_LARGE, excerpt="<html>"), OutcomeKind.OVERSIZED, Charge.BILLED),
+        (answer(200, CallEnd.TOO_LARGE, excerpt="<html>"), OutcomeKind.OVERSIZED, Charge.BILLED),
         (answer(200, is_json=True), OutcomeKind.EMPTY, Charge.BILLED),
         (answer(204), OutcomeKind.EMPTY, Charge.BILLED),
         (answer(200, is_json=True, text="I can't help with that"), OutcomeKind.REFUSED_TEXT, Charge.BILLED),
         (answer(200, is_json=True, error=error("boom")), OutcomeKind.EMPTY, Charge.BILLED),
         (answer(200, is_json=True, error=error("x", "insufficient_user_quota")), OutcomeKind.QUOTA, Charge.VOID),
-        (answer(200, Ending.CUT), OutcomeKind.CUT, Charge.BILLED),
-        (answer(200, Ending.TIMED_OUT), OutcomeKind.CUT, Charge.BILLED),
-        (answer(200, Ending.CUT, urls=("https://x/1.png",)), OutcomeKind.DELIVERED, Charge.BILLED),
-        (answer(200, Ending.TOO_LARGE), OutcomeKind.OVERSIZED, Charge.BILLED),
+        (answer(200, CallEnd.CUT), OutcomeKind.CUT, Charge.BILLED),
+        (answer(200, CallEnd.TIMED_OUT), OutcomeKind.CUT, Charge.BILLED),
+        (answer(200, CallEnd.CUT, urls=("https://x/1.png",)), OutcomeKind.DELIVERED, Charge.BILLED),
+        (answer(200, CallEnd.TOO_LARGE), OutcomeKind.OVERSIZED, Charge.BILLED),
         (answer(400, is_json=True, error=error("bad size", "invalid_value")), OutcomeKind.REJECTED, Charge.VOID),
         (answer(400, is_json=True, error=error("no", "moderation_blocked")), OutcomeKind.REFUSED, Charge.VOID),
         (answer(307), OutcomeKind.REJECTED, Charge.VOID),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import Cost
 from batchgen.domain.origin import NO_ORIGIN, Origin
-from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
+from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.engine.bookings import booking
 from batchgen.policy.classify import classify
 from batchgen.store.spool.receipt import read_receipt, write_receipt
@@ -44,7 +44,7 @@ origins = st.builds(
 )
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "attempt": st.integers(0, 2**53),
-    "ending": st.sampled_from(Ending),
+    "ending": st.sampled_from(CallEnd),
     "status": st.integers(0, 999),
     "is_json": st.booleans(),
     "content_type": text,
@@ -77,15 +77,15 @@ def test_receipt_is_tried_with_every_field_of_an_answer() -> None:
 
 
 def test_receipt_is_read_when_a_later_version_wrote_more() -> None:
-    record = json.loads(write_receipt(Answer(7, Ending.COMPLETE, 200)))
-    assert read_receipt(json.dumps(record | {"mood": "good"}).encode()) == Answer(7, Ending.COMPLETE, 200)
+    record = json.loads(write_receipt(Answer(7, CallEnd.COMPLETE, 200)))
+    assert read_receipt(json.dumps(record | {"mood": "good"}).encode()) == Answer(7, CallEnd.COMPLETE, 200)
 
 
 @pytest.mark.parametrize("strange", [{"job": 3}, {"path": "{size.__class__}"}, {"own": "f" * 16}, {"reserved_at": "x"}])
 def test_receipt_is_whole_without_an_origin_that_cannot_be_used(strange: dict[str, object]) -> None:
-    record = json.loads(write_receipt(Answer(7, Ending.COMPLETE, 200, origin=ORIGIN)))
+    record = json.loads(write_receipt(Answer(7, CallEnd.COMPLETE, 200, origin=ORIGIN)))
     record["origin"] |= strange
-    assert read_receipt(json.dumps(record).encode()) == Answer(7, Ending.COMPLETE, 200)
+    assert read_receipt(json.dumps(record).encode()) == Answer(7, CallEnd.COMPLETE, 200)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 RECORDS = st.fixed_dictionaries(
-    {"attempt": st.integers(0, 99) | JSON, "ending": st.sampled_from(list(Ending)) | JSON},
+    {"attempt": st.integers(0, 99) | JSON, "ending": st.sampled_from(list(CallEnd)) | JSON},
     optional={name: values | JSON for name, values in FIELDS.items() if name not in {"attempt", "ending"}},
 )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import OutcomeKind
-from batchgen.domain.wire import Answer, Ending, Usage
+from batchgen.domain.wire import Answer, CallEnd, Usage
 from batchgen.gateway.echo import SentRequest, results
 from batchgen.gateway.endpoints.message import in_words
 from batchgen.gateway.scan import ScannedPicture
@@ -139,7 +139,7 @@ def test_refusal_of_a_chat_is_final_and_an_image_of_one_is_delivered() -> None:
         (f"![i]({URL})", OutcomeKind.DELIVERED),
     ):
         reply = read_reply(said(content), "chat")
-        answer = Answer(1, Ending.COMPLETE, 200, is_json=True, urls=reply.urls, text=reply.text, error=reply.error)
+        answer = Answer(1, CallEnd.COMPLETE, 200, is_json=True, urls=reply.urls, text=reply.text, error=reply.error)
         assert classify(answer, vip).kind is kind
 
 

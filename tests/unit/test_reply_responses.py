@@ -11,7 +11,7 @@ import pytest
 
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.model import OutcomeKind
-from batchgen.domain.wire import Answer, ApiError, Ending, Usage
+from batchgen.domain.wire import Answer, ApiError, CallEnd, Usage
 from batchgen.gateway.echo import SentRequest
 from batchgen.policy.classify import classify
 from tests.gateway_help import read, read_reply
@@ -134,7 +134,7 @@ FAILED = {**CALL, "status": "failed", "result": None}
 def test_failure_of_the_response_or_its_tool_is_an_error(document: Any, error: ApiError, kind: OutcomeKind) -> None:
     reply = read_reply(document, "responses")
     assert (reply.error, reply.marks, reply.urls) == (error, (), ())
-    answer = Answer(1, Ending.COMPLETE, 200, is_json=True, error=reply.error, text=reply.text)
+    answer = Answer(1, CallEnd.COMPLETE, 200, is_json=True, error=reply.error, text=reply.text)
     assert classify(answer, load_catalog(None).find("openai/gpt-image-2")).kind is kind
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from batchgen.domain.text import cleaned, without
-from batchgen.domain.wire import Answer, ApiError, Ending
+from batchgen.domain.wire import Answer, ApiError, CallEnd
 
 SECRET = "sk-canary+7Qw3/zX9v"
 SPELLED = {
@@ -48,7 +48,7 @@ def test_short_secret_is_left_alone() -> None:
 
 def test_record_is_cleaned_to_its_depths_and_else_the_same() -> None:
     error = ApiError(f"bad {SECRET}", code=SECRET)
-    answer = Answer(1, Ending.COMPLETE, error=error, urls=(f"https://x/{SECRET}",), request_ids=(("id", SECRET),))
+    answer = Answer(1, CallEnd.COMPLETE, error=error, urls=(f"https://x/{SECRET}",), request_ids=(("id", SECRET),))
     found = cleaned(SECRET, answer)
     assert (found.error, found.urls, found.request_ids) == (
         ApiError("bad [key]", code="[key]"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from batchgen.domain.errors import GatewayError, StoreError
 from batchgen.domain.model import Claim, OutcomeKind
-from batchgen.domain.wire import Answer, ApiError, Ending
+from batchgen.domain.wire import Answer, ApiError, CallEnd
 from batchgen.engine.batch.context import TURNED_AWAY, BatchContext, custom_id_of, held_attempts
 from batchgen.engine.delivery import ClaimResult
 from batchgen.engine.origins import origin_of
@@ -60,7 +60,7 @@ class Collector:
                     seen += 1
                     await self._line(row, line, sinks, (numbers, held), placing)
             if (last := await lines.finish()) is not None:
-                if last.answer.ending is Ending.CUT:  # the rest can be had for nothing
+                if last.answer.ending is CallEnd.CUT:  # the rest can be had for nothing
                     raise GatewayError("the batch's answers broke off within a line", passing=True)
                 await self._line(row, last, sinks, (numbers, held), placing)
             elif taken and not seen:
@@ -118,10 +118,10 @@ class Collector:
             await self._context.executor.book_not_sent(self._context.route, claim, attempt, f"never worked on: {said}")
             return
         if row.status in _UNTOUCHED:
-            answer = Answer(attempt, Ending.NOT_SENT, detail=f"not worked on: {said}")
+            answer = Answer(attempt, CallEnd.NOT_SENT, detail=f"not worked on: {said}")
         elif row.status == "failed":
             error = ApiError(message=said, code="batch_failed")
-            answer = Answer(attempt, Ending.COMPLETE, status=400, is_json=True, error=error)
+            answer = Answer(attempt, CallEnd.COMPLETE, status=400, is_json=True, error=error)
         else:
             self._context.route.books.lost()
             await self._context.executor.book_lost(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from batchgen.domain.text import one_line
-from batchgen.domain.wire import Answer, ApiError, Ending, Picture
+from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture
 from batchgen.gateway.echo import results
 from batchgen.gateway.endpoints.images import BatchLineCodec
 from batchgen.gateway.json_body import Shape, parse
@@ -73,7 +73,7 @@ class BatchLines:
             return None
         shape, document = parse(text)
         if not isinstance(document, dict) or shape is not Shape.WHOLE:
-            broken = Answer(0, Ending.CUT, status=200, detail="its line in the batch's answers is not whole")
+            broken = Answer(0, CallEnd.CUT, status=200, detail="its line in the batch's answers is not whole")
             return BatchAnswer(custom_id, broken, [each for each in sinks.values() if each is not None])
         answer, marks = _answer(document)
         silent = not (answer.text or answer.error or answer.urls)
@@ -128,15 +128,15 @@ def _answer(document: dict[str, Any]) -> tuple[Answer, tuple[int, ...]]:
         found = error if isinstance(error, dict) else {}
         code, message = str(found.get("code") or ""), one_line(str(found.get("message") or "no answer"), 500)
         if code in _UNTOUCHED:
-            return Answer(0, Ending.NOT_SENT, detail=f"{code}: {message}", request_ids=_texts(ids)), ()
+            return Answer(0, CallEnd.NOT_SENT, detail=f"{code}: {message}", request_ids=_texts(ids)), ()
         said = ApiError(message=message, code=code)
-        return Answer(0, Ending.COMPLETE, status=500, is_json=True, error=said, request_ids=_texts(ids)), ()
+        return Answer(0, CallEnd.COMPLETE, status=500, is_json=True, error=said, request_ids=_texts(ids)), ()
     body, status = response.get("body"), response.get("status_code")
     reply = _CODEC.read(body)
     ids.append(("x-request-id", response.get("request_id")))
     answer = Answer(
         attempt=0,
-        ending=Ending.COMPLETE,
+        ending=CallEnd.COMPLETE,
         status=status if isinstance(status, int) and 100 <= status < 600 else 200,
         is_json=True,
         request_ids=_texts(ids),

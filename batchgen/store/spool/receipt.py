@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from batchgen.domain.origin import NO_ORIGIN, Origin
-from batchgen.domain.wire import Answer, ApiError, Ending, Picture, Usage
+from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.store.output.origin_json import plain_origin, read_origin
 
 _VERSION = 1
@@ -120,7 +120,7 @@ _MOST = 2**63 - 1  # what the ledger takes
 _LAST = 1e11  # seconds; as a date, in some thousand years
 _READ: dict[str, Callable[[Any], Any]] = {
     "attempt": _whole,
-    "ending": Ending,
+    "ending": CallEnd,
     "status": _whole,
     "is_json": _truth,
     "content_type": _words,

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from batchgen.domain.wire import Answer, Ending
+from batchgen.domain.wire import Answer, CallEnd
 from batchgen.gateway import client, exchange
 from batchgen.gateway.exchange import Exchange
 
@@ -25,7 +25,7 @@ def _remember(wrong: BaseException) -> str:
 
 def _trust(self: client.Client, call: Any, done: Exchange, secret: str) -> Answer:
     answer = _answer(self, call, done, secret)
-    return replace(answer, status=_status.pop(), ending=Ending.COMPLETE) if _status else answer
+    return replace(answer, status=_status.pop(), ending=CallEnd.COMPLETE) if _status else answer
 
 
 def apply() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Protocol
 
-from batchgen.domain.wire import Answer, ApiError, Call, Download, Ending, Fetch, Picture
+from batchgen.domain.wire import Answer, ApiError, Call, CallEnd, Download, Fetch, Picture
 
 PRICES = {"apiyi/gpt-image-2-vip": 30_000, "laozhang/gpt-image-2-vip": 50_000}
 FREE = {("laozhang/gpt-image-2-vip", "empty"), ("laozhang/gpt-image-2-vip", "refused in words")}
@@ -135,12 +135,12 @@ class Gateway:
             wait = self.dice.choice((None, 0.5, 20.0)) if status == 429 and code != "insufficient_quota" else None
             error = ApiError(message=line.fault, code=code) if code else None
             return Answer(
-                call.attempt, Ending.COMPLETE, status=status, is_json=bool(code), error=error, retry_after=wait
+                call.attempt, CallEnd.COMPLETE, status=status, is_json=bool(code), error=error, retry_after=wait
             )
         if line.fault == "empty":
-            return Answer(call.attempt, Ending.COMPLETE, status=200, is_json=True, request_ids=IDS)
+            return Answer(call.attempt, CallEnd.COMPLETE, status=200, is_json=True, request_ids=IDS)
         if line.fault == "refused in words":
-            return Answer(call.attempt, Ending.COMPLETE, status=200, is_json=True, text="I cannot draw that")
+            return Answer(call.attempt, CallEnd.COMPLETE, status=200, is_json=True, text="I cannot draw that")
         return await self._image(call, line, sinks)
 
     async def _image(self, call: Call, line: Line, sinks: Callable[[int], Sink]) -> Answer:
@@ -150,16 +150,16 @@ class Gateway:
             line.expires = self.now() + self.dice.choice((600.0, 86_400.0, 86_400.0))
             line.digest = sha256(data).hexdigest()
             self.pictures[line.url] = data
-            return Answer(call.attempt, Ending.COMPLETE, status=200, is_json=True, urls=(line.url,), request_ids=IDS)
+            return Answer(call.attempt, CallEnd.COMPLETE, status=200, is_json=True, urls=(line.url,), request_ids=IDS)
         sink = sinks(0)
         await self._write(sink, data if line.fault != "cut" else data[: len(data) // 2])
         if line.fault == "cut":
             pictures = (Picture(sink.name, sink.size, "it ended early"),)
-            return Answer(call.attempt, Ending.CUT, status=200, pictures=pictures, request_ids=IDS)
+            return Answer(call.attempt, CallEnd.CUT, status=200, pictures=pictures, request_ids=IDS)
         if not line.fault:
             line.digest = sha256(data).hexdigest()
         pictures = (Picture(sink.name, sink.size),)
-        return Answer(call.attempt, Ending.COMPLETE, status=200, is_json=True, pictures=pictures, request_ids=IDS)
+        return Answer(call.attempt, CallEnd.COMPLETE, status=200, is_json=True, pictures=pictures, request_ids=IDS)
 
     async def _write(self, sink: Sink, data: bytes) -> None:
         for start in range(0, len(data), 700):
@@ -168,10 +168,10 @@ class Gateway:
 
 
 _BARE = {
-    "not sent": Ending.NOT_SENT,
-    "send broken": Ending.SEND_FAILED,
-    "lost": Ending.NO_ANSWER,
-    "timed out": Ending.TIMED_OUT,
+    "not sent": CallEnd.NOT_SENT,
+    "send broken": CallEnd.SEND_FAILED,
+    "lost": CallEnd.NO_ANSWER,
+    "timed out": CallEnd.TIMED_OUT,
 }
 _ERRORS = {
     "429": (429, "rate_limit"),
