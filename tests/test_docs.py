@@ -162,7 +162,7 @@ OTHERS = "### Others"
 FIELDS = {
     "run": (
         "### `run --json`",
-        lambda: _keys("report/event_fields.py", "event_fields") | _keys("cli/ending.py", "conclude"),
+        lambda: _keys("report/event_fields.py", "event_fields") | _keys("report/event_fields.py", "summary_fields"),
     ),
     "status": (
         "### `status --json`",
@@ -186,12 +186,12 @@ FIELDS = {
             for name in _keys("report/reconciliation_fields.py", function)
         },
     ),
-    "probe": ("### `probe --json`", lambda: _keys("cli/text/probe.py", "probe_fields")),
+    "probe": ("### `probe --json`", lambda: _keys("report/probe_fields.py", "probe_fields")),
     "check": (OTHERS, lambda: _keys("cli/check.py", "check") | {"file", "line", "column", "key", "message"}),
     "retry": (OTHERS, lambda: _keys("cli/retry.py", "retry") | _keys("cli/retry.py", "_give_up")),
     "cancel": (OTHERS, lambda: _keys("cli/cancel.py", "cancel")),
     "ceiling": (OTHERS, lambda: _keys("report/fields.py", "month_fields")),
-    "rebuild": (OTHERS, lambda: _keys("cli/rebuild.py", "_fields") | _keys("cli/rebuild.py", "_write_index")),
+    "rebuild": (OTHERS, lambda: _keys("report/fields.py", "rebuilt_fields") | _keys("cli/rebuild.py", "_write_index")),
     "verify": (OTHERS, lambda: _keys("report/fields.py", "proof_fields") | {"check", "where", "detail"}),
     "doctor": (OTHERS, lambda: set(MachineFinding.__dataclass_fields__)),
 }

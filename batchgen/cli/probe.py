@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.app.keyring import KeyRing
 from batchgen.app.known_routes import known_routes
 from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.probe import ProbeOptions, make_probes, prepare
+from batchgen.app.run_host import RunHost, RunUnderWay
+from batchgen.app.spending_limits import monthly_by_environment
 from batchgen.cli import streams
 from batchgen.cli.asking import confirm
 from batchgen.cli.options import json_option, ledger_options
 from batchgen.cli.output import echo, print_json, say
+from batchgen.cli.text.probe import probe_lines
+from batchgen.cli.watching import watch
 from batchgen.contracts.endpoints import ENDPOINTS
-from batchgen.domain.errors import Exit, UsageError
-
-if TYPE_CHECKING:
-    from batchgen.cli.probing import Probe
+from batchgen.domain.errors import UsageError
+from batchgen.report.probe_fields import probe_fields
+from batchgen.report.probes import Probe
 
 _ENDPOINTS = [each.name for each in ENDPOINTS.values() if not each.in_batches]
 PROMPT = "A clean validation picture: a white mug on a gray table with a blue sticker that says BASE-17"
@@ -53,20 +56,16 @@ def probe(
     Exit codes: 0 delivered · 2 usage, or nobody to ask · 3 answered with a failure · 4 key or quota · 130 and 131 as
     with run.
     """
-    from batchgen.app.spending_limits import monthly_by_environment
-    from batchgen.cli.probing import Wish, prepare
-    from batchgen.cli.text.probe import probe_fields, probe_lines
-
     monthly_by_environment()  # what is wrong with it is said before anything
     streams.endure()
-    wish = Wish(endpoint, main_model, size, quality, prompt)
     routes = [route] if other is None else [route, other]
     if len(set(routes)) != len(routes):
         raise UsageError("name two different routes")
-    probes = prepare(known_routes(), routes, wish, ledger.path.parent)
+    asked = ProbeOptions(endpoint, main_model, size, quality, prompt)
+    probes = prepare(known_routes(), routes, asked, ledger.path.parent)
     if not ledger.rehearse:
         _agree(probes, yes=yes, as_json=as_json)
-    code = asyncio.run(_run(probes, ledger))
+    code = asyncio.run(make_probes(probes, ledger, _ProbeTerminal()))
     fields = [probe_fields(each) for each in probes]
     if as_json:
         print_json(fields[0] if other is None else fields)
@@ -81,8 +80,6 @@ def _agree(probes: list[Probe], *, yes: bool, as_json: bool) -> None:
     Raises:
         UsageError: a key is missing, nobody is there to ask, or the answer was no. Nothing was sent.
     """
-    from batchgen.app.keyring import KeyRing
-
     keys = KeyRing.of(Path.cwd())
     for each in probes:
         keys.fingerprint(each.contract.key_env)
@@ -92,25 +89,6 @@ def _agree(probes: list[Probe], *, yes: bool, as_json: bool) -> None:
         confirm("Go on?", refusal, as_json=as_json)
 
 
-async def _run(probes: list[Probe], ledger: LedgerChoice) -> Exit:
-    """Every probe in turn; the exit code that matters most."""
-    from contextlib import AsyncExitStack
-
-    from batchgen.app.keyring import KeyRing
-    from batchgen.app.rehearsal import KEY_ENV, simulated
-    from batchgen.cli.probing import make
-
-    keys = KeyRing.of(Path.cwd())
-    async with AsyncExitStack() as stack:
-        if ledger.rehearse:
-            addresses = await stack.enter_async_context(simulated([each.written for each in probes], 1000.0, ()))
-            for each, address in zip(probes, addresses, strict=True):
-                each.contract = replace(each.contract, base_url=address, key_env=KEY_ENV)
-            keys = KeyRing({KEY_ENV: "rehearsal"})
-        worst = Exit.DELIVERED
-        for each in probes:
-            code = await make(each, ledger, keys)
-            worst = max(worst, code)
-            if code in {Exit.INTERRUPTED, Exit.LEFT_AT_ONCE}:
-                break
-    return worst
+class _ProbeTerminal(RunHost):
+    async def attend(self, run: RunUnderWay) -> None:
+        await watch(run, as_json=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
 from batchgen.domain.money import usd_text
+from batchgen.report.fields import absent_fields, job_fields
+from batchgen.report.run_result import RunResult
 
 
 def event_fields(event: RunEvent) -> dict[str, object]:
@@ -48,3 +50,19 @@ def event_fields(event: RunEvent) -> dict[str, object]:
             return {"event": "notice", "text": text}
         case RunStopped(reason):
             return {"event": "stopped", "reason": reason}
+
+
+def summary_fields(result: RunResult) -> dict[str, object]:
+    """Give what a run came to: the last event."""
+    return {
+        "event": "summary",
+        **job_fields(result.job),
+        **absent_fields(result.gone),
+        "calls": result.calls,
+        "delivered": result.delivered,
+        "run_billed_usd": usd_text(result.billed),
+        "run_maybe_usd": usd_text(result.maybe),
+        "stopped": result.stopped or None,
+        "switches": list(result.switches),
+        "exit": int(result.code),
+    }

@@ -14,8 +14,10 @@ from batchgen.domain.walls import lowest
 
 if TYPE_CHECKING:  # of these only the names are needed, and whoever looks at a job does not wait for the rest
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from batchgen.domain.job import Difference, JobSpec
+    from batchgen.engine.salvage import Salvaged
     from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, RunRow, TaskRow
     from batchgen.report.forecast import Forecast
     from batchgen.report.headroom import Headroom
@@ -196,6 +198,30 @@ def proof_fields(proof: Proof) -> dict[str, object]:
     """Give what was looked at, and where database, files and books do not agree."""
     findings = [asdict(finding) for finding in proof.findings]
     return {"images": proof.images, "attempts": proof.attempts, "findings": findings, "open": proof.notes}
+
+
+def rebuilt_fields(
+    name: str, ledger: Path, output: Path, found: Salvaged, *, compared: bool, dry_run: bool
+) -> dict[str, object]:
+    """Give what a rebuild of a job entered, or would enter.
+
+    `compared` tells whether the manifest was recorded after it.
+    """
+    return {
+        "job": name,
+        "ledger": str(ledger),
+        "output": str(output),
+        "dry_run": dry_run,
+        "images": found.images,
+        "known": found.known,
+        "answers": found.answers,
+        "maybe_paid": found.doubtful,
+        "half_answers": found.halves,
+        "other_jobs": dict(found.others),
+        "not_entered": [{"what": what, "why": why} for what, why in found.faults.items()],
+        "not_entered_unnamed": found.unnamed,
+        "compared": compared,
+    }
 
 
 def _usd(micros: int | None) -> str | None:

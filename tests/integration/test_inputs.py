@@ -427,7 +427,7 @@ from pathlib import Path
 from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputUse
 from batchgen.store.inputs.input_store import InputStore
-import batchgen.cli.session
+import batchgen.app.session
 
 async def main():
     folder = Path(sys.argv[1])

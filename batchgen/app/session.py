@@ -47,6 +47,10 @@ class Session:
 
     The ledger is opened first, because its lock is what makes this process the only runner. The gateway is reached
     only once there is something to buy or to put in order.
+
+    Attributes:
+        choice: how the ledger was chosen.
+        spec: of the job.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class Session:
     ) -> None:
         self.clock: Clock = SystemClock()
         self.spec = spec
-        self._choice = ledger
+        self.choice = ledger
         self._looking = looking
         self._selection = selection
         self._stack = AsyncExitStack()
@@ -73,12 +77,12 @@ class Session:
         """
         raise_limit()
         async with AsyncExitStack() as stack:
-            path = self._choice.path
+            path = self.choice.path
             if not path.exists():  # no empty ledger is left behind
-                check_ledger(self._choice, self.spec)
+                check_ledger(self.choice, self.spec)
             self.ledger = stack.enter_context(Ledger.open(path, self.clock))
-            known = await check_output(self.spec, self.ledger, self._choice)
-            check_ledger(self._choice, self.spec)
+            known = await check_output(self.spec, self.ledger, self.choice)
+            check_ledger(self.choice, self.spec)
             spool = Spool.open(self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known)
             stack.callback(spool.close)
             index = ImageIndex.open(self.spec.output)

@@ -4,83 +4,50 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from batchgen.app.booked_run import booked_run
+from batchgen.app.ending import INTERRUPTED, end_reason
+from batchgen.app.gateway_access import REHEARSAL_KEYS, played
 from batchgen.app.keyring import KeyRing
 from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.rehearsal import simulated
+from batchgen.app.run_host import RunHost, RunUnderWay
+from batchgen.app.session import Session
 from batchgen.app.spending_limits import walls_of
-from batchgen.cli.booked_run import booked_run
-from batchgen.cli.ending import end_reason
-from batchgen.cli.session import Session
-from batchgen.cli.watching import INTERRUPTED, watch
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.endpoints import ENDPOINTS
-from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import Exit, UsageError
 from batchgen.domain.events import LanePaused, RunEvent
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import OutcomeKind
-from batchgen.domain.money import format_usd
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.engine.assembly import RouteSpec
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.records import AttemptRow, TaskRow
+from batchgen.report.probes import Probe
 
 _SMALL = Size(1024, 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line asks for; None leaves it to the route."""
+class ProbeOptions:
+    """What is asked of a route; None leaves it to the route."""
 
     endpoint: str | None
     main_model: str | None
     size: str | None
     quality: str | None
     prompt: str
-
-
-@dataclass(slots=True)
-class Probe:
-    """One call over one route.
-
-    Attributes:
-        written: the route as the simulator takes it.
-        key: the prompt's id, a stamp, so that each probe is a new prompt.
-        fingerprint: of the key it was made with.
-        task: after the call, like `attempt`, which is None when none was made.
-    """
-
-    contract: Contract
-    written: dict[str, Any]
-    spec: JobSpec
-    key: str
-    text: str
-    size: Size
-    fingerprint: str = ""
-    task: TaskRow | None = None
-    attempt: AttemptRow | None = None
-
-    @property
-    def question(self) -> str:
-        """What is about to be bought."""
-        contract = self.contract
-        cost = expected(contract, Demand.of(self.size, self.spec.parameters.quality, self.text))
-        known = "an unknown amount" if cost.micros is None else format_usd(cost.micros)
-        most = "at most nobody knows" if cost.upper is None else f"at most {format_usd(cost.upper)}"
-        return (
-            f"one call over {contract.route} ({contract.endpoint.name} at {contract.base_url}, size {self.size}): "
-            f"expected {known}, {most}"
-        )
 
 
 class ProbePlan:
@@ -107,20 +74,20 @@ class ProbePlan:
         return not list(files)
 
 
-def prepare(catalog: Catalog, routes: Sequence[str], wish: Wish, folder: Path) -> list[Probe]:
+def prepare(catalog: Catalog, routes: Sequence[str], asked: ProbeOptions, folder: Path) -> list[Probe]:
     """What to ask each route: the same of all, where they take it.
 
     Raises:
         ContractError: a route is not known, or does not serve the endpoint.
         UsageError: a route does not take what is asked.
     """
-    written = [_written(route, wish) for route in routes]
+    written = [_written(route, asked) for route in routes]
     contracts = [catalog.resolve(each) for each in written]
     key = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     probes = []
-    for contract, each, size in zip(contracts, written, _sizes(contracts, wish), strict=True):
-        parameters = Parameters(quality=wish.quality)
-        _check(contract, size, parameters, wish)
+    for contract, each, size in zip(contracts, written, _sizes(contracts, asked), strict=True):
+        parameters = Parameters(quality=asked.quality)
+        _check(contract, size, parameters, asked)
         slug = re.sub(r"[^a-z0-9._]+", "-", contract.route.lower())
         output = folder / "probes" / slug
         spec = JobSpec(
@@ -134,20 +101,20 @@ def prepare(catalog: Catalog, routes: Sequence[str], wish: Wish, folder: Path) -
             four_k=FourK.FAIL,
             source_hash=key,
         )
-        probes.append(Probe(contract, each, spec, key, wish.prompt.strip(), size))
+        probes.append(Probe(contract, each, spec, key, asked.prompt.strip(), size))
     return probes
 
 
-def _written(route: str, wish: Wish) -> dict[str, Any]:
-    changes = {"endpoint": wish.endpoint, "main_model": wish.main_model}
+def _written(route: str, asked: ProbeOptions) -> dict[str, Any]:
+    changes = {"endpoint": asked.endpoint, "main_model": asked.main_model}
     return {"use": route, **{name: value for name, value in changes.items() if value is not None}}
 
 
-def _sizes(contracts: Sequence[Contract], wish: Wish) -> list[Size]:
+def _sizes(contracts: Sequence[Contract], asked: ProbeOptions) -> list[Size]:
     """The size asked for, else a small square that all of them take, else each its own."""
-    if wish.size is not None:
+    if asked.size is not None:
         try:
-            return [parse_size(wish.size)] * len(contracts)
+            return [parse_size(asked.size)] * len(contracts)
         except ValueError as error:
             raise UsageError(f"--size: {error}") from None
     small = [contract.sizes.nearest(_SMALL) or AUTO for contract in contracts]
@@ -156,29 +123,49 @@ def _sizes(contracts: Sequence[Contract], wish: Wish) -> list[Size]:
     return small if shared is None else [shared] * len(contracts)
 
 
-def _check(contract: Contract, size: Size, parameters: Parameters, wish: Wish) -> None:
+def _check(contract: Contract, size: Size, parameters: Parameters, asked: ProbeOptions) -> None:
     errors = [each.text for each in contract.check_parameters(parameters) if not each.is_doubt]
     errors += [refused] if (refused := contract.check_size(size)) is not None else []
     endpoint = contract.endpoint
     if endpoint.by_main_model and not contract.main_model:
         errors.append(f"the endpoint {endpoint.name} needs --main-model, the mainline model that draws")
-    elif wish.main_model and not endpoint.by_main_model:
+    elif asked.main_model and not endpoint.by_main_model:
         drawn = " or ".join(each.name for each in ENDPOINTS.values() if each.by_main_model)
         errors.append(f"--main-model is for --endpoint {drawn}, not for {endpoint.name}")
     if endpoint.in_batches:
         errors.append("a probe waits for its answer, which a batch does not give; take another --endpoint")
-    if not wish.prompt.strip() or len(wish.prompt) > contract.max_prompt:
+    if not asked.prompt.strip() or len(asked.prompt) > contract.max_prompt:
         errors.append(f"--prompt must have 1 to {contract.max_prompt:,} characters")
     if errors:
         raise UsageError(f"{contract.route}: {'; '.join(errors)}")
 
 
-async def make(probe: Probe, ledger: LedgerChoice, keys: KeyRing) -> Exit:
-    """Make the call, booked and checked like every other. What came of it is in the probe afterwards.
+async def make_probes(probes: Sequence[Probe], ledger: LedgerChoice, host: RunHost) -> Exit:
+    """Make every call in turn; gives the exit code that matters most. What came of them is in the probes afterwards.
 
     Raises:
+        UsageError: a key is missing.
         BatchgenError: books or disk failed, or another run has the ledger.
     """
+    keys = KeyRing.of(Path.cwd())
+    async with AsyncExitStack() as stack:
+        if ledger.rehearse:
+            addresses = await stack.enter_async_context(simulated([each.written for each in probes], 1000.0, ()))
+            routes = played([RouteSpec(each.contract) for each in probes], addresses)
+            for probe, route in zip(probes, routes, strict=True):
+                probe.contract = route.contract
+            keys = REHEARSAL_KEYS
+        worst = Exit.DELIVERED
+        for probe in probes:
+            code = await _make(probe, ledger, keys, host)
+            worst = max(worst, code)
+            if code in {Exit.INTERRUPTED, Exit.LEFT_AT_ONCE}:
+                break
+    return worst
+
+
+async def _make(probe: Probe, ledger: LedgerChoice, keys: KeyRing, host: RunHost) -> Exit:
+    """Make the call, booked and checked like every other."""
     routes = [RouteSpec(probe.contract)]
     probe.fingerprint = keys.fingerprint(probe.contract.key_env)
     async with Session(ledger, probe.spec, Selection(only=frozenset({probe.key}))) as session:
@@ -194,7 +181,7 @@ async def make(probe: Probe, ledger: LedgerChoice, keys: KeyRing) -> Exit:
                 if isinstance(event, LanePaused):  # a job would wait and try again; a probe has learnt what it asked
                     runner.job_run.drain(event.reason)
 
-            await watch(session, runner, as_json=False, until=None, also=once)
+            await host.attend(RunUnderWay(session, runner, None, first=once))
             _learn(probe, ledger.path)
             code = _exit(probe, runner.job_run)
             booked.end(end_reason(runner.job_run, code), code)

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from batchgen.cli.session import Session
-from batchgen.cli.watching import INTERRUPTED
+from batchgen.app.ending import INTERRUPTED
+from batchgen.app.session import Session
 from batchgen.domain.errors import BatchgenError, Exit, LedgerError
 from batchgen.domain.walls import Walls
 from batchgen.ledger.runs import NewRun, RunEnd

@@ -1,0 +1,62 @@
+"""The way to the gateways of a manifest: their routes and keys, or the simulated ones that stand in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from batchgen.app.keyring import KeyRing
+from batchgen.app.rehearsal import KEY_ENV, simulated
+from batchgen.app.run_options import RunOptions
+from batchgen.engine.assembly import RouteSpec
+from batchgen.manifest.manifest import Manifest
+
+REHEARSAL_KEYS = KeyRing({KEY_ENV: "rehearsal"})
+
+
+class GatewayAccess:
+    """Reached once, when it is needed; what must be closed goes onto a stack."""
+
+    def __init__(self, manifest: Manifest, options: RunOptions, stack: AsyncExitStack, *, rehearse: bool) -> None:
+        self._manifest = manifest
+        self._options = options
+        self._stack = stack
+        self._rehearse = rehearse
+        self._reached: tuple[list[RouteSpec], KeyRing] | None = None
+
+    async def reach(self) -> tuple[list[RouteSpec], KeyRing]:
+        """Give the routes to call over, and the keys."""
+        if self._reached is None:
+            self._reached = await self._rehearsed() if self._rehearse else (self._routes(), self._keys())
+        return self._reached
+
+    def check_keys(self) -> None:
+        """Make sure that every key is there, those of fallback routes too, before anything is recorded.
+
+        Raises:
+            UsageError: one is missing.
+        """
+        if not self._rehearse:
+            self._keys().check(route.contract.key_env for route in self._routes())
+
+    def _routes(self) -> list[RouteSpec]:
+        others = [RouteSpec(other.contract, other.rescue) for other in self._manifest.fallbacks]
+        return [RouteSpec(self._manifest.contract), *others]
+
+    def _keys(self) -> KeyRing:
+        return KeyRing.of(self._manifest.job.manifest.parent, Path.cwd())
+
+    async def _rehearsed(self) -> tuple[list[RouteSpec], KeyRing]:
+        written = [self._manifest.route, *(other.written for other in self._manifest.fallbacks)]
+        simulation = simulated(written, self._options.speed, self._options.faults)
+        return played(self._routes(), await self._stack.enter_async_context(simulation)), REHEARSAL_KEYS
+
+
+def played(routes: Sequence[RouteSpec], addresses: Sequence[str]) -> list[RouteSpec]:
+    """Give routes as they are at the simulated gateway, each at its address."""
+    return [
+        replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV))
+        for route, address in zip(routes, addresses, strict=True)
+    ]
