@@ -10,7 +10,8 @@ from batchgen.app.looking import Looking, in_silence
 from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputFile
 from batchgen.ledger.connect import reading
-from batchgen.ledger.diff import input_files, is_recorded, known
+from batchgen.ledger.diff import input_files, is_recorded
+from batchgen.ledger.job_rows import job_row
 from batchgen.manifest.plan import ExpandedPlan
 from batchgen.store.inputs.input_store import InputStore
 
@@ -76,7 +77,7 @@ def _changed(plan: LazyPlan, ledger: Path, *, rebuy: bool) -> list[InputFile] | 
     if not ledger.exists():
         return []
     with reading(ledger) as connection:
-        found = known(connection, plan.job.name)
+        found = job_row(connection, plan.job.name)
         if found is None:
             return []
         recorded = is_recorded(connection, found, plan, rebuy=rebuy)

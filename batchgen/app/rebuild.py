@@ -29,7 +29,7 @@ from batchgen.engine.local_folder import OwnedFolder, UntouchedFolder
 from batchgen.engine.origins import line_of
 from batchgen.engine.salvage import Salvage, Salvaged, told_jobs
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.listing import listed
+from batchgen.ledger.listing import images_of_folder
 from batchgen.manifest.manifest import Manifest
 from batchgen.store.layout import INDEX
 from batchgen.store.output.image_index import write_index
@@ -130,7 +130,9 @@ def rebuild_index(target: RebuildTarget) -> tuple[Path, int]:
         ledger = stack.enter_context(Ledger.open(target.ledger.path, clock))
         _check_recorded(target)
         stack.callback(Spool.open(target.output, ledger.path, ledger.name, clock=clock).close)
-        lines = write_index(target.output, (line_of(*each) for each in listed(target.ledger.path, target.output)))
+        lines = write_index(
+            target.output, (line_of(*each) for each in images_of_folder(target.ledger.path, target.output))
+        )
     return path, lines
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError, NotInLedger
@@ -14,11 +13,10 @@ from batchgen.domain.model import Booking, OutcomeKind, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import attempts
 from batchgen.ledger.claims import interrupted
-from batchgen.ledger.mapping import dump
-from batchgen.ledger.tables import OPEN_BATCH, batch
+from batchgen.ledger.mapping import dump, rows_of
+from batchgen.ledger.statements import registers
 
 CREATING = "creating"  # the status of a batch from just before it is handed in until the gateway's id is known
-_BIND = text("UPDATE attempt SET batch_id = :batch WHERE id IN (SELECT value FROM json_each(:attempts))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +121,7 @@ def move_batch(connection: Connection, moved: Sequence[BatchRow], now: float) ->
     """
     for row in moved:
         values = {
+            "key": row.id,
             "state": row.state.value,
             "remote": row.remote,
             "status": row.status,
@@ -131,7 +130,7 @@ def move_batch(connection: Connection, moved: Sequence[BatchRow], now: float) ->
             "detail": row.detail,
             "updated_at": now,
         }
-        if connection.execute(update(batch).where(batch.c.id == row.id).values(values)).rowcount != 1:
+        if connection.execute(registers.MOVE_BATCH, values).rowcount != 1:
             raise LedgerError(f"there is no batch {row.id} in the ledger")
     return [None] * len(moved)
 
@@ -155,15 +154,13 @@ def _open(connection: Connection, wanted: NewBatch, now: float) -> OpenedBatch:
         "created_at": now,
         "updated_at": now,
     }
-    number = int(connection.execute(insert(batch).values(row).returning(batch.c.id)).scalar_one())
-    connection.execute(_BIND, {"batch": number, "attempts": dump(taken)})
+    number = int(connection.execute(registers.NEW_BATCH, row).scalar_one())
+    connection.execute(registers.BIND_ATTEMPTS, {"batch": number, "attempts": dump(taken)})
     return OpenedBatch(number, tuple(numbers))
 
 
 def _open_of(connection: Connection, job: int) -> list[BatchRow]:
-    query = select(batch).where(batch.c.job_id == job, text(OPEN_BATCH)).order_by(batch.c.id)
-    names = ["job" if column.name == "job_id" else column.name for column in batch.c]
-    found = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+    found = rows_of(connection.execute(registers.OPEN_BATCHES, {"job": job}))
     return [BatchRow(**row | {"state": BatchState(row["state"])}) for row in found]
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.model import Claim
-from batchgen.ledger import statements as sql
-from batchgen.ledger.mapping import dump, load_attempt, load_claims
+from batchgen.ledger.mapping import dump, load_attempt, load_claim, rows_of
 from batchgen.ledger.records import Interrupted
-from batchgen.ledger.tables import attempt, job, task
+from batchgen.ledger.statements import hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +32,39 @@ class ClaimRequest:
     routes: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class DueRequest:
+    """A request for when the next retry is due.
+
+    Attributes:
+        after: seconds since the epoch; only what is scheduled later counts.
+        only: as a JSON array, the prompt keys it is about; None for all.
+        routes: likewise the values of `Claim.send_route` it is about.
+    """
+
+    job: int
+    after: float
+    only: str | None
+    routes: str | None
+
+
 def claim(connection: Connection, requests: Sequence[ClaimRequest], _now: float) -> list[list[Claim]]:
     """Tasks that may run: retries that are due first, or they would all be left to the end; each in order."""
     return [_claims(connection, request.job, _ready(connection, request)) for request in requests]
 
 
-def next_due(
-    connection: Connection, requests: Sequence[tuple[int, float, str | None, str | None]], _now: float
-) -> list[float | None]:
-    """When the next retry after a moment is due, for (job, moment, prompt keys, routes)."""
+def next_due(connection: Connection, requests: Sequence[DueRequest], _now: float) -> list[float | None]:
+    """When the next retry after a moment is due."""
     answers = []
-    for key, after, only, routes in requests:
-        query = sql.NEXT_DUE if only is None else sql.NEXT_DUE_ONLY
-        values = {"job": key, "after": after, "only": only, "routes": routes}
-        answers.append(connection.execute(query, values).scalar())
+    for request in requests:
+        query = hot.NEXT_DUE if request.only is None else hot.NEXT_DUE_ONLY
+        answers.append(connection.execute(query, asdict(request)).scalar())
     return answers
 
 
 def diverted(connection: Connection, jobs: Sequence[int], _now: float) -> list[frozenset[str]]:
     """The routes that tasks of jobs were sent on to."""
-    return [frozenset(connection.execute(sql.DIVERSIONS, {"job": key}).scalars()) for key in jobs]
+    return [frozenset(connection.execute(hot.DIVERSIONS, {"job": key}).scalars()) for key in jobs]
 
 
 def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> list[list[Interrupted]]:
@@ -71,8 +82,8 @@ def _ready(connection: Connection, request: ClaimRequest) -> list[int]:
     }
     found: list[int] = []
     whole = request.routes is None or '""' in request.routes
-    queries = (sql.DUE, sql.READY if whole else sql.READY_DIVERTED)
-    for query in queries if request.only is None else (sql.DUE_ONLY, sql.READY_ONLY):
+    queries = (hot.DUE, hot.READY if whole else hot.READY_DIVERTED)
+    for query in queries if request.only is None else (hot.DUE_ONLY, hot.READY_ONLY):
         if len(found) < request.count:
             keys = connection.execute(query, values).scalars()
             found.extend(key for key in keys if key not in request.skip)
@@ -82,16 +93,14 @@ def _ready(connection: Connection, request: ClaimRequest) -> list[int]:
 def _claims(connection: Connection, key: int, tasks: list[int]) -> list[Claim]:
     if not tasks:
         return []
-    owner = connection.execute(select(job.c.id, job.c.name, job.c.parameters).where(job.c.id == key)).one()
-    claims = load_claims(
-        (owner.id, owner.name, owner.parameters), connection.execute(sql.CLAIMS, {"tasks": dump(tasks)})
-    )
+    owner = connection.execute(hot.OWNER, {"job": key}).mappings().one()
+    rows = rows_of(connection.execute(hot.CLAIMS, {"tasks": dump(tasks)}))
     order = {task: place for place, task in enumerate(tasks)}
-    return sorted(claims, key=lambda claim: order[claim.task])
+    return sorted((load_claim(row, owner) for row in rows), key=lambda claim: order[claim.task])
 
 
 def _interrupted(connection: Connection, key: int) -> list[Interrupted]:
-    tasks = list(connection.execute(sql.IN_FLIGHT, {"job": key}).scalars())
-    query = select(attempt).join(task, task.c.attempt_id == attempt.c.id).where(task.c.id.in_(sql.listed("tasks")))
-    holders = {row.task_id: load_attempt(row) for row in connection.execute(query, {"tasks": dump(tasks)})}
+    tasks = list(connection.execute(hot.IN_FLIGHT, {"job": key}).scalars())
+    rows = rows_of(connection.execute(hot.HOLDERS, {"tasks": dump(tasks)}))
+    holders = {attempt.task: attempt for attempt in map(load_attempt, rows)}
     return [Interrupted(claim, holders[claim.task]) for claim in _claims(connection, key, tasks)]

@@ -33,17 +33,15 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Verb(Generic[P, R]):
     """A whole transaction, or part of one, for many callers at once.
 
     Attributes:
-        rank: its place within a group; lower runs first.
         run: takes the connection, the payloads and the time; returns an answer for each, in order. An answer that is
             an error is raised for its caller alone, and what was written stays.
     """
 
-    rank: int
     run: Callable[[Connection, Sequence[P], float], Sequence[R | LedgerError]]
 
 
@@ -65,7 +63,9 @@ _Waiter = asyncio.Future[Any] | futures.Future[Any]
 class Database:
     """The connection that writes, and its thread."""
 
-    def __init__(self, path: Path, clock: Clock, busy: float, check: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, busy: float, check: Callable[[], None], order: Sequence[Verb[Any, Any]]
+    ) -> None:
         """Open the file and bring its schema up to date.
 
         Args:
@@ -73,6 +73,7 @@ class Database:
             clock: for the time that verbs are given.
             busy: seconds to wait for a lock that another program holds.
             check: raises `LedgerError` when what is written would be lost; asked before every commit.
+            order: every verb there is; of those in one commit the earlier ones are run first.
 
         Raises:
             LedgerError: it is no ledger, not ours, locked or not writable.
@@ -80,6 +81,7 @@ class Database:
         self._path = path
         self._clock = clock
         self._check = check
+        self._order = order
         self._queue: queue.SimpleQueue[_PendingVerb | None] = queue.SimpleQueue()
         self._closed = False
         current = is_current(path, busy)
@@ -173,7 +175,7 @@ class Database:
         groups: dict[Verb[Any, Any], list[_PendingVerb]] = {}
         for each in pending:
             groups.setdefault(each.verb, []).append(each)
-        for verb in sorted(groups, key=lambda verb: verb.rank):
+        for verb in sorted(groups, key=self._order.index):
             group = groups[verb]
             answers = verb.run(self._connection, [each.payload for each in group], now)
             for each, answer in zip(group, answers, strict=True):

@@ -1,22 +1,24 @@
-"""What a person decides: again, no more, or what a lost answer cost."""
+"""What a person decides: again, no more, what a lost answer cost, or that an image that is gone is bought anew."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, text, update
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.job import Ask
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.size import Size
-from batchgen.ledger import statements as sql
 from batchgen.ledger import sums
 from batchgen.ledger.mapping import dump
-from batchgen.ledger.tables import job, prompt, task, variant
+from batchgen.ledger.statements import by_hand, registers
+from batchgen.ledger.statements.fragments import among
+from batchgen.ledger.tables import task
 
 Amounts = dict[Ask, int]
 """Tasks by what decides their price."""
@@ -52,6 +54,14 @@ class ChargeRuling:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Repurchase:
+    """Tasks of a job, by their numbers, that are bought anew."""
+
+    job: int
+    tasks: tuple[int, ...]
+
+
 def requeue(connection: Connection, selections: Sequence[TaskSelection], now: float) -> list[Amounts]:
     """Make tasks available again with their counters at zero, at the size first asked; how many by what is asked."""
     return [_change(connection, selection, now) for selection in selections]
@@ -80,7 +90,7 @@ def settle_unknown(connection: Connection, rulings: Sequence[ChargeRuling], _now
             "billed": ruling.billed,
             "note": ruling.note,
         }
-        if sql.SETTLE_UNKNOWN.run(connection, [row]) != 1:
+        if by_hand.SETTLE_UNKNOWN.run(connection, [row]) != 1:
             raise LedgerError(f"attempt {ruling.attempt} has no unknown charge that could be settled")
     return [None] * len(rulings)
 
@@ -102,43 +112,44 @@ def select_tasks(
 
 def amounts(connection: Connection, selection: TaskSelection) -> Amounts:
     """The tasks a selection is about, by what decides their price."""
-    parameters = connection.execute(select(job.c.parameters).where(job.c.id == selection.job)).scalar()
+    parameters = connection.execute(registers.JOB_PARAMETERS, {"job": selection.job}).scalar()
     if parameters is None:
         raise LedgerError(f"the ledger has no job {selection.job}")
     default = json.loads(parameters).get("quality") or ""
-    query = (
-        select(variant.c.width, variant.c.height, task.c.quality, task.c.images, func.count())
-        .join_from(task, variant, task.c.variant_id == variant.c.id)
-        .where(_chosen(selection))
-        .group_by(variant.c.width, variant.c.height, task.c.quality, task.c.images)
-    )
     found: Amounts = {}
-    for width, height, quality, images, tasks in connection.execute(query, {"only": selection.only}):
-        place = Ask(Size(width, height), quality or default, images)
-        found[place] = found.get(place, 0) + tasks
+    for row in connection.execute(by_hand.AMOUNTS.where(_selected(selection)), _bound(selection)):
+        place = Ask(Size(row.width, row.height), row.quality or default, row.images)
+        found[place] = found.get(place, 0) + row.tasks
     return found
+
+
+def buy_anew(connection: Connection, wanted: Sequence[Repurchase], now: float) -> list[int]:
+    """Make tasks available again whose images are gone, at a new revision; how many. Their money stays in the books."""
+    counts = []
+    for each in wanted:
+        counts.append(
+            connection.execute(by_hand.BUY_ANEW, {"job": each.job, "tasks": dump(each.tasks), "now": now}).rowcount
+        )
+        # Whoever puts a file back before it is bought again has its image adopted: so the next run must compare.
+        connection.execute(registers.COMPARE_AGAIN, {"job": each.job})
+    return counts
+
+
+_CHANGES = {TaskEvent.REQUEUE: by_hand.REQUEUE, TaskEvent.CANCEL: by_hand.CANCEL}
 
 
 def _change(connection: Connection, selection: TaskSelection, now: float) -> Amounts:
     found = amounts(connection, selection)
-    values = {"work": sql.target(selection.event), "scheduled_at": text("NULL"), "updated_at": now}
-    if selection.event is TaskEvent.REQUEUE:
-        values |= {
-            "attempts": 0,
-            "unknowns": 0,
-            "reason": "",
-            "send_width": None,
-            "send_height": None,
-            "send_route": "",
-        }
     if found:
-        connection.execute(update(task).where(_chosen(selection)).values(values), {"only": selection.only})
+        change = _CHANGES[selection.event].where(_selected(selection))
+        connection.execute(change, _bound(selection) | {"now": now})
     return found
 
 
-def _chosen(selection: TaskSelection) -> ColumnElement[bool]:
-    condition = and_(task.c.job_id == selection.job, task.c.wanted == 1, sql.among(task.c.work, selection.states))
-    if selection.only is None:
-        return condition
-    keys = select(prompt.c.id).where(prompt.c.job_id == selection.job, prompt.c.key.in_(sql.listed("only")))
-    return and_(condition, task.c.prompt_id.in_(keys))
+def _selected(selection: TaskSelection) -> ColumnElement[bool]:
+    mine = and_(task.c.job_id == selection.job, task.c.wanted == 1, among(task.c.work, selection.states))
+    return mine if selection.only is None else and_(mine, task.c.prompt_id.in_(by_hand.SELECTED_PROMPTS))
+
+
+def _bound(selection: TaskSelection) -> dict[str, Any]:
+    return {} if selection.only is None else {"job": selection.job, "only": selection.only}

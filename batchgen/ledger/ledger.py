@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-
-from sqlalchemy import select, text, update
-from sqlalchemy.engine import Connection
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import NotInLedger
@@ -16,67 +13,19 @@ from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import attempts, batches, claims, decisions, gone, rebuilding, recording, runs
+from batchgen.ledger import verbs
 from batchgen.ledger.adoption import Intact, by_the_books
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
+from batchgen.ledger.claims import ClaimRequest, DueRequest
 from batchgen.ledger.connect import create_file
-from batchgen.ledger.database import Database, Verb
-from batchgen.ledger.decisions import Amounts, ChargeRuling, TaskSelection, select_tasks
+from batchgen.ledger.database import Database
+from batchgen.ledger.decisions import Amounts, ChargeRuling, Repurchase, select_tasks
 from batchgen.ledger.holder import Holder
 from batchgen.ledger.mapping import dump
-from batchgen.ledger.recording import Approve, PlanToRecord, Proposal
+from batchgen.ledger.rebuilding import Page, Pile, Written
+from batchgen.ledger.recording import Approve, PlanToRecord
 from batchgen.ledger.records import Interrupted
 from batchgen.ledger.runs import NewRun, RunEnd
-from batchgen.ledger.tables import job, ledger
-
-# Within one commit bookings come first: they can only free what a reservation then may need.
-_BOOK: Verb[Booking, None] = Verb(0, attempts.book)
-_BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(1, attempts.book_and_settle)
-_SETTLE: Verb[Settlement, None] = Verb(2, attempts.settle)
-_RESERVE: Verb[Reservation, int | Wall] = Verb(3, attempts.reserve)
-_CLAIM: Verb[claims.ClaimRequest, list[Claim]] = Verb(4, claims.claim)
-_NEXT_DUE: Verb[tuple[int, float, str | None, str | None], float | None] = Verb(5, claims.next_due)
-_DIVERTED: Verb[int, frozenset[str]] = Verb(15, claims.diverted)
-_INTERRUPTED: Verb[int, list[Interrupted]] = Verb(6, claims.interrupted)
-_OPEN_BATCH: Verb[NewBatch, OpenedBatch] = Verb(10, batches.open_batch)
-_MOVE_BATCH: Verb[BatchRow, None] = Verb(13, batches.move_batch)
-_OPEN_BATCHES: Verb[int, list[BatchRow]] = Verb(14, batches.open_batches)
-_WRITE_OFF: Verb[WriteOff, WrittenOff] = Verb(15, batches.write_off)
-_SETTLE_UNKNOWN: Verb[ChargeRuling, None] = Verb(7, decisions.settle_unknown)
-_REQUEUE: Verb[TaskSelection, Amounts] = Verb(8, decisions.requeue)
-_CANCEL: Verb[TaskSelection, int] = Verb(9, decisions.cancel)
-_BEGIN_RUN: Verb[NewRun, int] = Verb(16, runs.begin)
-_END_RUN: Verb[RunEnd, None] = Verb(17, runs.end)
-
-
-def _number(connection: Connection, names: Sequence[str], _now: float) -> list[int | None]:
-    return [connection.execute(select(job.c.id).where(job.c.name == name)).scalar() for name in names]
-
-
-def _name(connection: Connection, asked: Sequence[None], _now: float) -> list[str]:
-    new = "INSERT INTO ledger (id, name) SELECT 1, lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM ledger)"
-    connection.execute(text(new))
-    return [connection.execute(select(ledger.c.name)).scalar_one() for _ in asked]
-
-
-def _ceiling(connection: Connection, wanted: Sequence[int | None], _now: float) -> list[None]:
-    connection.execute(update(ledger).values(monthly=wanted[-1]))
-    return [None] * len(wanted)
-
-
-_CEILING: Verb[int | None, None] = Verb(18, _ceiling)
-_PROPOSE: Verb[PlanToRecord, Proposal] = Verb(20, recording.propose)
-_ACCEPT: Verb[Proposal, None] = Verb(21, recording.accept)
-_DISCARD: Verb[Proposal, None] = Verb(22, recording.discard)
-_NUMBER: Verb[str, int | None] = Verb(11, _number)
-_NAME: Verb[None, str] = Verb(12, _name)
-_BUY_ANEW: Verb[gone.Anew, int] = Verb(19, gone.buy_anew)
-_SETTLED: Verb[Collection[int], frozenset[int]] = Verb(16, rebuilding.settled)
-_KNOWN: Verb[Collection[int], frozenset[int]] = Verb(18, rebuilding.known)
-_DELIVERED: Verb[Collection[int], dict[int, str]] = Verb(17, rebuilding.delivered)
-_ADMIT: Verb[JobSpec, int] = Verb(23, rebuilding.admit)
-_ENTER_IMAGES: Verb[rebuilding.Page, rebuilding.Written] = Verb(24, rebuilding.enter_images)
-_ENTER_ANSWERS: Verb[rebuilding.Pile, rebuilding.Written] = Verb(25, rebuilding.enter_answers)
 
 
 def _listed(values: frozenset[str] | None) -> str | None:
@@ -99,9 +48,9 @@ class Ledger:
         with ExitStack() as opened:
             holder = Holder(path, clock.now())
             opened.callback(holder.release)
-            self._database = Database(path, clock, busy, holder.check)
+            self._database = Database(path, clock, busy, holder.check, verbs.ORDER)
             opened.callback(self._database.close)
-            self.name = self._database.call(_NAME, None)
+            self.name = self._database.call(verbs.NAME_LEDGER, None)
             self._opened = opened.pop_all()
 
     @classmethod
@@ -156,52 +105,60 @@ class Ledger:
             UsageError: it has not all of those keys; nothing has changed.
             LedgerError: interrupted tasks of the job have not been recovered yet.
         """
-        proposal = self._database.call(_PROPOSE, PlanToRecord(plan, intact, rebuy, frozenset(only)))
+        proposal = self._database.call(verbs.PROPOSE, PlanToRecord(plan, intact, rebuy, frozenset(only)))
         try:
             if approve is not None:
                 approve(proposal.difference)
         except BaseException:
-            self._database.call(_DISCARD, proposal)
+            self._database.call(verbs.DISCARD, proposal)
             raise
-        self._database.call(_ACCEPT, proposal)
+        self._database.call(verbs.ACCEPT, proposal)
         return proposal.difference
 
+    def find_job(self, name: str) -> int | None:
+        """The number of a job; None where the ledger has none of that name. Blocks."""
+        return self._database.call(verbs.FIND_JOB, name)
+
     def job(self, name: str) -> int:
-        """The number of a job. Blocks."""
-        found = self._database.call(_NUMBER, name)
+        """The number of a job. Blocks.
+
+        Raises:
+            NotInLedger: there is none of that name.
+        """
+        found = self.find_job(name)
         if found is None:
             raise NotInLedger(f"the ledger {self.path} has no job named {name}")
         return found
 
     async def interrupted(self, job: int) -> list[Interrupted]:
         """Tasks under way without anyone to hold them, for recovery."""
-        return await self._database.do(_INTERRUPTED, job)
+        return await self._database.do(verbs.INTERRUPTED, job)
 
     async def settled(self, attempts: Collection[int]) -> frozenset[int]:
         """Of some attempts those that are known and hold no task any more: nobody needs their answers."""
-        return await self._database.do(_SETTLED, attempts)
+        return await self._database.do(verbs.SETTLED, attempts)
 
     # --- from an output folder ----------------------------------------------------------------------------------------
 
     def admit(self, spec: JobSpec) -> int:
         """The number of a job, made where there is none of that name. Blocks."""
-        return self._database.call(_ADMIT, spec)
+        return self._database.call(verbs.ADMIT, spec)
 
     def known(self, attempts: Collection[int]) -> frozenset[int]:
         """Of some attempts those that are in the books. Blocks."""
-        return self._database.call(_KNOWN, attempts)
+        return self._database.call(verbs.KNOWN, attempts)
 
     def delivered(self, attempts: Collection[int]) -> dict[int, str]:
         """Of some attempts the checksums of their images. Blocks."""
-        return self._database.call(_DELIVERED, attempts)
+        return self._database.call(verbs.DELIVERED, attempts)
 
-    def enter_images(self, page: rebuilding.Page) -> rebuilding.Written:
+    def enter_images(self, page: Page) -> Written:
         """Enter images that an index tells of; see `rebuilding`. Blocks."""
-        return self._database.call(_ENTER_IMAGES, page)
+        return self._database.call(verbs.ENTER_IMAGES, page)
 
-    def enter_answers(self, pile: rebuilding.Pile) -> rebuilding.Written:
+    def enter_answers(self, pile: Pile) -> Written:
         """Enter answers that lie whole in a spool. Blocks."""
-        return self._database.call(_ENTER_ANSWERS, pile)
+        return self._database.call(verbs.ENTER_ANSWERS, pile)
 
     # --- during a run -------------------------------------------------------------------------------------------------
 
@@ -224,8 +181,8 @@ class Ledger:
             only: prompt keys; None for all.
             routes: values of `Claim.send_route`; None for all.
         """
-        wanted = claims.ClaimRequest(job, count, now, frozenset(skip), _listed(only), _listed(routes))
-        return await self._database.do(_CLAIM, wanted)
+        wanted = ClaimRequest(job, count, now, frozenset(skip), _listed(only), _listed(routes))
+        return await self._database.do(verbs.CLAIM, wanted)
 
     async def next_due(
         self,
@@ -235,15 +192,15 @@ class Ledger:
         routes: frozenset[str] | None = None,
     ) -> float | None:
         """When the first retry scheduled later than `after` is due; None when there is none."""
-        return await self._database.do(_NEXT_DUE, (job, after, _listed(only), _listed(routes)))
+        return await self._database.do(verbs.NEXT_DUE, DueRequest(job, after, _listed(only), _listed(routes)))
 
     async def diverted(self, job: int) -> frozenset[str]:
         """The values of `Claim.send_route` that failovers have left, "" aside."""
-        return await self._database.do(_DIVERTED, job)
+        return await self._database.do(verbs.DIVERTED, job)
 
     def begin_run(self, run: NewRun) -> int:
         """Write down that a run begins, before its first call; its number. Blocks."""
-        return self._database.call(_BEGIN_RUN, run)
+        return self._database.call(verbs.BEGIN_RUN, run)
 
     def end_run(self, end: RunEnd) -> None:
         """Write down that a run has ended, and why. Blocks.
@@ -251,7 +208,7 @@ class Ledger:
         Raises:
             LedgerError: it is not under way.
         """
-        self._database.call(_END_RUN, end)
+        self._database.call(verbs.END_RUN, end)
 
     async def reserve(self, reservation: Reservation) -> int | Wall:
         """Write an attempt down, set its money aside, take the task. The attempt's number, or what it would go over.
@@ -259,11 +216,11 @@ class Ledger:
         Raises:
             StaleClaim: the task does not wait to run any more, or its revision is another.
         """
-        return await self._database.do(_RESERVE, reservation)
+        return await self._database.do(verbs.RESERVE, reservation)
 
     async def book(self, booking: Booking) -> None:
         """Write down what an attempt cost, whoever holds its task now. The same again is no harm, another an error."""
-        await self._database.do(_BOOK, booking)
+        await self._database.do(verbs.BOOK, booking)
 
     async def settle(self, settlement: Settlement) -> None:
         """Move a task on, through its fence, once its attempt is booked.
@@ -271,7 +228,7 @@ class Ledger:
         Raises:
             StaleClaim: the attempt does not hold the task any more.
         """
-        await self._database.do(_SETTLE, settlement)
+        await self._database.do(verbs.SETTLE, settlement)
 
     async def book_and_settle(self, booking: Booking, settlement: Settlement) -> None:
         """Both in one transaction.
@@ -279,7 +236,7 @@ class Ledger:
         Raises:
             StaleClaim: the attempt does not hold the task any more; its money is booked all the same.
         """
-        await self._database.do(_BOOK_AND_SETTLE, (booking, settlement))
+        await self._database.do(verbs.BOOK_AND_SETTLE, (booking, settlement))
 
     async def open_batch(self, wanted: NewBatch) -> OpenedBatch:
         """Write a batch of calls down and set their money aside, before it is handed in.
@@ -287,15 +244,15 @@ class Ledger:
         Raises:
             StaleClaim: one of its tasks does not wait to run any more.
         """
-        return await self._database.do(_OPEN_BATCH, wanted)
+        return await self._database.do(verbs.OPEN_BATCH, wanted)
 
     async def move_batch(self, row: BatchRow) -> None:
         """Write down what is known of a batch now."""
-        await self._database.do(_MOVE_BATCH, row)
+        await self._database.do(verbs.MOVE_BATCH, row)
 
     async def open_batches(self, job: int) -> list[BatchRow]:
-        """The batches of a job whose answers are not all in the books, oldest first."""
-        return await self._database.do(_OPEN_BATCHES, job)
+        """The batchs of a job whose answers are not all in the books, oldest first."""
+        return await self._database.do(verbs.OPEN_BATCHES, job)
 
     # --- a person decides ---------------------------------------------------------------------------------------------
 
@@ -303,15 +260,15 @@ class Ledger:
         self, job: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
     ) -> Amounts:
         """Make failed, parked or cancelled tasks available again; how many by what is asked. Blocks."""
-        return self._database.call(_REQUEUE, select_tasks(job, TaskEvent.REQUEUE, states, only))
+        return self._database.call(verbs.REQUEUE, select_tasks(job, TaskEvent.REQUEUE, states, only))
 
     def buy_anew(self, job: int, tasks: Iterable[int]) -> int:
         """Make delivered tasks available again whose images are gone; how many. Blocks."""
-        return self._database.call(_BUY_ANEW, gone.Anew(job, tuple(tasks)))
+        return self._database.call(verbs.BUY_ANEW, Repurchase(job, tuple(tasks)))
 
     def cancel(self, job: int, only: Iterable[str] | None = None) -> int:
         """Want the rest of a job no more; how many tasks. Blocks."""
-        return self._database.call(_CANCEL, select_tasks(job, TaskEvent.CANCEL, None, only))
+        return self._database.call(verbs.CANCEL, select_tasks(job, TaskEvent.CANCEL, None, only))
 
     def write_off(self, job: int, batch: str, keep: frozenset[int]) -> WrittenOff:
         """Close a batch without its answers, and make its tasks available again. Blocks.
@@ -324,12 +281,12 @@ class Ledger:
         Raises:
             NotInLedger: the job has no such batch that is open.
         """
-        return self._database.call(_WRITE_OFF, WriteOff(job, batch, keep))
+        return self._database.call(verbs.WRITE_OFF, WriteOff(job, batch, keep))
 
     def set_ceiling(self, monthly: int | None) -> None:
         """Let all jobs spend so many micro-dollars in a local calendar month; None for no limit. Blocks."""
-        self._database.call(_CEILING, monthly)
+        self._database.call(verbs.SET_CEILING, monthly)
 
     def settle_unknown(self, attempt: int, charge: Charge, billed: int, note: str) -> None:
         """Decide what a lost answer cost, once: `billed` micro-dollars, or `void`. Blocks."""
-        self._database.call(_SETTLE_UNKNOWN, ChargeRuling(attempt, charge, billed, note))
+        self._database.call(verbs.SETTLE_UNKNOWN, ChargeRuling(attempt, charge, billed, note))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, astuple
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, astuple, fields
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Result, RowMapping
 
 from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
 from batchgen.domain.job import Parameters, output_path
@@ -16,8 +16,7 @@ from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Usage
-from batchgen.ledger.records import AttemptRow, ImageRow, TaskRow
-from batchgen.ledger.tables import attempt, image
+from batchgen.ledger.records import AttemptRow, ImageRow, TaskAttempt, TaskRow
 
 
 def dump(value: Any) -> str:
@@ -76,99 +75,84 @@ def load_size(width: int | None, height: int | None, default: Size) -> Size:
     return default if width is None or height is None else Size(width, height)
 
 
-def load_claims(owner: tuple[int, str, str], rows: Iterable[Row[Any]]) -> list[Claim]:
-    """Rows of `statements.CLAIMS` as claims of a job, given by its number, name and parameters."""
-    return [_load_claim(owner, row) for row in rows]
+def rows_of(result: Result[Any]) -> Iterator[dict[str, Any]]:
+    """The rows of a result by the labels of their columns; as a stream where the result is one."""
+    labels = tuple(result.keys())
+    return (dict(zip(labels, row, strict=True)) for row in result)
 
 
-def _load_claim(owner: tuple[int, str, str], row: Row[Any]) -> Claim:
-    job, name, parameters = owner
-    size = Size(row.width, row.height)
+def load_claim(values: dict[str, Any], owner: RowMapping) -> Claim:
+    """A row of `hot.CLAIMS` as a claim of the job whose row of `hot.OWNER` is given."""
+    size = Size(values.pop("width"), values.pop("height"))
+    send_size = load_size(values.pop("send_width"), values.pop("send_height"), size)
     return Claim(
-        task=row.id,
-        job=job,
-        key=row.key,
-        text=row.text,
-        size=size,
-        send_size=load_size(row.send_width, row.send_height, size),
-        sample=row.sample,
-        parameters=merged(parameters, row.overrides),
-        path=output_path(row.path, size, row.sample),
-        revision=row.revision,
-        attempts=row.attempts,
-        unknowns=row.unknowns,
-        calls=row.calls,
-        queued_at=row.queued_at,
-        inputs=load_inputs(row.inputs),
-        send_route=row.send_route,
-        own=row.own,
-        shared=row.shared,
-        job_name=name,
-        pattern=row.path,
+        **values
+        | {
+            "job": owner["job"],
+            "job_name": owner["job_name"],
+            "size": size,
+            "send_size": send_size,
+            "parameters": merged(owner["parameters"], values.pop("overrides")),
+            "path": output_path(values["pattern"], size, values["sample"]),
+            "inputs": load_inputs(values["inputs"]),
+        }
     )
 
 
-ATTEMPT_COLUMNS = list(attempt.c)
-IMAGE_COLUMNS = list(image.c)
-_NAMES = {
-    "task_id": "task",
-    "job_id": "job",
-    "attempt_id": "attempt",
-    "group_name": "group",
-    "batch_id": "batch",
-    "run_id": "run",
-}
-_ATTEMPT_FIELDS = [_NAMES.get(col.name, col.name) for col in ATTEMPT_COLUMNS]
-_IMAGE_FIELDS = [_NAMES.get(col.name, col.name) for col in IMAGE_COLUMNS]
+def load_attempt(values: dict[str, Any]) -> AttemptRow:
+    """The columns of `attempt`, labelled as its fields, as a value."""
+    usage, outcome = values["usage"], values["outcome"]
+    return AttemptRow(
+        **values
+        | {
+            "charge": Charge(values["charge"]),
+            "outcome": None if outcome is None else OutcomeKind(outcome),
+            "request_ids": load_pairs(values["request_ids"]),
+            "effective": load_pairs(values["effective"]),
+            "usage": None if usage is None else Usage(**json.loads(usage)),
+        }
+    )
 
 
-def load_attempt(row: Iterable[Any]) -> AttemptRow:
-    """The columns of `attempt`, in the table's order, as a value."""
-    values = dict(zip(_ATTEMPT_FIELDS, row, strict=True))
-    values["charge"] = Charge(values["charge"])
-    values["outcome"] = None if values["outcome"] is None else OutcomeKind(values["outcome"])
-    values["request_ids"] = load_pairs(values["request_ids"])
-    values["effective"] = load_pairs(values["effective"])
-    values["usage"] = None if values["usage"] is None else Usage(**json.loads(values["usage"]))
-    return AttemptRow(**values)
+def load_image(values: dict[str, Any]) -> ImageRow:
+    """The columns of `image`, labelled as its fields, as a value."""
+    flags = values["flags"]
+    return ImageRow(**values | {"flags": tuple(flags.split(",")) if flags else ()})
 
 
-def load_image(row: Iterable[Any]) -> ImageRow:
-    """The columns of `image`, in the table's order, as a value."""
-    values = dict(zip(_IMAGE_FIELDS, row, strict=True))
-    values["flags"] = tuple(values["flags"].split(",")) if values["flags"] else ()
-    return ImageRow(**values)
-
-
-def load_task(row: Any) -> TaskRow:
-    """The columns of `queries.TASKS` as a value; those of the image come last."""
-    size = Size(row.variant_width, row.variant_height)
-    picture = row[-len(IMAGE_COLUMNS) :]
+def load_task(values: dict[str, Any]) -> TaskRow:
+    """A row of `lookups.TASKS` as a value."""
+    picture = _taken(values, _IMAGE_LABELS)
+    size = Size(values.pop("width"), values.pop("height"))
+    send_size = load_size(values.pop("send_width"), values.pop("send_height"), size)
+    parameters = values.pop("parameters")
     return TaskRow(
-        id=row.task_id,
-        job=row.job_id,
-        job_name=row.job_name,
-        key=row.key,
-        text=row.text,
-        size=size,
-        send_size=load_size(row.send_width, row.send_height, size),
-        sample=row.sample,
-        quality=row.quality or merged(row.parameters, "").quality or "",
-        images=row.images,
-        inputs=load_inputs(row.inputs),
-        path=output_path(row.output_path, size, row.sample),
-        pattern=row.output_path,
-        state=TaskState(row.state),
-        work=TaskState(row.work),
-        wanted=bool(row.wanted),
-        revision=row.revision,
-        attempts=row.attempts,
-        unknowns=row.unknowns,
-        calls=row.calls,
-        scheduled_at=row.scheduled_at,
-        reason=row.reason,
-        updated_at=row.updated_at,
-        billed=row.task_billed,
-        unknown=row.task_unknown,
-        image=None if picture[0] is None else load_image(picture),
+        **values
+        | {
+            "size": size,
+            "send_size": send_size,
+            "quality": values["quality"] or merged(parameters, "").quality or "",
+            "inputs": load_inputs(values["inputs"]),
+            "path": output_path(values["pattern"], size, values["sample"]),
+            "state": TaskState(values["state"]),
+            "work": TaskState(values["work"]),
+            "wanted": bool(values["wanted"]),
+            "image": None if picture["id"] is None else load_image(picture),
+        }
     )
+
+
+def load_task_attempt(values: dict[str, Any]) -> TaskAttempt:
+    """A row of `lookups.CALLS`, `PROBLEMS` or `UNKNOWNS` as a value."""
+    made = load_attempt(_taken(values, _ATTEMPT_LABELS))
+    size = Size(values["width"], values["height"])
+    return TaskAttempt(values["key"], size, values["sample"], TaskState(values["state"]), made)
+
+
+_IMAGE_LABELS = {each.name: f"image_{each.name}" for each in fields(ImageRow)}
+_ATTEMPT_LABELS = {each.name: f"attempt_{each.name}" for each in fields(AttemptRow)}
+
+
+def _taken(values: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """What is under labels with a prefix, taken out, under the names of the fields."""
+    return {field: values.pop(label) for field, label in labels.items()}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Select, or_, select, text
+from sqlalchemy import Select, or_
 
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.inputs import InputFile
@@ -19,29 +19,28 @@ from batchgen.domain.job import Limits, Parameters, output_path
 from batchgen.domain.lifecycle import TaskEvent, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
-from batchgen.ledger import audit, queries
-from batchgen.ledger import statements as sql
+from batchgen.ledger import audit
+from batchgen.ledger.audit import Finding
 from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, select_tasks
 from batchgen.ledger.diff import input_files
-from batchgen.ledger.holder import Held, held
-from batchgen.ledger.mapping import dump, load_attempt, load_image, load_task
+from batchgen.ledger.holder import held
+from batchgen.ledger.mapping import dump, load_attempt, load_image, load_task, load_task_attempt, rows_of
 from batchgen.ledger.records import (
     AttemptRow,
     Count,
-    Finding,
     ImageRow,
     JobRow,
     MonthRow,
     OpenTask,
-    RunRow,
-    Runs,
-    RunState,
     Spending,
     TaskAttempt,
     TaskRow,
 )
-from batchgen.ledger.tables import attempt, image, job, ledger, prompt, task, variant
+from batchgen.ledger.runs import Runs, load_run
+from batchgen.ledger.statements import lookups, registers
+from batchgen.ledger.statements.fragments import among, listed
+from batchgen.ledger.tables import attempt, image, job, prompt, task
 
 BATCH = 1_000  # rows fetched at a time, however many there are
 
@@ -74,12 +73,11 @@ class Reader:
     @property
     def name(self) -> str | None:
         """The random name that the ledger was made with; None while it has none."""
-        return self._connection.execute(select(ledger.c.name)).scalar()
+        return self._connection.execute(registers.LEDGER_NAME).scalar()
 
     def jobs(self) -> list[JobRow]:
         """Every job, oldest first."""
-        found = self._connection.execute(select(job).order_by(job.c.id)).mappings().all()
-        return [self._job(dict(row)) for row in found]
+        return [self._job(row) for row in list(rows_of(self._connection.execute(registers.JOBS)))]
 
     def job(self, name: str) -> JobRow:
         """One job.
@@ -87,9 +85,9 @@ class Reader:
         Raises:
             LedgerError: there is none of that name; the message lists those there are.
         """
-        found = self._connection.execute(select(job).where(job.c.name == name)).mappings().one_or_none()
+        found = self._connection.execute(registers.JOB_BY_NAME, {"name": name}).mappings().one_or_none()
         if found is None:
-            names = ", ".join(self._connection.execute(select(job.c.name).order_by(job.c.id)).scalars()) or "none"
+            names = ", ".join(self._connection.execute(registers.JOB_NAMES).scalars()) or "none"
             raise NotInLedger(f"the ledger {self.path} has no job named {name}; it has: {names}")
         return self._job(dict(found))
 
@@ -98,32 +96,30 @@ class Reader:
 
         One without an end goes on while its own process has the ledger. Else it died.
         """
-        found = self._connection.execute(queries.RUNS, {"job": key, "most": most})
-        rows = [dict(row) for row in found.mappings()]
+        rows = list(rows_of(self._connection.execute(lookups.RUNS, {"job": key, "most": most})))
         if not rows:
             return Runs(())
         holders = [each for each in (self._holder, held(self.path)) if each is not None]
-        last = tuple(RunRow(**row, state=_run_state(row, holders)) for row in rows)
-        earlier = self._connection.execute(queries.EARLIER_RUNS, {"job": key, "before": last[-1].id}).one()
-        return Runs(last, *earlier)
+        last = tuple(load_run(row, holders) for row in rows)
+        earlier = self._connection.execute(lookups.EARLIER_RUNS, {"job": key, "before": last[-1].id})
+        return Runs(last, **earlier.mappings().one())
 
     def month(self, name: str) -> MonthRow:
         """What all jobs have spent in a local calendar month, such as `2026-11`."""
-        found = self._connection.execute(queries.MONTH, {"name": name}).one_or_none()
-        return MonthRow(name, *(found or ()))
+        found = self._connection.execute(lookups.MONTH, {"name": name}).mappings().one_or_none()
+        return MonthRow(name, **(found or {}))
 
     def ceiling(self) -> int | None:
         """Micro-dollars that all jobs may spend in a calendar month, by the ledger's own setting; None for no limit."""
-        return self._connection.execute(queries.CEILING).scalar()
+        return self._connection.execute(lookups.CEILING).scalar()
 
     def counts(self, key: int) -> list[Count]:
         """Tasks that the manifest wants, by size, quality and state."""
-        sizes = {row.id: Size(row.width, row.height) for row in self._connection.execute(select(variant))}
+        sizes = {row.id: Size(row.width, row.height) for row in self._connection.execute(lookups.VARIANTS)}
         default = self._default_quality(key)
-        found: dict[tuple[Size, str, TaskState, TaskState], int] = {}
-        for state, work, variant_id, quality, tasks in self._connection.execute(queries.COUNTS, {"job": key}):
-            place = (sizes[variant_id], quality or default, TaskState(state), TaskState(work))
-            found[place] = found.get(place, 0) + tasks
+        found: Counter[tuple[Size, str, TaskState, TaskState]] = Counter()
+        for row in self._connection.execute(lookups.COUNTS, {"job": key}):
+            found[sizes[row.variant_id], row.quality or default, TaskState(row.state), TaskState(row.work)] += row.tasks
         return [Count(*place, tasks) for place, tasks in sorted(found.items())]
 
     def input_files(self, key: int) -> list[InputFile]:
@@ -132,10 +128,10 @@ class Reader:
 
     def spending(self, key: int) -> list[Spending]:
         """Calls and money by route, size sent and outcome. Looks at every attempt of the job."""
-        found = self._connection.execute(queries.SPENDING, {"job": key})
+        found = rows_of(self._connection.execute(lookups.SPENDING, {"job": key}))
         return [
-            Spending(route, size, None if outcome is None else OutcomeKind(outcome), calls, billed, unknown)
-            for route, size, outcome, calls, billed, unknown in found
+            Spending(**row | {"outcome": None if row["outcome"] is None else OutcomeKind(row["outcome"])})
+            for row in found
         ]
 
     def tasks(
@@ -156,63 +152,65 @@ class Reader:
             limit: at most so many.
             removed: also those that the manifest has no more.
         """
-        query = queries.TASKS.where(task.c.job_id == key).order_by(prompt.c.position, task.c.variant_id).limit(limit)
+        query = lookups.TASKS.where(task.c.job_id == key).order_by(*lookups.IN_ORDER).limit(limit)
         if not removed:
             query = query.where(task.c.wanted == 1)
         if states is not None:
             wanted = frozenset(states)
-            query = query.where(or_(sql.among(task.c.state, wanted), sql.among(task.c.work, wanted)))
+            query = query.where(or_(among(task.c.state, wanted), among(task.c.work, wanted)))
         if keys is not None:
-            query = query.where(prompt.c.key.in_(sql.listed("keys")))
+            query = query.where(prompt.c.key.in_(listed("keys")))
         values = {} if keys is None else {"keys": dump(sorted(keys))}
         return map(load_task, self._stream(query, values))
 
     def flagged(self, key: int) -> Iterator[TaskRow]:
         """Tasks of whose image there is something to be said, such as other dimensions than asked; as a stream."""
-        query = queries.FLAGGED.where(task.c.job_id == key, task.c.wanted == 1)
-        return map(load_task, self._stream(query.order_by(prompt.c.position, task.c.variant_id)))
+        query = lookups.FLAGGED.where(task.c.job_id == key, task.c.wanted == 1)
+        return map(load_task, self._stream(query.order_by(*lookups.IN_ORDER)))
 
     def outdated(self, key: int) -> Iterator[TaskRow]:
         """Delivered tasks whose image is to be replaced, or could not be; as a stream."""
-        query = queries.TASKS.where(task.c.job_id == key, task.c.wanted == 1, text(queries.OUTDATED))
-        return map(load_task, self._stream(query.order_by(prompt.c.position, task.c.variant_id)))
+        query = lookups.OUTDATED.where(task.c.job_id == key, task.c.wanted == 1)
+        return map(load_task, self._stream(query.order_by(*lookups.IN_ORDER)))
 
     def find(self, reference: str, name: str | None = None) -> list[TaskRow]:
         """The tasks somebody means by a number, a prompt's key, `key/size` or `key/size/sample`, of all jobs or one."""
-        query = queries.TASKS.where(queries.meant(reference)).order_by(
-            task.c.job_id, prompt.c.position, task.c.variant_id
-        )
+        query = lookups.TASKS.where(lookups.meant(reference)).order_by(task.c.job_id, *lookups.IN_ORDER)
         if name is not None:
             query = query.where(job.c.name == name)
-        return [load_task(row) for row in self._connection.execute(query)]
+        return [load_task(row) for row in rows_of(self._connection.execute(query))]
 
     def attempts(self, key: int) -> list[AttemptRow]:
         """Every attempt at a task, in order."""
-        query = select(attempt).where(attempt.c.task_id == key).order_by(attempt.c.id)
-        return [load_attempt(row) for row in self._connection.execute(query)]
+        found = self._connection.execute(lookups.ATTEMPTS_OF_TASK, {"task": key})
+        return [load_attempt(row) for row in rows_of(found)]
 
     def bought(self, tasks: Iterable[int]) -> Iterator[tuple[TaskRow, AttemptRow]]:
         """Delivered tasks, by their numbers, each with the attempt that brought its image; as a stream."""
         numbers = iter(tasks)
         while some := list(islice(numbers, BATCH)):
             values = {"tasks": dump(some)}
-            made = select(attempt).join(task, task.c.image_id == attempt.c.id).where(task.c.id.in_(sql.listed("tasks")))
-            attempts = {row.task_id: load_attempt(row) for row in self._connection.execute(made, values)}
-            query = queries.TASKS.where(task.c.id.in_(sql.listed("tasks"))).order_by(task.c.id)
-            found = map(load_task, self._connection.execute(query, values).all())
+            made = rows_of(self._connection.execute(lookups.ATTEMPTS_OF_IMAGES, values))
+            attempts = {each.task: each for each in map(load_attempt, made)}
+            query = lookups.TASKS_BY_NUMBER.order_by(task.c.id)
+            found = [load_task(row) for row in rows_of(self._connection.execute(query, values))]
             yield from ((each, attempts[each.id]) for each in found if each.id in attempts)
 
     def digests(self, key: int) -> Iterator[tuple[str, int]]:
         """SHA-256 and task of every image of a job, of all revisions, as a stream."""
-        query = select(image.c.sha256, image.c.task_id).where(image.c.job_id == key).order_by(image.c.id)
-        return ((row.sha256, row.task_id) for row in self._stream(query))
+        return ((row["sha256"], row["task"]) for row in self._stream(lookups.DIGESTS, {"job": key}))
 
     def open_tasks(self) -> list[OpenTask]:
         """Every task of all jobs that an attempt holds."""
-        found = self._connection.execute(queries.OPEN_TASKS)
         return [
-            OpenTask(key, held_by, revision, Path(output), output_path(path, Size(width, height), sample))
-            for key, held_by, revision, output, path, width, height, sample in found
+            OpenTask(
+                row.job,
+                row.attempt,
+                row.revision,
+                Path(row.output),
+                output_path(row.path, Size(row.width, row.height), row.sample),
+            )
+            for row in self._connection.execute(lookups.OPEN_TASKS)
         ]
 
     def check(self, key: int | None = None) -> list[Finding]:
@@ -221,25 +219,25 @@ class Reader:
 
     def images(self, key: int | None = None) -> Iterator[ImageRow]:
         """Every image delivered, of all revisions, as a stream; of one job or of all."""
-        query = select(image).order_by(image.c.id)
+        query = lookups.IMAGES
         return map(load_image, self._stream(query if key is None else query.where(image.c.job_id == key)))
 
     def problems(self, key: int | None = None) -> Iterator[TaskAttempt]:
         """Calls that ended without an image: refusals, lost answers, damage, errors; as a stream."""
-        return self._problems(queries.PROBLEMS, key)
+        return self._problems(lookups.PROBLEMS, key)
 
     def unknowns(self, key: int | None = None) -> Iterator[TaskAttempt]:
         """Calls of which nobody knows yet what they cost; as a stream."""
-        return self._problems(queries.UNKNOWNS, key)
+        return self._problems(lookups.UNKNOWNS, key)
 
     def span(self, key: int) -> tuple[float, float] | None:
         """When the first and the last call of a job were reserved, seconds since the epoch; None before any."""
-        first, last = self._connection.execute(queries.SPAN, {"job": key}).one()
-        return None if first is None else (first, last)
+        span = self._connection.execute(lookups.SPAN, {"job": key}).one()
+        return None if span.first is None else (span.first, span.last)
 
     def calls(self, first: float, last: float) -> Iterator[TaskAttempt]:
         """Every call of all jobs that was reserved in this time, whatever came of it; as a stream."""
-        return self._owned(self._stream(queries.CALLS, {"first": first, "last": last}))
+        return map(load_task_attempt, self._stream(lookups.CALLS, {"first": first, "last": last}))
 
     def waiting(
         self, key: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
@@ -248,23 +246,19 @@ class Reader:
         return amounts(self._connection, select_tasks(key, TaskEvent.REQUEUE, states, only))
 
     def _problems(self, query: Select[Any], key: int | None) -> Iterator[TaskAttempt]:
-        return self._owned(self._stream(query if key is None else query.where(attempt.c.job_id == key)))
+        narrowed = query if key is None else query.where(attempt.c.job_id == key)
+        return map(load_task_attempt, self._stream(narrowed))
 
-    @staticmethod
-    def _owned(rows: Iterable[Any]) -> Iterator[TaskAttempt]:
-        for row in rows:
-            prompt_key, width, height, sample, state, *facts = row
-            yield TaskAttempt(prompt_key, Size(width, height), sample, TaskState(state), load_attempt(facts))
-
-    def _stream(self, query: Select[Any], values: dict[str, Any] | None = None) -> Iterator[Any]:
-        return iter(self._connection.execute(query, values or {}).yield_per(BATCH))
+    def _stream(self, query: Select[Any], values: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        return rows_of(self._connection.execute(query, values or {}).yield_per(BATCH))
 
     def _default_quality(self, key: int) -> str:
-        parameters = self._connection.execute(select(job.c.parameters).where(job.c.id == key)).scalar_one()
+        parameters = self._connection.execute(registers.JOB_PARAMETERS, {"job": key}).scalar_one()
         return json.loads(parameters).get("quality") or ""
 
     def _job(self, row: dict[str, Any]) -> JobRow:
-        found = self._connection.execute(queries.STATES, {"job": row["id"]}).all()
+        found = self._connection.execute(lookups.STATES, {"job": row["id"]}).all()
+        wanted = [each for each in found if each.wanted]
         return JobRow(
             **row
             | {
@@ -273,23 +267,13 @@ class Reader:
                 "parameters": Parameters(**json.loads(row["parameters"])),
                 "limits": Limits(**json.loads(row["limits"])),
                 "downgrade": bool(row["downgrade"]),
-                "states": _summed((state, tasks) for wanted, state, _, tasks in found if wanted),
-                "work": _summed((work, tasks) for wanted, _, work, tasks in found if wanted),
-                "outdated": sum(tasks for wanted, state, work, tasks in found if wanted and state != work),
-                "unpriced": self._connection.execute(queries.UNPRICED, {"job": row["id"]}).scalar_one(),
-                "removed": sum(tasks for wanted, _, _, tasks in found if not wanted),
+                "states": _summed((each.state, each.tasks) for each in wanted),
+                "work": _summed((each.work, each.tasks) for each in wanted),
+                "outdated": sum(each.tasks for each in wanted if each.state != each.work),
+                "unpriced": self._connection.execute(lookups.UNPRICED, {"job": row["id"]}).scalar_one(),
+                "removed": sum(each.tasks for each in found if not each.wanted),
             }
         )
-
-
-def _run_state(row: Mapping[str, Any], holders: Iterable[Held]) -> RunState:
-    if row["ended_at"] is not None:
-        return RunState.ENDED
-    # Pids are used again: who took the ledger after the run had begun is another process.
-    own = any(
-        (each.pid, each.host) == (row["pid"], row["host"]) and each.since <= row["started_at"] for each in holders
-    )
-    return RunState.RUNNING if own else RunState.DIED
 
 
 def _summed(counts: Iterable[tuple[str, int]]) -> dict[TaskState, int]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import TextClause
 from sqlalchemy.engine import Connection
 
-from batchgen.domain.job import JobSpec
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Booking, OutcomeKind
 from batchgen.domain.origin import Origin
@@ -22,21 +21,13 @@ from batchgen.domain.output_image import Delivered
 from batchgen.ledger import attempts
 from batchgen.ledger.connect import empty_ledger, reading
 from batchgen.ledger.mapping import dump
-from batchgen.ledger.recording import write_job
 from batchgen.ledger.scribe import KnownAttempt, Scribe
-from batchgen.ledger.tables import job
+from batchgen.ledger.statements import restoring
 
 TOLD = "told by images.jsonl"
 """The basis of a price that a ledger has from an index alone."""
 
 _OVERTAKEN = "its answer was not booked in the ledger that was lost, and its task went on"
-_SETTLED = text(
-    "SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:numbers)) "
-    "AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = attempt.task_id AND task.attempt_id = attempt.id)"
-)
-_KNOWN = text("SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:numbers))")
-_DELIVERED = text("SELECT id, sha256 FROM image WHERE id IN (SELECT value FROM json_each(:numbers))")
-_OUTPUTS = text("SELECT DISTINCT output FROM job")
 
 
 class Entered(StrEnum):
@@ -81,15 +72,6 @@ class Written:
     touched: frozenset[int] = frozenset()
 
 
-def admit(connection: Connection, specs: Sequence[JobSpec], now: float) -> list[int]:
-    """The numbers of jobs; one that the ledger does not have is made, to be compared with its manifest by a run."""
-    found = []
-    for spec in specs:
-        known = connection.execute(select(job.c.id).where(job.c.name == spec.name)).scalar()
-        found.append(write_job(connection, spec, now) if known is None else int(known))
-    return found
-
-
 def enter_images(connection: Connection, pages: Sequence[Page], now: float) -> list[Written]:
     """Enter delivered images with their attempts and their money."""
     return [_enter_page(connection, page, now) for page in pages]
@@ -102,17 +84,17 @@ def enter_answers(connection: Connection, piles: Sequence[Pile], now: float) -> 
 
 def settled(connection: Connection, asked: Sequence[Collection[int]], _now: float) -> list[frozenset[int]]:
     """Of some attempts those that the ledger knows and that hold no task any more."""
-    return [frozenset(connection.execute(_SETTLED, {"numbers": dump(sorted(each))}).scalars()) for each in asked]
+    return [_numbers(connection, restoring.SETTLED_ATTEMPTS, each) for each in asked]
 
 
 def known(connection: Connection, asked: Sequence[Collection[int]], _now: float) -> list[frozenset[int]]:
     """Of some attempts those that the ledger knows."""
-    return [frozenset(connection.execute(_KNOWN, {"numbers": dump(sorted(each))}).scalars()) for each in asked]
+    return [_numbers(connection, restoring.KNOWN_ATTEMPTS, each) for each in asked]
 
 
 def delivered(connection: Connection, asked: Sequence[Collection[int]], _now: float) -> list[dict[int, str]]:
     """Of some attempts the checksums of the images that the ledger has of them."""
-    found = (connection.execute(_DELIVERED, {"numbers": dump(sorted(each))}).all() for each in asked)
+    found = (connection.execute(restoring.CHECKSUMS, {"numbers": dump(sorted(each))}).all() for each in asked)
     return [{row.id: row.sha256 for row in rows} for rows in found]
 
 
@@ -125,8 +107,12 @@ def look(path: Path, numbers: Collection[int]) -> tuple[frozenset[int], dict[int
         LedgerError: it cannot be read.
     """
     with reading(path) if path.exists() else empty_ledger() as connection:
-        outputs = [Path(output) for output in connection.execute(_OUTPUTS).scalars()]
+        outputs = [Path(output) for output in connection.execute(restoring.OUTPUTS).scalars()]
         return known(connection, [numbers], 0.0)[0], delivered(connection, [numbers], 0.0)[0], outputs
+
+
+def _numbers(connection: Connection, query: TextClause, asked: Collection[int]) -> frozenset[int]:
+    return frozenset(connection.execute(query, {"numbers": dump(sorted(asked))}).scalars())
 
 
 def _enter_page(connection: Connection, page: Page, now: float) -> Written:

@@ -3,85 +3,25 @@
 Between the two nothing is locked, so that a person may think. Nobody else writes meanwhile: one process owns a ledger.
 """
 
-# ruff: noqa: S608 - statements are composed of this program's own constants; values are always bound
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from sqlalchemy import TextClause, delete, insert, text, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import TextClause
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import BatchUnderWay, PaidUnderWay, UsageError
-from batchgen.domain.job import Difference, FourK, JobSpec, Plan
-from batchgen.domain.lifecycle import TRANSITIONS, TaskEvent
-from batchgen.ledger import statements as sql
-from batchgen.ledger.adoption import ADOPT, Intact, find_adoptable
+from batchgen.domain.job import Difference, Plan
+from batchgen.ledger.adoption import Intact, find_adoptable
 from batchgen.ledger.batches import open_batches
-from batchgen.ledger.diff import as_recorded, difference, is_recorded, known
-from batchgen.ledger.mapping import dump
-from batchgen.ledger.staging import PIECE, first_free, stage, unstage
-from batchgen.ledger.tables import RUNNING, input_file, job, variant
-
-_NEW_PROMPTS = text(
-    "INSERT INTO prompt (id, job_id, position, key, text, path, overrides, inputs, wanted) "
-    "SELECT :first + position, :job, position, key, text, path, overrides, inputs, 1 FROM staged "
-    "WHERE prompt_id IS NULL ORDER BY position"
-)
-_KNOWN_PROMPTS = text(
-    "UPDATE prompt SET position = s.position, text = s.text, path = s.path, overrides = s.overrides, "
-    "inputs = s.inputs, wanted = 1 FROM staged s WHERE prompt.id = s.prompt_id AND (prompt.position, prompt.text, "
-    "prompt.path, prompt.overrides, prompt.inputs, prompt.wanted) "
-    "IS NOT (s.position, s.text, s.path, s.overrides, s.inputs, 1)"
-)
-_GONE_PROMPTS = text(
-    "UPDATE prompt SET wanted = 0 WHERE job_id = :job AND wanted = 1 AND id NOT IN (SELECT prompt_id FROM plan)"
-)
-
-_IN_PLAN = (
-    "FROM plan p JOIN member m ON m.variant_set = p.variant_set "
-    "WHERE task.job_id = :job AND task.prompt_id = p.prompt_id AND task.variant_id = m.variant_id"
-)
-_may_revise = ", ".join(f"'{state}'" for state in sorted(TRANSITIONS[TaskEvent.REVISE][0]))
-_REVISE = (
-    f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.REVISE][1]}', wanted = 1, revision = last_revision + 1, "
-    "own = p.own, shared = p.shared, quality = p.quality, images = p.images, send_width = NULL, send_height = NULL, "
-    "send_route = '', attempts = 0, unknowns = 0, "
-    f"calls = 0, scheduled_at = NULL, reason = '', updated_at = :now {_IN_PLAN} AND task.work IN ({_may_revise})"
-)
-_REMOVED = text(
-    "UPDATE task SET wanted = 0, updated_at = :now WHERE job_id = :job AND wanted = 1 AND NOT EXISTS ("
-    "SELECT 1 FROM plan p JOIN member m ON m.variant_set = p.variant_set "
-    "WHERE p.prompt_id = task.prompt_id AND m.variant_id = task.variant_id)"
-)
-_WANTED_AGAIN = text(f"UPDATE task SET wanted = 1, updated_at = :now {_IN_PLAN} AND task.wanted = 0")
-_CHANGED = text(f"{_REVISE} AND task.own <> p.own")
-_REBUY = text(f"{_REVISE} AND task.shared <> p.shared AND task.work = 'completed'")
-_SHARED = text(f"UPDATE task SET shared = p.shared {_IN_PLAN} AND task.shared <> p.shared AND task.work <> 'completed'")
-_NEW_TASKS = (
-    "INSERT INTO task (job_id, prompt_id, variant_id, work, wanted, revision, own, shared, quality, images, "
-    "updated_at) SELECT :job, p.prompt_id, m.variant_id, 'available', 1, 1, p.own, p.shared, p.quality, p.images, :now "
-    "FROM plan p CROSS JOIN member m ON m.variant_set = p.variant_set {} ORDER BY p.prompt_id, m.number"
-)
-_ALL_TASKS = text(_NEW_TASKS.format(""))
-_MISSING_TASKS = text(
-    _NEW_TASKS.format(
-        "WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.job_id = :job AND t.prompt_id = p.prompt_id "
-        "AND t.variant_id = m.variant_id)"
-    )
-)
-_RUNNING_AS_PLANNED = text(
-    f"SELECT count(*) FROM task JOIN plan p JOIN member m ON m.variant_set = p.variant_set WHERE task.job_id = :job "
-    f"AND {RUNNING} AND task.prompt_id = p.prompt_id AND task.variant_id = m.variant_id AND task.own = p.own "
-    "AND task.shared = p.shared"
-)
-_STAGED_KEY = text("SELECT 1 FROM staged WHERE key = :key")
-_RECORDED_KEY = text("SELECT 1 FROM prompt WHERE job_id = :job AND key = :key AND wanted = 1")
-_COUNTERS = text("UPDATE job SET prompts = (SELECT count(*) FROM plan), tasks = :tasks, rebuy = :rebuy WHERE id = :job")
-
+from batchgen.ledger.diff import as_recorded, difference, is_recorded
+from batchgen.ledger.job_rows import job_row, write_job
+from batchgen.ledger.staging import PIECE, stage, unstage
+from batchgen.ledger.statements import hot, plan_changes
+from batchgen.ledger.statements.fragments import first_free
+from batchgen.ledger.tables import prompt, variant
 
 Approve = Callable[[Difference], None]
 """Is told what a recording would change, before it does; raises to leave everything as it was."""
@@ -140,7 +80,7 @@ def accept(connection: Connection, proposals: Sequence[Proposal], now: float) ->
             _write_tasks(connection, {"job": key, "now": now}, proposal)
             _write_files(connection, key, proposal.plan)
             left = 0 if proposal.rebuy else changes.rebuy
-            connection.execute(_COUNTERS, {"job": key, "tasks": changes.tasks, "rebuy": left})
+            connection.execute(plan_changes.COUNT_PLAN, {"job": key, "tasks": changes.tasks, "rebuy": left})
     return discard(connection, proposals, now)
 
 
@@ -152,20 +92,21 @@ def discard(connection: Connection, proposals: Sequence[Proposal], _now: float) 
 
 def _propose(connection: Connection, asked: PlanToRecord) -> Proposal:
     plan, rebuy = asked.plan, asked.rebuy
-    found = known(connection, plan.job.name)
+    found = job_row(connection, plan.job.name)
     key = None if found is None else int(found.id)
     if found is not None and is_recorded(connection, found, plan, rebuy=rebuy):
-        _check_only(connection, _RECORDED_KEY, asked, key)
+        _check_only(connection, plan_changes.RECORDED_KEY, asked, key)
         return Proposal(plan, rebuy, key, staged=False, difference=as_recorded(connection, found, plan))
-    running = len(connection.execute(sql.IN_FLIGHT, {"job": key}).all())
+    running = len(connection.execute(hot.IN_FLIGHT, {"job": key}).all())
     if running and open_batches(connection, [key or 0], 0.0)[0]:
         raise BatchUnderWay(
             f"{running} images of {plan.job.name} are in a batch that is under way; run the manifest as it was to "
             "collect them, then change it"
         )
     stage(connection, key or 0, plan)
-    _check_only(connection, _STAGED_KEY, asked, key)
-    if running and (touched := running - connection.execute(_RUNNING_AS_PLANNED, {"job": key}).scalar_one()):
+    _check_only(connection, plan_changes.STAGED_KEY, asked, key)
+    as_planned = connection.execute(plan_changes.RUNNING_AS_PLANNED, {"job": key}).scalar_one() if running else 0
+    if touched := running - as_planned:
         unstage(connection)
         raise PaidUnderWay(
             f"{touched} of the paid images of {plan.job.name} that could not be fetched yet are changed or left out by "
@@ -185,31 +126,9 @@ def _check_only(connection: Connection, query: TextClause, asked: PlanToRecord, 
             raise UsageError(f"{asked.plan.job.name} has no prompt {name}; `batchgen tasks` lists those it has")
 
 
-def write_job(connection: Connection, spec: JobSpec, now: float) -> int:
-    """The job's row from its specification; what was spent and counted stays."""
-    values = {
-        "route": spec.route,
-        "model": spec.model,
-        "parameters": dump(asdict(spec.parameters)),
-        "manifest": str(spec.manifest),
-        "output": str(spec.output),
-        "source_hash": spec.source_hash,
-        "limits": dump(asdict(spec.limits)),
-        "downgrade": int(spec.four_k is FourK.DOWNGRADE),
-        "updated_at": now,
-    }
-    zeros = dict.fromkeys(("billed", "unknown", "reserved", "prompts", "tasks", "rebuy"), 0)
-    changed = update(job).where(job.c.name == spec.name).values(values).returning(job.c.id)
-    key: int | None = connection.execute(changed).scalar_one_or_none()
-    if key is None:
-        new = insert(job).values(values | zeros | {"name": spec.name, "created_at": now}).returning(job.c.id)
-        key = int(connection.execute(new).scalar_one())
-    return key
-
-
 def _write_prompts(connection: Connection, key: int, plan: Plan) -> None:
     """Prompts and variants, under the numbers that staging gave to new ones."""
-    first = first_free(connection, "variant")
+    first = first_free(connection, variant)
     rows = [
         {
             "id": first + wanted.number,
@@ -222,31 +141,29 @@ def _write_prompts(connection: Connection, key: int, plan: Plan) -> None:
         for wanted in plan.variants
     ]
     if rows:
-        connection.execute(
-            sqlite.insert(variant).on_conflict_do_nothing(index_elements=["job_id", "width", "height", "sample"]), rows
-        )
-    connection.execute(_KNOWN_PROMPTS)
-    connection.execute(_GONE_PROMPTS, {"job": key})
-    connection.execute(_NEW_PROMPTS, {"job": key, "first": first_free(connection, "prompt")})
+        connection.execute(plan_changes.NEW_VARIANTS, rows)
+    connection.execute(plan_changes.CHANGE_PROMPTS)
+    connection.execute(plan_changes.DROP_PROMPTS, {"job": key})
+    connection.execute(plan_changes.NEW_PROMPTS, {"job": key, "first": first_free(connection, prompt)})
 
 
 def _write_files(connection: Connection, key: int, plan: Plan) -> None:
     """The input images of the plan as they were looked at, in place of those of an earlier one."""
-    connection.execute(delete(input_file).where(input_file.c.job_id == key))
+    connection.execute(plan_changes.FORGET_INPUT_FILES, {"job": key})
     files = plan.files()
     while piece := [{"job_id": key} | asdict(file) for file in islice(files, PIECE)]:
-        connection.execute(insert(input_file), piece)
+        connection.execute(plan_changes.NEW_INPUT_FILES, piece)
 
 
 def _write_tasks(connection: Connection, bound: dict[str, float], proposal: Proposal) -> None:
     fresh = proposal.job is None
     if not fresh:
-        connection.execute(_REMOVED, bound)
-        connection.execute(ADOPT, bound)
-        connection.execute(_CHANGED, bound)
+        connection.execute(plan_changes.REMOVE_TASKS, bound)
+        connection.execute(plan_changes.ADOPT, bound)
+        connection.execute(plan_changes.REVISE_CHANGED_TASKS, bound)
         if proposal.rebuy:
-            connection.execute(_REBUY, bound)
-        connection.execute(_SHARED, bound)
-        connection.execute(_WANTED_AGAIN, bound)
+            connection.execute(plan_changes.REBUY_TASKS, bound)
+        connection.execute(plan_changes.SHARE_SETTINGS, bound)
+        connection.execute(plan_changes.WANT_TASKS_AGAIN, bound)
     if proposal.difference.new:
-        connection.execute(_ALL_TASKS if fresh else _MISSING_TASKS, bound)
+        connection.execute(plan_changes.NEW_TASKS_OF_NEW_JOB if fresh else plan_changes.NEW_TASKS, bound)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from batchgen.domain.inputs import Inputs
@@ -214,63 +213,6 @@ class AttemptRow:
                 return max(self.billed, self.reserved)
 
 
-class RunState(StrEnum):
-    """Whether a run goes on."""
-
-    RUNNING = "running"
-    DIED = "died"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """A run, and what the attempts that it made have come to; money in micro-dollars.
-
-    Attributes:
-        pid: of its process, on `host`; numbers of processes are used again.
-        ended_at: seconds since the epoch, like `started_at`; None for one that goes on or died.
-        seen_at: when it made its last call; `started_at` before any.
-        reason: why it stopped before the end; "" when nothing was left to buy, or it has not ended.
-        exit_code: None before it has ended.
-        most: what it may spend; None for no limit of its own.
-        delivered: images that its calls brought, also those that a later start finished.
-    """
-
-    id: int
-    job: int
-    pid: int
-    host: str
-    started_at: float
-    ended_at: float | None
-    reason: str
-    exit_code: int | None
-    most: int | None
-    calls: int
-    delivered: int
-    billed: int
-    unknown: int
-    reserved: int
-    seen_at: float
-    state: RunState
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """The last runs of a job, newest first, and those before them in sums.
-
-    Attributes:
-        earlier: how many those are.
-        billed: micro-dollars of those, as `unknown`; `calls` and `delivered` too.
-    """
-
-    last: tuple[RunRow, ...]
-    earlier: int = 0
-    calls: int = 0
-    delivered: int = 0
-    billed: int = 0
-    unknown: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class MonthRow:
     """What all jobs have spent in a local calendar month, in micro-dollars, by the attempts reserved in it.
@@ -356,18 +298,3 @@ class TaskAttempt:
     sample: int
     state: TaskState
     attempt: AttemptRow
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that should not be.
-
-    Attributes:
-        check: which rule, in one word: `sums`, `images`, `fence`, `counters`, `file`.
-        where: the job's name, a task or an attempt; "" for the whole ledger.
-        detail: what is wrong.
-    """
-
-    check: str
-    where: str
-    detail: str

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import Exit, LedgerError
-from batchgen.ledger.tables import run
+from batchgen.ledger.holder import Held
+from batchgen.ledger.statements import registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,63 @@ class RunEnd:
     exit_code: Exit
 
 
+class RunState(StrEnum):
+    """Whether a run goes on."""
+
+    RUNNING = "running"
+    DIED = "died"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run, and what the attempts that it made have come to; money in micro-dollars.
+
+    Attributes:
+        pid: of its process, on `host`; numbers of processes are used again.
+        ended_at: seconds since the epoch, like `started_at`; None for one that goes on or died.
+        seen_at: when it made its last call; `started_at` before any.
+        reason: why it stopped before the end; "" when nothing was left to buy, or it has not ended.
+        exit_code: None before it has ended.
+        most: what it may spend; None for no limit of its own.
+        delivered: images that its calls brought, also those that a later start finished.
+    """
+
+    id: int
+    job: int
+    pid: int
+    host: str
+    started_at: float
+    ended_at: float | None
+    reason: str
+    exit_code: int | None
+    most: int | None
+    calls: int
+    delivered: int
+    billed: int
+    unknown: int
+    reserved: int
+    seen_at: float
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The last runs of a job, newest first, and those before them in sums.
+
+    Attributes:
+        earlier: how many those are.
+        billed: micro-dollars of those, as `unknown`; `calls` and `delivered` too.
+    """
+
+    last: tuple[RunRow, ...]
+    earlier: int = 0
+    calls: int = 0
+    delivered: int = 0
+    billed: int = 0
+    unknown: int = 0
+
+
 def begin(connection: Connection, wanted: Sequence[NewRun], now: float) -> list[int]:
     """Write runs down that begin now; their numbers."""
     return [_begin(connection, each, now) for each in wanted]
@@ -54,14 +113,26 @@ def end(connection: Connection, ended: Sequence[RunEnd], now: float) -> list[Non
         LedgerError: the run is not in the books, or has ended before.
     """
     for each in ended:
-        values = {"ended_at": now, "reason": each.reason, "exit_code": int(each.exit_code)}
-        going_on = update(run).where(run.c.id == each.run, run.c.ended_at.is_(None))
-        if connection.execute(going_on.values(values)).rowcount != 1:
+        values = {"key": each.run, "ended_at": now, "reason": each.reason, "exit_code": int(each.exit_code)}
+        if connection.execute(registers.END_RUN, values).rowcount != 1:
             raise LedgerError(f"run {each.run} is not under way in the ledger")
     return [None] * len(ended)
 
 
+def load_run(values: Mapping[str, Any], holders: Iterable[Held]) -> RunRow:
+    """A row of `lookups.RUNS` as a value; `holders` are those who have the ledger open to write."""
+    if values["ended_at"] is not None:
+        return RunRow(**values, state=RunState.ENDED)
+    # Pids are used again: who took the ledger after the run had begun is another process.
+    own = any(
+        (each.pid, each.host) == (values["pid"], values["host"]) and each.since <= values["started_at"]
+        for each in holders
+    )
+    return RunRow(**values, state=RunState.RUNNING if own else RunState.DIED)
+
+
 def _begin(connection: Connection, wanted: NewRun, now: float) -> int:
     nothing = dict.fromkeys(("calls", "delivered", "billed", "unknown", "reserved"), 0)
-    values = {"job_id": wanted.job, "pid": wanted.pid, "host": wanted.host, "most": wanted.most, "started_at": now}
-    return int(connection.execute(insert(run).values(nothing | values).returning(run.c.id)).scalar_one())
+    values = asdict(wanted)
+    values = nothing | values | {"job_id": values.pop("job"), "started_at": now}
+    return int(connection.execute(registers.BEGIN_RUN, values).scalar_one())

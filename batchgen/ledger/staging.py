@@ -5,37 +5,20 @@ number it has, or will have, in the ledger, `adoptable` the earlier images that 
 prompt or variant that the ledger does not know yet gets a number that no task refers to.
 """
 
-# ruff: noqa: S608 - statements are composed of this program's own constants; values are always bound
-
 from __future__ import annotations
 
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.job import Plan, Prompt
 from batchgen.ledger.mapping import dump_inputs, own_quality
-from batchgen.ledger.tables import variant
+from batchgen.ledger.statements import plan_changes, registers
+from batchgen.ledger.statements.fragments import first_free
+from batchgen.ledger.tables import prompt, variant
 
 PIECE = 10_000  # prompts per statement: larger is no faster
-
-_TABLES = {
-    "staged": "position INTEGER PRIMARY KEY, key TEXT, text TEXT, path TEXT, overrides TEXT, quality TEXT, "
-    "own INTEGER, shared INTEGER, variant_set INTEGER, inputs TEXT, images INTEGER, prompt_id INTEGER",
-    "member": "variant_set INTEGER, number INTEGER, variant_id INTEGER, PRIMARY KEY (variant_set, number), "
-    "UNIQUE (variant_set, variant_id)",
-    "plan": "prompt_id INTEGER PRIMARY KEY, position INTEGER, own INTEGER, shared INTEGER, quality TEXT, "
-    "images INTEGER, variant_set INTEGER, bytes INTEGER",
-    "adoptable": "task_id INTEGER PRIMARY KEY, image_id INTEGER, revision INTEGER, shared INTEGER",
-}
-_STAGE = "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
-_KNOWN = text("UPDATE staged SET prompt_id = (SELECT p.id FROM prompt p WHERE p.job_id = :job AND p.key = staged.key)")
-_NUMBER = text(
-    "INSERT INTO plan SELECT coalesce(prompt_id, :first + position), position, own, shared, quality, images, "
-    "variant_set, length(CAST(text AS BLOB)) FROM staged ORDER BY position"
-)
 
 
 def stage(connection: Connection, job: int, plan: Plan) -> None:
@@ -47,62 +30,45 @@ def stage(connection: Connection, job: int, plan: Plan) -> None:
         plan: read once, as a stream.
     """
     unstage(connection)
-    for name, columns in _TABLES.items():
-        connection.exec_driver_sql(f"CREATE TEMP TABLE {name} ({columns})")
+    for create in plan_changes.CREATE_TEMPORARY.values():
+        connection.exec_driver_sql(create)
     _stage_prompts(connection, plan)
     _stage_variants(connection, job, plan)
-    connection.execute(_KNOWN, {"job": job})
-    connection.execute(_NUMBER, {"first": first_free(connection, "prompt")})
+    connection.execute(plan_changes.FIND_KNOWN_PROMPTS, {"job": job})
+    connection.execute(plan_changes.NUMBER_PROMPTS, {"first": first_free(connection, prompt)})
 
 
 def unstage(connection: Connection) -> None:
     """Drop the temporary tables, if there are any."""
-    for name in _TABLES:
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS temp.{name}")
-
-
-def first_free(connection: Connection, table: str) -> int:
-    """The first number above all that a table has used."""
-    found: int = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").scalar_one()
-    return found
+    for drop in plan_changes.DROP_TEMPORARY.values():
+        connection.exec_driver_sql(drop)
 
 
 def _stage_prompts(connection: Connection, plan: Plan) -> None:
     prompts = plan.prompts()
-    while piece := [_row(prompt) for prompt in islice(prompts, PIECE)]:
-        connection.exec_driver_sql(_STAGE, piece)
+    while piece := [_row(each) for each in islice(prompts, PIECE)]:
+        connection.exec_driver_sql(plan_changes.STAGE_PROMPT, piece)
 
 
-def _row(prompt: Prompt) -> tuple[Any, ...]:
-    return (
-        prompt.position,
-        prompt.key,
-        prompt.text,
-        prompt.path,
-        prompt.overrides,
-        own_quality(prompt.overrides),
-        prompt.own,
-        prompt.shared,
-        prompt.variant_set,
-        dump_inputs(prompt.inputs),
-        prompt.inputs.count,
-    )
+def _row(staged: Prompt) -> tuple[Any, ...]:
+    """The columns of `plan_changes.STAGED`."""
+    own = own_quality(staged.overrides), dump_inputs(staged.inputs), staged.inputs.count
+    return (*plan_changes.PROMPT.values(staged), *own)
 
 
 def _stage_variants(connection: Connection, job: int, plan: Plan) -> None:
     known = {
-        (width, height, sample): key
-        for key, width, height, sample in connection.execute(
-            select(variant.c.id, variant.c.width, variant.c.height, variant.c.sample).where(variant.c.job_id == job)
-        )
+        (row.width, row.height, row.sample): row.id for row in connection.execute(registers.JOB_VARIANTS, {"job": job})
     }
-    first = first_free(connection, "variant")
+    first = first_free(connection, variant)
     numbers = {
         wanted.number: known.get((wanted.size.width, wanted.size.height, wanted.sample), first + wanted.number)
         for wanted in plan.variants
     }
     members = [
-        (place, number, numbers[number]) for place, members in enumerate(plan.variant_sets) for number in members
+        {"variant_set": place, "number": number, "variant_id": numbers[number]}
+        for place, members in enumerate(plan.variant_sets)
+        for number in members
     ]
     if members:
-        connection.exec_driver_sql("INSERT INTO member VALUES (?, ?, ?)", members)
+        connection.exec_driver_sql(plan_changes.STAGE_MEMBER, members)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # of these only the names are needed, and whoever looks at a 
 
     from batchgen.domain.job import Difference, JobSpec
     from batchgen.engine.salvage import Salvaged
-    from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, RunRow, TaskRow
+    from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, TaskRow
+    from batchgen.ledger.runs import RunRow
     from batchgen.report.forecast import Forecast
     from batchgen.report.headroom import Headroom
     from batchgen.report.missing_images import Absent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.domain.lifecycle import TaskState
-from batchgen.ledger.gone import Shown, shown
+from batchgen.ledger.listing import DeliveredFile, delivered_files
 from batchgen.ledger.records import JobRow
 from batchgen.store.output.image_faults import lies_there
 
@@ -39,7 +39,7 @@ def look_for(ledger: Path, job: JobRow, output: Path) -> Absent:
         LedgerError: the ledger cannot be read.
     """
     looked, missing, first = 0, 0, list[str]()
-    for image in shown(ledger, job.id, MOST):
+    for image in delivered_files(ledger, job.id, MOST):
         looked += 1
         if not lies_there(output, image.path, image.bytes):
             missing += 1
@@ -61,10 +61,10 @@ def absent_of(ledger: Path, job: JobRow | None, output: Path) -> Absent | None:
     return found if found is not None and found.missing else None
 
 
-def absent(ledger: Path, job: JobRow) -> Iterator[Shown]:
+def absent(ledger: Path, job: JobRow) -> Iterator[DeliveredFile]:
     """All delivered images of a job whose files are gone, or of another size.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    return (image for image in shown(ledger, job.id) if not lies_there(job.output, image.path, image.bytes))
+    return (image for image in delivered_files(ledger, job.id) if not lies_there(job.output, image.path, image.bytes))

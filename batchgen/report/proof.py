@@ -8,8 +8,10 @@ from pathlib import Path
 
 from batchgen.domain.clock import stamp
 from batchgen.domain.money import format_usd
+from batchgen.ledger.audit import Finding
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.records import Finding, JobRow, OpenTask, RunState
+from batchgen.ledger.records import JobRow, OpenTask
+from batchgen.ledger.runs import RunState
 from batchgen.report.strangers import Walk, on_their_way, walk
 from batchgen.store.output.image_faults import fault_of
 

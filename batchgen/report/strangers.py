@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchgen.ledger.records import Finding, OpenTask
+from batchgen.ledger.audit import Finding
+from batchgen.ledger.records import OpenTask
 from batchgen.store.layout import PART, SPOOL, attempt_of
 from batchgen.store.output.file_names import ENDINGS, safe_path
 

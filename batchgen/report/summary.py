@@ -9,7 +9,8 @@ from enum import StrEnum
 from batchgen.domain.lifecycle import Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.records import AttemptRow, JobRow, Runs, Spending, TaskAttempt, TaskRow
+from batchgen.ledger.records import AttemptRow, JobRow, Spending, TaskAttempt, TaskRow
+from batchgen.ledger.runs import Runs
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import REFUSALS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.ledger.records import Finding
+from batchgen.ledger.audit import Finding
 from batchgen.report.proof import Proof, prove
 from tests.chaos.promises import promise
 from tests.chaos.site import Site, running

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.ledger.records import Finding
+from batchgen.ledger.audit import Finding
 from batchgen.report.proof import prove
 from tests.chaos.promises import promise
 from tests.shop import Shop, gateway

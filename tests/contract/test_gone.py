@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchgen.ledger.gone import shown
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.listing import delivered_files
 from batchgen.ledger.reader import Reader
 from batchgen.report.missing_images import look_for
 from tests.conftest import ManualClock
@@ -25,16 +25,16 @@ async def bought(path: Path, clock: ManualClock) -> Ledger:
 async def test_of_many_images_some_are_looked_for_evenly_spread_over_all(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "ledger.db"
     (await bought(path, clock)).close()
-    assert [image.task for image in shown(path, 1)] == list(range(1, 61))
-    some = [image.task for image in shown(path, 1, 12)]
+    assert [image.task for image in delivered_files(path, 1)] == list(range(1, 61))
+    some = [image.task for image in delivered_files(path, 1, 12)]
     assert some == list(range(1, 61, 5))
-    assert list(shown(path, 2)) == []
+    assert list(delivered_files(path, 2)) == []
 
 
 async def test_what_is_looked_for_is_a_file_of_the_size_that_was_bought(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "ledger.db"
     (await bought(path, clock)).close()
-    for place, image in enumerate(shown(path, 1)):
+    for place, image in enumerate(delivered_files(path, 1)):
         file = tmp_path / "out" / image.path
         file.parent.mkdir(parents=True, exist_ok=True)
         if place:

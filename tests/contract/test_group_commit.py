@@ -7,26 +7,37 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
 from batchgen.domain.clock import SystemClock
-from batchgen.domain.errors import LedgerError, LedgerFull
+from batchgen.domain.errors import LedgerFull
+from batchgen.ledger import verbs
 from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database, Verb
+
+ORDER: list[Verb[Any, Any]] = []
+"""The verbs of these tests, in the order in which those of one commit are run."""
+
+
+def verb(run: Any) -> Verb[Any, Any]:
+    """A verb that is run after all before it."""
+    ORDER.append(Verb(run))
+    return ORDER[-1]
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     create_file(tmp_path / "batchgen.db")
-    opened = Database(tmp_path / "batchgen.db", SystemClock(), 1.0, lambda: None)
-    opened.call(Verb(0, lambda connection, payloads, _: [connection.execute(text("CREATE TABLE note (text TEXT)"))]), 0)
+    opened = Database(tmp_path / "batchgen.db", SystemClock(), 1.0, lambda: None, ORDER)
+    opened.call(verb(lambda connection, payloads, _: [connection.execute(text("CREATE TABLE note (text TEXT)"))]), 0)
     yield opened
     opened.close()
 
 
-def together(database: Database, verb: Verb[str, LedgerError | None], *payloads: str) -> list[BaseException | None]:
+def together(database: Database, *wanted: tuple[Verb[Any, Any], str]) -> list[BaseException | None]:
     """What callers get who all wait while something else is written, so that their verbs share a commit."""
     busy, go = threading.Event(), threading.Event()
 
@@ -36,10 +47,10 @@ def together(database: Database, verb: Verb[str, LedgerError | None], *payloads:
         return list(payloads)
 
     with ThreadPoolExecutor() as callers:
-        callers.submit(database.call, Verb(0, hold), 0)
+        callers.submit(database.call, verb(hold), 0)
         busy.wait()
-        waiting = [callers.submit(database.call, verb, payload) for payload in payloads]
-        while database._queue.qsize() < len(payloads):
+        waiting = [callers.submit(database.call, *each) for each in wanted]
+        while database._queue.qsize() < len(wanted):
             threading.Event().wait(0.001)
         go.set()
         return [each.exception() for each in waiting]
@@ -63,7 +74,8 @@ def test_one_faulty_verb_fails_alone(database: Database, tmp_path: Path) -> None
                 raise LookupError(payload)
         return [None for _ in payloads]
 
-    answers = together(database, Verb(0, write), "a", "bad", "c")
+    writing = verb(write)
+    answers = together(database, *((writing, each) for each in ("a", "bad", "c")))
     assert [type(answer) for answer in answers] == [type(None), LookupError, type(None)]
     assert tried[0] == ["a", "bad", "c"]
     assert notes(tmp_path) == ["a", "c"]
@@ -81,7 +93,26 @@ def test_file_that_cannot_be_written_fails_for_all_and_is_not_tried_again(databa
             connection.execute(text("INSERT INTO note VALUES (:text)"), {"text": payload * size})
         return [None for _ in payloads]
 
-    answers = together(database, Verb(0, write), "a", "large", "c")
+    writing = verb(write)
+    answers = together(database, *((writing, each) for each in ("a", "large", "c")))
     assert [type(answer) for answer in answers] == [LedgerFull] * 3
     assert tried == [["a", "c", "large"]]
     assert notes(tmp_path) == []
+
+
+def test_verbs_of_one_commit_are_run_in_their_order_whatever_came_first(database: Database) -> None:
+    done: list[str] = []
+
+    def noting(word: str) -> Verb[Any, Any]:
+        return verb(lambda _connection, payloads, _now: [done.append(word) for _ in payloads])
+
+    first, second = noting("first"), noting("second")
+    assert together(database, (second, ""), (first, ""), (second, "")) == [None] * 3
+    assert done == ["first", "second", "second"]
+
+
+def test_every_verb_has_its_place_in_the_order() -> None:
+    there_are = [each for each in vars(verbs).values() if isinstance(each, Verb)]
+    assert len(verbs.ORDER) == len(set(verbs.ORDER)) == len(there_are)
+    assert set(verbs.ORDER) == set(there_are)
+    assert verbs.ORDER[:4] == (verbs.BOOK, verbs.BOOK_AND_SETTLE, verbs.SETTLE, verbs.RESERVE)

@@ -17,8 +17,7 @@ from batchgen.ledger.audit import check
 from batchgen.ledger.holder import Held, held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.records import RunRow, Runs, RunState
-from batchgen.ledger.runs import NewRun, RunEnd
+from batchgen.ledger.runs import NewRun, RunEnd, RunRow, Runs, RunState
 from tests.conftest import ManualClock
 from tests.ledger_help import PRICE, booking, completion, deliver, end, plan, reservation
 

@@ -17,8 +17,8 @@ from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import TaskEvent
 from batchgen.domain.model import Claim, Settlement
 from batchgen.domain.output_image import Image
+from batchgen.ledger.audit import Finding
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.records import Finding
 from batchgen.ledger.runs import NewRun
 from batchgen.report import proof
 from batchgen.report.proof import Proof, prove

@@ -7,7 +7,7 @@ import socket
 from batchgen.domain.clock import local_text
 from batchgen.domain.money import format_usd
 from batchgen.domain.text import counted, duration, one_line
-from batchgen.ledger.records import RunRow, Runs, RunState
+from batchgen.ledger.runs import RunRow, Runs, RunState
 
 
 def run_text(run: RunRow, now: float) -> str:

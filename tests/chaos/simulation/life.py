@@ -17,7 +17,7 @@ from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.local_hand import Gateway, LocalHand
 from batchgen.engine.recovery import recover
 from batchgen.engine.runner import Runner
-from batchgen.ledger.ledger import _NUMBER, Ledger
+from batchgen.ledger.ledger import Ledger
 from batchgen.store.folder import Folder
 from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.ballast import Ballast
@@ -86,7 +86,7 @@ class Life:
         index = ImageIndex.open(world.output)
         opened.callback(index.close)
         spec = world.plan.job
-        known = ledger._database.call(_NUMBER, spec.name)
+        known = ledger.find_job(spec.name)
         if known is not None:
             found = await recover(self._assembled(known, ledger, spool, index))
             world.say(f"{found}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.ledger.connect import is_current, writing_engine
-from batchgen.ledger.database import GROUP, Database, _PendingVerb, _wake
+from batchgen.ledger.database import GROUP, Database, Verb, _PendingVerb, _wake
 from batchgen.store.spool.commit import commit_answer
 from batchgen.store.spool.threads import DiskThreads
 
@@ -34,12 +34,21 @@ class Watcher(Protocol):
 class SimDatabase(Database):
     """The ledger's writer: what waits is written in one commit when a timer says so, as the thread would."""
 
-    def __init__(self, watcher: Watcher, path: Path, clock: Clock, busy: float, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        watcher: Watcher,
+        path: Path,
+        clock: Clock,
+        busy: float,
+        check: Callable[[], None],
+        order: Sequence[Verb[Any, Any]],
+    ) -> None:
         if not is_current(path):
             raise LedgerError("the simulation starts with a ledger of the present schema")
         self._path = path
         self._clock = clock
         self._check = check
+        self._order = order
         self._closed = False
         self._watcher = watcher
         self._waiting: list[_PendingVerb] = []
