@@ -42,7 +42,7 @@ def assemble(
     delivered: Iterable[tuple[str, int]] = (),
     backoff: Backoff | None = None,
 ) -> Executor:
-    """Fill a run with its routes, the job's own first; gives who buys over them.
+    """Fill a run with its routes, the job's own first; return who buys over them.
 
     Args:
         run: without routes.
@@ -83,7 +83,7 @@ def _books(run: JobRun, job: JobSpec, route: RouteSpec, *, home: str, delivered:
 
 
 def _lane(run: JobRun, job: JobSpec, contract: Contract, cap: ConcurrencyCap) -> Lane:
-    """The lane of a route: that of the job's own takes what the job allows, others no more than their contract."""
+    """Make the lane of a route: the job's own takes what the job allows, others no more than their contract does."""
     ceiling = min(job.limits.concurrency, contract.concurrency) if len(run.routes) else job.limits.concurrency
     name = f"{contract.provider}/{contract.model}"
     return Lane(name, ceiling, job.limits.rate, clock=run.clock, uniform=run.uniform, cap=cap)

@@ -105,14 +105,14 @@ class Executor:
         self._watch_price(route, await route.books.conclude(claim, found.answer, outcome, decision, cost), cost)
 
     async def _prepare(self, route: RouteRun, claim: Claim) -> tuple[Call, Cost]:
-        """The call without its number and what it is expected to cost, once there is room for its answer."""
+        """Return the call without its number, and what it is expected to cost, once there is room for its answer."""
         inputs = await self.hand.prepare(claim.inputs, route.contract.references)
         call, cost = build_call(0, claim, route.contract, inputs), _cost(route, claim)
         await self.hand.check_room(route.lane.cap.in_flight)
         return call, cost
 
     async def _send(self, route: RouteRun, claim: Claim, call: Call, ticket: Ticket) -> Answer | None:
-        """The answer; None when there will be none, which is in the books then."""
+        """Make a call and return its answer; None when there will be none, which is in the books then."""
         attempt = call.attempt
         route.books.started(claim, attempt)
         if not await route.lane.wait_turn(ticket):

@@ -49,7 +49,7 @@ class Account:
 
 
 def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, account: Account, now: float) -> Reservation:
-    """The attempt that is about to be made.
+    """Return the attempt that is about to be made.
 
     Raises:
         PriceUnknown: there is a limit, and nobody can say what the call costs at most: it could go over it unseen.
@@ -89,7 +89,7 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
 
 
 def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract: Contract, now: float) -> Booking:
-    """What the attempt turned out to cost.
+    """Return what an attempt turned out to cost.
 
     A price nobody knows is `unknown`, never zero; one that cannot be believed is `unknown` at what was reserved.
     """
@@ -127,12 +127,12 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
 
 
 def _set_aside(cost: Cost) -> int:
-    """What a call is taken for when nobody says what it cost."""
+    """Return what a call is taken for when nobody says what it cost."""
     return cost.upper if cost.upper is not None else cost.micros or 0
 
 
 def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision, now: float) -> Settlement:
-    """Where the task goes after a decision."""
+    """Return where a task goes after a decision."""
     base = Settlement(
         claim.task,
         attempt,
@@ -168,7 +168,7 @@ _WORDS: dict[type[Decision], str] = {
 
 
 def words(decision: Decision) -> str:
-    """A decision as the person who watches reads it."""
+    """Put a decision into words for the person who watches."""
     match decision:
         case Retry(delay):
             return f"again {_when(delay)}"
@@ -189,7 +189,7 @@ def _when(delay: float) -> str:
 def image_flags(
     claim: Claim, image: Image, contract: Contract, *, rerouted: bool, repeated: bool = False
 ) -> tuple[str, ...]:
-    """What is to be said of an image that may not be what was asked for, or came over another route."""
+    """Return what is to be said of an image that may not be what was asked for, or came over another route."""
     flags = []
     if claim.send_size != claim.size:
         flags.append("downgraded")

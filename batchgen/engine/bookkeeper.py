@@ -96,9 +96,9 @@ class Bookkeeper:
         self._emit = listener
 
     async def reserve(self, claim: Claim, call: Call, cost: Cost) -> Call | None:
-        """Write an attempt down before it is made; the call with its number.
+        """Write an attempt down before it is made; return the call with its number.
 
-        None when it may not be spent, and the tally says why.
+        Return None when it may not be spent; the tally says why.
         """
         entry = reservation(claim, call, cost, self._contract, self.account, self._clock.now())
         attempt = await self._ledger.reserve(entry)
@@ -161,7 +161,7 @@ class Bookkeeper:
         self._tell(claim, booked, outcome, decision, TRANSITIONS[settled.event][1], 0)
 
     async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
-        """Settle a task whose image is in the output folder. Gives what is to be said of the image."""
+        """Settle a task whose image is in the output folder; return what is to be said of the image."""
         repeated = self._delivered.is_repeated(image.sha256, claim.task)
         flags = image_flags(claim, image, self._contract, rerouted=self._rerouted, repeated=repeated)
         await self._ledger.settle(Settlement(claim.task, attempt, TaskEvent.COMPLETE, image=image, flags=flags))
@@ -192,5 +192,5 @@ class Bookkeeper:
 
 
 def _maybe(entry: Booking, cost: Cost) -> int:
-    """What an unknown charge may come to, as the ledger and the budget count it: never less than was reserved."""
+    """Return what an unknown charge may come to, as ledger and budget count it: never less than was reserved."""
     return max(entry.billed, cost.upper or 0) if entry.charge is Charge.UNKNOWN else 0

@@ -141,7 +141,7 @@ class Delivery:
                     )
 
     async def _download(self, route: RouteRun, claim: Claim, attempt: int, url: str, expires: float) -> Picture | str:
-        """The picture, or why it can never be had. Retries are downloads, never calls.
+        """Download a picture, or say why it can never be had. Retries are downloads, never calls.
 
         Raises:
             _NotNow: this run has waited long enough for it.

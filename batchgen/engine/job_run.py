@@ -134,11 +134,11 @@ class JobRun:
         self.emit(Notice(text))
 
     def wall_reached(self) -> str:
-        """Why nothing more may be spent, by the wall that a reservation met last."""
+        """Say why nothing more may be spent, by the wall that a reservation met last."""
         return self.walls.reached(self.tally.wall, self.tally.month)
 
     def too_many_lost(self) -> str | None:
-        """Why a run must not go on that loses so many answers, or paid images; None while it may."""
+        """Say why a run must not go on that loses so many answers, or paid images; None while it may."""
         tally = self.tally
         if tally.lost > self._most_lost:
             return (
@@ -153,7 +153,7 @@ class JobRun:
         return None
 
     def waits_for_addresses(self) -> bool:
-        """Whether so many paid addresses cannot be fetched that nothing more is bought before they can."""
+        """Tell whether so many paid addresses cannot be fetched that nothing more is bought before they can."""
         return self.tally.slow + self.tally.unfetched > self._most_lost
 
     @property

@@ -114,7 +114,7 @@ class LocalHand(OwnedFolder):
         self._spool.check_room(in_flight * ANSWER_BYTES, in_flight)
 
     async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
-        """The input images of a call as they are sent, each made ready once.
+        """Return the input images of a call as they are sent, each made ready once.
 
         Raises:
             StoreError: a file is gone, or is not the one the plan was made with.
@@ -157,7 +157,7 @@ class LocalHand(OwnedFolder):
         return answer
 
     def sink(self, attempt: int, index: int) -> SpoolSink:
-        """Where the bytes of one picture go that came otherwise than by a call."""
+        """Open where the bytes of one picture go that came otherwise than by a call."""
         return self._spool.sink(attempt, index)
 
     def discard(self, sinks: list[SpoolSink]) -> None:

@@ -9,12 +9,12 @@ from batchgen.ledger.records import AttemptRow, TaskRow
 
 
 def origin_of(claim: Claim, entry: Reservation | AttemptRow) -> Origin:
-    """What an attempt at a claim is for."""
+    """Return what an attempt at a claim is for."""
     return _origin(claim, claim.inputs.count, (claim.own, claim.shared), entry)
 
 
 def line_of(task: TaskRow, attempt: AttemptRow) -> Delivered:
-    """What the index says of a delivered image, by the books.
+    """Return what the index says of a delivered image, by the books.
 
     Raises:
         ValueError: the task has no image.

@@ -30,7 +30,7 @@ class Queues:
         self._routes.first.serves |= await self._ledger.diverted(self._job) - known
 
     async def refill(self, route: RouteRun, now: float, flying: Iterable[Claim]) -> bool:
-        """Take a few tasks: as many as are begun soon, so that retries do not wait behind a long buffer."""
+        """Take the few tasks that are begun soon, so that retries wait behind no long buffer; tell if there are any."""
         held = {claim.task for claim in flying} | self.unserved
         held |= {claim.task for each in self._routes for claim in each.buffer}
         held |= {each.admitting.task for each in self._routes if each.admitting is not None}
@@ -44,11 +44,11 @@ class Queues:
         return bool(route.buffer)
 
     async def due(self, route: RouteRun, now: float) -> float | None:
-        """When the next retry of a route's tasks is due, seconds since the epoch."""
+        """Return when a route's next retry is due, in seconds since the epoch; None where there is none."""
         return await self._ledger.next_due(self._job, now, self._only, self._mine(route))
 
     async def rest(self, route: RouteRun, now: float) -> float | None:
-        """Seconds until a route has something to do again by itself; None when only what lands can bring it."""
+        """Return the seconds until a route has work again by itself; None when only what lands can bring it."""
         due = await self.due(route, now)
         route.dry = due is None
         return None if due is None else due - now
@@ -64,7 +64,7 @@ class Queues:
         return all(route.dry or route.ended for route in self._routes)
 
     def take(self, route: RouteRun) -> Claim | None:
-        """The next of the tasks held for a route; one that it cannot serve is passed on, and None comes instead."""
+        """Take the next task held for a route; one that it cannot serve is passed on, and None comes instead."""
         claim = route.buffer.popleft()
         own = route is self._routes.first or route.name == claim.send_route
         if own or can_take(route.contract, claim):
@@ -80,7 +80,7 @@ class Queues:
         return None
 
     def put_back(self, claim: Claim) -> None:
-        """A task that was not begun waits where its route's tasks wait."""
+        """Let a task that was not begun wait where its route's tasks wait."""
         homes = (route for route in self._routes if route.live and claim.send_route in route.serves)
         next(homes, self._routes.first).buffer.appendleft(claim)
 
@@ -102,5 +102,5 @@ class Queues:
             await sleep_or(self._clock, seconds, route.changed)
 
     def _mine(self, route: RouteRun) -> frozenset[str] | None:
-        """The routes whose tasks are a route's; None for all, where there is only one."""
+        """Return the routes whose tasks are a route's; None for all, where there is only one."""
         return None if len(self._routes) == 1 else frozenset(route.serves)

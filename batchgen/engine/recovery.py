@@ -1,4 +1,4 @@
-"""What a dead process left behind, put in order before any new call. Running it twice changes nothing more."""
+"""Puts in order what a dead process left behind, before any new call. Running it twice changes nothing more."""
 
 from __future__ import annotations
 
@@ -142,5 +142,5 @@ async def _recover_one(interrupted: Interrupted, executor: Executor, route: Rout
 
 
 def _is_of(told: Origin, asked: Origin) -> bool:
-    """Whether an answer is that of an attempt, as far as its receipt tells."""
+    """Tell whether an answer is that of an attempt, as far as its receipt says."""
     return told == NO_ORIGIN or (told.request_hash, told.reserved_at) == (asked.request_hash, asked.reserved_at)

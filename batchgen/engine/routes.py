@@ -75,11 +75,11 @@ class Routes:
         return self._all[0]
 
     def find(self, name: str) -> RouteRun | None:
-        """The route of a name; None when it is none of these."""
+        """Find a route by its name; None when it is none of these."""
         return next((route for route in self._all if route.name == name), None)
 
     def next_routes(self, route: RouteRun, claim: Claim) -> NextRoutes:
-        """Where a task may go that a route cannot deliver: the next that take it, live ones first.
+        """Return where a task may go that a route cannot deliver: the next that take it, live ones first.
 
         One that is stopped is better than none: the task waits for it, and a later run goes on there.
         """
@@ -93,7 +93,7 @@ class Routes:
         )
 
     def successor(self, route: RouteRun) -> RouteRun | None:
-        """Who takes over everything of a route that is stopped; None when there is nobody."""
+        """Find who takes over everything of a route that is stopped; None when there is nobody."""
         return next((each for each in self._after(route) if each.live and not each.rescue), None)
 
     def wake(self) -> None:
@@ -112,5 +112,5 @@ class Routes:
 
 
 def can_take(contract: Contract, claim: Claim) -> bool:
-    """Whether a route takes what a task asks for now."""
+    """Tell whether a route takes what a task asks for now."""
     return can_serve(contract, claim.send_size, claim.parameters, claim.inputs)

@@ -114,7 +114,7 @@ class Runner:
             self._routes.wake()
 
     async def _next(self, route: RouteRun) -> Claim | None:
-        """The next task of a route, once there is one; None when nothing is left that could become one."""
+        """Wait for the next task of a route; None when nothing is left that could become one."""
         while self.job_run.stopped is None:
             # Cleared before the books are asked: what happens meanwhile wakes us, and they are asked again.
             route.changed.clear()
@@ -136,7 +136,7 @@ class Runner:
         return None if idle and self._nothing_left(route) else _NothingNow(wait)
 
     def _take(self, route: RouteRun, *, idle: bool) -> Claim | None:
-        """The next of the tasks held for a route; None when it may not begin now, or is handed on."""
+        """Take the next of the tasks held for a route; None when it may not begin now, or is handed on."""
         if (full := self._full()) is not None:
             if idle:  # nothing in flight can change it any more
                 self.job_run.drain(full)
@@ -149,14 +149,14 @@ class Runner:
         return not self._flights and not self._queues.admitting
 
     def _nothing_left(self, route: RouteRun) -> bool:
-        """Whether no route has anything, nor can get it: nothing began, landed or was handed on since one looked."""
+        """Tell whether no route has work, nor can get it: nothing began, landed or was handed on since one looked."""
         return self._queues.empty and not self._flights and not route.changed.is_set()
 
     async def _refill(self, route: RouteRun, now: float) -> bool:
         return await self._queues.refill(route, now, [claim for claim, _ in self._flights.values()])
 
     async def _gives_way(self, route: RouteRun, now: float) -> bool:
-        """Whether a stopped route can be left: another takes over, or its tasks stay as they are, or there are none."""
+        """Tell whether a stopped route is done: another takes over, or its tasks stay as they are, or it has none."""
         heir = self._queues.inherit(route)
         if heir is not None:
             self.job_run.explain(f"{route.name}: {route.lane.stopped}. Going on over {heir.name}")
@@ -172,7 +172,7 @@ class Runner:
         return not self._flights
 
     def _held(self) -> bool:
-        """Whether nothing is begun before what is in flight has landed."""
+        """Tell whether nothing is begun before what is in flight has landed."""
         if not self.job_run.waits_for_addresses():
             self._said_held = False
             return False
@@ -184,7 +184,7 @@ class Runner:
         return True
 
     def _full(self) -> str | None:
-        """Why no further task may be begun for the moment; what is in flight may yet change that."""
+        """Say why no further task may be begun for the moment; what is in flight may yet change that."""
         tally, wanted = self.job_run.tally, self.job_run.selection.images
         if wanted is not None and tally.delivered + len(self._flights) + self._queues.admitting >= wanted:
             return f"--limit {wanted} is reached"
@@ -193,7 +193,7 @@ class Runner:
         return None
 
     def _is_same_month(self) -> bool:
-        """Whether the month is still the one in which a reservation was refused; another has a ceiling of its own."""
+        """Tell whether it is still the month in which a reservation was refused; another has a ceiling of its own."""
         return self.job_run.tally.month == month_of(self.job_run.clock.now())
 
     def _dispatched(self, dispatcher: asyncio.Task[None]) -> None:
@@ -216,7 +216,7 @@ class Runner:
             self._walled_at = freed
 
     def _fail(self, error: BaseException) -> None:
-        """The first error wins; nothing new is begun after it."""
+        """Keep the first error, and begin nothing new after it."""
         if self._error is None:
             self._error = error
         self.job_run.drain(str(error) if isinstance(error, BatchgenError) else f"internal error: {error!r}")

@@ -66,7 +66,7 @@ class Salvaged:
     unnamed: int = 0
 
     def fault(self, what: str, why: str) -> None:
-        """Something that cannot be entered."""
+        """Note what cannot be entered, and why."""
         if len(self.faults) < _NAMED or what in self.faults:
             self.faults[what] = why
         else:

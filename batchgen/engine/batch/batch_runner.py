@@ -85,7 +85,7 @@ class BatchRunner:
             run.explain(f"a batch of {images} is under way ({where}); the next run collects it")
 
     async def _advance(self) -> bool:
-        """Take every open batch one step further; whether one of them moved."""
+        """Take every open batch one step further; tell whether one of them moved."""
         run = self.job_run
         moved = False
         for row in await run.ledger.open_batches(run.job):
@@ -105,7 +105,7 @@ class BatchRunner:
         return moved
 
     async def _hand_in(self) -> float | None:
-        """Write a new batch down: 0 when one was made, seconds until a retry is due, None where there is no work."""
+        """Write a new batch down; return 0 for one that was made, seconds until a retry is due, None for no work."""
         run = self.job_run
         only, now = run.selection.only, run.clock.now()
         batches = await run.ledger.open_batches(run.job)
@@ -128,7 +128,7 @@ class BatchRunner:
         return None
 
     def _room(self, under_way: int) -> int:
-        """How many more calls may be handed in."""
+        """Return how many more calls may be handed in."""
         run = self.job_run
         wanted, most = run.selection.images, self._batches.most_calls
         return most if wanted is None else max(0, min(most, wanted - run.tally.delivered - under_way))

@@ -26,6 +26,11 @@ class Collector:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self._run = context.run
+        self._route = context.route
+        self._executor = context.executor
+        self._api = context.api
+        self._hand = context.hand
 
     async def collect(self, row: BatchRow) -> None:
         """Take in every answer of a batch that has ended, and decide about calls that have none.
@@ -42,7 +47,7 @@ class Collector:
 
     async def _read(self, row: BatchRow, file: str, held: dict[int, Interrupted]) -> None:
         numbers = {custom_id_of(row, attempt): attempt for attempt in held}
-        hand, sinks = self._context.hand, list[SpoolSink]()
+        hand, sinks = self._hand, list[SpoolSink]()
 
         def sink(custom_id: str, index: int) -> SpoolSink | None:
             attempt = numbers.get(custom_id)
@@ -51,10 +56,10 @@ class Collector:
             sinks.append(hand.sink(attempt, index))
             return sinks[-1]
 
-        lines, placing = self._context.api.lines(sink), set[asyncio.Task[None]]()
+        lines, placing = self._api.lines(sink), set[asyncio.Task[None]]()
         taken, seen = 0, 0
         try:
-            async for data in self._context.api.content(file):
+            async for data in self._api.content(file):
                 taken += len(data)
                 for line in await lines.feed(data):
                     seen += 1
@@ -85,14 +90,14 @@ class Collector:
             return
         mine = [sink for sink in sinks if sink.attempt == attempt]
         sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
-        took = max(0.0, self._context.run.clock.now() - row.created_at)
+        took = max(0.0, self._run.clock.now() - row.created_at)
         ids = (("batch", row.remote), *line.answer.request_ids)
         claim, origin = held[attempt].claim, origin_of(held[attempt].claim, held[attempt].attempt)
         answer = replace(
             line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids, origin=origin
         )
-        answer = self._context.api.clean(answer)
-        await self._context.hand.receive(answer, mine)
+        answer = self._api.clean(answer)
+        await self._hand.receive(answer, mine)
         while len(placing) >= _AT_ONCE:
             done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
             placing -= done
@@ -101,21 +106,21 @@ class Collector:
         placing.add(asyncio.create_task(self._settle(claim, answer)))
 
     async def _settle(self, claim: Claim, answer: Answer) -> None:
-        kind = classify(answer, self._context.route.contract).kind
+        kind = classify(answer, self._route.contract).kind
         if kind in LOST_KINDS:
-            self._context.route.books.lost()
+            self._route.books.lost()
         if kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
             # nobody waits for a lane here, so it counts as an attempt
-            await self._context.executor.book_not_worked_on(self._context.route, claim, answer)
-            await self._context.hand.clear(answer.attempt)
-        elif await self._context.executor.resume(self._context.route, claim, answer) is ClaimResult.LEFT_FOR_RECOVERY:
+            await self._executor.book_not_worked_on(self._route, claim, answer)
+            await self._hand.clear(answer.attempt)
+        elif await self._executor.resume(self._route, claim, answer) is ClaimResult.LEFT_FOR_RECOVERY:
             raise StoreError("an answer of the batch could not be placed; the next run places it without a call")
 
     async def _without_answer(self, row: BatchRow, attempt: int, claim: Claim) -> None:
-        """A call of which the files say nothing."""
+        """Book a call of which the files say nothing."""
         said = row.detail or f"the batch {row.remote} is {row.status}"
         if row.status == TURNED_AWAY:
-            await self._context.executor.book_not_sent(self._context.route, claim, attempt, f"never worked on: {said}")
+            await self._executor.book_not_sent(self._route, claim, attempt, f"never worked on: {said}")
             return
         if row.status in _UNTOUCHED:
             answer = Answer(attempt, CallEnd.NOT_SENT, detail=f"not worked on: {said}")
@@ -123,9 +128,9 @@ class Collector:
             error = ApiError(message=said, code="batch_failed")
             answer = Answer(attempt, CallEnd.COMPLETE, status=400, is_json=True, error=error)
         else:
-            self._context.route.books.lost()
-            await self._context.executor.book_lost(
-                self._context.route, claim, attempt, f"the batch {row.remote} ended without an answer to it"
+            self._route.books.lost()
+            await self._executor.book_lost(
+                self._route, claim, attempt, f"the batch {row.remote} ended without an answer to it"
             )
             return
         await self._settle(claim, answer)

@@ -52,11 +52,11 @@ class BatchContext:
 
 
 async def held_attempts(context: BatchContext, row: BatchRow) -> list[Interrupted]:
-    """The calls of a batch whose charge is still open."""
+    """Return the calls of a batch whose charge is still open."""
     found = await context.run.ledger.interrupted(context.run.job)
     return [each for each in found if each.attempt.batch == row.id and each.attempt.charge is Charge.RESERVED]
 
 
 def custom_id_of(row: BatchRow, attempt: int) -> str:
-    """The name of one call in the files of a batch."""
+    """Name one call in the files of a batch."""
     return f"{row.token}-{attempt}"

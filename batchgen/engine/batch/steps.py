@@ -31,6 +31,10 @@ class BatchSteps:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self._run = context.run
+        self._route = context.route
+        self._api = context.api
+        self._hand = context.hand
         self._collector = Collector(context)
         self._told: dict[int, tuple[str, int]] = {}
         self.gate = SubmitGate(context)
@@ -52,19 +56,19 @@ class BatchSteps:
             if wanted and size > _MOST_BYTES:
                 break
             wanted.append((claim, entry))
-        token, route = secrets.token_hex(12), self._context.route.name
-        new = NewBatch(self._context.run.job, route, token, tuple(entry for _, entry in wanted))
-        made = await self._context.run.ledger.open_batch(new)
+        token, route = secrets.token_hex(12), self._route.name
+        new = NewBatch(self._run.job, route, token, tuple(entry for _, entry in wanted))
+        made = await self._run.ledger.open_batch(new)
         for (claim, entry), attempt in zip(wanted, made.attempts, strict=True):
             if isinstance(attempt, Wall):
-                self._context.route.books.refused(attempt, entry)
+                self._route.books.refused(attempt, entry)
             else:
-                self._context.route.books.called()
-                self._context.route.books.started(claim, attempt)
+                self._route.books.called()
+                self._route.books.started(claim, attempt)
         return made.batch is not None
 
     async def advance(self, row: BatchRow) -> bool:
-        """Take one batch a step further; whether it moved.
+        """Take one batch a step further; tell whether it moved.
 
         Raises:
             GatewayError: the gateway did not answer as it should.
@@ -82,19 +86,19 @@ class BatchSteps:
         return True
 
     async def _reservation(self, claim: Claim) -> tuple[str, Reservation, int]:
-        """The endpoint a call is for, its attempt, and the bytes it takes in the file."""
-        route = self._context.route
+        """Return the path a call is for, its attempt, and the bytes it takes in the file."""
+        route = self._route
         contract = route.contract
-        inputs = await self._context.hand.prepare(claim.inputs, contract.references)
+        inputs = await self._hand.prepare(claim.inputs, contract.references)
         call = build_call(0, claim, contract, inputs)
         cost = expected(contract, Demand.of_claim(claim))
-        now = self._context.run.clock.now()
+        now = self._run.clock.now()
         entry = reservation(claim, call, cost, contract, route.books.account, now)
         length = sum(piece.length if isinstance(piece, FilePiece) else len(piece) for piece in call.body)
         return call.url, entry, length + 200
 
     def _unknown(self, row: BatchRow, error: GatewayError) -> GatewayError:
-        """What to say of a batch, or of its files, that the gateway does not know; any other error stays as it is."""
+        """Say what to do where the gateway does not know a batch, or its files; any other error stays as it is."""
         if error.status != 404:
             return error
         lost = f"{error}. It was handed in with another account's key, or is deleted; {way_out(row)}"
@@ -103,13 +107,13 @@ class BatchSteps:
     async def _look(self, row: BatchRow) -> bool:
         """Ask how far the gateway is."""
         try:
-            remote = await self._context.api.get(row.remote)
+            remote = await self._api.get(row.remote)
         except GatewayError as error:
             raise self._unknown(row, error) from error
         if remote.status in TERMINAL:
             self.gate.ended(remote)
             if remote.queue_is_full:
-                self._context.run.emit(Notice(f"batch {remote.id}: the gateway's queue is full; trying again later"))
+                self._run.emit(Notice(f"batch {remote.id}: the gateway's queue is full; trying again later"))
             await self._context.move(
                 row,
                 state=BatchState.ENDED,
@@ -123,5 +127,5 @@ class BatchSteps:
         mark = remote.status, 10 * done // max(1, remote.total)  # each tenth is news, each image is not
         if self._told.get(row.id) != mark:
             self._told[row.id] = mark
-            self._context.run.emit(Notice(f"batch {remote.id}: {remote.status}, {done} of {remote.total}"))
+            self._run.emit(Notice(f"batch {remote.id}: {remote.status}, {done} of {remote.total}"))
         return False

@@ -25,7 +25,8 @@ class SubmitGate:
     """Whether a further batch may be handed in."""
 
     def __init__(self, context: BatchContext) -> None:
-        self._context = context
+        self._run = context.run
+        self._route = context.route
         self._failed_in_row = 0
         self._turned_away = float("-inf")
 
@@ -34,24 +35,24 @@ class SubmitGate:
         """Why no call of the route can succeed now; None when nothing is known against it."""
         if self._failed_in_row >= _MOST_FAILED:
             return f"{self._failed_in_row} batches in a row failed as a whole; see `batchgen report`, then run again"
-        return self._context.route.lane.stopped
+        return self._route.lane.stopped
 
     @property
     def pause(self) -> float:
         """Seconds until the gateway may have room for a further batch; 0.0 where nothing is known against it."""
-        return max(0.0, self._turned_away + _QUEUE_PAUSE - self._context.run.clock.monotonic())
+        return max(0.0, self._turned_away + _QUEUE_PAUSE - self._run.clock.monotonic())
 
     def open(self) -> bool:
-        """Whether one may be handed in now."""
-        return not self._context.run.draining.is_set() and self.stopped is None and not self.pause
+        """Tell whether one may be handed in now."""
+        return not self._run.draining.is_set() and self.stopped is None and not self.pause
 
     def failed(self) -> None:
-        """A batch was not taken at all."""
+        """Note that a batch was not taken at all."""
         self._failed_in_row += 1
 
     def ended(self, remote: RemoteBatch) -> None:
-        """A batch has ended; where it was turned away, the next waits until another one ends, or for some minutes."""
-        self._turned_away = self._context.run.clock.monotonic() if remote.queue_is_full else float("-inf")
+        """Note that a batch has ended; when it was turned away, the next waits for another's end, or some minutes."""
+        self._turned_away = self._run.clock.monotonic() if remote.queue_is_full else float("-inf")
         if remote.status == "failed" and not remote.queue_is_full:
             self.failed()
         else:
@@ -63,12 +64,16 @@ class Submitter:
 
     def __init__(self, context: BatchContext, gate: SubmitGate) -> None:
         self._context = context
+        self._run = context.run
+        self._route = context.route
+        self._api = context.api
+        self._hand = context.hand
         self._gate = gate
 
     async def submit(self, row: BatchRow) -> bool:
         """Hand a batch in, unless the gateway has it already from a process that died before it could say so.
 
-        Gives whether anything became of it; what was not to begin any more stays as it is.
+        Tell whether anything became of it; what was not to begin any more stays as it is.
         """
         attempts = await held_attempts(self._context, row)
         if not attempts:
@@ -88,7 +93,7 @@ class Submitter:
 
     async def _submit(self, row: BatchRow, held: dict[int, Claim]) -> RemoteBatch | None:
         """Have the gateway work on a batch; None where nothing is to begin any more."""
-        api, file = self._context.api, self._context.folder / f"batch-{row.token}.jsonl"
+        api, file = self._api, self._context.folder / f"batch-{row.token}.jsonl"
         try:
             if not self._gate.open():
                 return None
@@ -106,7 +111,7 @@ class Submitter:
             raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
         finally:
             file.unlink(missing_ok=True)
-        self._context.run.emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
+        self._run.emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
         return remote
 
     async def _not_handed_in(self, row: BatchRow, error: GatewayError) -> None:
@@ -123,7 +128,7 @@ class Submitter:
         await self._context.move(row, state=BatchState.ENDED, status="failed", detail=str(error))
 
     async def _find(self, row: BatchRow, keys: set[str]) -> RemoteBatch | None:
-        """The gateway's batch of a batch; None when it has none and will not list one soon.
+        """Find a batch at the gateway; None when it has none and will not list one soon.
 
         Args:
             row: the batch.
@@ -132,25 +137,25 @@ class Submitter:
         Raises:
             GatewayError: nobody can tell yet, or not with this key.
         """
-        remote = await self._context.api.find(row.token, row.created_at)
+        remote = await self._api.find(row.token, row.created_at)
         if remote is not None or row.status != CREATING:
             return remote
-        if keys != {self._context.route.books.account.key_fingerprint}:
+        if keys != {self._route.books.account.key_fingerprint}:
             raise GatewayError(
                 f"a batch of {row.calls} images may have been handed in with another key, and this one does not "
                 f"see it; {way_out(row)}"
             )
-        settles = _SETTLES_HERE if self._context.route.contract.loopback else _SETTLES
-        if self._context.run.clock.now() < row.updated_at + settles:
+        settles = _SETTLES_HERE if self._route.contract.loopback else _SETTLES
+        if self._run.clock.now() < row.updated_at + settles:
             raise GatewayError("a batch may have been handed in, and is looked for before it is again", passing=True)
         return None
 
     async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
-        """The file of calls; gives the endpoint they are for."""
-        route, endpoint = self._context.route, ""
+        """Write the file of calls; return the path that they are for."""
+        route, endpoint = self._route, ""
         async with opened(str(file), "wb") as out:
             for attempt, claim in held.items():
-                inputs = await self._context.hand.prepare(claim.inputs, route.contract.references)
+                inputs = await self._hand.prepare(claim.inputs, route.contract.references)
                 call = build_call(0, claim, route.contract, inputs)
                 endpoint = call.url
                 async for data in stream(batch_line(custom_id_of(row, attempt), call)):
@@ -159,6 +164,6 @@ class Submitter:
 
 
 def way_out(row: BatchRow) -> str:
-    """What a person can do about a batch that the gateway does not show."""
+    """Say what a person can do about a batch that the gateway does not show."""
     name = row.remote or row.token
     return f"run with that key, or give the batch up with `retry JOB --batch {name}`: its images may be paid already"
