@@ -18,8 +18,8 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Answer
 from batchgen.engine.batch.batch_runner import BatchRunner
-from batchgen.engine.batch.context import BatchContext
 from batchgen.engine.batch.steps import BatchSteps
+from batchgen.engine.local_batches import BatchFiles
 from batchgen.gateway.batch.api import BatchApi, RemoteBatch
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.scan import Sink
@@ -118,6 +118,7 @@ async def batch_rig(folder: Path, api: Api, tasks: int) -> AsyncIterator[BatchRi
     parameters = replace(plan.job.parameters, quality="low")
     plan.job = replace(plan.job, route=contract.route, model=contract.model, parameters=parameters)
     async with rig(folder, contract, plan) as run:
-        spool = plan.job.output / ".batchgen"
-        batches = BatchSteps(BatchContext(run.executor, cast(BatchApi, api), spool))
-        yield BatchRig(run, BatchRunner(run.job_run, batches), batches)
+        files = BatchFiles(cast(BatchApi, api), run.spool, SystemClock())
+        run.hand.gateways[contract.route] = replace(run.gateway, batches=files)
+        runner = BatchRunner(run.executor)
+        yield BatchRig(run, runner, runner.batches)

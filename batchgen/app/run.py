@@ -101,11 +101,7 @@ async def _buy(
         await _tell(host, session)
         run = executor.run
         run.tally.unfetched = unfetched
-        runner: Runner | BatchRunner
-        if manifest.contract.endpoint.in_batches:
-            runner = session.batch_runner(executor, await session.batch_api(routes[0].contract, keys))
-        else:
-            runner = Runner(executor)
+        runner = BatchRunner(executor) if manifest.contract.endpoint.in_batches else Runner(executor)
         minutes = session.spec.limits.until
         until = None if minutes is None else next_time_of_day(session.clock.now(), minutes)
         await host.attend(RunUnderWay(session, runner, until))

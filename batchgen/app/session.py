@@ -14,7 +14,6 @@ from batchgen.app.ledger_check import check_ledger
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.app.looking import Looking, in_silence, intact_below
 from batchgen.app.output_check import check_output
-from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
@@ -22,21 +21,16 @@ from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
-from batchgen.engine.batch.batch_runner import BatchRunner
-from batchgen.engine.batch.context import BatchContext
-from batchgen.engine.batch.steps import BatchSteps
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.local_hand import LocalHand
 from batchgen.engine.origins import line_of
 from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.routes import Routes
-from batchgen.gateway.batch.api import BatchApi
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.recording import Approve
 from batchgen.ledger.records import Count, Interrupted, JobRow
 from batchgen.store.inputs.input_store import InputStore
-from batchgen.store.layout import SPOOL
 from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
 from batchgen.store.spool.spool import Spool
@@ -177,20 +171,6 @@ class Session:
     def watch(self, listener: Listener) -> None:
         """Tell this listener from now on."""
         self._listener = listener
-
-    def batch_runner(self, executor: Executor, api: BatchApi) -> BatchRunner:
-        """The runner of a job that is bought by batches."""
-        return BatchRunner(executor.run, BatchSteps(BatchContext(executor, api, self.spec.output / SPOOL)))
-
-    async def batch_api(self, contract: Contract, keys: KeyRing) -> BatchApi:
-        """What talks to the route's Batch API, closed with the session."""
-        api = BatchApi(
-            base_url=contract.base_url,
-            key=lambda: keys.get(contract.key_env),
-            clock=self.clock,
-            loopback=contract.loopback,
-        )
-        return await self._stack.enter_async_context(api)
 
     async def record(self, plan: Plan, *, rebuy: bool, approve: Approve | None = None) -> Difference:
         """Bring the ledger to what a plan wants; see `Ledger.record`.

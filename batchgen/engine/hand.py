@@ -6,14 +6,16 @@ in another process or on another machine. `LocalHand` is the one in this process
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from batchgen.contracts.contract import References
+from batchgen.domain.batch_files import AnswerFile, CallFile
 from batchgen.domain.inputs import Inputs
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Damaged, Delivered, Image, IndexLine
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
+from batchgen.gateway.batch.api import RemoteBatch
 
 
 class FolderHand(Protocol):
@@ -57,7 +59,39 @@ class FolderHand(Protocol):
         ...
 
 
-class Hand(FolderHand, Protocol):
+class BatchHand(Protocol):
+    """Talks to the Batch APIs of routes, and moves their files. Every method may raise `GatewayError`."""
+
+    async def upload_batch(self, route: str, file: CallFile) -> str:
+        """Hand a file of calls in, which is free; return the gateway's name of the file.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        ...
+
+    async def create_batch(self, route: str, upload: str, endpoint: str, token: str) -> RemoteBatch:
+        """Have a file that was handed in worked on: from here on it costs money. `token` makes it known again."""
+        ...
+
+    async def find_batch(self, route: str, token: str, since: float) -> RemoteBatch | None:
+        """Return the batch with our token, if it was ever handed in; `since` is when its row was written."""
+        ...
+
+    async def get_batch(self, route: str, batch: str) -> RemoteBatch:
+        """Return a batch as it stands."""
+        ...
+
+    def collect_batch(self, route: str, file: AnswerFile) -> AsyncGenerator[Answer, None]:
+        """Yield the answers of a file that are awaited, each once it is durable in the spool.
+
+        Raises:
+            StoreError: an answer cannot be kept; what was yielded is.
+        """
+        ...
+
+
+class Hand(FolderHand, BatchHand, Protocol):
     """Sends calls and keeps their answers; fetches paid addresses; places images; keeps the output folder in order."""
 
     async def check_room(self, in_flight: int) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from batchgen.contracts.contract import Contract, References
+from batchgen.domain.batch_files import AnswerFile, CallFile
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import Inputs
 from batchgen.domain.output_image import Damaged, Delivered, Image
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
+from batchgen.engine.local_batches import BatchFiles
 from batchgen.engine.local_folder import OwnedFolder
+from batchgen.gateway.batch.api import BatchApi, RemoteBatch
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.store.inputs.input_store import InputStore
@@ -67,6 +70,7 @@ class Gateway:
         loopback_base: the gateway's base URL where that itself is loopback, "" else: the one place on this machine that
             downloads may go to.
         key_env: the variable that holds the route's key; "" for none.
+        batches: None for a route whose calls are made one by one.
         downloads: how many run at the same time.
     """
 
@@ -74,6 +78,7 @@ class Gateway:
     downloader: Downloader
     loopback_base: str = ""
     key_env: str = ""
+    batches: BatchFiles | None = None
     downloads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_DOWNLOADS))
 
 
@@ -99,10 +104,14 @@ class LocalHand(OwnedFolder):
             clock: for stamps and durations.
             key: gives the key behind a variable's name.
         """
-        headers = contract.request_id_headers
-        async with Client(clock=clock, key=key, request_id_headers=headers) as client, Downloader() as downloader:
-            base = contract.base_url if contract.loopback else ""
-            self.gateways[contract.route] = Gateway(client, downloader, base, contract.key_env)
+        url, local, key_env = contract.base_url, contract.loopback, contract.key_env
+        async with (
+            Client(clock=clock, key=key, request_id_headers=contract.request_id_headers) as client,
+            Downloader() as downloader,
+            BatchApi(base_url=url, key=lambda: key(key_env), clock=clock, loopback=local) as api,
+        ):
+            batches = BatchFiles(api, self._spool, clock) if contract.endpoint.in_batches else None
+            self.gateways[contract.route] = Gateway(client, downloader, url if local else "", key_env, batches)
             yield
 
     async def check_room(self, in_flight: int) -> None:
@@ -151,38 +160,10 @@ class LocalHand(OwnedFolder):
         answer = replace(answer, origin=call.origin)
         with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
             try:
-                await self._land(answer, sinks)
+                await self._spool.finish_whatever_comes(answer, sinks)
             except StoreError as error:
                 return NotKept(answer, str(error))
         return answer
-
-    def sink(self, attempt: int, index: int) -> SpoolSink:
-        """Open where the bytes of one picture go that came otherwise than by a call."""
-        return self._spool.sink(attempt, index)
-
-    def discard(self, sinks: list[SpoolSink]) -> None:
-        """Give up what such sinks have taken so far, but not of a finished answer."""
-        self._spool.discard(sinks)
-
-    async def receive(self, answer: Answer, sinks: list[SpoolSink]) -> None:
-        """Make an answer durable that came otherwise than by a call.
-
-        Raises:
-            StoreError: the spool cannot be written.
-        """
-        await self._land(answer, sinks)
-
-    async def _land(self, answer: Answer, sinks: list[SpoolSink]) -> None:
-        """Make the answer durable, however often this is cancelled meanwhile."""
-        finishing, cancelled = asyncio.ensure_future(self._spool.finish(answer, sinks)), False
-        while not finishing.done():
-            try:
-                await asyncio.wait({finishing})
-            except asyncio.CancelledError:
-                cancelled = True
-        finishing.result()
-        if cancelled:
-            raise asyncio.CancelledError
 
     async def download(self, route: str, attempt: int, url: str) -> Download:
         """Fetch a paid address into the spool; see `Hand.download`."""
@@ -240,3 +221,29 @@ class LocalHand(OwnedFolder):
         """Return what the spool met and set right since the last time."""
         notes, self._spool.notes[:] = list(self._spool.notes), []
         return notes
+
+    async def upload_batch(self, route: str, file: CallFile) -> str:
+        """Hand a file of calls in; see `BatchHand.upload_batch`."""
+        return await self._batches(route).upload(file)
+
+    async def create_batch(self, route: str, upload: str, endpoint: str, token: str) -> RemoteBatch:
+        """Have a file that was handed in worked on; see `BatchHand.create_batch`."""
+        return await self._batches(route).api.create(upload, endpoint, token)
+
+    async def find_batch(self, route: str, token: str, since: float) -> RemoteBatch | None:
+        """Return the batch with our token; see `BatchHand.find_batch`."""
+        return await self._batches(route).api.find(token, since)
+
+    async def get_batch(self, route: str, batch: str) -> RemoteBatch:
+        """Return a batch as it stands."""
+        return await self._batches(route).api.get(batch)
+
+    def collect_batch(self, route: str, file: AnswerFile) -> AsyncGenerator[Answer, None]:
+        """Yield the answers of a file as they become durable; see `BatchHand.collect_batch`."""
+        return self._batches(route).collect(file)
+
+    def _batches(self, route: str) -> BatchFiles:
+        found = self.gateways[route].batches
+        if found is None:
+            raise ValueError(f"{route} is not called in batches")
+        return found

@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchgen.contracts.catalog import load_catalog
-from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import BatchState
-from batchgen.engine.batch.context import BatchContext
-from batchgen.engine.batch.steps import BatchSteps
-from batchgen.gateway.batch.api import BatchApi
+from batchgen.engine.batch.batch_runner import BatchRunner
 from tests.rig import rig, simulator, small_plan
 
 ROUTE = "openai/gpt-image-2"
@@ -23,9 +20,8 @@ async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(t
     async with (
         simulator(tmp_path, "batch_seconds=80000", route=ROUTE) as served,
         rig(tmp_path, replace(BATCH, base_url=served.base_url, key_env="K"), plan) as run,
-        BatchApi(base_url=served.base_url, key=lambda: "sk-rig-0123456789", clock=SystemClock(), loopback=True) as api,
     ):
-        batches = BatchSteps(BatchContext(run.executor, api, tmp_path))
+        batches = BatchRunner(run.executor).batches
         assert await batches.open(await run.ledger.claim(run.job, 9, 0.0))
         (written,) = await run.ledger.open_batches(run.job)
         assert written.state is BatchState.WRITTEN
@@ -34,5 +30,6 @@ async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(t
         await batches.advance(written)  # as the process does that starts with the row as it was
         (again,) = await run.ledger.open_batches(run.job)
         assert (first.state, again.remote) == (BatchState.SUBMITTED, first.remote)
-        listed = await api._get("/batches?limit=100")
+        assert run.gateway.batches is not None
+        listed = await run.gateway.batches.api._get("/batches?limit=100")
         assert [each["id"] for each in listed["data"]] == [first.remote]

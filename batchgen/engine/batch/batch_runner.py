@@ -12,8 +12,9 @@ from contextlib import suppress
 from batchgen.domain.clock import sleep_or
 from batchgen.domain.errors import BatchgenError, GatewayError
 from batchgen.domain.events import Notice
+from batchgen.engine.attempt import Executor
+from batchgen.engine.batch.context import BatchContext
 from batchgen.engine.batch.steps import BatchSteps
-from batchgen.engine.job_run import JobRun
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds between two looks at what the gateway is working on
 _MOST_OPEN = 8  # batches at once
@@ -22,11 +23,16 @@ _ABORT_WITHIN = 1.5
 
 
 class BatchRunner:
-    """Works a run off by batches. What the gateway works on when the run ends early is collected by a later one."""
+    """Works a run off by batches. What the gateway works on when the run ends early is collected by a later one.
 
-    def __init__(self, run: JobRun, batches: BatchSteps) -> None:
-        self.job_run = run
-        self._batches = batches
+    Attributes:
+        job_run: the run.
+        batches: the steps of its batches.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self.job_run = executor.run
+        self.batches = BatchSteps(BatchContext(executor))
         self._work: asyncio.Task[None] | None = None
         self._trouble = ""
 
@@ -92,9 +98,9 @@ class BatchRunner:
             if run.draining.is_set():
                 break
             try:
-                moved |= await self._batches.advance(row)
+                moved |= await self.batches.advance(row)
                 self._trouble = ""
-                if (why := self._batches.gate.stopped or run.too_many_lost()) is not None:
+                if (why := self.batches.gate.stopped or run.too_many_lost()) is not None:
                     run.drain(why)
             except GatewayError as error:
                 if not error.passing:
@@ -118,9 +124,9 @@ class BatchRunner:
             return max(due - now, 0.05)
         if not claims:
             return None
-        if pause := self._batches.gate.pause:
+        if pause := self.batches.gate.pause:
             return pause
-        made = await self._batches.open(claims)
+        made = await self.batches.open(claims)
         if made:
             return 0.0
         if not batches:
@@ -130,5 +136,5 @@ class BatchRunner:
     def _room(self, under_way: int) -> int:
         """Return how many more calls may be handed in."""
         run = self.job_run
-        wanted, most = run.selection.images, self._batches.most_calls
+        wanted, most = run.selection.images, self.batches.most_calls
         return most if wanted is None else max(0, min(most, wanted - run.tally.delivered - under_way))

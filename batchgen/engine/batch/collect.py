@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from contextlib import aclosing
 
-from batchgen.domain.errors import GatewayError, StoreError
+from batchgen.domain.batch_files import AnswerFile, AwaitedAnswer
+from batchgen.domain.errors import StoreError
 from batchgen.domain.model import Claim, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, CallEnd
 from batchgen.engine.batch.context import TURNED_AWAY, BatchContext, custom_id_of, held_attempts
 from batchgen.engine.delivery import ClaimResult
 from batchgen.engine.origins import origin_of
-from batchgen.gateway.batch.lines import BatchAnswer
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.records import Interrupted
 from batchgen.policy.classify import LOST_KINDS, classify
-from batchgen.store.spool.sink import SpoolSink
 
 _AT_ONCE = 8  # images that are checked and placed at the same time
 _UNTOUCHED = frozenset({"expired", "cancelled"})
@@ -26,10 +25,8 @@ class Collector:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
-        self._run = context.run
         self._route = context.route
         self._executor = context.executor
-        self._api = context.api
         self._hand = context.hand
 
     async def collect(self, row: BatchRow) -> None:
@@ -46,58 +43,22 @@ class Collector:
             await self._without_answer(row, each.attempt.id, each.claim)
 
     async def _read(self, row: BatchRow, file: str, held: dict[int, Interrupted]) -> None:
-        numbers = {custom_id_of(row, attempt): attempt for attempt in held}
-        hand, sinks = self._hand, list[SpoolSink]()
-
-        def sink(custom_id: str, index: int) -> SpoolSink | None:
-            attempt = numbers.get(custom_id)
-            if attempt is None:
-                return None
-            sinks.append(hand.sink(attempt, index))
-            return sinks[-1]
-
-        lines, placing = self._api.lines(sink), set[asyncio.Task[None]]()
-        taken, seen = 0, 0
+        route, placing = self._route.name, set[asyncio.Task[None]]()
+        awaited = tuple(
+            AwaitedAnswer(custom_id_of(row, attempt), attempt, origin_of(each.claim, each.attempt))
+            for attempt, each in held.items()
+        )
+        wanted = AnswerFile(file, row.remote, row.created_at, awaited)
         try:
-            async for data in self._api.content(file):
-                taken += len(data)
-                for line in await lines.feed(data):
-                    seen += 1
-                    await self._line(row, line, sinks, (numbers, held), placing)
-            if (last := await lines.finish()) is not None:
-                if last.answer.ending is CallEnd.CUT:  # the rest can be had for nothing
-                    raise GatewayError("the batch's answers broke off within a line", passing=True)
-                await self._line(row, last, sinks, (numbers, held), placing)
-            elif taken and not seen:
-                raise GatewayError("what came in place of the batch's answers is no such file", passing=True)
+            async with aclosing(self._hand.collect_batch(route, wanted)) as answers:
+                async for answer in answers:
+                    await self._begin(held[answer.attempt].claim, answer, placing)
             await asyncio.gather(*placing)
         finally:
             await asyncio.gather(*placing, return_exceptions=True)  # the file may be read again: nothing twice
-            hand.discard(sinks)
 
-    async def _line(
-        self,
-        row: BatchRow,
-        line: BatchAnswer,
-        sinks: list[SpoolSink],
-        known: tuple[dict[str, int], dict[int, Interrupted]],
-        placing: set[asyncio.Task[None]],
-    ) -> None:
-        """Make one answer durable, then book and place it beside the reading of the next."""
-        numbers, held = known
-        attempt = numbers.pop(line.custom_id, None)
-        if attempt is None:
-            return
-        mine = [sink for sink in sinks if sink.attempt == attempt]
-        sinks[:] = [sink for sink in sinks if sink.attempt != attempt]
-        took = max(0.0, self._run.clock.now() - row.created_at)
-        ids = (("batch", row.remote), *line.answer.request_ids)
-        claim, origin = held[attempt].claim, origin_of(held[attempt].claim, held[attempt].attempt)
-        answer = replace(
-            line.answer, attempt=attempt, sent_at=row.created_at, total=took, request_ids=ids, origin=origin
-        )
-        answer = self._api.clean(answer)
-        await self._hand.receive(answer, mine)
+    async def _begin(self, claim: Claim, answer: Answer, placing: set[asyncio.Task[None]]) -> None:
+        """Book and place one answer beside the reading of the next, once not too many others are."""
         while len(placing) >= _AT_ONCE:
             done, _ = await asyncio.wait(placing, return_when=asyncio.FIRST_COMPLETED)
             placing -= done

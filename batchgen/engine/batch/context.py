@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import cast
 
 from batchgen.domain.lifecycle import Charge
 from batchgen.engine.attempt import Executor
+from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
-from batchgen.engine.local_hand import LocalHand
 from batchgen.engine.routes import RouteRun
-from batchgen.gateway.batch.api import BatchApi
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.records import Interrupted
 
@@ -24,12 +21,9 @@ class BatchContext:
 
     Attributes:
         executor: of a run over one route.
-        folder: where the file of calls is written while it is handed in.
     """
 
     executor: Executor
-    api: BatchApi
-    folder: Path
 
     @property
     def run(self) -> JobRun:
@@ -42,9 +36,9 @@ class BatchContext:
         return self.run.routes.first
 
     @property
-    def hand(self) -> LocalHand:
-        """The spool's and the output folder's side."""
-        return cast(LocalHand, self.executor.hand)
+    def hand(self) -> Hand:
+        """Who talks to the gateway and moves the files."""
+        return self.executor.hand
 
     async def move(self, row: BatchRow, **known: object) -> None:
         """Write down what is known of a batch now."""

@@ -33,7 +33,6 @@ class BatchSteps:
         self._context = context
         self._run = context.run
         self._route = context.route
-        self._api = context.api
         self._hand = context.hand
         self._collector = Collector(context)
         self._told: dict[int, tuple[str, int]] = {}
@@ -107,7 +106,7 @@ class BatchSteps:
     async def _look(self, row: BatchRow) -> bool:
         """Ask how far the gateway is."""
         try:
-            remote = await self._api.get(row.remote)
+            remote = await self._hand.get_batch(self._route.name, row.remote)
         except GatewayError as error:
             raise self._unknown(row, error) from error
         if remote.status in TERMINAL:

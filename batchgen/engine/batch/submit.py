@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from batchgen.domain.errors import GatewayError, StoreError
+from batchgen.domain.batch_files import CallFile
+from batchgen.domain.errors import GatewayError
 from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim
 from batchgen.engine.batch.context import BatchContext, custom_id_of, held_attempts
 from batchgen.gateway.batch.api import RemoteBatch
 from batchgen.gateway.request import batch_line, build_call
-from batchgen.gateway.sending import opened, stream
 from batchgen.ledger.batches import CREATING, BatchRow
 
 _SETTLES = 120.0  # seconds within which the gateway lists a batch whose creation nobody saw the answer of
@@ -66,7 +64,6 @@ class Submitter:
         self._context = context
         self._run = context.run
         self._route = context.route
-        self._api = context.api
         self._hand = context.hand
         self._gate = gate
 
@@ -93,24 +90,19 @@ class Submitter:
 
     async def _submit(self, row: BatchRow, held: dict[int, Claim]) -> RemoteBatch | None:
         """Have the gateway work on a batch; None where nothing is to begin any more."""
-        api, file = self._api, self._context.folder / f"batch-{row.token}.jsonl"
+        hand, route = self._hand, self._route.name
+        if not self._gate.open():
+            return None
+        file, endpoint = await self._file(row, held)
+        upload = await hand.upload_batch(route, file)
+        if not self._gate.open():  # uploading may take minutes, and is free
+            return None
+        await self._context.move(row, status=CREATING)
         try:
-            if not self._gate.open():
-                return None
-            endpoint = await self._write(file, row, held)
-            upload = await api.upload(file, file.stat().st_size)
-            if not self._gate.open():  # uploading may take minutes, and is free
-                return None
-            await self._context.move(row, status=CREATING)
-            try:
-                remote = await api.create(upload, endpoint, row.token)
-            except GatewayError:
-                await self._context.move(row, status=CREATING)  # from now on it is to be listed, however long that took
-                raise
-        except OSError as error:
-            raise StoreError(f"cannot write {file}: {error.strerror}; free some space and run again") from error
-        finally:
-            file.unlink(missing_ok=True)
+            remote = await hand.create_batch(route, upload, endpoint, row.token)
+        except GatewayError:
+            await self._context.move(row, status=CREATING)  # from now on it is to be listed, however long that took
+            raise
         self._run.emit(Notice(f"batch {remote.id}: {len(held)} images are handed in"))
         return remote
 
@@ -137,7 +129,7 @@ class Submitter:
         Raises:
             GatewayError: nobody can tell yet, or not with this key.
         """
-        remote = await self._api.find(row.token, row.created_at)
+        remote = await self._hand.find_batch(self._route.name, row.token, row.created_at)
         if remote is not None or row.status != CREATING:
             return remote
         if keys != {self._route.books.account.key_fingerprint}:
@@ -150,17 +142,14 @@ class Submitter:
             raise GatewayError("a batch may have been handed in, and is looked for before it is again", passing=True)
         return None
 
-    async def _write(self, file: Path, row: BatchRow, held: dict[int, Claim]) -> str:
-        """Write the file of calls; return the path that they are for."""
-        route, endpoint = self._route, ""
-        async with opened(str(file), "wb") as out:
-            for attempt, claim in held.items():
-                inputs = await self._hand.prepare(claim.inputs, route.contract.references)
-                call = build_call(0, claim, route.contract, inputs)
-                endpoint = call.url
-                async for data in stream(batch_line(custom_id_of(row, attempt), call)):
-                    await out.write(data)
-        return endpoint
+    async def _file(self, row: BatchRow, held: dict[int, Claim]) -> tuple[CallFile, str]:
+        """Build the file of calls; give the endpoint they are for as well."""
+        contract, endpoint, lines = self._route.contract, "", []
+        for attempt, claim in held.items():
+            call = build_call(0, claim, contract, await self._hand.prepare(claim.inputs, contract.references))
+            endpoint = call.url
+            lines.append(batch_line(custom_id_of(row, attempt), call))
+        return CallFile(row.token, tuple(lines)), endpoint
 
 
 def way_out(row: BatchRow) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from math import inf
@@ -118,7 +118,7 @@ class BatchApi(SessionOwner):
             after = str(found[-1].get("id")) if found else ""
         raise GatewayError("the gateway lists more batches than can be looked through; it cannot be told what is there")
 
-    async def content(self, file: str) -> AsyncIterator[bytes]:
+    async def content(self, file: str) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of a file, as they come."""
         deadline = Deadline(inf, silence=_SILENCE)
         async with self._request("GET", f"/files/{file}/content", deadline) as response:

@@ -7,6 +7,7 @@ complete, without it nobody saw the whole of it. A download is complete with its
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -136,6 +137,24 @@ class Spool:
         hop = self._threads.run_large if any(sink.size >= PIECE for sink in kept) else self._threads.run
         await hop(commit_answer, self._folder, self._space, answer, kept)
         self._remember_answer(answer)
+
+    async def finish_whatever_comes(self, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+        """Make an answer complete as `finish` does, however often the caller is cancelled meanwhile; see there.
+
+        Raises:
+            NoRoom: the disk is full.
+            StoreError: the spool cannot be written.
+            asyncio.CancelledError: the caller was cancelled; the answer is complete all the same.
+        """
+        finishing, cancelled = asyncio.ensure_future(self.finish(answer, sinks)), False
+        while not finishing.done():
+            try:
+                await asyncio.wait({finishing})
+            except asyncio.CancelledError:
+                cancelled = True
+        finishing.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def finish_download(self, sink: SpoolSink) -> Picture:
         """Make a download complete and durable.
