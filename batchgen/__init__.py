@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchgen.app.api import load_manifest, open_ledger, plan, run
     from batchgen.app.approval import Question
     from batchgen.app.planning import PlannedRun
+    from batchgen.app.public import load_manifest, open_ledger, plan, run
     from batchgen.app.run_host import RunHost, RunUnderWay
     from batchgen.app.run_options import RunOptions
     from batchgen.domain.errors import BatchgenError
@@ -40,10 +40,10 @@ _HOMES = {
     "RunResult": "report.run_result",
     "RunUnderWay": "app.run_host",
     "event_fields": "report.event_fields",
-    "load_manifest": "app.api",
-    "open_ledger": "app.api",
-    "plan": "app.api",
-    "run": "app.api",
+    "load_manifest": "app.public",
+    "open_ledger": "app.public",
+    "plan": "app.public",
+    "run": "app.public",
 }
 
 

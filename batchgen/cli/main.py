@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+import batchgen
 from batchgen.cli import signals, streams, surroundings
 from batchgen.domain.errors import BatchgenError, Exit, ManifestError
 from batchgen.domain.text import plain
@@ -68,9 +69,7 @@ def cli() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from batchgen import __version__
-
-        click.echo(f"batchgen {__version__}")
+        click.echo(f"batchgen {batchgen.__version__}")
         raise click.exceptions.Exit(0)
 
 

@@ -10,7 +10,7 @@ import sys
 from batchgen.app.ending import INTERRUPTED
 from batchgen.app.progress import Progress
 from batchgen.app.run_host import RunUnderWay
-from batchgen.cli.display import Display, JsonDisplay, LiveDisplay, PlainDisplay
+from batchgen.cli.display import Display, JsonDisplay, PlainDisplay
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Notice
 from batchgen.store.affinity import pin_to_one_core
@@ -73,4 +73,8 @@ def _paid_anyway(calls: int) -> str:
 def _display(progress: Progress, *, as_json: bool) -> Display:
     if as_json:
         return JsonDisplay(progress, progress.clock)
-    return LiveDisplay(progress) if sys.stderr.isatty() else PlainDisplay(progress)
+    if not sys.stderr.isatty():
+        return PlainDisplay(progress)
+    from batchgen.cli.live_display import LiveDisplay  # noqa: PLC0415 - drawing is slow to load, and for terminals
+
+    return LiveDisplay(progress)

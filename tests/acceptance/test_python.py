@@ -76,7 +76,9 @@ def test_program_that_does_not_agree_buys_nothing(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("APIYI_API_KEY", "sk-canary-5f2d8c")
     prompts = "".join(f"  - {{id: p{number}, text: a mug}}\n" for number in range(200))
-    Path("job.yaml").write_text(f"version: 1\nname: dear\nroute: apiyi/gpt-image-2-vip\nsizes: [1:1@1K]\nprompts:\n{prompts}")
+    Path("job.yaml").write_text(
+        f"version: 1\nname: dear\nroute: apiyi/gpt-image-2-vip\nsizes: [1:1@1K]\nprompts:\n{prompts}"
+    )
     manifest = batchgen.load_manifest("job.yaml")
     seen: list[batchgen.PlannedRun] = []
 
