@@ -130,6 +130,50 @@ def test_module_name_means_one_thing() -> None:
     assert set(architecture.modules_of_several_meanings()) <= MODULE_NAMES.keys() | MODULES_TO_RENAME
 
 
+# --- SQL: every statement has a name, and one place ---
+
+STATEMENTS = PACKAGE / "ledger" / "statements"
+WRITES_SQL = {"select", "insert", "update", "delete", "text"}
+FILE_ITSELF = {"connect.py", "tables.py", "views.py"}  # pragmas, constraints, indexes and views
+
+
+def _sql_of(path: Path) -> list[str]:
+    """Where a file makes a statement: what it takes from SQLAlchemy for that, and what it hands to the driver as text."""
+    made = [
+        alias.name
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("sqlalchemy")
+        for alias in node.names
+        if alias.name in WRITES_SQL
+    ]
+    return made + [
+        ast.unparse(node)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "exec_driver_sql"
+        if isinstance(node.args[0], ast.Constant | ast.JoinedStr)
+    ]
+
+
+def test_sql_is_written_in_the_statements_of_the_ledger_only() -> None:
+    others = [path for path in FILES if STATEMENTS not in path.parents and path.name not in FILE_ITSELF]
+    assert {path.name: _sql_of(path) for path in others if _sql_of(path)} == {}
+    assert _sql_of(STATEMENTS / "hot.py") == ["insert", "select", "text", "update"]
+    assert _sql_of(PACKAGE / "ledger" / "connect.py")
+
+
+def test_each_statement_has_a_name_of_its_own() -> None:
+    names = [
+        target.id
+        for path in STATEMENTS.glob("*.py")
+        for node in tree_of(path).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and not target.id.startswith("_")
+    ]
+    assert len(names) > 50
+    assert sorted(names) == sorted(set(names))
+
+
 # --- endpoints: only their own objects know them by name ---
 
 
