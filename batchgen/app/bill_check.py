@@ -61,7 +61,7 @@ def compare_with_bill(ledger: Path) -> BillComparison:
 
 
 def _unpriced(reader: Reader, lines: list[BillLine]) -> Unpriced:
-    """What the bill has of calls without a price. One that brought no id is any of its route that no call names."""
+    """Say what the bill has of calls without a price. One that brought no id is any of its route that no call names."""
     named: set[str] = set()  # by calls of any price
     ids: set[str] = set()
     nameless: Counter[str] = Counter()

@@ -40,7 +40,7 @@ async def read_logs(
 
 
 async def _log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
-    """The log that a gateway itself gives out, up to now.
+    """Read the log that a gateway itself gives out, up to now.
 
     Raises:
         UsageError: it gives none, or the token is missing or refused.
@@ -58,7 +58,7 @@ async def _log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
 
 
 async def _log_of_simulator(account: ProviderAccount) -> ChargeLog:
-    """What the simulated gateway has charged in rehearsals. It ends with each, so that nothing comes later.
+    """Read what the simulated gateway has charged in rehearsals. It ends with each, so that nothing comes later.
 
     Raises:
         UsageError: the real gateway gives no log, so neither does the simulated one.

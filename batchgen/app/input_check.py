@@ -73,7 +73,7 @@ async def look_where_changed(
 
 
 def _changed(plan: LazyPlan, ledger: Path, *, rebuy: bool) -> list[InputFile] | None:
-    """The files that were recorded for another state of this plan; None when nothing has changed since."""
+    """Give the files that were recorded for another state of this plan; None when nothing has changed since."""
     if not ledger.exists():
         return []
     with reading(ledger) as connection:

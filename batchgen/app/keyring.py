@@ -21,7 +21,7 @@ class KeyRing:
 
     @classmethod
     def of(cls, *folders: Path) -> KeyRing:
-        """Those of the environment and of `.env` in these folders; the first that has a variable wins.
+        """Read the keys of the environment and of `.env` in some folders; the first that has a variable wins.
 
         Raises:
             UsageError: a `.env` cannot be read as text.
@@ -48,7 +48,7 @@ class KeyRing:
             self.get(name)
 
     def get(self, name: str) -> str:
-        """The key in one variable.
+        """Give the key in a variable.
 
         Raises:
             UsageError: it is not set, or cannot be a header value.
@@ -61,16 +61,16 @@ class KeyRing:
         return value
 
     def has(self, name: str) -> bool:
-        """Whether the variable is set."""
+        """Say whether a variable is set."""
         return bool(self._values.get(name, "").strip())
 
     def fingerprint(self, name: str) -> str:
-        """Eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""
+        """Give eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""
         return "" if not name else hashlib.sha256(self.get(name).encode()).hexdigest()[:8]
 
 
 def _written(path: Path) -> dict[str, str]:
-    """The variables of a `.env` that have a value. What it holds is never in an error: it may be half a key."""
+    """Read the variables of a `.env` that have a value. What it holds is never in an error: it may be half a key."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark in front
     except UnicodeDecodeError:

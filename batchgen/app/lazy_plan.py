@@ -23,7 +23,7 @@ class LazyPlan:
 
     @cached_property
     def expanded(self) -> ExpandedPlan:
-        """All of it, after the one reading that finds every problem of every row.
+        """Expand all of it, by the one reading that finds every problem of every row.
 
         Raises:
             ManifestError: something is wrong in a row.
@@ -32,11 +32,11 @@ class LazyPlan:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What the rows show to be doubtful; none where nobody had to read them."""
+        """Give what the rows show to be doubtful; nothing where nobody had to read them."""
         return self.expanded.warnings if "expanded" in vars(self) else ()
 
     def prompts(self) -> Iterator[Prompt]:
-        """Every prompt in order.
+        """Yield every prompt in order.
 
         Raises:
             ManifestError: something is wrong in a row.
@@ -44,9 +44,9 @@ class LazyPlan:
         return self.expanded.prompts()
 
     def files(self) -> Iterator[InputFile]:
-        """Every local reference and mask, each once, as it was looked at."""
+        """Yield every local reference and mask, each once, as it was looked at."""
         return self.expanded.files()
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Whether these files are on disk as they were; no row is read for that."""
+        """Say whether these files are on disk as they were; no row is read for that."""
         return unchanged(self._manifest.job.manifest.parent, files)

@@ -24,12 +24,12 @@ class LedgerChoice:
 
     @property
     def path(self) -> Path:
-        """Where it is, or will be."""
+        """Say where the ledger is, or will be."""
         chosen = REHEARSAL / "batchgen.db" if self.rehearse else self.db or Path("batchgen.db")
         return chosen.absolute()
 
     def command(self, words: str) -> str:
-        """A command to type next, on this very ledger: what was rehearsed must not be bought by mistake.
+        """Give a command to type next, on this very ledger: what was rehearsed must not be bought by mistake.
 
         >>> LedgerChoice(rehearse=True).command("retry mugs")
         'batchgen retry mugs --rehearse'
@@ -39,5 +39,5 @@ class LedgerChoice:
         return f"batchgen {words}" if self.db is None else f"batchgen {words} --db {shlex.quote(str(self.db))}"
 
     def run_command(self, manifest: Path) -> str:
-        """The command that runs a manifest on this ledger, to be pasted as it is."""
+        """Give the command that runs a manifest on this ledger, to be pasted as it is."""
         return self.command(f"run {shlex.quote(str(manifest))}")

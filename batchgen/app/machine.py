@@ -84,7 +84,7 @@ def _pillow() -> MachineFinding:
 
 
 def _library(name: str, floor: tuple[int, ...], advice: str) -> MachineFinding:
-    """One library against the oldest version that is safe."""
+    """Hold a library against the oldest version that is safe."""
     found = metadata.version(name)
     numbers = tuple(int(part) for part in re.findall(r"\d+", found.partition("+")[0])[:3])  # of 3.15.0rc1 too
     ok = numbers >= floor

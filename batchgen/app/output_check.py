@@ -52,7 +52,7 @@ async def check_output(spec: JobSpec, ledger: Ledger, choice: LedgerChoice) -> b
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths are one folder."""
+    """Say whether two paths are one folder."""
     return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
@@ -69,7 +69,7 @@ def _refuse_copy(folder: Path, copy: Path, first: Path) -> None:
 
 
 def _is_other(path: Path, mine: Ledger) -> bool:
-    """Whether a path leads to another ledger that has the name of this one: one of them is a copy."""
+    """Say whether a path leads to another ledger that has the name of this one: one of them is a copy."""
     try:
         if path.samefile(mine.path):
             return False
@@ -80,7 +80,7 @@ def _is_other(path: Path, mine: Ledger) -> bool:
 
 
 def _away(spec: JobSpec, delivered: int, under_way: int, choice: LedgerChoice) -> str:
-    """What a person is told whose output folder is not there, or no longer says whose it is."""
+    """Word what a person is told whose output folder is not there, or no longer says whose it is."""
     spool = spec.output / SPOOL
     parts = [counted(delivered, "image")] if delivered else []
     parts += [f"{counted(under_way, 'answer')} under way"] if under_way else []

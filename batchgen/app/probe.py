@@ -60,22 +60,22 @@ class ProbePlan:
         self._probe = probe
 
     def prompts(self) -> Iterator[Prompt]:
-        """The prompt."""
+        """Yield the one prompt."""
         own = int.from_bytes(blake2b(self._probe.text.encode(), digest_size=8).digest(), "big") >> 1
         path = f"{self._probe.key}-{{size}}"
         yield Prompt(0, self._probe.key, self._probe.text, path, "", own, 0, 0)
 
     def files(self) -> Iterator[InputFile]:
-        """None."""
+        """Yield nothing: a probe sends no files."""
         return iter(())
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Whether there are none still."""
+        """Say whether no files were recorded, either."""
         return not list(files)
 
 
 def prepare(catalog: Catalog, routes: Sequence[str], asked: ProbeOptions, folder: Path) -> list[Probe]:
-    """What to ask each route: the same of all, where they take it.
+    """Make what to ask each route: the same of all, where they take it.
 
     Raises:
         ContractError: a route is not known, or does not serve the endpoint.
@@ -111,7 +111,7 @@ def _written(route: str, asked: ProbeOptions) -> dict[str, Any]:
 
 
 def _sizes(contracts: Sequence[Contract], asked: ProbeOptions) -> list[Size]:
-    """The size asked for, else a small square that all of them take, else each its own."""
+    """Give the size asked for, else a small square that all of them take, else each its own."""
     if asked.size is not None:
         try:
             return [parse_size(asked.size)] * len(contracts)

@@ -77,11 +77,11 @@ class Progress:
                 self.stopping = reason
 
     def current_pause(self) -> str:
-        """The pause that a lane makes now; "" when none does."""
+        """Say which pause a lane makes now; "" when none does."""
         return self.pause if self.clock.monotonic() < self._pause_until else ""
 
     def per_minute(self) -> float:
-        """Images per minute over the last ten minutes."""
+        """Say how many images came per minute over the last ten minutes."""
         now = self.clock.monotonic()
         while self._recent and self._recent[0] < now - _WINDOW:
             self._recent.popleft()
@@ -89,12 +89,12 @@ class Progress:
         return 60.0 * len(self._recent) / elapsed
 
     def total(self) -> Row:
-        """All sizes together."""
+        """Add all sizes up."""
         names = ("done", "running", "waiting", "failed", "parked")
         return Row(**{name: sum(getattr(row, name) for row in self.rows.values()) for name in names})
 
     def finish(self) -> float | None:
-        """When it will be done at this pace, seconds since the epoch; None while there is no pace, or no way on."""
+        """Say when it will be done at this pace, in seconds since the epoch; None without a pace or a way on."""
         if self.stopping:
             return None
         pace, total = self.per_minute(), self.total()

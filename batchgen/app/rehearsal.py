@@ -76,5 +76,5 @@ async def _base_url(process: asyncio.subprocess.Process) -> str:
 
 
 def output_folder(name: str) -> Path:
-    """Where a rehearsed job puts its images."""
+    """Say where a rehearsed job puts its images."""
     return (REHEARSAL / name).absolute()

@@ -37,7 +37,7 @@ from batchgen.store.spool.spool import Spool
 
 
 class Session:
-    """Everything a run needs, opened in order and closed in the reverse.
+    """Opens everything a run needs in order and closed in the reverse.
 
     The ledger is opened first, because its lock is what makes this process the only runner. The gateway is reached
     only once there is something to buy or to put in order.
@@ -129,7 +129,7 @@ class Session:
             )
 
     def _calls_at_once(self, routes: Sequence[RouteSpec]) -> int:
-        """How many calls may be in flight: what the job allows, or what the open files of this process do.
+        """Say how many calls may be in flight: what the job allows, or what the open files of this process do.
 
         Raises:
             NoRoom: not one.
@@ -149,7 +149,7 @@ class Session:
         await tidy(self.ledger, self._hand)
 
     async def interrupted(self) -> bool:
-        """Whether a dead process has left tasks of this job under way."""
+        """Say whether a dead process has left tasks of this job under way."""
         mine = self._number()
         return mine is not None and bool(await self.ledger.interrupted(mine))
 
@@ -190,26 +190,26 @@ class Session:
                 await self._hand.note_image(line_of(task, attempt))
 
     def job_row(self) -> JobRow:
-        """The job as the ledger has it now."""
+        """Read the job as the ledger has it now."""
         with Reader(self.ledger.path) as reader:
             return reader.job(self.spec.name)
 
     def counts(self) -> list[Count]:
-        """Its tasks by size and state."""
+        """Count the job's tasks by size and state."""
         with Reader(self.ledger.path) as reader:
             return list(reader.counts(self.ledger.job(self.spec.name)))
 
     def before(self) -> JobRow | None:
-        """The same; None before it is recorded."""
+        """Read the job as the ledger has it; None before it is recorded."""
         return recorded(self.ledger.path, self.spec.name)
 
     async def notes(self) -> list[str]:
-        """What the spool met and set right, and what holds the run in; told once."""
+        """Take what the spool met and set right, and what holds the run in; each is told once."""
         notices, self._notices = self._notices, []
         return [*await self._hand.take_notes(), *notices]
 
     def _refuse_other_routes(self, interrupted: list[Interrupted], routes: Routes) -> None:
-        """What an answer means and costs is in the contract of the route that was called, and in no other."""
+        """Refuse to judge answers by another route: what they mean and cost is in the contract of the one called."""
         endpoints = {route.name: route.contract.endpoint for route in routes}
         others = sorted(
             {
@@ -231,7 +231,7 @@ class Session:
             )
 
     def _number(self) -> int | None:
-        """The number of this job, if it is recorded."""
+        """Find the number of this job; None before it is recorded."""
         with Reader(self.ledger.path) as reader:
             return next((job.id for job in reader.jobs() if job.name == self.spec.name), None)
 

@@ -56,7 +56,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
                 pass
 
     async def run(self) -> None:
-        """A line every so often until cancelled."""
+        """Print a line every so often until cancelled."""
         while True:
             await asyncio.sleep(_PLAIN_EVERY)
             self._say(progress_line(self._progress))
@@ -83,7 +83,7 @@ class JsonDisplay(AbstractContextManager["JsonDisplay"]):
         print_json({"at": stamp(self._clock.now()), **event_fields(event)}, indent=None)
 
     async def run(self) -> None:
-        """Nothing to refresh."""
+        """Do nothing: every event is printed as it comes."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -42,7 +42,7 @@ class _LazyGroup(click.Group):
     """Knows its commands by name; `--help` imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order in which a person meets them."""
+        """Give all names, in the order in which a person meets them."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -53,7 +53,7 @@ class _LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from the table."""
+        """Write the list of commands, from the table."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 

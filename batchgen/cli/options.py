@@ -64,7 +64,7 @@ def ledger_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _chosen(db: Path | None, *, rehearse: bool) -> LedgerChoice:
-    """The ledger that the options mean; in a rehearsal BATCHGEN_DB does not count.
+    """Find the ledger that the options mean; in a rehearsal BATCHGEN_DB does not count.
 
     Raises:
         UsageError: both a ledger and a rehearsal are asked for.

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 
 def _known(*names: str) -> tuple[signal.Signals, ...]:
-    """Those that this system has."""
+    """Give those signals that this system has."""
     return tuple(signal.Signals[name] for name in names if name in signal.Signals.__members__)
 
 

@@ -64,7 +64,7 @@ def simulate(
 
 
 def _as_written(route: str) -> str | dict[str, Any]:
-    """A route by name or, for a rehearsal, as a manifest's mapping in JSON; numbers stay as they are written."""
+    """Read a route: a name or, for a rehearsal, a manifest's mapping in JSON; numbers stay as they are written."""
     return json.loads(route, parse_float=Decimal) if route.startswith("{") else route
 
 

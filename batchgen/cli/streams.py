@@ -68,7 +68,7 @@ def endure() -> None:
 
 
 def is_utf8(stream: TextIO) -> bool:
-    """Whether a stream can take every character."""
+    """Say whether a stream can take every character."""
     return (stream.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
 
 

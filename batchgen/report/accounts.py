@@ -116,7 +116,7 @@ class _Contracts:
 
 
 def _counts(attempt: AttemptRow) -> bool:
-    """Whether a call can be in a log at all: what never left cannot."""
+    """Say whether a call can be in a log at all: what never left cannot."""
     return attempt.charge is not Charge.VOID or (attempt.outcome is not OutcomeKind.NOT_SENT and attempt.sent_at > 0)
 
 
@@ -145,7 +145,7 @@ def _booked(attempt: AttemptRow, timeout: float) -> Booked:
 
 
 def _check_place(row: JobRow, attempt: AttemptRow, contract: Contract) -> None:
-    """A token goes to the machine that the calls went to, or nowhere."""
+    """Refuse another machine than the calls went to: a token goes there or nowhere."""
     if _is_near(attempt.base_url) != contract.loopback:
         raise UsageError(
             f"calls of {row.name} went to {attempt.base_url}, but {contract.route} is at {contract.base_url} now; "

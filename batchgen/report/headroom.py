@@ -27,12 +27,12 @@ class Headroom:
 
     @property
     def left(self) -> int:
-        """What may still be spent."""
+        """Micro-dollars that may still be spent."""
         return max(0, self.most - self.spent)
 
 
 def headrooms_of(ledger: Path, job: str, walls: Walls, now: float) -> list[Headroom]:
-    """What each wall leaves to a run of a job that begins now. Nothing is spent where there is no ledger."""
+    """Say what each wall leaves to a run of a job that begins now. Nothing is spent where there is no ledger."""
     spent = dict.fromkeys(Wall, 0)
     if ledger.exists():
         with Reader(ledger) as reader:
@@ -43,5 +43,5 @@ def headrooms_of(ledger: Path, job: str, walls: Walls, now: float) -> list[Headr
 
 
 def nearest(rooms: Iterable[Headroom]) -> int | None:
-    """What may be spent before the first wall is met, in micro-dollars; None where there is none."""
+    """Say what may be spent before the first wall is met, in micro-dollars; None where there is none."""
     return min((room.left for room in rooms), default=None)

@@ -18,7 +18,7 @@ from batchgen.report.summary import task_name
 
 @dataclass(frozen=True, slots=True)
 class AccountReconciliation:
-    """One account.
+    """What the log of one account says of a job's calls.
 
     Attributes:
         rows: of its log, in the time of the job's calls.
@@ -30,12 +30,12 @@ class AccountReconciliation:
     comparison: Comparison
 
     def name(self, found: JudgedCall) -> str:
-        """Whose call it was, as `show` takes it."""
+        """Name whose call it was, as `show` takes it."""
         problem = self.account.calls[found.call.attempt]
         return task_name(problem.key, str(problem.size), problem.sample)
 
     def note(self, found: JudgedCall) -> str:
-        """For the books: who says what an unknown charge was."""
+        """Word for the books who says what an unknown charge was."""
         if found.row is None:
             until = min(found.call.latest + SLACK, self.log.covers.last)
             return f"reconcile: no charge in the {self.log.source} up to {stamp(until)}"

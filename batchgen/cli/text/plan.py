@@ -50,14 +50,14 @@ def plan_lines(proposal: PlannedRun, ledger: LedgerChoice) -> list[str]:
 
 
 def _named(difference: Difference) -> list[tuple[str, list[str]]]:
-    """Which prompts are meant, where that is news: not for a job that is new as a whole."""
+    """Name the prompts that are meant, where that is news: not for a job that is new as a whole."""
     old = difference.unchanged or difference.changed or difference.adopted
     kinds = ("new", "changed", "adopted", "removed") if old else ("removed",)
     return [(kind, difference.examples[kind]) for kind in kinds if difference.examples.get(kind)]
 
 
 def _bought_before(difference: Difference) -> list[str]:
-    """What was paid for already: what serves again, what is to be replaced, what would serve and is gone."""
+    """Say what was paid for already: what serves again, what is to be replaced, what would serve and is gone."""
     lines = []
     if difference.adopted:
         lines.append(f"  {difference.adopted} served by images that were bought for the same before: 0 calls")
@@ -76,7 +76,7 @@ def _bought_before(difference: Difference) -> list[str]:
 
 
 def _stands(manifest: Manifest, difference: Difference, before: JobRow | None) -> list[str]:
-    """What is there already and what is under way, so that nobody takes the rest for all."""
+    """Say what is there already and what is under way, so that nobody takes the rest for all."""
     parts = [f"{difference.delivered} delivered"] if difference.delivered else []
     if difference.under_way:
         batch = manifest.contract.endpoint.in_batches
@@ -89,7 +89,7 @@ def _stands(manifest: Manifest, difference: Difference, before: JobRow | None) -
 
 
 def _onward(manifest: Manifest) -> list[str]:
-    """Over which routes a task may go on: each of them counts into the worst case."""
+    """Say over which routes a task may go on: each of them counts into the worst case."""
     names = [other.contract.route for other in manifest.fallbacks if not other.rescue]
     rescue = [other.contract.route for other in manifest.fallbacks if other.rescue]
     parts = [f"what fails goes on over {', then '.join(names)}"] if names else []
@@ -117,7 +117,7 @@ def _money_line(spec: JobSpec, forecast: Forecast, before: JobRow | None) -> str
 
 
 def _budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
-    """What the budget means for this run; `spent` is all that counts against it."""
+    """Say what the budget means for this run; `spent` is all that counts against it."""
     if budget is None:
         return "no budget"
     left = max(0, budget - spent)
@@ -127,7 +127,7 @@ def _budget_text(budget: int | None, forecast: Forecast, spent: int) -> str:
 
 
 def _headroom_lines(rooms: Sequence[Headroom], forecast: Forecast) -> list[str]:
-    """What may still be spent, and whether that is too little for all of it."""
+    """Say what may still be spent, and whether that is too little for all of it."""
     left, text = nearest(rooms), headrooms_text(rooms, SystemClock().now())
     if left is not None and forecast.expected is not None and forecast.expected > left:
         text += f"; {format_usd(left)} buys only part of this"
@@ -147,7 +147,7 @@ def _ask_text(ask: Ask) -> str:
 
 
 def _range(forecast: Forecast) -> str:
-    """Between what the cost lies where the gateway chooses; "" where it does not."""
+    """Say between what the cost lies where the gateway chooses; "" where it does not."""
     if forecast.least is None or forecast.most is None or forecast.least == forecast.expected:
         return ""
     return f" (between {about_usd(forecast.least)} and {about_usd(forecast.most)}, the gateway chooses)"

@@ -13,7 +13,7 @@ _WIDEST = 56  # characters of a cell where there are two
 
 
 def probe_lines(fields: Sequence[Mapping[str, object]]) -> list[str]:
-    """A line for each fact; with two probes a column each, and a mark where they differ."""
+    """Give a line for each fact; with two probes a column each, and a mark where they differ."""
     names = list(fields[0])
     cells = [[_cell(name, each[name]) for each in fields] for name in names]
     width = max(map(len, names))
@@ -48,5 +48,5 @@ def _cell(name: str, value: object) -> str:
 
 
 def _pieces(text: str, width: int) -> list[str]:
-    """A cell on as many lines as it takes."""
+    """Break a cell into as many lines as it takes."""
     return wrap(text, width) or [""]

@@ -22,7 +22,7 @@ _TITLES = {
 
 
 def reconciliation_lines(outcome: JobReconciliation, *, dry_run: bool) -> list[str]:
-    """The comparison, a line each; the verdict comes last."""
+    """Say what the comparison found, a line each; the verdict comes last."""
     if not outcome.parts:
         return [f"{outcome.row.name}: no calls yet"]
     lines = [line for part in outcome.parts for line in _part_lines(part, dry_run=dry_run)]

@@ -14,7 +14,7 @@ from batchgen.report.summary import Fate, Group, Summary
 
 
 def report_lines(summary: Summary, ledger: LedgerChoice) -> list[str]:
-    """The report, a line each: delivered, cost, what is unusual, what needs a person, what to type next."""
+    """Say what a job came to, a line each: delivered, cost, what is unusual, what needs a person, what to type next."""
     job = summary.job
     lines = [f"{job.name}: {states_text(job)}", f"{money_text(job)} · images in {job.output}", ""]
     lines += [*_size_table(summary), "", *_cost_table(summary), *runs_lines(summary.runs, SystemClock().now())]
@@ -92,7 +92,7 @@ def _next_steps(summary: Summary, ledger: LedgerChoice) -> list[str]:
 
 
 def _is_used_up(summary: Summary) -> bool:
-    """Whether the budget leaves no room for one more image, by what delivered ones have cost."""
+    """Say whether the budget leaves no room for one more image, by what delivered ones have cost."""
     job = summary.job
     if job.limits.budget is None:
         return False

@@ -11,7 +11,7 @@ from batchgen.ledger.runs import RunRow, Runs, RunState
 
 
 def run_text(run: RunRow, now: float) -> str:
-    """Whether a run goes on, died or ended, when and why, and what it did.
+    """Say whether a run goes on, died or ended, when and why, and what it did.
 
     Times are local. Of a run that died nobody knows when: what is known is its last call.
     """
@@ -28,12 +28,12 @@ def run_text(run: RunRow, now: float) -> str:
 
 
 def end_text(run: RunRow) -> str:
-    """Why a run ended, and its exit code."""
+    """Say why a run ended, and its exit code."""
     return f"{one_line(run.reason) or 'nothing was left to buy'}, exit {run.exit_code}"
 
 
 def runs_lines(runs: Runs, now: float) -> list[str]:
-    """The last runs, newest first, and what those before them come to."""
+    """List the last runs, newest first, and what those before them come to."""
     lines = [f"  {_span(run, now)}" for run in runs.last]
     if runs.earlier:
         money = _money(runs.billed, runs.unknown)
@@ -51,7 +51,7 @@ def _span(run: RunRow, now: float) -> str:
 
 
 def _elsewhere(run: RunRow) -> str:
-    """On which machine it was made, where that is another."""
+    """Say on which machine it was made, where that is another."""
     return "" if run.host == socket.gethostname() else f" on {one_line(run.host)}"
 
 

@@ -19,7 +19,7 @@ def task_line(task: TaskRow) -> str:
 
 
 def task_lines(task: TaskRow) -> list[str]:
-    """A task as `show` says it, without its attempts."""
+    """Say what `show` says of a task, without its attempts."""
     lines = [task_line(task), f"  job {task.job_name}, task {task.id}, revision {task.revision}"]
     lines.append(f"  text: {one_line(task.text)}")
     if task.inputs.references:
