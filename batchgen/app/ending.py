@@ -6,13 +6,13 @@ from batchgen.domain.errors import Exit
 from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.engine.job_run import LEFT, JobRun
 from batchgen.ledger.records import JobRow
-from batchgen.report.missing_images import Absent
+from batchgen.report.missing_images import MissingImages
 
 INTERRUPTED = "interrupted"
 """Why a run ends that somebody asked to end."""
 
 
-def exit_code(run: JobRun | None, job: JobRow, gone: Absent | None) -> Exit:
+def exit_code(run: JobRun | None, job: JobRow, gone: MissingImages | None) -> Exit:
     """Say what a run came to, in the order of what a person must know first.
 
     Args:

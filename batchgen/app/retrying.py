@@ -21,7 +21,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import JobRow, TaskRow
 from batchgen.manifest.manifest import Manifest
-from batchgen.report.missing_images import absent
+from batchgen.report.missing_images import missing_images
 from batchgen.store.spool.leftovers import answered
 
 
@@ -92,5 +92,5 @@ def _gone(reader: Reader, row: JobRow, keys: frozenset[str] | None) -> list[Task
         raise UsageError(
             f"{row.output} is not there; if it is on another drive, mount that, else make the folder first"
         )
-    missing = {image.task for image in absent(reader.path, row)}
+    missing = {image.task for image in missing_images(reader.path, row)}
     return [task for task in reader.tasks(row.id, states={TaskState.COMPLETED}, keys=keys) if task.id in missing]

@@ -23,7 +23,7 @@ from batchgen.engine.batch.batch_runner import BatchRunner
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.manifest.manifest import Manifest
-from batchgen.report.missing_images import absent_of
+from batchgen.report.missing_images import missing_of
 from batchgen.report.run_result import RunResult
 
 
@@ -50,7 +50,7 @@ async def run_manifest(manifest: Manifest, ledger: LedgerChoice, options: RunOpt
         session = await stack.enter_async_context(Session(ledger, spec, selection, looking=host.looking))
         await _tell(host, session)
         unfetched = await _recover(session, gateways, host)
-        host.missing(absent_of(ledger.path, session.before(), spec.output), spec)
+        host.missing(missing_of(ledger.path, session.before(), spec.output), spec)
         walls = walls_of(ledger.path, spec.limits, options.max_cost)
         difference = await _record(manifest, session, gateways, walls, options, host)
         if not (difference.calls or difference.under_way):
@@ -114,7 +114,7 @@ async def _buy(
 def _result(session: Session, run: JobRun | None) -> RunResult:
     """Sum a run up; None stands for one that had nothing to buy."""
     job = session.job_row()
-    gone = absent_of(session.ledger.path, job, job.output)
+    gone = missing_of(session.ledger.path, job, job.output)
     code = exit_code(run, job, gone)
     if run is None:
         return RunResult(code, job, gone)

@@ -13,7 +13,7 @@ from batchgen.domain.job import JobSpec
 from batchgen.engine.batch.batch_runner import BatchRunner
 from batchgen.engine.recovery import Recovered
 from batchgen.engine.runner import Runner
-from batchgen.report.missing_images import Absent
+from batchgen.report.missing_images import MissingImages
 
 
 class RunUnderWay:
@@ -97,7 +97,7 @@ class RunHost:
     def recovered(self, found: Recovered) -> None:
         """Hear what became of that."""
 
-    def missing(self, found: Absent | None, job: JobSpec) -> None:
+    def missing(self, found: MissingImages | None, job: JobSpec) -> None:
         """Hear which delivered images are not there; None for none."""
 
     def planned(self, planned: PlannedRun) -> None:

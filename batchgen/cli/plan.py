@@ -15,7 +15,7 @@ from batchgen.cli.output import echo, print_json, told_now_and_then, warn
 from batchgen.cli.text.missing_images import absent_lines
 from batchgen.cli.text.plan import plan_lines
 from batchgen.report.fields import absent_fields
-from batchgen.report.missing_images import absent_of
+from batchgen.report.missing_images import missing_of
 
 
 @click.command(cls=RebuyCommand)
@@ -31,7 +31,7 @@ def plan(manifest: Path, ledger: LedgerChoice, as_json: bool, rebuy: str | None)
     proposal = planning.plan(loaded, ledger, rebuy=rebuy == REBUY_ALL, looking=told_now_and_then)
     warn(proposal.warnings)
     job = proposal.job
-    gone = absent_of(ledger.path, proposal.before, job.output)
+    gone = missing_of(ledger.path, proposal.before, job.output)
     if as_json:
         print_json(proposal.fields() | absent_fields(gone))
     else:

@@ -17,7 +17,7 @@ from batchgen.cli.text.report import report_lines
 from batchgen.ledger.reader import Reader
 from batchgen.report.exports import FORMATS, export
 from batchgen.report.fields import absent_fields
-from batchgen.report.missing_images import absent_of
+from batchgen.report.missing_images import missing_of
 from batchgen.report.summary import summarise
 from batchgen.report.summary_fields import report_fields
 
@@ -44,7 +44,7 @@ def report(job: str, ledger: LedgerChoice, as_json: bool, formats: str | None, t
                 echo(*(f"{each['file']}: {each['tasks']} tasks" for each in tables))
             return
         summary = summarise(reader, row)
-    gone = absent_of(ledger.path, row, row.output)
+    gone = missing_of(ledger.path, row, row.output)
     if as_json:
         print_json(report_fields(summary) | absent_fields(gone))
         return

@@ -29,7 +29,7 @@ from batchgen.domain.errors import UsageError
 from batchgen.domain.job import JobSpec
 from batchgen.engine.recovery import Recovered
 from batchgen.report.event_fields import summary_fields
-from batchgen.report.missing_images import Absent
+from batchgen.report.missing_images import MissingImages
 from batchgen.simulator.faults import Options
 
 
@@ -115,7 +115,7 @@ class _RunTerminal(RunHost):
     def recovered(self, found: Recovered) -> None:
         say(recovered_text(found))
 
-    def missing(self, found: Absent | None, job: JobSpec) -> None:
+    def missing(self, found: MissingImages | None, job: JobSpec) -> None:
         say(*absent_lines(found, job.name, job.output, self._ledger))
 
     def planned(self, planned: PlannedRun) -> None:

@@ -25,7 +25,7 @@ def by_the_books(_path: str, _size: int, _sha256: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Adoptable:
-    """What was found.
+    """Earlier images that serve again for a staged plan.
 
     Attributes:
         returned: tasks whose image will be another than now, an earlier one.

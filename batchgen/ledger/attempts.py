@@ -87,7 +87,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: float
 def book_and_settle(
     connection: Connection, pairs: Sequence[tuple[Booking, Settlement]], now: float
 ) -> list[LedgerError | None]:
-    """Both at once. Where the task is held by somebody else, the money is booked all the same."""
+    """Book attempts and settle their tasks. Where somebody else holds a task, its money is booked all the same."""
     book(connection, [booking for booking, _ in pairs], now)
     try:
         settle(connection, [settlement for _, settlement in pairs], now)

@@ -16,7 +16,7 @@ from batchgen.ledger.tables import metadata
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that should not be.
+    """One thing in the books, or in the folders they name, that should not be so.
 
     Attributes:
         check: which rule, in one word: `sums`, `images`, `fence`, `counters`, `file`.
@@ -42,7 +42,7 @@ def check(path: Path, job: int | None = None) -> list[Finding]:
 
 
 def findings(connection: Connection, job: int | None) -> list[Finding]:
-    """The same of a ledger that is open, at its present moment."""
+    """Find what is wrong in an open ledger, at its present moment; see `check`."""
     return [*_file(connection), *_sums(connection, job), *_rules(connection, job), *_totals(connection, job)]
 
 

@@ -35,7 +35,7 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class OpenedBatch:
-    """What of it is in the books now.
+    """What of a new batch is in the books now.
 
     Attributes:
         batch: its number; None when none of its calls is allowed.
@@ -91,7 +91,7 @@ class WriteOff:
 
 @dataclass(frozen=True, slots=True)
 class WrittenOff:
-    """What became of its calls.
+    """What became of the calls of a batch that was written off.
 
     Attributes:
         calls: whose tasks are available again.

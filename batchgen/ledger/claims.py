@@ -15,7 +15,7 @@ from batchgen.ledger.statements import hot
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """A request for claims.
+    """A request for tasks that may run.
 
     Attributes:
         now: seconds since the epoch; retries scheduled later are left.

@@ -26,7 +26,7 @@ Amounts = dict[Ask, int]
 
 @dataclass(frozen=True, slots=True)
 class TaskSelection:
-    """Tasks that a person means.
+    """The tasks of a job that a person's decision is about.
 
     Attributes:
         states: those to take; what the event does not allow is refused.

@@ -104,7 +104,7 @@ class Holder:
             return False
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Release the lock and remove the note."""
         with suppress(OSError):
             self._note.unlink(missing_ok=True)
         os.close(self._fd)

@@ -231,7 +231,7 @@ class Ledger:
         await self._database.do(verbs.SETTLE, settlement)
 
     async def book_and_settle(self, booking: Booking, settlement: Settlement) -> None:
-        """Both in one transaction.
+        """Book an attempt and settle its task in one transaction.
 
         Raises:
             StaleClaim: the attempt does not hold the task any more; its money is booked all the same.

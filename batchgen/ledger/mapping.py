@@ -20,7 +20,7 @@ from batchgen.ledger.records import AttemptRow, ImageRow, TaskAttempt, TaskRow
 
 
 def dump(value: Any) -> str:
-    """A value as compact JSON."""
+    """Write a value as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -35,7 +35,7 @@ def dump_usage(usage: Usage | None) -> str | None:
 
 
 def load_pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """The inverse of `dump_pairs`."""
+    """Read what `dump_pairs` wrote."""
     return tuple((name, value) for name, value in json.loads(text)) if text != "[]" else ()
 
 
@@ -63,7 +63,7 @@ def dump_inputs(inputs: Inputs) -> str:
 
 
 def load_inputs(text: str) -> Inputs:
-    """The inverse of `dump_inputs`."""
+    """Read what `dump_inputs` wrote."""
     if not text:
         return NO_INPUTS
     references, mask = json.loads(text)

@@ -52,7 +52,7 @@ class Reader:
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the file.
+        """Take the path of a ledger; nothing is opened yet.
 
         Args:
             path: the ledger; opened by `with`, which raises `LedgerError` when there is none of this schema.
@@ -76,11 +76,11 @@ class Reader:
         return self._connection.execute(registers.LEDGER_NAME).scalar()
 
     def jobs(self) -> list[JobRow]:
-        """Every job, oldest first."""
+        """List every job, oldest first."""
         return [self._job(row) for row in list(rows_of(self._connection.execute(registers.JOBS)))]
 
     def job(self, name: str) -> JobRow:
-        """One job.
+        """Look up one job by its name.
 
         Raises:
             LedgerError: there is none of that name; the message lists those there are.

@@ -45,7 +45,7 @@ class RunEnd:
 
 
 class RunState(StrEnum):
-    """Whether a run goes on."""
+    """Whether a run goes on, has ended, or died without an end."""
 
     RUNNING = "running"
     DIED = "died"

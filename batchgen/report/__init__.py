@@ -1,1 +1,1 @@
-"""What the morning reads."""
+"""What people and programs read of a job: summary, exports, forecast, proof, refunds."""

@@ -79,21 +79,21 @@ class Booked:
 
     @property
     def near(self) -> Window:
-        """Where its row is as a rule."""
+        """The time in which its row lies as a rule."""
         if self.noted is not None:
             return self.noted.time - _NEAR, self.noted.time + _NEAR
         return self.heard - _NEAR, self.ended + _NEAR
 
     @property
     def wide(self) -> Window:
-        """Where its row may be."""
+        """The time in which its row may lie at all."""
         if self.noted is not None:
             return self.noted.time - SLACK, self.noted.time + SLACK
         return self.begun - SLACK, self.latest + SLACK
 
     @property
     def until_deadline(self) -> Window:
-        """The same for a call that is still unknown: its row is not from before it."""
+        """The time in which its row may lie while its charge is unknown: not before it was sent."""
         return self.begun - _NEAR, self.latest + SLACK
 
     @property

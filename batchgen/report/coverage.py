@@ -28,7 +28,7 @@ Kind = tuple[str, str]  # model, fingerprint of the key
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """From when to when a log can have charges; seconds since the epoch.
+    """From when to when a log can have charges, in seconds since the epoch.
 
     Attributes:
         last: of an export, the time of its last row: later than `read_at` where its times are of another zone.

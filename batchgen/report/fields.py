@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # of these only the names are needed, and whoever looks at a 
     from batchgen.ledger.runs import RunRow
     from batchgen.report.forecast import Forecast
     from batchgen.report.headroom import Headroom
-    from batchgen.report.missing_images import Absent
+    from batchgen.report.missing_images import MissingImages
     from batchgen.report.proof import Proof
 
 
@@ -66,7 +66,7 @@ def run_fields(run: RunRow) -> dict[str, object]:
     }
 
 
-def absent_fields(found: Absent | None) -> dict[str, object]:
+def absent_fields(found: MissingImages | None) -> dict[str, object]:
     """Give the delivered images whose files are gone; None stands for none."""
     missing = 0 if found is None else found.missing
     return {"missing_files": missing, "missing_first": [] if found is None else list(found.first)}

@@ -18,7 +18,7 @@ _AUTO_PIXELS = 1536 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run may bring.
+    """What a run is expected to cost, take and need.
 
     Attributes:
         calls: images to buy, one call each when all goes well.

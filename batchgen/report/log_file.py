@@ -52,7 +52,7 @@ _MILLISECONDS = 1e11  # above this a number of seconds would be in the year 5138
 
 
 def read_zone(text: str) -> timezone:
-    """A time zone as `+08:00`.
+    """Read a time zone such as `+08:00`.
 
     Raises:
         UsageError: it is none.

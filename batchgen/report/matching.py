@@ -24,7 +24,7 @@ Place = tuple[str, str, int, bool]  # model, fingerprint of the key, amount, whe
 
 @dataclass(slots=True)
 class Matching:
-    """Who belongs to whom.
+    """Which row of a log belongs to which call.
 
     Attributes:
         rows: the row of a call, by its attempt.
@@ -98,7 +98,7 @@ class _Rule:
 
 @dataclass(slots=True)
 class _Waiting:
-    """What has not been matched yet."""
+    """Calls and rows that have not been matched yet."""
 
     found: Matching
     calls: list[Booked]
@@ -197,7 +197,7 @@ class _Open:
         self._heaps: dict[Place, list[tuple[float, int, Booked]]] = defaultdict(list)
 
     def add(self, call: Booked, amount: int, end: float) -> None:
-        """Open a window."""
+        """Add a call whose window opens now and closes at `end`, known by an amount."""
         place = call.model, call.key, amount, call.attempt in self._named
         heappush(self._heaps[place], (end, call.attempt, call))
         self.places[call.model].add(place)

@@ -16,8 +16,8 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
-    """What is not there.
+class MissingImages:
+    """How many delivered images have no file in the output folder any more.
 
     Attributes:
         missing: images whose file is gone, or of another size.
@@ -32,7 +32,7 @@ class Absent:
     first: tuple[str, ...]
 
 
-def look_for(ledger: Path, job: JobRow, output: Path) -> Absent:
+def look_for(ledger: Path, job: JobRow, output: Path) -> MissingImages:
     """Look for the files of a job's delivered images.
 
     Raises:
@@ -46,10 +46,10 @@ def look_for(ledger: Path, job: JobRow, output: Path) -> Absent:
             if len(first) < _NAMED:
                 first.append(image.path)
     delivered = max(looked, job.states.get(TaskState.COMPLETED, 0))
-    return Absent(missing, looked, delivered, tuple(first))
+    return MissingImages(missing, looked, delivered, tuple(first))
 
 
-def absent_of(ledger: Path, job: JobRow | None, output: Path) -> Absent | None:
+def missing_of(ledger: Path, job: JobRow | None, output: Path) -> MissingImages | None:
     """Give what is not in the output folder of a job; None where all is there, as far as was looked.
 
     `job` is None where it is not recorded.
@@ -61,7 +61,7 @@ def absent_of(ledger: Path, job: JobRow | None, output: Path) -> Absent | None:
     return found if found is not None and found.missing else None
 
 
-def absent(ledger: Path, job: JobRow) -> Iterator[DeliveredFile]:
+def missing_images(ledger: Path, job: JobRow) -> Iterator[DeliveredFile]:
     """All delivered images of a job whose files are gone, or of another size.
 
     Raises:

@@ -20,7 +20,7 @@ _NAMED = 10
 
 @dataclass(slots=True)
 class Proof:
-    """What was checked.
+    """What was checked, and what was found.
 
     Attributes:
         findings: where something does not agree.

@@ -72,7 +72,7 @@ class Comparison:
     lacking: int = 0
 
     def of(self, *verdicts: ChargeVerdict) -> list[JudgedCall]:
-        """Calls of these verdicts."""
+        """The calls that have one of these verdicts."""
         return [each for each in self.calls if each.verdict in verdicts]
 
     @property

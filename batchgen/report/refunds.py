@@ -50,7 +50,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """One amount to ask back.
+    """One amount to ask back from a provider, and the call it was charged for.
 
     Attributes:
         amount: micro-dollars.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from batchgen.domain.errors import Exit
 from batchgen.ledger.records import JobRow
-from batchgen.report.missing_images import Absent
+from batchgen.report.missing_images import MissingImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RunResult:
 
     code: Exit
     job: JobRow
-    gone: Absent | None
+    gone: MissingImages | None
     stopped: str = ""
     calls: int = 0
     delivered: int = 0

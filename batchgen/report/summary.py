@@ -51,7 +51,7 @@ class Group:
     examples: list[str] = field(default_factory=list)
 
     def add(self, name: str, billed: int = 0, maybe: int = 0) -> None:
-        """Count one in."""
+        """Count a task or a call in, by its name and its money."""
         self.count += 1
         self.billed += billed
         self.maybe += maybe
@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(slots=True)
 class Summary:
-    """One job.
+    """A job as its report tells it: states, money, and what needs a person.
 
     Attributes:
         stuck: why tasks failed or were parked, by state and reason.

@@ -119,7 +119,7 @@ def _cell(value: object) -> object:
 
 
 class _Echo:
-    """Hands a written line back."""
+    """A file for the csv module that keeps the line it wrote last."""
 
     line = ""
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.domain.text import counted, one_line
-from batchgen.report.missing_images import Absent
+from batchgen.report.missing_images import MissingImages
 
 
-def absent_lines(found: Absent | None, name: str, output: Path, ledger: LedgerChoice) -> list[str]:
+def absent_lines(found: MissingImages | None, name: str, output: Path, ledger: LedgerChoice) -> list[str]:
     """Say how many are missing, and what to type next; nothing where `found` is None."""
     if found is None:
         return []
