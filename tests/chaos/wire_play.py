@@ -21,11 +21,11 @@ from batchgen.domain.events import LanePaused
 from batchgen.domain.inputs import InputImage, Inputs
 from batchgen.domain.job import Limits
 from batchgen.engine import delivery as delivery_module
+from batchgen.engine import local_hand as hand_module
 from batchgen.gateway.download import Downloader
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.backoff import Backoff
 from batchgen.report.proof import Proof, prove
-from tests import rig as rig_module
 from tests.chaos.memory import Peak
 from tests.chaos.pictures import NOISE
 from tests.chaos.raw_gateway import RawGateway, listening
@@ -79,7 +79,7 @@ async def play(
     """
     shutil.copy(ledger, folder / "ledger.db")
     monkeypatch.setattr(delivery_module, "_GONE_AFTER", 0.3)
-    monkeypatch.setattr(rig_module, "Downloader", partial(Downloader, total=1.0, idle=0.4))
+    monkeypatch.setattr(hand_module, "Downloader", partial(Downloader, total=1.0, idle=0.4))
     calls = (case.first,) if forever else (case.first, good_answer(case.endpoint))
     gateway = RawGateway(calls, case.downloads, receive_buffer=4096 if case.heavy else 0)
     plan = small_plan(folder, ["a mug"], ["1:1@1K"], Limits(concurrency=2, attempts=3, unknown=1))
