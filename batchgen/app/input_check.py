@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import aclosing
 from pathlib import Path
 
 from batchgen.app.lazy_plan import LazyPlan
 from batchgen.app.looking import Looking, in_silence
 from batchgen.contracts.contract import References
 from batchgen.domain.inputs import InputFile
+from batchgen.engine.hand import InputHand
 from batchgen.ledger.connect import reading
 from batchgen.ledger.diff import input_files, is_recorded
 from batchgen.ledger.job_rows import job_row
 from batchgen.manifest.plan import ExpandedPlan
-from batchgen.store.inputs.input_store import InputStore
 
 
 async def look_at_inputs(
     plan: ExpandedPlan,
-    store: InputStore,
+    hand: InputHand,
     seen: Iterable[InputFile],
     keep: References | None,
     looking: Looking = in_silence,
@@ -27,7 +28,7 @@ async def look_at_inputs(
 
     Args:
         plan: hears of what was seen.
-        store: of the plan's job.
+        hand: looks at the files of the plan's job.
         seen: the files as they were recorded; those that are still so are not read.
         keep: for a run, what its route takes: copies to send are made at once. None writes nothing.
         looking: told how far it is.
@@ -40,14 +41,21 @@ async def look_at_inputs(
     if not uses:
         plan.take({}, {})
         return
-    looked = await store.examine(uses, seen, keep, looking(f"of {len(uses):,} reference files"))
-    plan.take(looked.files, looked.wrong)
+    files, wrong, step = dict[str, InputFile](), dict[str, str](), looking(f"of {len(uses):,} reference files")
+    async with aclosing(hand.examine_inputs(uses, list(seen), keep)) as found:
+        async for looked in found:
+            if looked.file is None:
+                wrong[looked.place] = looked.wrong
+            else:
+                files[looked.place] = looked.file
+            step()
+    plan.take(files, wrong)
 
 
 async def look_where_changed(
     plan: LazyPlan,
     ledger: Path,
-    store: InputStore,
+    hand: InputHand,
     keep: References | None,
     *,
     rebuy: bool,
@@ -58,7 +66,7 @@ async def look_where_changed(
     Args:
         plan: expanded only where something has changed.
         ledger: may not exist yet.
-        store: see `look_at_inputs`; `keep` and `looking` too.
+        hand: see `look_at_inputs`; `keep` and `looking` too.
         keep: see there.
         rebuy: whether delivered images are to be bought again that a job-wide key has changed.
         looking: see there.
@@ -69,7 +77,7 @@ async def look_where_changed(
     """
     seen = _changed(plan, ledger, rebuy=rebuy)
     if seen is not None:
-        await look_at_inputs(plan.expanded, store, seen, keep, looking)
+        await look_at_inputs(plan.expanded, hand, seen, keep, looking)
 
 
 def _changed(plan: LazyPlan, ledger: Path, *, rebuy: bool) -> list[InputFile] | None:

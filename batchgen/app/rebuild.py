@@ -238,5 +238,5 @@ def _compare(target: RebuildTarget, host: RebuildHost) -> bool:
 async def _record(manifest: Manifest, spec: JobSpec, ledger: LedgerChoice, looking: Looking) -> None:
     async with Session(ledger, spec, Selection(), looking=looking) as session:
         plan, takes = LazyPlan(manifest, spec), manifest.contract.references
-        await look_where_changed(plan, ledger.path, session.inputs, takes, rebuy=False, looking=looking)
+        await look_where_changed(plan, ledger.path, session.hand, takes, rebuy=False, looking=looking)
         await session.record(plan, rebuy=False)

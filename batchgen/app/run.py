@@ -87,7 +87,7 @@ async def _record(
             host.agree(question)
 
     path, takes = session.ledger.path, manifest.contract.references
-    await look_where_changed(plan, path, session.inputs, takes, rebuy=rebuy, looking=host.looking)
+    await look_where_changed(plan, path, session.hand, takes, rebuy=rebuy, looking=host.looking)
     return await session.record(plan, rebuy=rebuy, approve=approve)
 
 

@@ -30,10 +30,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.recording import Approve
 from batchgen.ledger.records import Count, Interrupted, JobRow
-from batchgen.store.inputs.input_store import InputStore
-from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
-from batchgen.store.spool.spool import Spool
 
 
 class Session:
@@ -77,13 +74,8 @@ class Session:
             self.ledger = stack.enter_context(Ledger.open(path, self.clock))
             known = await check_output(self.spec, self.ledger, self.choice)
             check_ledger(self.choice, self.spec)
-            spool = Spool.open(self.spec.output, self.ledger.path, self.ledger.name, clock=self.clock, known=known)
-            stack.callback(spool.close)
-            index = ImageIndex.open(self.spec.output)
-            stack.callback(index.close)
-            self.inputs = InputStore.of(self.spec)
-            stack.callback(self.inputs.close)
-            self._hand = LocalHand(spool, index, self.inputs)
+            self.hand = LocalHand.open(self.spec, self.ledger.path, self.ledger.name, self.clock, known=known)
+            stack.callback(self.hand.close)
             self._stack = stack.pop_all()
         return self
 
@@ -116,14 +108,14 @@ class Session:
         called = []
         for route in routes:
             fingerprint = keys.fingerprint(route.contract.key_env) if buying else ""
-            await self._stack.enter_async_context(self._hand.connected(route.contract, self.clock, keys.get))
+            await self._stack.enter_async_context(self.hand.connected(route.contract, self.clock, keys.get))
             called.append(replace(route, key_fingerprint=fingerprint))
         with Reader(self.ledger.path) as reader:
             return assemble(
                 run,
                 self.spec,
                 called,
-                self._hand,
+                self.hand,
                 most=self._calls_at_once(routes) if buying else None,
                 delivered=reader.digests(number),
             )
@@ -146,7 +138,7 @@ class Session:
 
     async def tidy(self) -> None:
         """Remove from the spool what belongs to settled attempts; for a start that finds nothing interrupted."""
-        await tidy(self.ledger, self._hand)
+        await tidy(self.ledger, self.hand)
 
     async def interrupted(self) -> bool:
         """Say whether a dead process has left tasks of this job under way."""
@@ -187,7 +179,7 @@ class Session:
         """Name the images that earlier revisions brought in the index again: the last line of a task holds."""
         with Reader(self.ledger.path) as reader:
             for task, attempt in reader.bought(tasks):
-                await self._hand.note_image(line_of(task, attempt))
+                await self.hand.note_image(line_of(task, attempt))
 
     def job_row(self) -> JobRow:
         """Read the job as the ledger has it now."""
@@ -206,7 +198,7 @@ class Session:
     async def notes(self) -> list[str]:
         """Take what the spool met and set right, and what holds the run in; each is told once."""
         notices, self._notices = self._notices, []
-        return [*await self._hand.take_notes(), *notices]
+        return [*await self.hand.take_notes(), *notices]
 
     def _refuse_other_routes(self, interrupted: list[Interrupted], routes: Routes) -> None:
         """Refuse to judge answers by another route: what they mean and cost is in the contract of the one called."""

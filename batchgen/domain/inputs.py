@@ -74,3 +74,18 @@ class InputUse:
     shares: frozenset[int] = frozenset()
     exact: bool = False
     mask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookedInput:
+    """Says what was seen of a local file.
+
+    Attributes:
+        place: as in `InputImage`.
+        file: None for one that cannot be used.
+        wrong: why it cannot be used, a clause that follows its name; "" for one that can.
+    """
+
+    place: str
+    file: InputFile | None
+    wrong: str = ""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from batchgen.contracts.contract import References
 from batchgen.domain.batch_files import AnswerFile, CallFile
-from batchgen.domain.inputs import Inputs
+from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Damaged, Delivered, Image, IndexLine
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
@@ -59,6 +59,25 @@ class FolderHand(Protocol):
         ...
 
 
+class InputHand(Protocol):
+    """Looks at the references and masks of a job."""
+
+    def examine_inputs(
+        self, uses: Sequence[InputUse], known: Sequence[InputFile], keep: References | None
+    ) -> AsyncGenerator[LookedInput, None]:
+        """Look at each file: what it is, its content, whether it is whole and can be sent. Yield them as they are done.
+
+        Args:
+            uses: the files.
+            known: those that were looked at before; one that has its size and time still is not read.
+            keep: for a run, what its route takes: copies to send are made at once. None writes nothing.
+
+        Raises:
+            StoreError: a copy cannot be written.
+        """
+        ...
+
+
 class BatchHand(Protocol):
     """Talks to the Batch APIs of routes, and moves their files. Every method may raise `GatewayError`."""
 
@@ -91,7 +110,7 @@ class BatchHand(Protocol):
         ...
 
 
-class Hand(FolderHand, BatchHand, Protocol):
+class Hand(InputHand, FolderHand, BatchHand, Protocol):
     """Sends calls and keeps their answers; fetches paid addresses; places images; keeps the output folder in order."""
 
     async def check_room(self, in_flight: int) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from batchgen.contracts.contract import Contract, References
 from batchgen.domain.batch_files import AnswerFile, CallFile
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import StoreError
-from batchgen.domain.inputs import Inputs
+from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
+from batchgen.domain.job import JobSpec
 from batchgen.domain.output_image import Damaged, Delivered, Image
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
 from batchgen.engine.local_batches import BatchFiles
@@ -94,6 +96,33 @@ class LocalHand(OwnedFolder):
         self.gateways: dict[str, Gateway] = {}
         self._index = index
         self._inputs = inputs
+        self._opened = ExitStack()
+
+    @classmethod
+    def open(cls, job: JobSpec, ledger: Path, ledger_id: str, clock: Clock, *, known: bool) -> LocalHand:
+        """Open the output folder of a job, made if need be, for the ledger that owns it.
+
+        `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies;
+        `known` whether it says that the folder is its own.
+
+        Raises:
+            ForeignOutput: the output folder belongs to another ledger.
+            StoreError: the folder cannot be made or used, or another process uses it.
+        """
+        with ExitStack() as opened:
+            spool = Spool.open(job.output, ledger, ledger_id, clock=clock, known=known)
+            opened.callback(spool.close)
+            index = ImageIndex.open(job.output)
+            opened.callback(index.close)
+            inputs = InputStore.of(job)
+            opened.callback(inputs.close)
+            hand = cls(spool, index, inputs)
+            hand._opened = opened.pop_all()
+        return hand
+
+    def close(self) -> None:
+        """Let go of all that it has opened itself."""
+        self._opened.close()
 
     @asynccontextmanager
     async def connected(self, contract: Contract, clock: Clock, key: Callable[[str], str]) -> AsyncIterator[None]:
@@ -121,6 +150,12 @@ class LocalHand(OwnedFolder):
             NoRoom: it has not.
         """
         self._spool.check_room(in_flight * ANSWER_BYTES, in_flight)
+
+    def examine_inputs(
+        self, uses: Sequence[InputUse], known: Sequence[InputFile], keep: References | None
+    ) -> AsyncGenerator[LookedInput, None]:
+        """Look at each file and yield what it is; see `InputHand.examine_inputs`."""
+        return self._inputs.examine_inputs(uses, known, keep)
 
     async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
         """Return the input images of a call as they are sent, each made ready once.

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from batchgen.store.folder import Folder
 from batchgen.store.inputs import copies as copies_module
 from batchgen.store.inputs import input_store as inputs_module
 from batchgen.store.inputs import shrink
-from batchgen.store.inputs.input_store import InputStore, Looked
+from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.inputs.memory_budget import PixelBudget
 from batchgen.store.spool.leftovers import sweep
 from tests.manifest_help import HEAD, planned
@@ -71,10 +72,22 @@ def cached(folder: Path) -> list[Path]:
     return sorted((folder / "out/.batchgen/inputs").glob("*"))
 
 
+@dataclass
+class Looked:
+    files: dict[str, InputFile] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
 async def look(
     store: InputStore, *uses: InputUse, known: Looked | None = None, keep: References | None = LIMITS
 ) -> Looked:
-    return await store.examine(uses, known.files.values() if known else [], keep)
+    found = Looked()
+    async for looked in store.examine_inputs(uses, known.files.values() if known else [], keep):
+        if looked.file is None:
+            found.wrong[looked.place] = looked.wrong
+        else:
+            found.files[looked.place] = looked.file
+    return found
 
 
 def image_of(looked: Looked, place: str) -> InputImage:
@@ -204,11 +217,11 @@ async def test_full_disk_stops_the_looking(tmp_path: Path, store: InputStore, mo
     assert cached(tmp_path) == []
 
 
-async def test_progress_is_told_for_every_file(tmp_path: Path, store: InputStore) -> None:
+async def test_every_file_is_told_of(tmp_path: Path, store: InputStore) -> None:
     photo(tmp_path)
-    told: list[int] = []
-    await store.examine([InputUse("a.jpg", ONE), InputUse("gone.jpg", ONE)], [], None, lambda: told.append(1))
-    assert len(told) == 2
+    uses = [InputUse("a.jpg", ONE), InputUse("gone.jpg", ONE)]
+    told = {looked.place: looked.wrong async for looked in store.examine_inputs(uses, [], None)}
+    assert (told["a.jpg"], "gone.jpg" in told) == ("", True)
 
 
 # --- preparing
@@ -433,11 +446,12 @@ async def main():
     folder = Path(sys.argv[1])
     store = InputStore(folder, folder / "cache")
     names = sorted(path.name for path in folder.glob("*.*"))
-    found = await store.examine([InputUse(name, frozenset({1})) for name in names], [], References())
+    uses = [InputUse(name, frozenset({1})) for name in names]
+    found = [looked async for looked in store.examine_inputs(uses, [], References())]
     store.close()
-    assert not found.wrong, found.wrong
+    assert not any(looked.wrong for looked in found), found
     peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())  # getrusage counts who started us
-    print(len(found.files), int(peak[1]) // 1024)
+    print(len(found), int(peak[1]) // 1024)
 
 asyncio.run(main())
 """

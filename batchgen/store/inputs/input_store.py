@@ -7,18 +7,18 @@ all calls, use the copies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from batchgen.contracts.contract import References
 from batchgen.domain.errors import StoreError
-from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse
+from batchgen.domain.inputs import InputFile, InputImage, Inputs, InputUse, LookedInput
 from batchgen.domain.job import JobSpec
 from batchgen.domain.wire import Prepared, PreparedInputs
 from batchgen.files.input_root import FileState, InputRoot
@@ -39,14 +39,6 @@ _LARGE = 16_000_000  # bytes of a file of which one is in memory at a time
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """Says what was seen of files, by their places: `files` can be used, `wrong` says why others cannot."""
-
-    files: dict[str, InputFile] = field(default_factory=dict)
-    wrong: dict[str, str] = field(default_factory=dict)
 
 
 class _Read(NamedTuple):
@@ -78,35 +70,37 @@ class InputStore:
         """Make the store of a job, whose copies are in the spool of its output folder."""
         return cls(spec.manifest.parent, spec.output / SPOOL / INPUTS)
 
-    async def examine(
-        self,
-        uses: Iterable[InputUse],
-        known: Iterable[InputFile],
-        keep: References | None,
-        progress: Callable[[], None] = lambda: None,
-    ) -> Looked:
-        """Look at each file: what it is, its content, whether it is whole and can be sent.
+    async def examine_inputs(
+        self, uses: Iterable[InputUse], known: Iterable[InputFile], keep: References | None
+    ) -> AsyncGenerator[LookedInput, None]:
+        """Look at each file: what it is, its content, whether it is whole and can be sent. Yield them as they are done.
 
         Args:
             uses: the files.
             known: those that were looked at before; one that has its size and time still is not read.
             keep: for a run, what its route takes: copies are made at once. None writes nothing.
-            progress: called after each file.
 
         Raises:
             NoRoom: the disk is full.
             StoreError: a copy cannot be written.
         """
-        looked, before = Looked(), {file.place: file for file in known}
-        waiting = iter(uses)
-        tasks = [asyncio.create_task(self._work(waiting, before, keep, looked, progress)) for _ in range(_THREADS)]
+        waiting, before = iter(uses), {file.place: file for file in known}
+        tasks = set[asyncio.Task[LookedInput]]()
         try:
-            await asyncio.gather(*tasks)
+            while True:
+                for use in islice(waiting, _THREADS - len(tasks)):
+                    tasks.add(asyncio.create_task(self._look(use, before.get(use.place), keep)))
+                if not tasks:
+                    return
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    looked = task.result()
+                    tasks.discard(task)
+                    yield looked
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return looked
 
     async def prepare(self, inputs: Inputs, limits: References) -> PreparedInputs:
         """Return the images of one call, ready to be sent.
@@ -133,36 +127,20 @@ class InputStore:
         if self._opened is not None:
             self._opened.close()
 
-    async def _work(
-        self,
-        waiting: Iterator[InputUse],
-        before: dict[str, InputFile],
-        keep: References | None,
-        looked: Looked,
-        progress: Callable[[], None],
-    ) -> None:
-        for use in waiting:
-            try:
-                looked.files[use.place] = await self._look(use, before.get(use.place), keep)
-            except BadImage as error:
-                looked.wrong[use.place] = error.reason
-            progress()
-
-    async def _look(self, use: InputUse, before: InputFile | None, keep: References | None) -> InputFile:
-        """Look at one file.
-
-        Raises:
-            BadImage: it cannot be used; its reason follows the file's name.
-        """
-        state = self._state(use.place)
-        if before is not None and await self._is_known(use, before, state):
-            return before
-        wanted = [] if keep is None else profiles(use, keep)
-        async with AsyncExitStack() as stack:
-            read = await self._read(state, wanted, stack)
-            await self._run(self._judge, use, read, wanted)
-        photo = read.photo
-        return InputFile(use.place, read.state.bytes, read.state.changed, read.digest, photo.width, photo.height)
+    async def _look(self, use: InputUse, before: InputFile | None, keep: References | None) -> LookedInput:
+        """Look at one file."""
+        try:
+            state = self._state(use.place)
+            if before is not None and await self._is_known(use, before, state):
+                return LookedInput(use.place, before)
+            wanted = [] if keep is None else profiles(use, keep)
+            async with AsyncExitStack() as stack:
+                read = await self._read(state, wanted, stack)
+                await self._run(self._judge, use, read, wanted)
+        except BadImage as error:
+            return LookedInput(use.place, None, error.reason)
+        size, changed, photo = read.state.bytes, read.state.changed, read.photo
+        return LookedInput(use.place, InputFile(use.place, size, changed, read.digest, photo.width, photo.height))
 
     async def _is_known(self, use: InputUse, before: InputFile, state: FileState) -> bool:
         if (before.bytes, before.changed) != (state.bytes, state.changed):
