@@ -29,16 +29,22 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # what the interpreter 
 
 
 class Zygote:
-    """The process that forks. One for every process that tests; it ends with it."""
+    """The process that forks. One for every process that tests; it ends with it.
 
-    def __init__(self) -> None:
-        self.environment, self.inherited = dict(os.environ), _inherited()
+    Attributes:
+        heeded: what of its environment was read as it began.
+        inherited: what else it has from this process.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.heeded, self.inherited = _at_start(environment), _inherited()
         self._one_at_a_time = threading.Lock()
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.zygote", str(far.fileno())],
                 cwd=ROOT,
+                env=environment,
                 pass_fds=[far.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -92,8 +98,31 @@ def zygote() -> Zygote:
     """The one of this process."""
     with _first:
         if not _zygotes:
-            _zygotes.append(Zygote())
+            _zygotes.append(Zygote(os.environ))
     return _zygotes[0]
+
+
+@contextmanager
+def begun_in(environment: Mapping[str, str]) -> Iterator[None]:
+    """While it lasts, commands are also forked from a process that began in that environment: of another language."""
+    if sys.platform != "linux":
+        yield
+        return
+    zygote()
+    _zygotes.append(Zygote(environment))
+    try:
+        yield
+    finally:
+        made = _zygotes.pop()
+        atexit.unregister(made.close)
+        made.close()
+
+
+def _like(environment: Mapping[str, str]) -> Zygote | None:
+    """The process whose children in that environment are the same as if they began in it."""
+    zygote()
+    wanted = _at_start(environment), _inherited()
+    return next((made for made in _zygotes if (made.heeded, made.inherited) == wanted), None)
 
 
 class _Forked(subprocess.Popen[Any]):
@@ -122,7 +151,7 @@ class _Forked(subprocess.Popen[Any]):
     ) -> None:
         p2cread, _, _, c2pwrite, _, errwrite = pipes[:6]
         streams = [given if given >= 0 else own for own, given in enumerate((p2cread, c2pwrite, errwrite))]
-        self.pid = zygote().fork(args, cwd, env, self._pace, self._first, streams)
+        self.pid = (_like(env) or zygote()).fork(args, cwd, env, self._pace, self._first, streams)
         self._child_created = True
         self._close_pipe_fds(*pipes[:6])
         if self._tracer is not None:
@@ -164,10 +193,7 @@ def wait_for_tracer() -> None:
 
 def possible(environment: Mapping[str, str]) -> bool:
     """Whether a process in that environment would be the same warm as cold."""
-    if sys.platform != "linux":
-        return False
-    made = zygote()
-    return (_at_start(environment), _inherited()) == (_at_start(made.environment), made.inherited)
+    return sys.platform == "linux" and _like(environment) is not None
 
 
 def popen(
