@@ -14,13 +14,16 @@ from typing import Any, cast
 from PIL import Image
 
 from batchgen.contracts.catalog import load_catalog
+from batchgen.domain.batch_files import RemoteBatch
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Answer
 from batchgen.engine.batch.batch_runner import BatchRunner
 from batchgen.engine.batch.steps import BatchSteps
+from batchgen.engine.hand import Hand
 from batchgen.engine.local_batches import BatchFiles
-from batchgen.gateway.batch.api import BatchApi, RemoteBatch
+from batchgen.engine.local_hand import LocalHand
+from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.scan import Sink
 from tests.rig import Rig, rig, small_plan
@@ -111,13 +114,15 @@ class BatchRig:
 
 
 @asynccontextmanager
-async def batch_rig(folder: Path, api: Api, tasks: int) -> AsyncIterator[BatchRig]:
+async def batch_rig(
+    folder: Path, api: Api, tasks: int, *, through: Callable[[LocalHand], Hand] = lambda hand: hand
+) -> AsyncIterator[BatchRig]:
     """So many tasks of one small size."""
     contract, limits = load_catalog().resolve({"use": "openai/gpt-image-2", "endpoint": "batch"}), Limits()
     plan = small_plan(folder, [f"thing {number}" for number in range(tasks)], ["1024x1024"], limits)
     parameters = replace(plan.job.parameters, quality="low")
     plan.job = replace(plan.job, route=contract.route, model=contract.model, parameters=parameters)
-    async with rig(folder, contract, plan) as run:
+    async with rig(folder, contract, plan, through=through) as run:
         files = BatchFiles(cast(BatchApi, api), run.spool, SystemClock())
         run.hand.gateways[contract.route] = replace(run.gateway, batches=files)
         runner = BatchRunner(run.executor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from batchgen.domain.size import parse_size
 from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
+from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.local_hand import Gateway, LocalHand
 from batchgen.engine.recovery import Recovered, recover
@@ -168,8 +169,9 @@ async def rig(
     record: bool = True,
     walls: Walls = NO_WALLS,
     clock: Clock | None = None,
+    through: Callable[[LocalHand], Hand] = lambda hand: hand,
 ) -> AsyncIterator[Rig]:
-    """Everything a run needs, closed in order."""
+    """Everything a run needs, closed in order; `through` may put something between the run and its hand."""
     clock, events, limits = clock or SystemClock(), [], plan.job.limits
     path = folder / "ledger.db"
     ledger = Ledger.open(path if path.exists() else empty_ledger(path), clock)
@@ -192,7 +194,7 @@ async def rig(
         )
         hand, route = LocalHand(spool, index, inputs), RouteSpec(contract, key_fingerprint="0badcafe")
         async with hand.connected(contract, clock, lambda _name: "sk-rig"):
-            executor = assemble(run, plan.job, [route], hand, backoff=Backoff(base=0.02, cap=0.05))
+            executor = assemble(run, plan.job, [route], through(hand), backoff=Backoff(base=0.02, cap=0.05))
             yield Rig(folder, contract, plan, ledger, spool, hand, executor, Runner(executor), events)
     finally:
         index.close()

@@ -79,6 +79,15 @@ def test_file_of_the_store_imports_only_from_its_walls_and_those_before(path: Pa
         assert folder != "store" or wall not in WALLS or wall in known, name
 
 
+def test_only_the_hand_of_the_engine_knows_store_and_gateway() -> None:
+    """The brain names files in its sentences and builds requests; whoever touches bytes or a socket is a hand."""
+    pure = ("batchgen.store.layout", "batchgen.gateway.request")
+    for path in (PACKAGE / "engine").rglob("*.py"):
+        if not path.name.startswith("local_"):
+            for name in imported(tree_of(path)):
+                assert name.split(".")[1] not in {"store", "gateway"} or name.startswith(pure), (path.name, name)
+
+
 def test_simulator_stands_alone_beside_contracts_and_domain() -> None:
     for path in (PACKAGE / "simulator").rglob("*.py"):
         folders = {name.split(".")[1] for name in imported(tree_of(path))}

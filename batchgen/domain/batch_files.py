@@ -1,4 +1,4 @@
-"""What goes to a Batch API and comes back in files, as plain values without the bytes of images."""
+"""What goes to a Batch API and what comes back, in files, as plain values without the bytes of images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from batchgen.domain.origin import Origin
 from batchgen.domain.wire import FilePiece
+
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,38 @@ class AnswerFile:
     batch: str
     handed_in: float
     awaited: tuple[AwaitedAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBatch:
+    """A batch as the gateway describes it.
+
+    Attributes:
+        output_file, error_file: ids, "" while or where there is none.
+        detail: what was wrong with the whole of it, "" for nothing.
+        code: the gateway's word for that, "" for none.
+    """
+
+    id: str
+    status: str
+    output_file: str
+    error_file: str
+    completed: int
+    failed: int
+    total: int
+    detail: str
+    code: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the gateway does nothing more about it."""
+        return self.status in _ENDED
+
+    @property
+    def queue_is_full(self) -> bool:
+        """Whether it was turned away only because too much is being worked on; nothing of it was.
+
+        Source: openai-python issue 2084 ("Enqueued token limit reached … try again once some in_progress batches have
+        been completed").
+        """
+        return self.status == "failed" and self.code == "token_limit_exceeded"

@@ -10,12 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from batchgen.contracts.contract import References
-from batchgen.domain.batch_files import AnswerFile, CallFile
+from batchgen.domain.batch_files import AnswerFile, CallFile, RemoteBatch
 from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Damaged, Delivered, Image, IndexLine
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
-from batchgen.gateway.batch.api import RemoteBatch
 
 
 class FolderHand(Protocol):

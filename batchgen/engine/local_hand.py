@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batchgen.contracts.contract import Contract, References
-from batchgen.domain.batch_files import AnswerFile, CallFile
+from batchgen.domain.batch_files import AnswerFile, CallFile, RemoteBatch
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import StoreError
 from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
@@ -18,7 +18,7 @@ from batchgen.domain.output_image import Damaged, Delivered, Image
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
 from batchgen.engine.local_batches import BatchFiles
 from batchgen.engine.local_folder import OwnedFolder
-from batchgen.gateway.batch.api import BatchApi, RemoteBatch
+from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.store.inputs.input_store import InputStore

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from batchgen.domain.batch_files import RemoteBatch
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.wire import Answer
 from batchgen.engine.batch.steps import BatchSteps
 from batchgen.gateway.batch import api as batch_api_module
-from batchgen.gateway.batch.api import BatchApi, RemoteBatch
+from batchgen.gateway.batch.api import BatchApi
 from batchgen.store.spool.sink import SpoolSink
 from tests.batch_help import USAGE, Api, batch_rig, good, line
 from tests.sockets import served

@@ -16,7 +16,6 @@ from batchgen.engine.batch.collect import Collector
 from batchgen.engine.batch.context import TURNED_AWAY, BatchContext
 from batchgen.engine.batch.submit import SubmitGate, Submitter, way_out
 from batchgen.engine.bookings import reservation
-from batchgen.gateway.batch.api import TERMINAL
 from batchgen.gateway.request import build_call
 from batchgen.ledger.batches import BatchRow, NewBatch
 
@@ -109,7 +108,7 @@ class BatchSteps:
             remote = await self._hand.get_batch(self._route.name, row.remote)
         except GatewayError as error:
             raise self._unknown(row, error) from error
-        if remote.status in TERMINAL:
+        if remote.has_ended:
             self.gate.ended(remote)
             if remote.queue_is_full:
                 self._run.emit(Notice(f"batch {remote.id}: the gateway's queue is full; trying again later"))

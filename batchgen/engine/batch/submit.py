@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from batchgen.domain.batch_files import CallFile
+from batchgen.domain.batch_files import CallFile, RemoteBatch
 from batchgen.domain.errors import GatewayError
 from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import BatchState
 from batchgen.domain.model import Claim
 from batchgen.engine.batch.context import BatchContext, custom_id_of, held_attempts
-from batchgen.gateway.batch.api import RemoteBatch
 from batchgen.gateway.request import batch_line, build_call
 from batchgen.ledger.batches import CREATING, BatchRow
 

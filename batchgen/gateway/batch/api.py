@@ -9,13 +9,13 @@ import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from batchgen.domain.batch_files import RemoteBatch
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
@@ -28,7 +28,6 @@ from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, wake_when_closed
 
-TERMINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 OURS = "batchgen"  # the name in a batch's metadata under which our own id of it stands
 _PAGE = 100
 _PAGES = 20
@@ -38,36 +37,6 @@ _QUESTION = 60.0  # seconds for a short answer
 _TRANSFER = 3600.0  # seconds for handing a file in
 _SILENCE = 60.0  # seconds without a byte of a file that is fetched; it may take as long as it likes
 _BOUNDARY = "batchgen-6f1c0a52e84d4c0b9a37"
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteBatch:
-    """A batch as the gateway describes it.
-
-    Attributes:
-        output_file, error_file: ids, "" while or where there is none.
-        detail: what was wrong with the whole of it, "" for nothing.
-        code: the gateway's word for that, "" for none.
-    """
-
-    id: str
-    status: str
-    output_file: str
-    error_file: str
-    completed: int
-    failed: int
-    total: int
-    detail: str
-    code: str = ""
-
-    @property
-    def queue_is_full(self) -> bool:
-        """Whether it was turned away only because too much is being worked on; nothing of it was.
-
-        Source: openai-python issue 2084 ("Enqueued token limit reached … try again once some in_progress batches have
-        been completed").
-        """
-        return self.status == "failed" and self.code == "token_limit_exceeded"
 
 
 class BatchApi(SessionOwner):
