@@ -77,7 +77,7 @@ def two_routes() -> Buys:
     )
     for route in (FIRST, SECOND):
         contract, lane = catalog.find(route), Lane(route, 4, None, clock=clock, uniform=uniform)
-        run.routes.add(RouteRun(contract, Rules(Limits()), cast("Any", None), cast("Any", None), lane))
+        run.routes.add(RouteRun(contract, Rules(Limits()), cast("Any", None), lane))
     books.executor = Buys(run)
     return books.executor
 
