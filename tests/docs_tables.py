@@ -87,15 +87,18 @@ SEEN = {
     OutcomeKind.SEND_BROKEN: "broke while the request was being written",
     OutcomeKind.LOST: "sent; no answer, or none that is HTTP",
     OutcomeKind.TIMED_OUT: "sent; nothing by the deadline",
-    OutcomeKind.THROTTLED: "429",
+    OutcomeKind.THROTTLED: "429, or an error that says: too many calls of yours",
+    OutcomeKind.BUSY: "425, 529, or an error that says: too many calls of everybody's",
+    OutcomeKind.NO_CHANNEL: "an error that says: nobody here for this model",
     OutcomeKind.QUOTA: "402, or an error that says: no money, no quota",
-    OutcomeKind.UNAUTHORIZED: "401 or 403",
+    OutcomeKind.UNAUTHORIZED: "401, 403, or an error that says: the key is bad",
+    OutcomeKind.UNSERVED: "an error that says: no such model, or not for this key",
     OutcomeKind.REJECTED: "any other status below 500",
     OutcomeKind.REFUSED: "an error that says: content refused",
     OutcomeKind.REFUSED_TEXT: "200 with words where an image should be",
-    OutcomeKind.SERVER_ERROR: "5xx with the gateway's own JSON error",
-    OutcomeKind.EDGE_ERROR: "5xx without one; 408, 504, 520–527, 530; a page under 200",
-    OutcomeKind.EMPTY: "200 without an image or words, or with an error in it",
+    OutcomeKind.SERVER_ERROR: "5xx in JSON; an unknown error in a 200",
+    OutcomeKind.EDGE_ERROR: "5xx without; 408, 504, 520–530; a page for an answer",
+    OutcomeKind.EMPTY: "200 without an image or words",
     OutcomeKind.DAMAGED: "200 with bytes that are no whole image",
     OutcomeKind.CUT: "200 that ended early",
     OutcomeKind.OVERSIZED: "200 that did not end below the cap",
@@ -122,9 +125,8 @@ ROUTE_KEYS = {
     "max_prompt": "characters of a prompt",
     "charges": "outcome to `billed`, `void` or `unknown`: `{server_error: unknown}`",
     "downgrade": "whether 4K fails at times and 2K is the way out",
-    "refusals": "further marks of a content refusal, lower case",
-    "quota_codes": "further error codes that mean: no money left",
-    "quota_marks": "the same said in words",
+    "void_in_200": "kinds of errors that are free although they come inside a 200: `[throttled]`",
+    "words": "further words of the gateway: `[{means: quota, text: no funds}]`, or a `code`",
     "request_id_headers": "further headers that carry a request id",
     "endpoints": f"what the gateway serves: `[{', '.join(ENDPOINTS)}]`",
     "endpoint": "which of them is called; the first one without it",
@@ -187,7 +189,13 @@ def outcomes() -> str:
     """Every outcome: what was seen, what it costs, what comes next."""
     common = _common_charges()
     rows = (
-        (f"`{kind}`", SEEN[kind], str(common[kind]) + _star(kind), _next(kind), "yes" if counts(kind) else "no")
+        (
+            f"`{kind}`",
+            SEEN[kind],
+            str(common[kind]) + _star(kind),
+            _next(kind),
+            "yes" if counts(Outcome(kind, Charge.VOID, "")) else "no",
+        )
         for kind in OutcomeKind
     )
     return table(("outcome", "seen", "money", "next", "counts"), rows)

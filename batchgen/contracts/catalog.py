@@ -25,7 +25,8 @@ _OF_A_CONTRACT = frozenset({"extends", "aliases"})
 _OF_A_ROUTE = frozenset({"use", "timeout"})
 # How the keys of a contract are laid over those it inherits: mappings joined, lists added in front.
 _JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references", "log"})
-_ADDED = frozenset({"refusals", "quota_codes", "quota_marks", "request_id_headers"})
+_ADDED = frozenset({"words", "request_id_headers"})
+_SHARED = frozenset({"common", "words"})  # files that are no provider's
 # What a manifest may change: what is sent and paid, not what the contract says of itself.
 _CHANGEABLE = KEYS - {"checked", "source", "channel", "key_note"}
 
@@ -69,7 +70,7 @@ class Catalog:
 
     def __init__(self, own: list[_File]) -> None:
         self._own = own
-        self._built_in = {path.stem: path for path in sorted(DATA.glob("*.yaml")) if path.stem != "common"}
+        self._built_in = {path.stem: path for path in sorted(DATA.glob("*.yaml")) if path.stem not in _SHARED}
         self._read: dict[str, _File] = {}
         self._found: dict[str, Contract] = {}
         self._defaults: Raw = {}
@@ -222,7 +223,7 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
         if key in _JOINED and isinstance(under, Mapping) and isinstance(value, Mapping):
             result[key] = {**under, **value}
         elif key in _ADDED and isinstance(under, list) and isinstance(value, list):
-            result[key] = list(dict.fromkeys([*value, *under]))
+            result[key] = [*value, *(each for each in under if each not in value)]
         else:
             result[key] = value
     return result

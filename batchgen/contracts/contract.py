@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from batchgen.contracts.endpoints import ENDPOINTS, EndpointFacts
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
+from batchgen.contracts.words import Word
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
@@ -119,8 +120,8 @@ class Contract:
         main_price: what that model's own tokens cost; None when nobody has said.
         chat_lead: what goes in front of a prompt on the chat endpoint, so that a weak one is not answered in words.
         retires_on: the last day the vendor serves it, "" for none announced; `ends` in a contract file.
-        refusals: lower-case marks of a content refusal in an error or a reply.
-        quota_codes: error codes that mean no money left; `quota_marks` the same in words, lower case.
+        words: what this gateway says beside what all do, the contract's own rows first.
+        void_in_200: kinds of errors that it does not charge although they come inside a 200.
         latency: tier to the shortest and longest usual time, in seconds.
         overridden: keys a manifest has changed. `warnings`: what is doubtful about these changes.
         digest: 16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out.
@@ -161,9 +162,8 @@ class Contract:
     chat_lead: str
     log: LogApi
     retires_on: str
-    refusals: tuple[str, ...]
-    quota_codes: tuple[str, ...]
-    quota_marks: tuple[str, ...]
+    words: tuple[Word, ...]
+    void_in_200: frozenset[OutcomeKind]
     latency: Mapping[str, tuple[float, float]]
     overridden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.strict_yaml import Section
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
+from batchgen.contracts.words import read_words
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
@@ -31,7 +32,7 @@ CALL = (
     "transparent_formats",
 )
 LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
-ANSWER = ("charges", "downgrade", "rescue", "refusals", "quota_codes", "quota_marks", "request_id_headers")
+ANSWER = ("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers")
 KEYS = frozenset((*TALK, *MONEY, *CALL, *LIMITS, *ANSWER))
 
 _PARAMETERS = ("quality", "background", "format", "n", "response_format", "moderation")
@@ -149,9 +150,8 @@ def _answers(keys: Section) -> dict[str, Any]:
     return {
         "parameters": rules,
         "charges": {kind: Charge(charges.choice(kind, known)) for kind in OutcomeKind},
-        "refusals": tuple(mark.lower() for mark in keys.texts("refusals")),
-        "quota_codes": keys.texts("quota_codes"),
-        "quota_marks": tuple(mark.lower() for mark in keys.texts("quota_marks")),
+        "words": read_words(keys.rows("words")),
+        "void_in_200": frozenset(OutcomeKind(kind) for kind in keys.texts("void_in_200", tuple(OutcomeKind))),
         "request_id_headers": tuple(header.lower() for header in keys.texts("request_id_headers")),
     }
 

@@ -124,6 +124,15 @@ class Section:
             raise self.fail(key, f"knows {', '.join(among)}, not {strange[0]}")
         return tuple(value)
 
+    def rows(self, key: str) -> list[Section]:
+        """A list of mappings; empty when absent."""
+        value = self.data.get(key, ())
+        if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+            if key in self.data:
+                raise self.fail(key, "must be a list of mappings")
+            return []
+        return [Section(each, f"{self.place}: {key}: row {number}") for number, each in enumerate(value, 1)]
+
     def whole(self, key: str, least: int = 0) -> int:
         """Read a whole number of at least `least`; 0 when absent."""
         value = self.data.get(key, 0)

@@ -62,9 +62,12 @@ class OutcomeKind(StrEnum):
     SEND_BROKEN = "send_broken"  # broke while being sent
     LOST = "lost"  # sent, no answer
     TIMED_OUT = "timed_out"  # sent, given up
-    THROTTLED = "throttled"  # 429 for now
+    THROTTLED = "throttled"  # too many calls of ours, for now
+    BUSY = "busy"  # too many calls of everybody's, for now
+    NO_CHANNEL = "no_channel"  # the gateway has nobody behind it for this model
     QUOTA = "quota"  # no money or quota left
-    UNAUTHORIZED = "unauthorized"  # 401, 403
+    UNAUTHORIZED = "unauthorized"  # the key was not accepted
+    UNSERVED = "unserved"  # no such model, or not for this key
     REJECTED = "rejected"  # parameters refused: 400, 404, 413, 422
     REFUSED = "refused"  # content refused by an error
     REFUSED_TEXT = "refused_text"  # content refused in words, with a 200
@@ -85,7 +88,9 @@ class Outcome:
         charge: what the contract says of this kind.
         retry_after: seconds; None when unknown.
         answered: whether the gateway itself answered; lost answers are the others.
-        page: whether a web page came where a gateway answers, with a status that says all is well.
+        page: whether a web page came where a gateway answers, with a status that says that all is well, or that the
+            key is not.
+        cause: the stable name of what was said, such as `quota:insufficient_user_quota`, or of what happened.
     """
 
     kind: OutcomeKind
@@ -94,6 +99,7 @@ class Outcome:
     retry_after: float | None = None
     answered: bool = True
     page: bool = False
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,7 @@ class Booking:
         doubt: why what the gateway claims to have charged is not believed, "" where it is; not in the books by itself.
         url: a paid address not yet fetched, "" else.
         url_expires: seconds since the epoch; 0.0 when there is no address.
+        cause: the stable name of what came of it, as in `Outcome`.
     """
 
     attempt: int
@@ -180,6 +187,7 @@ class Booking:
     first_byte: float = 0.0
     total: float = 0.0
     finished_at: float = 0.0
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

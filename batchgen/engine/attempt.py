@@ -99,7 +99,7 @@ class Executor:
 
     async def _book_not_kept(self, route: RouteRun, claim: Claim, found: NotKept) -> None:
         """Book what an answer says whose bytes could not be kept; a person must decide whether to buy it again."""
-        outcome = classify(found.answer, route.contract)
+        outcome = classify(found.answer, route.contract, claim.text)
         decision = Park(f"paid, but its answer could not be kept ({found.why})")
         cost = _cost(route, claim)
         self._watch_price(route, await route.books.conclude(claim, found.answer, outcome, decision, cost), cost)
@@ -135,7 +135,7 @@ class Executor:
         return answer
 
     def _judge(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost) -> _Verdict:
-        outcome = classify(answer, route.contract)
+        outcome = classify(answer, route.contract, claim.text)
         return _Verdict(outcome, self._decide(route, outcome, claim), cost)
 
     def _tell_lane(self, route: RouteRun, verdict: _Verdict, ticket: Ticket) -> None:
@@ -143,6 +143,7 @@ class Executor:
         outcome, decision = verdict.outcome, verdict.decision
         if outcome.kind in LOST_KINDS:
             route.books.lost()
+        route.books.strikes = route.books.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
         if isinstance(decision, Release):
             pause = route.lane.throttled(ticket, decision.wait)
             self.run.emit(LanePaused(route.lane.name, pause, outcome.detail))
@@ -190,8 +191,10 @@ class Executor:
             )
 
     def _decide(self, route: RouteRun, outcome: Outcome, claim: Claim) -> Decision:
-        others = self.run.routes.next_routes(route, claim)
-        decision = decide(outcome, claim, route.rules, self.run.uniform, others, proven=route.books.proven)
+        others, books = self.run.routes.next_routes(route, claim), route.books
+        decision = decide(
+            outcome, claim, route.rules, self.run.uniform, others, proven=books.proven, strikes=books.strikes
+        )
         if isinstance(decision, Failover):
             self._explain_once(route.name, decision.route, outcome)
         return decision

@@ -95,9 +95,10 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
     """
     charge, amount, basis, why = outcome.charge, 0, cost.basis, ""
     outputs = len(answer.pictures) + len(answer.urls)
-    if charge is Charge.BILLED:
+    if charge is Charge.BILLED or (charge is Charge.UNKNOWN and answer.usage is not None):
         bill = billed(contract, Demand.of_claim(claim), answer.usage, outputs)
         why = doubt(contract, answer.usage, bill, cost, outputs=outputs)
+    if charge is Charge.BILLED:
         if why:
             charge, amount = Charge.UNKNOWN, _set_aside(cost)
         elif bill.micros is None:
@@ -112,6 +113,7 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
         billed=amount,
         kind=outcome.kind,
         detail=" · ".join(filter(None, (outcome.detail, why))),
+        cause=outcome.cause,
         status=answer.status,
         request_ids=answer.request_ids,
         usage=answer.usage,
@@ -138,7 +140,7 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
         attempt,
         TaskEvent.RELEASE,
         reason=outcome.detail,
-        counts=counts(outcome.kind),
+        counts=counts(outcome),
         lost=outcome.kind in LOST_KINDS,
     )
     match decision:

@@ -157,6 +157,7 @@ class AttemptRow:
         batch: the batch it was handed in with, None for a call of its own.
         run: the run that made it; None where that is not known.
         month: the local calendar month in which it was reserved, such as `2026-11`.
+        cause: the stable name of what came of it; "" for calls of before causes were kept.
     """
 
     id: int
@@ -200,6 +201,7 @@ class AttemptRow:
     batch: int | None
     run: int | None
     month: str
+    cause: str
 
     @property
     def at_most(self) -> int:

@@ -29,7 +29,7 @@ from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.views import VIEWS
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -256,6 +256,7 @@ attempt = Table(
     Column("batch_id", Integer),
     Column("run_id", Integer),
     _text("month", ""),
+    _text("cause", ""),
     UniqueConstraint("task_id", "revision", "number"),
     CheckConstraint(one_of("charge", Charge), name="charge"),
     CheckConstraint(f"outcome IS NULL OR {one_of('outcome', OutcomeKind)}", name="outcome"),

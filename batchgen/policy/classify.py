@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 
 from batchgen.contracts.contract import Contract
+from batchgen.contracts.words import Meaning, Word
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, CallEnd
+from batchgen.policy.weigh import known_words, weigh
 
 _NO_HEAD = {
     CallEnd.NOT_SENT: OutcomeKind.NOT_SENT,
@@ -25,28 +27,70 @@ _BROKEN_SUCCESS = {
     CallEnd.SEND_FAILED: OutcomeKind.CUT,
     CallEnd.TOO_LARGE: OutcomeKind.OVERSIZED,
 }
+_MEANT = {
+    Meaning.QUOTA: OutcomeKind.QUOTA,
+    Meaning.CONTENT: OutcomeKind.REFUSED,
+    Meaning.GROUP: OutcomeKind.UNSERVED,
+    Meaning.KEY: OutcomeKind.UNAUTHORIZED,
+    Meaning.NO_CHANNEL: OutcomeKind.NO_CHANNEL,
+    Meaning.MODEL: OutcomeKind.UNSERVED,
+    Meaning.THROTTLED: OutcomeKind.THROTTLED,
+    Meaning.BUSY: OutcomeKind.BUSY,
+    Meaning.PARAMETER: OutcomeKind.REJECTED,
+    Meaning.SERVER: OutcomeKind.SERVER_ERROR,
+}
+# What a status says where the table of words knows nothing of the error.
+_SAID_BY_STATUS = {
+    401: OutcomeKind.UNAUTHORIZED,
+    402: OutcomeKind.QUOTA,
+    403: OutcomeKind.UNAUTHORIZED,
+    425: OutcomeKind.BUSY,
+    429: OutcomeKind.THROTTLED,
+    529: OutcomeKind.BUSY,
+}
 # The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
 _WHITE = re.compile(r"(?:\s|\\x0[9ad]|\\ufeff|\ufeff)+")  # before a page; an excerpt has line ends written out
 _PAGE_HEAD = 1000  # characters in which a page says that it is one
+_TELLING = frozenset({401, 402, 403, 429})  # statuses of which the plain text is read when there is no error object
 # Nobody answered, or not for the call itself: the image may have been made all the same.
 LOST_KINDS = frozenset(
     {OutcomeKind.SEND_BROKEN, OutcomeKind.LOST, OutcomeKind.TIMED_OUT, OutcomeKind.EDGE_ERROR, OutcomeKind.CUT}
 )
 
 
-def classify(answer: Answer, contract: Contract) -> Outcome:
-    """Say what one answer means under one contract."""
+# Kinds that an error inside a 200 can be; a refusal of content there has its own place in the charge table.
+_INSIDE = frozenset(_MEANT.values()) - {OutcomeKind.REFUSED}
+
+
+def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
+    """Say what one answer means under one contract.
+
+    Args:
+        answer: what came back.
+        contract: of the route that was called.
+        sent: the prompt; its words are none of the gateway's.
+    """
     page = _is_page(answer)
-    kind = OutcomeKind.EDGE_ERROR if page else _kind(answer, contract)
+    word = None if page else _word(answer, contract, sent)
+    kind = OutcomeKind.EDGE_ERROR if page else _kind(answer, word)
     return Outcome(
         kind=kind,
-        charge=contract.charges[kind],
+        charge=_charge(answer, kind, contract),
         detail=_page_detail(answer, contract) if page else _detail(answer, kind),
         retry_after=answer.retry_after,
         answered=kind not in LOST_KINDS,
         page=page,
+        cause=word.cause if word else str(kind),
     )
+
+
+def _charge(answer: Answer, kind: OutcomeKind, contract: Contract) -> Charge:
+    """What an outcome costs. An error inside a 200 is not known to be free, whatever it says, and not to be charged."""
+    inside = _succeeded(answer) and kind in _INSIDE and answer.error is not None
+    if inside:
+        return Charge.VOID if kind in contract.void_in_200 else Charge.UNKNOWN
+    return contract.charges[kind]
 
 
 def lost(contract: Contract, detail: str) -> Outcome:
@@ -74,52 +118,60 @@ def expired(detail: str) -> Outcome:
     return Outcome(kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, detail=detail)
 
 
-def _kind(answer: Answer, contract: Contract) -> OutcomeKind:
+def _succeeded(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
+
+
+def _word(answer: Answer, contract: Contract, sent: str) -> Word | None:
+    """The row of the table of words that the error of an answer, or its text, is believed to say."""
+    error = answer.error
+    if error is None and _succeeded(answer):
+        error = ApiError(message=answer.text)
+    elif error is None and answer.status in _TELLING:
+        error = ApiError(message=answer.excerpt)
+    return weigh(error, known_words(contract), sent) if error is not None else None
+
+
+def _kind(answer: Answer, word: Word | None) -> OutcomeKind:
     if answer.status < 200:  # none, or an interim one that nothing followed: the image may be on its way all the same
         return _NO_HEAD.get(answer.ending, OutcomeKind.LOST)
-    if 200 <= answer.status < 300:
-        return _success(answer, contract)
-    return _failure(answer, contract)
+    return _success(answer, word) if _succeeded(answer) else _failure(answer, word)
 
 
-def _success(answer: Answer, contract: Contract) -> OutcomeKind:
+def _success(answer: Answer, word: Word | None) -> OutcomeKind:
     if answer.urls or answer.picture is not None:
         return OutcomeKind.DELIVERED
     if answer.ending is not CallEnd.COMPLETE:
         return _BROKEN_SUCCESS.get(answer.ending, OutcomeKind.CUT)
     if answer.pictures or answer.excerpt:
         return OutcomeKind.DAMAGED
-    if answer.error is not None:
-        if _is_quota(answer.error, contract):
-            return OutcomeKind.QUOTA
-        return OutcomeKind.REFUSED_TEXT if _is_refusal(answer.error, contract) else OutcomeKind.EMPTY
-    return OutcomeKind.REFUSED_TEXT if answer.text else OutcomeKind.EMPTY
+    if answer.error is None:
+        return OutcomeKind.REFUSED_TEXT if answer.text else OutcomeKind.EMPTY
+    if word is not None and word.means is Meaning.CONTENT:
+        return OutcomeKind.REFUSED_TEXT
+    return _MEANT[word.means] if word is not None else OutcomeKind.SERVER_ERROR
 
 
-def _failure(answer: Answer, contract: Contract) -> OutcomeKind:
-    status, error = answer.status, answer.error or ApiError(message=answer.excerpt)
+def _failure(answer: Answer, word: Word | None) -> OutcomeKind:
+    status = answer.status
     if status in _STILL_WORKING:
         return OutcomeKind.EDGE_ERROR
-    if answer.error is not None or status in {401, 402, 403, 429}:
-        if _is_quota(error, contract) or status == 402:
-            return OutcomeKind.QUOTA
-        if _is_refusal(error, contract):
-            return OutcomeKind.REFUSED
-    if status in {401, 403}:
-        return OutcomeKind.UNAUTHORIZED
-    if status == 429:
-        return OutcomeKind.THROTTLED
+    if word is not None:
+        return _MEANT[word.means]
+    if status in _SAID_BY_STATUS:
+        return _SAID_BY_STATUS[status]
     if status >= 500:
         return OutcomeKind.SERVER_ERROR if answer.error is not None else OutcomeKind.EDGE_ERROR
     return OutcomeKind.REJECTED
 
 
 def _is_page(answer: Answer) -> bool:
-    """Say whether a web page came with a 200, and no picture in it: what wrote it is not what makes and bills images.
+    """Say whether a web page came with a 200 or a 403, and no picture in it: what wrote it makes and bills no images.
 
-    Gateways answer addresses they do not know with their own site; so does a proxy that says it is being repaired.
+    Gateways answer addresses they do not know with their own site; so does a proxy that says it is being repaired, and
+    a CDN or a filter that wants to see a person first.
     """
-    if not 200 <= answer.status < 300 or answer.ending is CallEnd.TOO_LARGE:
+    if not (_succeeded(answer) or answer.status in {401, 403}) or answer.ending is CallEnd.TOO_LARGE:
         return False
     if answer.is_json or answer.pictures or answer.urls:
         return False
@@ -131,22 +183,11 @@ def _is_page(answer: Answer) -> bool:
 
 def _page_detail(answer: Answer, contract: Contract) -> str:
     said = "the address answers with a web page"
-    if not contract.versioned:
+    if not _succeeded(answer):
+        said = "a web page answers, of a filter or a CDN on the way"
+    elif not contract.versioned:
         said += "; base_url should end in /v1"
     return f"HTTP {answer.status} · {said} · {answer.excerpt[:120]}"
-
-
-def _is_quota(error: ApiError, contract: Contract) -> bool:
-    codes = {error.code.lower(), error.type.lower()}
-    if codes & set(contract.quota_codes):
-        return True
-    message = error.message.lower()
-    return any(mark in message for mark in contract.quota_marks)
-
-
-def _is_refusal(error: ApiError, contract: Contract) -> bool:
-    text = f"{error.code} {error.type} {error.message}".lower()
-    return any(mark in text for mark in contract.refusals)
 
 
 def _detail(answer: Answer, kind: OutcomeKind) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from batchgen.domain.job import FourK, Limits
+from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size, downgraded
 from batchgen.policy.backoff import Backoff, Uniform
@@ -105,7 +106,14 @@ LONGEST_DELAY = 3600.0
 _STOP = {
     OutcomeKind.QUOTA: "no quota or balance is left: top up, then run again",
     OutcomeKind.UNAUTHORIZED: "the key was not accepted: check it and its group, then run again",
+    OutcomeKind.UNSERVED: "the gateway does not serve this model to this key: check the route and the key's group, "
+    "then run again",
+    OutcomeKind.NO_CHANNEL: "the gateway has nobody who serves this model now: try later, or another route",
 }
+# What the gateway did not take in: the same call may go through later.
+FOR_LATER = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NO_CHANNEL})
+_FREE = FOR_LATER | _STOP.keys()
+_STRIKES = 3  # times that a key which worked before is refused in a row until it is believed
 _FINAL = {
     OutcomeKind.REJECTED: "the gateway rejects what is asked",
     OutcomeKind.REFUSED: "the content was refused",
@@ -140,6 +148,7 @@ def decide(
     routes: NextRoutes = NOWHERE,
     *,
     proven: bool = False,
+    strikes: int = 0,
 ) -> Decision:
     """Say what happens to a task after one outcome.
 
@@ -149,15 +158,14 @@ def decide(
         rules: what the job allows.
         uniform: draws the share of a wait that is left to chance.
         routes: where the task may go on.
-        proven: whether the route has brought an image in this run, so that its address is right.
+        proven: whether the route has brought an image in this run, so that its address and its key are right.
+        strikes: calls before this one that were refused for the key, one after the other.
     """
     kind = outcome.kind
     if kind is OutcomeKind.DELIVERED:
         return Deliver()
-    if kind in {OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT}:
-        return Release(outcome.retry_after, outcome.detail)
-    if kind in _STOP:
-        return StopLane(f"{_STOP[kind]} ({outcome.detail})")
+    if kind in _FREE:
+        return _after_free(outcome, claim, rules, uniform, passes=_passes(kind, proven=proven, strikes=strikes))
     if kind is OutcomeKind.EXPIRED:
         return Park(outcome.detail)
     if kind in REFUSALS and rules.on_refusal and routes.fallback:
@@ -169,9 +177,32 @@ def decide(
     return _after_server_error(outcome, claim, rules, uniform, routes)
 
 
-def counts(kind: OutcomeKind) -> bool:
-    """Say whether an outcome uses up one of a task's attempts: only calls that the gateway took in do."""
-    return kind not in {OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT, OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED}
+def counts(outcome: Outcome) -> bool:
+    """Say whether an outcome uses up one of a task's attempts: what the gateway took in does, and what may be paid."""
+    return outcome.kind not in _FREE or outcome.charge is not Charge.VOID
+
+
+def _passes(kind: OutcomeKind, *, proven: bool, strikes: int) -> bool:
+    """Whether the same call may go through later: a route that has worked is believed to work again."""
+    if kind is OutcomeKind.UNAUTHORIZED:
+        return proven and strikes + 1 < _STRIKES
+    if kind is OutcomeKind.NO_CHANNEL:
+        return proven
+    return kind not in _STOP
+
+
+def _after_free(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, *, passes: bool) -> Decision:
+    """What the gateway did not take in; where it may have charged it all the same, it is no free try."""
+    step = None if outcome.charge is Charge.VOID else _paid_try(outcome, claim, rules, uniform)
+    if not passes:
+        return StopLane(f"{_STOP[outcome.kind]} ({outcome.detail})", step)
+    return step or Release(outcome.retry_after, outcome.detail)
+
+
+def _paid_try(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Retry | Park:
+    if claim.attempts + 1 >= rules.limits.attempts:
+        return Park(f"refused on the last of {rules.limits.attempts} attempts, and maybe charged ({outcome.detail})")
+    return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
 
 
 def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, *, proven: bool) -> Decision:

@@ -67,9 +67,9 @@ def after(claim: Claim, kind: OutcomeKind, step: Decision) -> Claim | None:
         case Release() | StopLane():
             return claim
         case Retry():
-            return replace(claim, attempts=claim.attempts + counts(kind), unknowns=unknowns)
+            return replace(claim, attempts=claim.attempts + counts(outcome(kind)), unknowns=unknowns)
         case Downgrade(size):
-            return replace(claim, attempts=claim.attempts + counts(kind), unknowns=unknowns, send_size=size)
+            return replace(claim, attempts=claim.attempts + counts(outcome(kind)), unknowns=unknowns, send_size=size)
         case Failover(route):
             return replace(claim, attempts=0, unknowns=unknowns, send_route=route)
         case _:
@@ -84,7 +84,7 @@ def test_no_history_buys_a_task_more_often_than_its_limits_allow(
     claim, paid, lost = START, Counter[str](), 0
     left: set[str] = set()
     for kind, wait, page in history:
-        paid[claim.send_route] += counts(kind)
+        paid[claim.send_route] += counts(outcome(kind))
         lost += kind in LOST_KINDS
         assert claim.send_route not in left
         step = decide(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 
+from batchgen.domain.lifecycle import Charge
 from tests.chaos import wire_case as of
 from tests.chaos.pictures import HTML, gzip_bomb
 from tests.chaos.raw_gateway import FOREVER, Drip, End, Script, Send
@@ -33,10 +34,21 @@ _EMPTY = [
     of.page("an HTML page", answer(HTML)),
     of.page("an HTML page as such", of.status(200, b"\n<p>" + HTML, kind="text/html")),
     of.page("half an HTML page", sends(framed(HTML, length=len(HTML) + 9))),
-    of.empty("an error", answer(error("upstream failed", "upstream_error")), says="upstream failed"),
-    of.empty("an error beside empty data", answer(document({"error": {"message": "no"}, "data": []}))),
+    of.error_inside("an error", answer(error("upstream failed", "upstream_error")), says="upstream failed"),
+    of.error_inside("an error beside empty data", answer(document({"error": {"message": "no"}, "data": []}))),
     of.worded("an error for the content", answer(error("no", "moderation_blocked"))),
-    of.no_quota("an error for want of money", answer(error("no", "insufficient_user_quota"))),
+    of.no_quota(
+        "an error for want of money",
+        answer(error("no", "insufficient_user_quota")),
+        charge=Charge.UNKNOWN,
+        step=of.Step.CLOSE,
+    ),
+    of.throttled(
+        "an error for too many calls",
+        answer(error("Please try again in 15ms", "rate_limit_exceeded")),
+        charge=Charge.UNKNOWN,
+        step=of.Step.AGAIN,
+    ),
     of.worded("a refusal in words", _data([{"text": "I'm sorry, but I can't create that."}])),
     of.empty("an address that is no address", _data([{"url": "javascript:alert(1)"}])),
     of.damaged("a picture as a list of numbers", _data([{"b64_json": "\u0000\u0001"}])),

@@ -93,6 +93,8 @@ rejected = partial(Case, kind=OutcomeKind.REJECTED, charge=Charge.VOID, step=Ste
 refused = partial(Case, kind=OutcomeKind.REFUSED, charge=Charge.VOID, step=Step.FAIL)
 throttled = partial(Case, kind=OutcomeKind.THROTTLED, charge=Charge.VOID, step=Step.WAIT)
 page = partial(Case, kind=OutcomeKind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.CLOSE, says="a web page")
+error_inside = partial(Case, kind=OutcomeKind.SERVER_ERROR, charge=Charge.UNKNOWN, step=Step.AGAIN)
+unserved = partial(Case, kind=OutcomeKind.UNSERVED, charge=Charge.VOID, step=Step.STOP)
 no_quota = partial(Case, kind=OutcomeKind.QUOTA, charge=Charge.VOID, step=Step.STOP)
 no_entry = partial(Case, kind=OutcomeKind.UNAUTHORIZED, charge=Charge.VOID, step=Step.STOP)
 not_sent = partial(Case, kind=OutcomeKind.NOT_SENT, charge=Charge.VOID, step=Step.WAIT)

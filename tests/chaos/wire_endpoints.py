@@ -55,7 +55,9 @@ CASES: list[Case] = [
     ),
     of.whole("responses: whole, then it hangs", sends(HEAD + b"\r\n" + _RESPONSE, end=End.HANG), **_responses),
     of.cut("responses: short with a length", sends(framed(_half(_RESPONSE), length=len(_RESPONSE))), **_responses),
-    of.empty("responses: the tool failed", answer(document({"output": [_FAILED], "usage": _USAGE})), **_responses),
+    of.error_inside(
+        "responses: the tool failed", answer(document({"output": [_FAILED], "usage": _USAGE})), **_responses
+    ),
     of.empty("responses: an empty output", answer(document({"output": [], "usage": _USAGE})), **_responses),
     _responses_error("responses: 500 as JSON", status(500, error("server had an error")), **_responses),
     of.whole("edits: whole, then it hangs", sends(framed(WHOLE, length=len(WHOLE) + 9), end=End.HANG), **_edits),

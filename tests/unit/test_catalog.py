@@ -11,6 +11,7 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import LogApi
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
+from batchgen.contracts.words import Meaning, Word
 from batchgen.domain.errors import ContractError, Exit
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
@@ -324,9 +325,16 @@ def test_a_bare_contract_has_cautious_defaults(tmp_path: Path) -> None:
     assert contract.response_format == ""
 
 
-def test_own_marks_are_added_to_the_inherited_ones(tmp_path: Path) -> None:
-    contract = load_catalog(own(tmp_path, MINE + "    refusals: [Not On My Watch]\n")).find("mygate/gpt-image-2-vip")
-    assert contract.refusals == ("not on my watch", *CATALOG.find(VIP).refusals)
+def test_own_words_are_added_to_the_inherited_ones(tmp_path: Path) -> None:
+    words = "    words: [{means: content, text: Not On My Watch}]\n"
+    contract = load_catalog(own(tmp_path, MINE + words)).find("mygate/gpt-image-2-vip")
+    assert contract.words == (Word(Meaning.CONTENT, text="not on my watch"), *CATALOG.find(VIP).words)
+
+
+@pytest.mark.parametrize("words", ["quota", "{means: quota}", "[quota]"])
+def test_words_that_are_no_rows_are_refused(tmp_path: Path, words: str) -> None:
+    with pytest.raises(ContractError, match="words: must be a list of mappings"):
+        load_catalog(own(tmp_path, MINE + f"    words: {words}\n")).find("mygate/gpt-image-2-vip")
 
 
 def test_an_own_contract_wins_over_the_built_in_one_and_may_extend_it(tmp_path: Path) -> None:

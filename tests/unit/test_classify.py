@@ -56,8 +56,10 @@ def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
         (answer(200, is_json=True), OutcomeKind.EMPTY, Charge.BILLED),
         (answer(204), OutcomeKind.EMPTY, Charge.BILLED),
         (answer(200, is_json=True, text="I can't help with that"), OutcomeKind.REFUSED_TEXT, Charge.BILLED),
-        (answer(200, is_json=True, error=error("boom")), OutcomeKind.EMPTY, Charge.BILLED),
-        (answer(200, is_json=True, error=error("x", "insufficient_user_quota")), OutcomeKind.QUOTA, Charge.VOID),
+        (answer(200, is_json=True, error=error("boom")), OutcomeKind.SERVER_ERROR, Charge.UNKNOWN),
+        (answer(200, is_json=True, error=error("x", "insufficient_user_quota")), OutcomeKind.QUOTA, Charge.UNKNOWN),
+        (answer(200, is_json=True, error=error("x", "rate_limit_exceeded")), OutcomeKind.THROTTLED, Charge.UNKNOWN),
+        (answer(200, is_json=True, error=error("x", "moderation_blocked")), OutcomeKind.REFUSED_TEXT, Charge.BILLED),
         (answer(200, CallEnd.CUT), OutcomeKind.CUT, Charge.BILLED),
         (answer(200, CallEnd.TIMED_OUT), OutcomeKind.CUT, Charge.BILLED),
         (answer(200, CallEnd.CUT, urls=("https://x/1.png",)), OutcomeKind.DELIVERED, Charge.BILLED),
@@ -66,7 +68,15 @@ def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
         (answer(400, is_json=True, error=error("no", "moderation_blocked")), OutcomeKind.REFUSED, Charge.VOID),
         (answer(307), OutcomeKind.REJECTED, Charge.VOID),
         (answer(401, is_json=True, error=error("bad key", "invalid_api_key")), OutcomeKind.UNAUTHORIZED, Charge.VOID),
-        (answer(403, excerpt="<html>"), OutcomeKind.UNAUTHORIZED, Charge.VOID),
+        (answer(403, excerpt="<html>"), OutcomeKind.EDGE_ERROR, Charge.UNKNOWN),
+        (answer(403, excerpt="no"), OutcomeKind.UNAUTHORIZED, Charge.VOID),
+        (answer(403, is_json=True, error=error("该令牌无权访问模型 x")), OutcomeKind.UNSERVED, Charge.VOID),
+        (answer(404, is_json=True, error=error("no", "model_not_found")), OutcomeKind.UNSERVED, Charge.VOID),
+        (answer(503, is_json=True, error=error("无可用渠道", "model_not_found")), OutcomeKind.NO_CHANNEL, Charge.VOID),
+        (answer(529, is_json=True, error=error("x", "overloaded_error")), OutcomeKind.BUSY, Charge.VOID),
+        (answer(425), OutcomeKind.BUSY, Charge.VOID),
+        (answer(400, is_json=True, error=error("You can retry your request")), OutcomeKind.SERVER_ERROR, Charge.VOID),
+        (answer(400, is_json=True, error=error("Billing hard limit has been reached")), OutcomeKind.QUOTA, Charge.VOID),
         (answer(402), OutcomeKind.QUOTA, Charge.VOID),
         (answer(403, is_json=True, error=error("quota", "insufficient_user_quota")), OutcomeKind.QUOTA, Charge.VOID),
         (answer(429, is_json=True, error=error("slow", "rate_limit_exceeded")), OutcomeKind.THROTTLED, Charge.VOID),
@@ -112,3 +122,24 @@ def test_page_under_a_200_names_the_address_where_it_looks_wrong() -> None:
     assert outcome.page
     assert "base_url" not in classify(page, VIP).detail
     assert not classify(answer(502, excerpt="<html>"), VIP).page
+
+
+def test_error_that_quotes_the_prompt_says_nothing_by_it() -> None:
+    prompt = "a poster that says insufficient balance"
+    given = answer(400, is_json=True, error=error(f"Invalid prompt: {prompt}"))
+    assert classify(given, VIP, prompt).kind is OutcomeKind.REJECTED
+    assert classify(given, VIP, "a mug").kind is OutcomeKind.QUOTA
+
+
+def test_cause_is_the_row_or_what_happened() -> None:
+    assert classify(answer(402, is_json=True, error=error("x", "INSUFFICIENT_BALANCE")), VIP).cause == (
+        "quota:insufficient_balance"
+    )
+    assert classify(answer(500, is_json=True, error=error("boom")), VIP).cause == "server_error"
+    assert classify(answer(200, is_json=True, text="I can't help with that"), VIP).cause == "content:i can't help with"
+
+
+def test_contract_says_which_errors_inside_a_200_are_free() -> None:
+    free = CATALOG.resolve({"use": "apiyi/gpt-image-2-vip", "void_in_200": ["throttled"]})
+    assert classify(answer(200, is_json=True, error=error("x", "slow_down")), free).charge is Charge.VOID
+    assert classify(answer(200, is_json=True, error=error("x", "insufficient_quota")), free).charge is Charge.UNKNOWN

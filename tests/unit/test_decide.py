@@ -38,8 +38,8 @@ def claim(attempts: int = 0, unknowns: int = 0, size: Size = SQUARE_2K) -> Claim
     return Claim(1, 1, "mug", "text", size, size, 1, Parameters(), "mug", 1, attempts, unknowns, attempts, 0.0)
 
 
-def outcome(kind: OutcomeKind, retry_after: float | None = None) -> Outcome:
-    return Outcome(kind, Charge.VOID, "what happened", retry_after)
+def outcome(kind: OutcomeKind, retry_after: float | None = None, charge: Charge = Charge.VOID) -> Outcome:
+    return Outcome(kind, charge, "what happened", retry_after)
 
 
 def top(_low: float, high: float) -> float:
@@ -57,17 +57,19 @@ def test_delivered_image_is_delivered() -> None:
     assert isinstance(next_step(OutcomeKind.DELIVERED, claim()), Deliver)
 
 
-@pytest.mark.parametrize("kind", [OutcomeKind.THROTTLED, OutcomeKind.NOT_SENT])
+@pytest.mark.parametrize("kind", [OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NOT_SENT])
 def test_task_is_released_whatever_it_has_used_when_the_lane_must_wait(kind: OutcomeKind) -> None:
     step = next_step(kind, claim(attempts=99, unknowns=99), retry_after=7.0)
     assert step == Release(7.0, "what happened")
-    assert not counts(kind)
+    assert not counts(outcome(kind))
 
 
-@pytest.mark.parametrize("kind", [OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED])
+@pytest.mark.parametrize(
+    "kind", [OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED, OutcomeKind.UNSERVED, OutcomeKind.NO_CHANNEL]
+)
 def test_lane_stops_when_no_call_can_succeed(kind: OutcomeKind) -> None:
     assert isinstance(next_step(kind, claim()), StopLane)
-    assert not counts(kind)
+    assert not counts(outcome(kind))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_no_outcome_buys_a_task_more_often_than_its_limits_allow(
     step = next_step(kind, claim(attempts, unknowns), downgrade=True, attempts=limit, unknown=unknown)
     if isinstance(step, Retry | Downgrade):
         assert attempts + 1 < limit
-    if counts(kind):
+    if counts(outcome(kind)):
         assert not isinstance(step, Release | StopLane)
 
 
@@ -213,3 +215,32 @@ def test_page_after_an_image_is_a_proxy_that_passes() -> None:
     rules = Rules(Limits())
     assert isinstance(decide(page, claim(), rules, top, proven=True), Retry)
     assert isinstance(decide(page, claim(1, 1), rules, top, proven=True), Park)
+
+
+def proven(kind: OutcomeKind, strikes: int = 0) -> object:
+    return decide(outcome(kind), claim(), Rules(Limits()), top, proven=True, strikes=strikes)
+
+
+def test_key_that_worked_is_believed_to_be_bad_at_the_third_refusal_in_a_row() -> None:
+    steps = [type(proven(OutcomeKind.UNAUTHORIZED, strikes)) for strikes in range(4)]
+    assert steps == [Release, Release, StopLane, StopLane]
+
+
+def test_route_that_worked_and_has_no_channel_now_is_waited_for() -> None:
+    assert isinstance(proven(OutcomeKind.NO_CHANNEL), Release)
+    assert isinstance(proven(OutcomeKind.UNSERVED), StopLane)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.THROTTLED, OutcomeKind.BUSY])
+def test_refusal_that_may_be_charged_is_no_free_try(kind: OutcomeKind) -> None:
+    """An error inside a 200: it counts, and ends with a person."""
+    paid, rules = outcome(kind, charge=Charge.UNKNOWN), Rules(Limits(attempts=3))
+    assert counts(paid)
+    assert [type(decide(paid, claim(attempts), rules, top)) for attempts in range(3)] == [Retry, Retry, Park]
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED, OutcomeKind.UNSERVED])
+def test_lane_stops_and_the_task_has_one_try_less_when_the_refusal_may_be_charged(kind: OutcomeKind) -> None:
+    step = decide(outcome(kind, charge=Charge.UNKNOWN), claim(), Rules(Limits()), top)
+    assert isinstance(step, StopLane)
+    assert isinstance(step.then, Retry)

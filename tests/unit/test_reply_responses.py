@@ -107,12 +107,12 @@ FAILED = {**CALL, "status": "failed", "result": None}
         (
             response({**FAILED, "error": {"code": "server_error", "message": "Try again"}}),
             ApiError("Try again", code="server_error"),
-            OutcomeKind.EMPTY,
+            OutcomeKind.SERVER_ERROR,
         ),
         (
             response(FAILED),
             ApiError("the image tool failed without saying why", code="image_generation_failed"),
-            OutcomeKind.EMPTY,
+            OutcomeKind.SERVER_ERROR,
         ),
         (
             response(status="failed", error={"code": "insufficient_quota", "message": "x"}),
@@ -122,12 +122,12 @@ FAILED = {**CALL, "status": "failed", "result": None}
         (
             response(status="incomplete", incomplete_details={"reason": "max_output_tokens"}),
             ApiError("the response is incomplete: max_output_tokens", code="max_output_tokens"),
-            OutcomeKind.EMPTY,
+            OutcomeKind.REJECTED,
         ),
         (
             {"error": {"message": "bad", "code": "invalid_value"}},
             ApiError("bad", code="invalid_value"),
-            OutcomeKind.EMPTY,
+            OutcomeKind.REJECTED,
         ),
     ],
 )

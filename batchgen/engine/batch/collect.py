@@ -7,7 +7,8 @@ from contextlib import aclosing
 
 from batchgen.domain.batch_files import AnswerFile, AwaitedAnswer
 from batchgen.domain.errors import StoreError
-from batchgen.domain.model import Claim, OutcomeKind
+from batchgen.domain.lifecycle import Charge
+from batchgen.domain.model import Claim
 from batchgen.domain.wire import Answer, ApiError, CallEnd
 from batchgen.engine.batch.context import TURNED_AWAY, BatchContext, custom_id_of, held_attempts
 from batchgen.engine.delivery import ClaimResult
@@ -15,6 +16,7 @@ from batchgen.engine.origins import origin_of
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.records import Interrupted
 from batchgen.policy.classify import LOST_KINDS, classify
+from batchgen.policy.decide import FOR_LATER
 
 _AT_ONCE = 8  # images that are checked and placed at the same time
 _UNTOUCHED = frozenset({"expired", "cancelled"})
@@ -67,10 +69,10 @@ class Collector:
         placing.add(asyncio.create_task(self._settle(claim, answer)))
 
     async def _settle(self, claim: Claim, answer: Answer) -> None:
-        kind = classify(answer, self._route.contract).kind
-        if kind in LOST_KINDS:
+        outcome = classify(answer, self._route.contract, claim.text)
+        if outcome.kind in LOST_KINDS:
             self._route.books.lost()
-        if kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
+        if outcome.kind in FOR_LATER and outcome.charge is Charge.VOID:
             # nobody waits for a lane here, so it counts as an attempt
             await self._executor.book_not_worked_on(self._route, claim, answer)
             await self._hand.clear(answer.attempt)
