@@ -288,14 +288,15 @@ class Spool:
 
     def close(self) -> None:
         """Wait for the threads, remove what was cleared, let go of everything."""
-        self._threads.close()
-        self._remove_cleared()
-        if self._own_decoder is not None:
-            self._own_decoder.close()
-        with self._noted():
-            self._space.close()
-        self._folder.close()
-        self._root.close()
+        with ExitStack() as last:  # whatever ends this early: who holds the folders keeps everybody else out of them
+            last.callback(self._root.close)
+            last.callback(self._folder.close)
+            self._threads.close()
+            self._remove_cleared()
+            if self._own_decoder is not None:
+                self._own_decoder.close()
+            with self._noted():
+                self._space.close()
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
