@@ -7,7 +7,7 @@ from collections import Counter
 from hashlib import sha256
 
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import OutcomeKind
+from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.ledger.audit import check
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import counts
@@ -84,16 +84,17 @@ def _money(world: World) -> None:
 
 
 def _limits(world: World) -> None:
-    rows = world.ask("SELECT task_id, outcome FROM attempt WHERE outcome IS NOT NULL")
-    lost = Counter(task for task, outcome in rows if OutcomeKind(str(outcome)) in LOST_KINDS)
-    counted = Counter(task for task, outcome in rows if counts(OutcomeKind(str(outcome))))
+    rows = world.ask("SELECT task_id, outcome, charge FROM attempt WHERE outcome IS NOT NULL")
+    found = [(task, Outcome(OutcomeKind(str(kind)), Charge(str(charge)), "")) for task, kind, charge in rows]
+    lost = Counter(task for task, outcome in found if outcome.kind in LOST_KINDS)
+    counted = Counter(task for task, outcome in found if counts(outcome))
     taken = Counter(line.task for line in world.gateway.bill if line.fault not in UNCOUNTED)
     if lost and max(lost.values()) > world.limits.unknown + 1:
         raise Violation(f"more lost answers than {world.limits.unknown} + 1: {lost}")
     most = world.limits.attempts * world.routes  # counted anew where a task is sent on
-    for found in (counted, taken):
-        if found and max(found.values()) > most:
-            raise Violation(f"more calls than {most} for a task: {found}")
+    for calls in (counted, taken):
+        if calls and max(calls.values()) > most:
+            raise Violation(f"more calls than {most} for a task: {calls}")
 
 
 def _images(world: World) -> None:
