@@ -162,7 +162,7 @@ class _Fated:
         self._waiting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        if self._life.world.fate.kind in {"stop", "leave"}:
+        if self._life.world.fate.kind in {"drain", "abort"}:
             self._waiting = asyncio.create_task(self._wait())
 
     async def __aexit__(self, *_: object) -> None:
@@ -172,7 +172,7 @@ class _Fated:
     async def _wait(self) -> None:
         fate = self._life.world.fate
         await asyncio.sleep(max(0.0, fate.at - self._life.loop.time()))
-        if fate.kind == "stop":
+        if fate.kind == "drain":
             self._runner.job_run.drain("interrupted")
         else:
             await self._runner.abort()

@@ -30,7 +30,7 @@ class Fate:
     """How one life ends, if not by itself: by a step of it, or by a moment.
 
     Attributes:
-        kind: `crash`, `crash at`, `disk`, `stop`, `leave`, `full` or "".
+        kind: `crash`, `crash at`, `disk`, `drain`, `abort`, `full` or "".
         power: whether what was not synced may be lost with it.
     """
 
@@ -154,7 +154,7 @@ class World:
     def draw_fate(self) -> Fate:
         """How the next life shall end."""
         dice = self.dice
-        kind = dice.choice((*["crash"] * 6, *["crash at"] * 2, "disk", "stop", "leave", "full"))
+        kind = dice.choice((*["crash"] * 6, *["crash at"] * 2, "disk", "drain", "abort", "full"))
         if kind in {"crash", "disk"}:
             at = float(self.steps + dice.choice((dice.randint(1, 40), dice.randint(20, 150))))
         else:
