@@ -8,7 +8,6 @@ complete, without it nobody saw the whole of it. A download is complete with its
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -21,20 +20,20 @@ from batchgen.store.checks.decode import DecodePool
 from batchgen.store.checks.image import Decoder
 from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, trouble
-from batchgen.store.layout import PART, RECEIPT, SPOOL, attempt_of, mark_of, removal_order
+from batchgen.store.layout import PART, SPOOL, attempt_of, mark_of
 from batchgen.store.output.place import Spooled, Spot, place_within
 from batchgen.store.quarantine import set_aside
 from batchgen.store.spool.commit import commit_answer, commit_aside, commit_download
 from batchgen.store.spool.disk_space import BALLAST, FreeSpace
-from batchgen.store.spool.leftovers import files_of, find_download, keep_aside, look_at_answer, read_answer, sweep
+from batchgen.store.spool.leftovers import find_download, keep_aside, look_at_answer, read_answer, sweep
 from batchgen.store.spool.opening import open_output, open_spool
 from batchgen.store.spool.owner import claim_spool, lock_output
+from batchgen.store.spool.removal import Removal
 from batchgen.store.spool.sink import SpoolSink
 from batchgen.store.spool.threads import DiskThreads
 
 __all__ = ["BALLAST", "SPOOL", "Spool", "SpoolSink"]
 
-_CLEAR_AT_ONCE = 64
 _NEXT_TRY = 10_000  # above every index
 
 
@@ -59,8 +58,7 @@ class Spool:
         if decoder is None:
             decoder = self._own_decoder = DecodePool()
         self._decoder = decoder
-        self._files: dict[int, tuple[str, ...]] = {}  # of complete answers, in the order in which they may go
-        self._cleared: deque[int] = deque()
+        self._removal = Removal(folder)
         self._discarded: dict[int, int] = {}  # how many sinks of an attempt were given up
 
     @classmethod
@@ -136,7 +134,7 @@ class Spool:
             sink.taken = True
         hop = self._threads.run_large if any(sink.size >= PIECE for sink in kept) else self._threads.run
         await hop(commit_answer, self._folder, self._space, answer, kept)
-        self._remember_answer(answer)
+        self._removal.remember_answer(answer)
 
     async def finish_whatever_comes(self, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
         """Make an answer complete as `finish` does, however often the caller is cancelled meanwhile; see there.
@@ -165,7 +163,7 @@ class Spool:
         """
         sink.taken = True
         await self._threads.run(commit_download, self._folder, self._space, sink)
-        self._remember(sink.attempt, mark_of(sink.name), sink.name)
+        self._removal.remember(sink.attempt, mark_of(sink.name), sink.name)
         return Picture(sink.name, sink.size)
 
     async def set_download_aside(self, sink: SpoolSink) -> str:
@@ -222,7 +220,7 @@ class Spool:
         if note:
             self.notes.append(note)
         if answer is not None:
-            self._remember_answer(answer)
+            self._removal.remember_answer(answer)
         return answer
 
     def downloaded(self, attempt: int) -> Picture | None:
@@ -234,14 +232,13 @@ class Spool:
         with self._readable():
             picture = find_download(self._folder, attempt)
         if picture is not None:
-            self._remember(attempt, mark_of(picture.file), picture.file)
+            self._removal.remember(attempt, mark_of(picture.file), picture.file)
         return picture
 
     def clear(self, attempt: int) -> None:
         """Forget the answer of a settled attempt. Files go a little later, many at once; `sweep` finds what is left."""
-        self._cleared.append(attempt)
         self._discarded.pop(attempt, None)
-        if len(self._cleared) == _CLEAR_AT_ONCE:
+        if self._removal.clear(attempt):
             self._threads.start(self._remove_cleared)
 
     def attempts(self) -> set[int]:
@@ -305,24 +302,15 @@ class Spool:
         except OSError as error:
             raise trouble(error, "read", self._folder.path) from error
 
-    def _remember(self, attempt: int, *files: str) -> None:
-        before = self._files.get(attempt)
-        self._files[attempt] = tuple(sorted({*before, *files}, key=removal_order)) if before else files
-
-    def _remember_answer(self, answer: Answer) -> None:
-        self._remember(answer.attempt, f"{answer.attempt}{RECEIPT}", *(picture.file for picture in answer.pictures))
-
     def _remove_part(self, sink: SpoolSink) -> None:
         with self._noted():
             sink.release()
             self._folder.remove(sink.name)
 
     def _remove_cleared(self) -> None:
-        while self._cleared:
-            with self._noted(), suppress(IndexError):  # another thread may have taken the last
-                attempt = self._cleared.popleft()
-                for name in self._files.pop(attempt, ()) or files_of(self._folder, attempt):
-                    self._folder.remove(name)
+        while self._removal.waits:
+            with self._noted():
+                self._removal.remove_next()
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
