@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.order import dealt
+from tests.support.order import dealt
 
 # Hundreds of processes are started here: none of them is to compile the program anew, whatever the shell asks for.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# And none is to be deaf to what a terminal sends, as all are whom a shell put into the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGQUIT"):
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

@@ -44,7 +44,7 @@ from batchgen.policy.decide import (
     counts,
     decide,
 )
-from tests.systems import SYSTEMS, catalog, seen
+from tests.support.systems import SYSTEMS, catalog, seen
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

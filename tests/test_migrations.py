@@ -21,7 +21,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import MonthRow
 from batchgen.ledger.tables import HEAD, metadata
-from tests.ledger_help import PRICE, booking, deliver, plan, reservation, spoil
+from tests.support.ledger import PRICE, booking, deliver, plan, reservation, spoil
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from batchgen.cli.main import cli
 from batchgen.domain.errors import ManifestError, UsageError
 from tests.chaos.site import Site, running
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 TASKS = 6
 LIMITS = "concurrency: 3, budget: 100.00"

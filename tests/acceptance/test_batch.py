@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop, gateway, wait_until
+from tests.support.shop import Shop, gateway, wait_until
 
 ROUTE = "openai/gpt-image-2"
 TASKS = 12

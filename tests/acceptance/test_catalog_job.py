@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.shop import KEY, Shop, gateway
+from tests.support.shop import KEY, Shop, gateway
 
 CATALOG = """
 prompts:

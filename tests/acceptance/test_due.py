@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 OLD, NEW = "Photo of {{ name }}", "Photograph of {{ name }}"
 PRICE = 30_000

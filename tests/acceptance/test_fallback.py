@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 FIRST, SECOND = "apiyi/gpt-image-2-vip", "laozhang/gpt-image-2-vip"
 ENTERPRISE = "apiyi/gpt-image-2@image2Enterprise"

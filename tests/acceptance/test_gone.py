@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 JOB = """
 prompts:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop, gateway, wait_until
+from tests.support.shop import Shop, gateway, wait_until
 
 PRICE = 30_000
 CATALOG = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 JOBS = Path(__file__).parent.parent.parent / "jobs"
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from batchgen.ledger.tables import metadata
-from tests.ledger_help import spoil
-from tests.shop import Shop
+from tests.support.ledger import spoil
+from tests.support.shop import Shop
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text(encoding="utf-8")
 QUESTIONS = {found[0].strip(): found[1] for found in re.findall(r"\n([^\n]+\?)\n\n```sql\n(.*?)```", PAGE, re.DOTALL)}

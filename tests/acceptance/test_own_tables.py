@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 CATALOG = "sku,name\nA-1,mug\n"
 LINES = '{"sku": "A-1", "name": "mug"}\n'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 PHOTOS = 60
 MANIFEST = """version: 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.shop import KEY, Shop, gateway, wait_until
+from tests.support.shop import KEY, Shop, gateway, wait_until
 
 VIP = "apiyi/gpt-image-2-vip"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import batchgen
-from tests.pace import reference
+from tests.support.pace import reference
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "python.md"

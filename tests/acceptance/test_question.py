@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 CTRL_C = b"\x03"
 PROMPTS = """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 JOB = """
 prompts:

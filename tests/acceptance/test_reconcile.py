@@ -12,7 +12,7 @@ import pytest
 
 from batchgen.domain.clock import stamp
 from batchgen.report.booked import noted_row
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 TOKEN = "account-token-1b7c"
 PROMPTS = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 HEAD = "version: 1\nname: job\nsizes: [1280x1280]\nprompts: [{id: mug, text: a mug}]\nlimits: {attempts: 1}\n"
 ROUTE = "route: {use: apiyi/gpt-image-2-vip, price: 0.07}\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledger_help import spoil
-from tests.shop import Shop, gateway
+from tests.support.ledger import spoil
+from tests.support.shop import Shop, gateway
 
 JOB = """
 prompts: [{from: products.csv, id: "{{ sku }}", text: "Photo of {{ name }}"}]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.size import Size
-from tests.shop import Shop
-from tests.systems import OWN, SEEN, catalog, seen, ways
+from tests.support.shop import Shop
+from tests.support.systems import OWN, SEEN, catalog, seen, ways
 
 CATALOG = catalog()
 MAIN: dict[str, Any] = {"main_model": "gpt-5.5", "main_price": {"text_in": 1.25, "text_out": 10}}

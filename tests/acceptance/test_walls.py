@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 JOB = """
 version: 1

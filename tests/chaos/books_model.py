@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Settlement
-from tests.ledger_help import PRICE
+from tests.support.ledger import PRICE
 
 S = TaskState
 

@@ -25,7 +25,7 @@ LIMITS = f"concurrency: {IN_FLIGHT}, unknown: 5, attempts: 9, budget: 100.00"
 
 def main(folder: Path, what: str) -> None:
     from tests.chaos.site import Site, running  # noqa: PLC0415 - the path is set first
-    from tests.shop import Shop, gateway  # noqa: PLC0415
+    from tests.support.shop import Shop, gateway  # noqa: PLC0415
 
     small = folder / "small"
     small.mkdir()

@@ -7,7 +7,7 @@ import contextlib
 from click.testing import CliRunner
 
 from batchgen.cli.main import cli
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 
 def inside(shop: Shop, *words: str) -> str:

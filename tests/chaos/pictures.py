@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
-from tests.store_help import chunk as png_chunk
-from tests.store_help import encoded, header, png
+from tests.support.store import chunk as png_chunk
+from tests.support.store import encoded, header, png
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIZE = (1280, 1280)  # of 1:1@1K, which every case asks for

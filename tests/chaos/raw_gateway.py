@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tests.sockets import connections
+from tests.support.sockets import connections
 
 # Stands for the gateway's own port in what it sends; as long as the real one, so that lengths stay right.
 PORT = b"00000"

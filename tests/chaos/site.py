@@ -24,9 +24,9 @@ from PIL import Image
 
 from batchgen.cli.main import cli
 from batchgen.simulator.bill import Bill, BillLine
-from tests import warm
 from tests.chaos import child
-from tests.shop import Shop
+from tests.support import warm
+from tests.support.shop import Shop
 
 HOOK, HOOKED = Path(__file__).parent / "hook", "CHAOS_HOOK"
 LONG = os.environ.get("CHAOS") == "long"

@@ -16,7 +16,7 @@ from batchgen.domain.wire import Call, CallEnd, Fetch
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from tests.chaos.promises import promise
-from tests.sockets import MemorySink, raw_server
+from tests.support.sockets import MemorySink, raw_server
 
 PUBLIC = "1.1.1.1"
 # One or more of each block that is not public, and of every way to write an IPv4 address into an IPv6 one.

@@ -9,7 +9,7 @@ from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import BatchState
 from batchgen.engine.batch.batch_runner import BatchRunner
-from tests.rig import rig, simulator, small_plan
+from tests.support.rig import rig, simulator, small_plan
 
 ROUTE = "openai/gpt-image-2"
 BATCH = load_catalog().resolve({"use": ROUTE, "endpoint": "batch"})

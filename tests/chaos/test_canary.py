@@ -15,7 +15,7 @@ from batchgen.simulator.faults import Fault
 from tests.chaos.echo_gateway import EchoGateway, echoing, marked
 from tests.chaos.inside import inside
 from tests.chaos.promises import promise
-from tests.shop import Shop, gateway, wait_until
+from tests.support.shop import Shop, gateway, wait_until
 
 CANARY = "sk-canary+7Qw3/zX9v=Tr5mB8nK"
 TOKEN = "account+token/31aF=c0ffee77"

@@ -19,7 +19,7 @@ from tests.chaos import fill
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, Site, running
 from tests.chaos.traced import failing, give_up, hooked, need_strace
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 IN_FLIGHT = 3
 TASKS = 12

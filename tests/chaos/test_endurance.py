@@ -16,7 +16,7 @@ from batchgen.cli.main import cli
 from tests.chaos.promises import promise
 from tests.chaos.site import LIFTED, LONG, Site, running
 from tests.chaos.traced import give_up
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "3600" if LONG else "12"))
 LATENCY, TASKS, EVERY = ("4", 25_000, 1.0) if LONG else ("0.15", 5_000, 0.1)

@@ -12,8 +12,8 @@ import pytest
 from batchgen.store.checks.decode import DecodePool
 from batchgen.store.checks.image import BadImage, inspect
 from tests.chaos.promises import promise
-from tests.pace import no_longer_than
-from tests.store_help import chunk, encoded, header, png
+from tests.support.pace import no_longer_than
+from tests.support.store import chunk, encoded, header, png
 
 
 def dressed(signature: bytes, width: int, height: int, *chunks: bytes) -> bytes:

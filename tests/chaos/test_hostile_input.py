@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchgen.domain.names import SEGMENT_BYTES, fold
 from tests.chaos.promises import promise
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 from tests.unit.test_names import HOSTILE
 
 HEAD = "version: 1\nname: job\nroute: apiyi/gpt-image-2-vip\nsizes: ['1:1@1K']\n"

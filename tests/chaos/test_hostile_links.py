@@ -10,8 +10,8 @@ import pytest
 
 from tests.chaos.inside import inside
 from tests.chaos.promises import promise
-from tests.shop import Shop, gateway
-from tests.store_help import png
+from tests.support.shop import Shop, gateway
+from tests.support.store import png
 
 JOB = 'prompts: [{id: a, text: a mug, file: "a/b/{{ size }}"}]\nsizes: ["1:1@1K"]\nlimits: {attempts: 1}\n'
 IMAGE = "out/job/a/b/1280x1280.png"

@@ -24,9 +24,9 @@ from tests.chaos.echo_gateway import EchoGateway, echoing
 from tests.chaos.inside import inside
 from tests.chaos.promises import promise
 from tests.conftest import ManualClock
-from tests.pace import no_longer_than
-from tests.shop import Shop
-from tests.sockets import raw_server
+from tests.support.pace import no_longer_than
+from tests.support.shop import Shop
+from tests.support.sockets import raw_server
 
 EVIL = "=1+1|\x1b[2J\x1b]0;owned\x07\u202eevil\u2066\x9b31m\u200e\U000e0041\x08\x7f"
 CASES = ("plain", "bearer", "escaped", "body", "html-502", "refusal", "revised", "url-gone", "cut", "not-http", "type")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, Site, running
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "50" if LONG else "6"))
 PER_ROUND = min(KILLS, 50)

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, Site
 from tests.chaos.test_disks import harmed
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 CASES = [(64, 8), (256, 200), (1024, 500)]
 ALL = [(files, calls) for files in (64, 100, 128, 192, 256, 320, 512, 1024) for calls in (8, 50, 200, 500)]

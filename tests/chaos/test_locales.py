@@ -14,8 +14,8 @@ import pytest
 
 from tests.chaos.promises import cannot, promise
 from tests.chaos.site import Site
-from tests.shop import Shop, gateway
-from tests.warm import begun_in
+from tests.support.shop import Shop, gateway
+from tests.support.warm import begun_in
 
 IDS = ["Istanbul-ı", "İzmir-ü", "中文-1", "mug-🍺", "INSERT"]
 JOB = """

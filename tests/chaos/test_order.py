@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.chaos.promises import promise
 from tests.chaos.site import Site
 from tests.chaos.traced import hooked, need_strace, tracing
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 TASKS = 8
 LIMITS = "concurrency: 3, budget: 10.00"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.chaos.promises import cannot, promise
 from tests.chaos.site import LONG, Site, running
-from tests.shop import Shop, frozen, gateway
+from tests.support.shop import Shop, frozen, gateway
 
 TASKS = 24
 LIMITS = "concurrency: 4, budget: 100.00"

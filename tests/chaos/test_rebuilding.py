@@ -23,8 +23,8 @@ from batchgen.store.layout import INDEX
 from batchgen.store.output.image_index import write_line
 from tests.chaos.promises import promise
 from tests.chaos.site import Site
-from tests.shop import Shop
-from tests.store_help import ORIGIN
+from tests.support.shop import Shop
+from tests.support.store import ORIGIN
 
 IMAGES = 2_000
 PRICE = 30_000

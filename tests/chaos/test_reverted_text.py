@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.chaos.promises import promise
 from tests.chaos.site import JOB, LIFTED, LONG, Site, running
 from tests.chaos.test_kills import chance_of
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 TASKS = 200 if LONG else 30
 KILLS = 20 if LONG else 2

@@ -20,7 +20,7 @@ import pytest
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, PRICE, Site, running
 from tests.chaos.traced import hooked
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 TASKS = 24
 ENOUGH = 240  # tasks of a run that is stopped: it does not end by itself before, however late we come

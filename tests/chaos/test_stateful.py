@@ -25,7 +25,7 @@ from batchgen.ledger.ledger import Ledger
 from tests.chaos.books_model import Model
 from tests.chaos.site import LONG
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, SmallPlan, booking, empty_ledger, query, reservation
+from tests.support.ledger import PRICE, SmallPlan, booking, empty_ledger, query, reservation
 
 T = TypeVar("T")
 BUDGET = 7 * PRICE

@@ -15,7 +15,7 @@ import pytest
 from tests.chaos.promises import promise
 from tests.chaos.site import LONG, Site
 from tests.chaos.traced import hooked, killing, need_strace, points, tracing
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 TASKS = 3
 LIMITS = "concurrency: 3, unknown: 5, attempts: 9, unknown_total: 1000, budget: 10.00"

@@ -12,7 +12,7 @@ from batchgen.ledger.connect import writing_engine
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.tables import job
 from tests.conftest import ManualClock
-from tests.ledger_help import plan
+from tests.support.ledger import plan
 
 
 def test_second_writer_is_refused_from_the_first_read_on(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from batchgen.ledger.audit import Finding
 from batchgen.report.proof import Proof, prove
 from tests.chaos.promises import promise
 from tests.chaos.site import Site, running
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 KILLS = 3
 

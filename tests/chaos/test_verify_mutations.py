@@ -14,7 +14,7 @@ import pytest
 from batchgen.ledger.audit import Finding
 from batchgen.report.proof import prove
 from tests.chaos.promises import promise
-from tests.shop import Shop, gateway
+from tests.support.shop import Shop, gateway
 
 JOB = """
 prompts:

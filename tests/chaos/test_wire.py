@@ -21,7 +21,7 @@ from tests.chaos.raw_gateway import RawGateway, listening
 from tests.chaos.wire_case import GOOD, Case, Step, status
 from tests.chaos.wire_cases import CASES
 from tests.chaos.wire_play import Left, empty_ledger, play, shipped_to
-from tests.shop import Shop
+from tests.support.shop import Shop
 
 MOST_MEMORY = 100.0  # MiB
 GOOD_ATTEMPT = (OutcomeKind.DELIVERED, Charge.BILLED)

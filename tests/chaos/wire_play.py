@@ -31,9 +31,9 @@ from tests.chaos.pictures import NOISE
 from tests.chaos.raw_gateway import RawGateway, listening
 from tests.chaos.wire_case import Case
 from tests.chaos.wire_endpoints import good_answer
-from tests.gateway_help import contract as shipped
-from tests.rig import Rig, rig, small_plan
-from tests.store_help import png
+from tests.support.gateway import contract as shipped
+from tests.support.rig import Rig, rig, small_plan
+from tests.support.store import png
 
 _LONG = 0.6  # seconds of a pause that no test waits for
 _HEAVY_SIDE = 1300  # pixels of a noise picture of 5 MB, more than the sockets of both sides hold

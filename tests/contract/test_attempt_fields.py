@@ -20,7 +20,7 @@ from batchgen.ledger.runs import NewRun
 from batchgen.ledger.statements.fragments import FIELDS
 from batchgen.ledger.tables import attempt, image
 from tests.conftest import ManualClock
-from tests.ledger_help import empty_ledger, plan, reservation
+from tests.support.ledger import empty_ledger, plan, reservation
 
 APART = {"budget", "per_run", "monthly"}  # what a reservation must not go over is not the attempt's
 SPECIAL: dict[str, Any] = {

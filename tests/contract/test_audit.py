@@ -12,7 +12,7 @@ from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.runs import NewRun
 from tests.conftest import ManualClock
-from tests.ledger_help import deliver, empty_ledger, end, plan, reservation, spoil
+from tests.support.ledger import deliver, empty_ledger, end, plan, reservation, spoil
 
 MONTH = f"month {month_of(100.0)}"  # of every attempt of these tests
 WHERE = {key: f"spring {key}/1280x1280/1" for key in "abcd"}

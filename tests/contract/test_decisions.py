@@ -14,7 +14,7 @@ from batchgen.domain.size import Size
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, booking, deliver, empty_ledger, end, plan, query, reservation
+from tests.support.ledger import LARGE, PRICE, SMALL, booking, deliver, empty_ledger, end, plan, query, reservation
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from batchgen.ledger.diff import compare
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, SmallPlan, deliver, empty_ledger, end, plan, query, reservation
+from tests.support.ledger import LARGE, PRICE, SMALL, SmallPlan, deliver, empty_ledger, end, plan, query, reservation
 
 
 @pytest.fixture

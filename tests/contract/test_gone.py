@@ -9,7 +9,7 @@ from batchgen.ledger.listing import delivered_files
 from batchgen.ledger.reader import Reader
 from batchgen.report.missing_images import look_for
 from tests.conftest import ManualClock
-from tests.ledger_help import deliver, plan, query
+from tests.support.ledger import deliver, plan, query
 
 KEYS = [f"p{number:03d}" for number in range(60)]
 

@@ -19,7 +19,7 @@ from batchgen.ledger.connect import writing_engine
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.tables import HEAD, metadata
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, booking, completion, end, plan, query, reservation
+from tests.support.ledger import LARGE, PRICE, SMALL, booking, completion, end, plan, query, reservation
 
 
 @pytest.fixture(params=["fresh", "create_all", "reopened"])

@@ -24,7 +24,7 @@ from batchgen.ledger.holder import Held, held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, booking, completion, plan, query, reservation
+from tests.support.ledger import PRICE, booking, completion, plan, query, reservation
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.runs import NewRun
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, SmallPlan, booking, completion, empty_ledger, query, reservation
+from tests.support.ledger import PRICE, SmallPlan, booking, completion, empty_ledger, query, reservation
 
 T = TypeVar("T")
 BUDGET = 5 * PRICE

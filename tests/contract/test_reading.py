@@ -15,7 +15,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import Count, Spending
 from tests.conftest import ManualClock
-from tests.ledger_help import LARGE, PRICE, SMALL, booking, completion, deliver, empty_ledger, end, plan, reservation
+from tests.support.ledger import LARGE, PRICE, SMALL, booking, completion, deliver, empty_ledger, end, plan, reservation
 
 ROUTE = "apiyi/gpt-image-2-vip"
 

@@ -19,7 +19,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.runs import NewRun, RunEnd, RunRow, Runs, RunState
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, booking, completion, deliver, end, plan, reservation
+from tests.support.ledger import PRICE, booking, completion, deliver, end, plan, reservation
 
 HERE = NewRun(1, os.getpid(), socket.gethostname())
 NOBODY = 2**22 + 1  # no process has this number: the kernel's highest is 2**22

@@ -19,7 +19,7 @@ from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.runs import NewRun
 from tests.conftest import ManualClock
-from tests.ledger_help import PRICE, booking, deliver, plan, query, reservation
+from tests.support.ledger import PRICE, booking, deliver, plan, query, reservation
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
-from tests.sockets import MemorySink, RawServe, connections
+from tests.support.sockets import MemorySink, RawServe, connections
 
 NIGHT = 8 * 3600.0
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4096

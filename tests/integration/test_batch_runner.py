@@ -20,8 +20,8 @@ from batchgen.engine.batch.steps import BatchSteps
 from batchgen.gateway.batch import api as batch_api_module
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.store.spool.sink import SpoolSink
-from tests.batch_help import USAGE, Api, batch_rig, good, line
-from tests.sockets import served
+from tests.support.batch import USAGE, Api, batch_rig, good, line
+from tests.support.sockets import served
 
 
 class Slow(Api):

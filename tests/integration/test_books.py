@@ -14,8 +14,8 @@ from batchgen.domain.job import Limits
 from batchgen.domain.size import Size
 from batchgen.simulator.faults import Options
 from batchgen.simulator.serve import start
-from tests.rig import rig, small_plan
-from tests.systems import catalog, ways
+from tests.support.rig import rig, small_plan
+from tests.support.systems import catalog, ways
 
 CATALOG = catalog()
 MAIN = {"main_model": "gpt-5.5", "main_price": {"text_in": 1.25, "text_out": 10}}

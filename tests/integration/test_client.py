@@ -34,7 +34,7 @@ from batchgen.gateway import scan
 from batchgen.gateway.client import Client
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import AddrInfo, open_socket
-from tests.sockets import MemorySink, RawServe, connections
+from tests.support.sockets import MemorySink, RawServe, connections
 
 KEY = "sk-canary-0123456789"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4

@@ -19,8 +19,8 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.wire import FilePiece
 from batchgen.gateway import sending
-from tests.gateway_help import a_call, a_piece, ask
-from tests.sockets import raw_server
+from tests.support.gateway import a_call, a_piece, ask
+from tests.support.sockets import raw_server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 

@@ -20,7 +20,7 @@ from batchgen.domain.wire import CallEnd, FilePiece
 from batchgen.gateway import sending
 from batchgen.gateway.client import Client
 from batchgen.gateway.request import build_call
-from tests.gateway_help import (
+from tests.support.gateway import (
     a_call,
     a_claim,
     a_file,
@@ -30,7 +30,7 @@ from tests.gateway_help import (
     inputs,
     whole,
 )
-from tests.sockets import MemorySink, raw_server, served
+from tests.support.sockets import MemorySink, raw_server, served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 BASE64 = base64.b64encode(PNG).decode()

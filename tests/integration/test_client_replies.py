@@ -15,8 +15,8 @@ from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import CallEnd
 from batchgen.gateway.client import Client
 from batchgen.store.spool.spool import Spool
-from tests.gateway_help import a_call, a_piece, ask
-from tests.sockets import MemorySink, raw_server, served
+from tests.support.gateway import a_call, a_piece, ask
+from tests.support.sockets import MemorySink, raw_server, served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 BASE64 = base64.b64encode(PNG).decode()

@@ -21,7 +21,7 @@ from batchgen.store.spool.ballast import MOST, PIECE, Ballast
 from batchgen.store.spool.disk_space import FreeSpace
 from batchgen.store.spool.spool import Spool
 from tests.integration.test_spool import answer_with
-from tests.store_help import NoDecoder
+from tests.support.store import NoDecoder
 
 
 @pytest.fixture

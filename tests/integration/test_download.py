@@ -16,7 +16,7 @@ from batchgen.domain.wire import Download, Fetch
 from batchgen.gateway import download as download_module
 from batchgen.gateway import transport
 from batchgen.gateway.download import Downloader
-from tests.sockets import MemorySink, raw_server
+from tests.support.sockets import MemorySink, raw_server
 
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1000
 

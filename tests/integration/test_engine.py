@@ -26,8 +26,8 @@ from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
 from batchgen.store.spool.sink import SpoolSink
-from tests.hasty import HastyClock
-from tests.rig import rig, simulator, small_plan
+from tests.support.hasty import HastyClock
+from tests.support.rig import rig, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]

@@ -21,7 +21,7 @@ from batchgen.engine import delivery as delivery_module
 from batchgen.engine import recovery as recovery_module
 from batchgen.policy.backoff import Backoff
 from batchgen.store.spool.sink import SpoolSink
-from tests.rig import Rig, rig, simulator, small_plan
+from tests.support.rig import Rig, rig, simulator, small_plan
 
 AWAY = Download(Fetch.AGAIN, detail="connection refused")
 MISSING = Download(Fetch.GONE, detail="status 404")

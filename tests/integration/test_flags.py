@@ -18,7 +18,7 @@ from batchgen.report.summary_fields import report_fields
 from batchgen.simulator.endpoints import answers
 from batchgen.store.checks.image import NotJudged
 from batchgen.store.output import place
-from tests.rig import Rig, rig, simulator, small_plan
+from tests.support.rig import Rig, rig, simulator, small_plan
 
 SIZE = "1:1@1K"
 Painter = Callable[[object], bytes]

@@ -14,10 +14,10 @@ from batchgen.domain.inputs import InputImage, Inputs, InputUse
 from batchgen.domain.job import Limits
 from batchgen.engine.salvage import Salvage
 from batchgen.store.spool.sink import SpoolSink
-from tests.batch_help import Api, batch_rig
-from tests.photos import encoded, picture, save
-from tests.rig import rig, simulator, small_plan
+from tests.support.batch import Api, batch_rig
 from tests.support.mailed_hand import MailedHand, methods, posted
+from tests.support.photos import encoded, picture, save
+from tests.support.rig import rig, simulator, small_plan
 
 SMALL = ["1:1@1K"]
 TEXTS = ["a mug", "a cup [[sim:url]]", "a jug [[sim:bad-image]]", "a pot [[sim:cut]]", "a pan [[sim:refuse]]"]

@@ -28,9 +28,9 @@ from batchgen.store.inputs import shrink
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.inputs.memory_budget import PixelBudget
 from batchgen.store.spool.leftovers import sweep
-from tests.manifest_help import HEAD, planned
-from tests.photos import encoded, mask, noise, opened, picture, save
-from tests.shop import Shop, gateway
+from tests.support.manifest import HEAD, planned
+from tests.support.photos import encoded, mask, noise, opened, picture, save
+from tests.support.shop import Shop, gateway
 
 LIMITS = References(advised_bytes=1_500_000, max_bytes=10_000_000, total_bytes=6_000_000)
 SMALL = References(advised_bytes=90_000)

@@ -19,7 +19,7 @@ from batchgen.domain.errors import LogUnavailable, UsageError
 from batchgen.domain.log_row import LogRow
 from batchgen.gateway import call_log
 from batchgen.gateway.call_log import LogQuery, LogReader, log_address
-from tests.rig import simulator
+from tests.support.rig import simulator
 
 TOKEN = "account-token-1b7c"
 Handler = Callable[[web.Request], web.StreamResponse]

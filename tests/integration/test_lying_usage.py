@@ -17,9 +17,9 @@ from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import Limits
 from batchgen.domain.size import parse_size
 from batchgen.ledger.ledger import Ledger
-from tests.batch_help import PICTURE, Api, batch_rig, good
-from tests.rig import Rig, rig, small_plan
-from tests.sockets import served
+from tests.support.batch import PICTURE, Api, batch_rig, good
+from tests.support.rig import Rig, rig, small_plan
+from tests.support.sockets import served
 
 SIZE = "1024x1024"
 BUDGET = 10_000_000

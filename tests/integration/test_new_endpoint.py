@@ -36,9 +36,9 @@ from batchgen.simulator.references import FileOf
 from batchgen.simulator.request_validation import parse_body
 from batchgen.simulator.serve import start
 from batchgen.simulator.state import IncomingCall
-from tests.gateway_help import NO_INPUTS, a_call, a_claim
-from tests.rig import rig, small_plan
-from tests.sockets import MemorySink
+from tests.support.gateway import NO_INPUTS, a_call, a_claim
+from tests.support.rig import rig, small_plan
+from tests.support.sockets import MemorySink
 
 SKETCHES = Operation("sketches", "/sketches/new")
 CONTRACTS = """

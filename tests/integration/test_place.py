@@ -14,7 +14,7 @@ from batchgen.domain.errors import StoreError
 from batchgen.domain.output_image import Damaged, Image
 from batchgen.store.folder import Folder
 from batchgen.store.output.place import Spooled, Spot, place, place_within
-from tests.store_help import PillowHere, encoded, png
+from tests.support.store import PillowHere, encoded, png
 
 
 class Output:

@@ -23,8 +23,8 @@ from batchgen.ledger.runs import NewRun
 from batchgen.report import proof
 from batchgen.report.proof import Proof, prove
 from tests.conftest import ManualClock
-from tests.ledger_help import booking, reservation
-from tests.rig import small_plan
+from tests.support.ledger import booking, reservation
+from tests.support.rig import small_plan
 
 BYTES = b"\x89PNG a whole picture, as far as the books care"
 

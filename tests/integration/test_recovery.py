@@ -12,7 +12,7 @@ from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.events import CallStarted
 from batchgen.domain.job import Limits
 from batchgen.store.spool.spool import SpoolSink
-from tests.rig import die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
+from tests.support.rig import die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]

@@ -14,7 +14,7 @@ from batchgen.cli.main import cli
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import StoreError
 from batchgen.domain.job import Limits
-from tests.rig import Rig, SmallPlan, die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
+from tests.support.rig import Rig, SmallPlan, die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]

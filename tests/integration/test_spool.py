@@ -20,7 +20,7 @@ from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.store.folder import Folder
 from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool, SpoolSink
-from tests.store_help import NoDecoder, png
+from tests.support.store import NoDecoder, png
 
 BIG = 700_000  # more than two pieces
 

@@ -16,8 +16,8 @@ from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
 from batchgen.gateway.sending import RequestBody
-from tests.gateway_help import a_piece
-from tests.sockets import MemorySink, connections
+from tests.support.gateway import a_piece
+from tests.support.sockets import MemorySink, connections
 
 OTHER = b"\x89PNG\r\n\x1a\nanother product"
 

@@ -12,7 +12,7 @@ import pytest
 
 from batchgen.domain.wire import CallEnd
 from batchgen.gateway.batch.lines import BatchAnswer, BatchLines
-from tests.sockets import MemorySink
+from tests.support.sockets import MemorySink
 
 PICTURE = bytes(range(256)) * 40
 

@@ -16,7 +16,7 @@ from batchgen.domain.errors import ContractError, Exit
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 CATALOG = load_catalog()
 VIP = "apiyi/gpt-image-2-vip"

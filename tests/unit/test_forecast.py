@@ -14,7 +14,7 @@ from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import Ask, Difference, Parameters, Texts
 from batchgen.domain.size import parse_size
 from batchgen.report.forecast import Forecast
-from tests.manifest_help import load
+from tests.support.manifest import load
 
 SIZE = parse_size("1024x1024")
 ASK = Ask(SIZE, "low")

@@ -12,7 +12,7 @@ from batchgen.domain.errors import ManifestError
 from batchgen.manifest.document.yaml_guard import MAX_BYTES, read_tree
 from batchgen.manifest.document.yaml_tree import Mapping, Odd, Scalar, find, key_position, to_data
 from batchgen.manifest.problems import Problems
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 
 def read(text: str | bytes) -> Mapping:

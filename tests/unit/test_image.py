@@ -22,7 +22,7 @@ from batchgen.domain.errors import StoreError
 from batchgen.store.checks import decode as decode_module
 from batchgen.store.checks.decode import DecodePool
 from batchgen.store.checks.image import BadImage, NotJudged, inspect
-from tests.store_help import encoded, png
+from tests.support.store import encoded, png
 
 
 @pytest.fixture(scope="module")

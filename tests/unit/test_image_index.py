@@ -13,7 +13,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.output_image import Delivered, Image
 from batchgen.store.layout import INDEX
 from batchgen.store.output.image_index import ImageIndex
-from tests.store_help import ORIGIN
+from tests.support.store import ORIGIN
 
 IMAGE = Image("Größe/mug.png", "ab" * 32, 1234, 2048, 1152, "png")
 

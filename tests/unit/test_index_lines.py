@@ -16,7 +16,7 @@ from batchgen.domain.output_image import Delivered, Image
 from batchgen.store.layout import INDEX
 from batchgen.store.output.image_index import write_line
 from batchgen.store.output.index_lines import lines_of, newest, read_line
-from tests.store_help import ORIGIN
+from tests.support.store import ORIGIN
 
 LINE = Delivered(
     origin=ORIGIN,

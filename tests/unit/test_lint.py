@@ -12,7 +12,7 @@ from batchgen.domain.errors import ManifestError
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
 from batchgen.manifest.survey.risky_terms import RiskyTerms
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 VIP = "apiyi/gpt-image-2-vip"
 

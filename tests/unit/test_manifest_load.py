@@ -17,7 +17,7 @@ from batchgen.domain.size import AUTO, Size
 from batchgen.manifest.document.schema import schema
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
-from tests.manifest_help import HEAD, ROUTES, load, problem, problems, routes, write
+from tests.support.manifest import HEAD, ROUTES, load, problem, problems, routes, write
 
 ONE = HEAD + "prompts: [{id: a, text: hello}]\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.domain.errors import ManifestError
 from batchgen.manifest.plan import expand
-from tests.manifest_help import load, problems
+from tests.support.manifest import load, problems
 
 MANIFEST = """version: 1
 name: job

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.order import SLOW, dealt
+from tests.support.order import SLOW, dealt
 
 TESTS = Path(__file__).parent.parent
 

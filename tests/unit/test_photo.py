@@ -15,7 +15,7 @@ from batchgen.store.checks.stream import BadImage
 from batchgen.store.inputs.photo import Photo, open_photo
 from batchgen.store.inputs.send_profile import MASK, SendProfile, masked, profiles, shared
 from batchgen.store.inputs.shrink import LARGEST, check_mask, fit, weight
-from tests.photos import encoded, mask, noise, opened, picture
+from tests.support.photos import encoded, mask, noise, opened, picture
 
 USUAL = SendProfile(1_500_000)
 EXACT = SendProfile(15_000_000, exact=True)

@@ -15,7 +15,7 @@ from batchgen.domain.size import Size
 from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.plan import expand
 from batchgen.manifest.survey import survey
-from tests.manifest_help import HEAD, load, planned, problem, problems, prompts
+from tests.support.manifest import HEAD, load, planned, problem, problems, prompts
 
 CATALOG = HEAD + 'prompts: [{from: p.csv, id: "{{ sku }}", text: "Photo of {{ name }}"}]\n'
 CSV = "sku,name\nA-1,Mug\nA-2,Cup\nA-3,Bowl\n"
@@ -290,7 +290,7 @@ def test_process_hardly_grows_when_a_hundred_thousand_rows_are_expanded(tmp_path
     program = """
 import sys
 from pathlib import Path
-from tests.manifest_help import routes
+from tests.support.manifest import routes
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
 

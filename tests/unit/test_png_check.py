@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from batchgen.store.checks.image import BadImage, ImageFacts, inspect
-from tests.store_help import ADAM7, CHANNELS, NoDecoder, chunk, header, png, raw_rows
+from tests.support.store import ADAM7, CHANNELS, NoDecoder, chunk, header, png, raw_rows
 
 KINDS = [
     (colour, depth)

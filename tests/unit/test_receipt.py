@@ -15,7 +15,7 @@ from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.engine.bookings import booking
 from batchgen.policy.classify import classify
 from batchgen.store.spool.receipt import read_receipt, write_receipt
-from tests.store_help import ORIGIN
+from tests.support.store import ORIGIN
 from tests.unit.test_decide import claim
 
 CONTRACT = load_catalog().find("apiyi/gpt-image-2-vip")

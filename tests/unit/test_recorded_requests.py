@@ -16,7 +16,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.size import AUTO, Size
 from batchgen.domain.wire import FilePiece, Prepared, PreparedInputs
 from batchgen.gateway.request import batch_line, build_call
-from tests.gateway_help import NO_INPUTS, a_claim, an_address, contract, inputs
+from tests.support.gateway import NO_INPUTS, a_claim, an_address, contract, inputs
 
 FOLDER = Path(__file__).parents[1] / "recorded" / "requests"
 ROUTES = (

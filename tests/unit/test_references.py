@@ -13,7 +13,7 @@ from batchgen.files import input_root
 from batchgen.manifest.plan import ExpandedPlan, expand, unchanged
 from batchgen.manifest.prompts.fingerprints import own_hash
 from batchgen.manifest.prompts.input_places import read_place
-from tests.manifest_help import HEAD, load, planned, problem, problems
+from tests.support.manifest import HEAD, load, planned, problem, problems
 
 WRITTEN = HEAD.replace("own/wide", "openai/gpt-image-2") + "prompts: [{{id: a, text: x, {}}}]\n"
 CATALOG = (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from batchgen.domain.wire import ApiError, Usage
 from batchgen.gateway.endpoints.codec import Reply
 from batchgen.gateway.json_body import Shape, parse
-from tests.gateway_help import read_reply, salvaged_urls
+from tests.support.gateway import read_reply, salvaged_urls
 
 URL = "https://cdn.example.com/a.png?sig=x%2By"
 

@@ -19,8 +19,8 @@ from batchgen.gateway.echo import SentRequest, results
 from batchgen.gateway.endpoints.message import in_words
 from batchgen.gateway.scan import ScannedPicture
 from batchgen.policy.classify import classify
-from tests.gateway_help import read, read_reply, salvaged_urls
-from tests.pace import no_longer_than
+from tests.support.gateway import read, read_reply, salvaged_urls
+from tests.support.pace import no_longer_than
 
 PNG = b"\x89PNG\r\n\x1a\n\xff\xfb\xbe"
 OTHER = b"\x89PNG another"

@@ -14,7 +14,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, CallEnd, Usage
 from batchgen.gateway.echo import SentRequest
 from batchgen.policy.classify import classify
-from tests.gateway_help import read, read_reply
+from tests.support.gateway import read, read_reply
 
 PNG = b"\x89PNG\r\n\x1a\n\xff\xfb\xbe"
 MASK = b"\x89PNG a mask"

@@ -11,7 +11,7 @@ from batchgen.domain.inputs import InputImage, Inputs
 from batchgen.domain.model import Claim
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.gateway.request import build_call, request_hash
-from tests.gateway_help import NO_INPUTS, a_claim, contract, whole
+from tests.support.gateway import NO_INPUTS, a_claim, contract, whole
 
 
 def body(claim: Claim, route: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.domain.wire import Call, FilePiece, Prepared, PreparedInputs
 from batchgen.gateway.json_body import json_pieces
 from batchgen.gateway.request import batch_line, build_call, request_hash
-from tests.gateway_help import NO_INPUTS, a_claim, a_file, an_address, contract, inputs, whole
+from tests.support.gateway import NO_INPUTS, a_claim, a_file, an_address, contract, inputs, whole
 
 URL = "https://example.com/ref.png?a=1&b=ü"
 MakeFile = Callable[..., Prepared]

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from batchgen.domain.wire import PreparedInputs
 from batchgen.gateway.request import batch_line, build_call
-from tests.gateway_help import NO_INPUTS, a_claim, a_file, an_address, contract, inputs, whole
+from tests.support.gateway import NO_INPUTS, a_claim, a_file, an_address, contract, inputs, whole
 
 IMAGE_ROUTES = (
     "apiyi/gpt-image-2",

@@ -27,8 +27,8 @@ from batchgen.domain.size import parse_size
 from batchgen.domain.walls import NO_WALLS
 from batchgen.engine.bookings import words
 from batchgen.policy.decide import Decision, Fail, Park, Retry
-from tests.gateway_help import a_claim
-from tests.manifest_help import HEAD, load
+from tests.support.gateway import a_claim
+from tests.support.manifest import HEAD, load
 
 
 def test_amounts_name_what_is_open() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.picture_start import LONGEST
 from batchgen.gateway.scan import Scanner
-from tests.gateway_help import read
+from tests.support.gateway import read
 
 PNG = b"\x89PNG\r\n\x1a\n\xff\xfb\xbe"
 TEXT = base64.b64encode(PNG).decode()  # iVBORw0KGgr/+74=

@@ -12,7 +12,7 @@ from batchgen.domain.size import Size
 from batchgen.manifest.templates.path_template import PathTemplate
 from batchgen.manifest.templates.sandbox import environment
 from batchgen.manifest.templates.template import _Plain, _Rendered, compile_template
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 ROW = {"sku": "A/1", "name": "Mug", "tags": "blue| warm", "price": "4.50", "Product Name": "Big mug", "items": "three"}
 NAMES: dict[str, Any] = {

@@ -14,7 +14,7 @@ from batchgen.manifest.templates.filters import MAX_CHARS, NAMES
 from batchgen.manifest.templates.path_template import PathTemplate
 from batchgen.manifest.templates.sandbox import environment
 from batchgen.manifest.templates.template import Template, compile_template
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 BIG = "x y" * 10_000
 ROW: dict[str, Any] = {

@@ -20,7 +20,7 @@ from batchgen.domain.size import Size
 from batchgen.domain.walls import Wall, Walls
 from batchgen.report.forecast import Forecast
 from batchgen.report.headroom import Headroom, headrooms_of, nearest
-from tests.ledger_help import plan
+from tests.support.ledger import plan
 
 NOWHERE = Path("/nowhere/ledger.db")
 BAD = {

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
 from tests.chaos.site import Site
 from tests.chaos.traced import hooked
-from tests.shop import Shop, gateway
+from tests.support import warm
+from tests.support.shop import Shop, gateway
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands start cold elsewhere")
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from batchgen.gateway.watch import HOLDS_KEY, KeyWatch
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 KEY = "sk-canary+7Qw3/zX9v=Tr5mB8nK"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

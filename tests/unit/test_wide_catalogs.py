@@ -12,7 +12,7 @@ from batchgen.files.csv_records import MAX_COLUMNS
 from batchgen.manifest.catalogs.catalog_file import open_catalog
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.templates.template import compile_template
-from tests.pace import no_longer_than
+from tests.support.pace import no_longer_than
 
 
 def read(folder: Path, name: str, text: str) -> list[dict[str, object]]:

@@ -18,7 +18,7 @@ from batchgen.domain.size import parse_size
 from tests.chaos.simulation.disk import FAILURES, Disk, failure
 from tests.chaos.simulation.gateway import PRICES, Gateway
 from tests.chaos.simulation.loop import START, Crash
-from tests.ledger_help import SmallPlan, empty_ledger
+from tests.support.ledger import SmallPlan, empty_ledger
 
 HOME, FALLBACK = PRICES
 USERS_FILE = b"a photo of my own"

@@ -38,7 +38,7 @@ from batchgen.simulator.serve import start
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.spool import Spool
-from tests.ledger_help import empty_ledger
+from tests.support.ledger import empty_ledger
 
 
 @dataclass

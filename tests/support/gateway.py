@@ -22,7 +22,7 @@ from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.endpoints.codec import Reply
 from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import Scanner
-from tests.sockets import MemorySink
+from tests.support.sockets import MemorySink
 
 NO_INPUTS = PreparedInputs()
 SQUARE = Size(2048, 2048)

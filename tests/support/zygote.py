@@ -1,6 +1,6 @@
 """A process that has imported the whole program and forks: each child is a `batchgen` that need not import it again.
 
-`tests.warm` starts it, with a socket as its only argument. A request comes with the three streams of the
+`tests.support.warm` starts it, with a socket as its only argument. A request comes with the three streams of the
 command; the answer is the number of the process that has become it.
 """
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from tests.hasty import HastyClock
+from tests.support.hasty import HastyClock
 
 LARGEST = 1 << 17  # bytes of a request
 

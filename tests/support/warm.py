@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER
 _MAY_TRACE = 0x59616D61  # PR_SET_PTRACER
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # what the interpreter or the system heeds only then
@@ -42,7 +42,7 @@ class Zygote:
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with far:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.zygote", str(far.fileno())],
+                [sys.executable, "-m", "tests.support.zygote", str(far.fileno())],
                 cwd=ROOT,
                 env=environment,
                 pass_fds=[far.fileno()],
@@ -166,7 +166,7 @@ class _Forked(subprocess.Popen[Any]):
 class _Tracer:
     """A `strace` beside a process that waits for it."""
 
-    WAITS = ("tests.warm", "wait_for_tracer")
+    WAITS = ("tests.support.warm", "wait_for_tracer")
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words

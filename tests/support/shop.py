@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.simulator.bill import Bill, BillLine
-from tests import warm
+from tests.support import warm
 
 KEY = "sk-canary-5f2d8c"
 

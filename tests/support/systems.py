@@ -13,9 +13,9 @@ from typing import Any
 
 from batchgen.contracts.catalog import Catalog, load_catalog
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parent.parent / "recorded"
 SEEN = RECORDED / "systems.json"
-OWN = Path(__file__).parent / "recorded" / "own-contract.yaml"
+OWN = Path(__file__).parent.parent / "recorded" / "own-contract.yaml"
 OPENAI = ("2", "2.5-flare", "2.5-sunburst", "2.6-flare", "2.6-sunburst", "1.5", "1-mini")
 
 

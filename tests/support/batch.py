@@ -26,7 +26,7 @@ from batchgen.engine.local_hand import LocalHand
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.scan import Sink
-from tests.rig import Rig, rig, small_plan
+from tests.support.rig import Rig, rig, small_plan
 
 USAGE = {
     "input_tokens": 10,
