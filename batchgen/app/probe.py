@@ -28,12 +28,12 @@ from batchgen.domain.events import LanePaused, RunEvent
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.lifecycle import TaskState
-from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.engine.assembly import RouteSpec
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.reader import Reader
+from batchgen.policy.decide import STOPS
 from batchgen.report.probes import Probe
 
 _SMALL = Size(1024, 1024)
@@ -204,5 +204,5 @@ def _exit(probe: Probe, run: JobRun) -> Exit:
     if run.stopped == INTERRUPTED:
         return Exit.INTERRUPTED
     attempt = probe.attempt
-    stopped = attempt is None or attempt.outcome in {OutcomeKind.UNAUTHORIZED, OutcomeKind.QUOTA}
+    stopped = attempt is None or attempt.outcome in STOPS
     return Exit.STOPPED if stopped else Exit.SOME_FAILED

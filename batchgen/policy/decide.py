@@ -112,7 +112,9 @@ _STOP = {
 }
 # What the gateway did not take in: the same call may go through later.
 FOR_LATER = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NO_CHANNEL})
-_FREE = FOR_LATER | _STOP.keys()
+# What no call of the route gets past until somebody acts.
+STOPS = frozenset(_STOP)
+_FREE = FOR_LATER | STOPS
 _STRIKES = 3  # times that a key which worked before is refused in a row until it is believed
 _FINAL = {
     OutcomeKind.REJECTED: "the gateway rejects what is asked",
@@ -188,7 +190,7 @@ def _passes(kind: OutcomeKind, *, proven: bool, strikes: int) -> bool:
         return proven and strikes + 1 < _STRIKES
     if kind is OutcomeKind.NO_CHANNEL:
         return proven
-    return kind not in _STOP
+    return kind not in STOPS
 
 
 def _after_free(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, *, passes: bool) -> Decision:
