@@ -20,6 +20,7 @@ from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.store.folder import Folder
 from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool, SpoolSink
+from batchgen.store.spool.threads import DiskThreads
 from tests.support.store import NoDecoder, png
 
 BIG = 700_000  # more than two pieces
@@ -191,6 +192,25 @@ def test_spool_of_a_ledger_that_is_there_is_never_taken_over(stores: Stores, tmp
     stores.bury()
     with pytest.raises(ForeignOutput, match=f"run with --db {stores.ledger}"):
         Spool.open(stores.output, tmp_path / "other.db", "two", clock=stores.clock, take_over=True)
+
+
+@pytest.mark.parametrize("broken", [(DiskThreads, "close"), (Folder, "remove"), (Ballast, "close")])
+async def test_output_folder_is_free_again_however_the_closing_of_its_spool_ends(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, broken: tuple[type, str]
+) -> None:
+    """A process that lives on after Ctrl-C, as a notebook does, would be kept out of its own folder by itself."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    spool = Spool.open(stores.output, stores.ledger, "one", clock=stores.clock, decoder=NoDecoder())
+    await deliver(spool, png())
+    spool.clear(57)
+    with monkeypatch.context() as patch:
+        patch.setattr(*broken, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            spool.close()
+    Spool.open(stores.output, stores.ledger, "one", clock=stores.clock, decoder=NoDecoder()).close()
 
 
 async def test_sweep_leaves_what_the_ledger_does_not_know(stores: Stores) -> None:
