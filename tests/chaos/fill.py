@@ -17,8 +17,9 @@ from pathlib import Path
 
 TASKS = 16
 IN_FLIGHT = 2
-# Room for what is promised to two answers (32 MiB each), for what is always kept free (64 MiB), and a little.
-MEBIBYTES = 64 + 32 * IN_FLIGHT + 12
+KEPT = 64 << 20  # what is always kept free, in bytes
+# Room for what is promised to two answers (32 MiB each), for what is always kept free, and a little.
+MEBIBYTES = (KEPT >> 20) + 32 * IN_FLIGHT + 12
 INODES = 260
 LIMITS = f"concurrency: {IN_FLIGHT}, unknown: 5, attempts: 9, budget: 100.00"
 
@@ -44,6 +45,8 @@ def main(folder: Path, what: str) -> None:
         bought = len(site.bill())
         assert code in {1, 4}, f"exit {code}"
         assert bought <= at_full + 2 * IN_FLIGHT, "bought on, with no room left"
+        if what == "bytes":  # the run let go of what it held: of that, too little for one answer is to be left
+            take(small / "filler" / "more", all_but=KEPT)
         said = site.run("run", "job.yaml", code=4).stderr
         assert "then run again" in said or "free some space and run again" in said, said
         assert len(site.bill()) == bought, "a call though nothing could be stored"
@@ -59,14 +62,20 @@ def main(folder: Path, what: str) -> None:
 def full(filler: Path) -> None:
     """Take every byte that is left."""
     filler.mkdir()
-    left = os.statvfs(filler)
-    file = os.open(filler / "bytes", os.O_WRONLY | os.O_CREAT)
+    take(filler / "bytes", all_but=65536)
+    file = os.open(filler / "bytes", os.O_WRONLY | os.O_APPEND)
     with suppress(OSError):
-        os.posix_fallocate(file, 0, left.f_bavail * left.f_frsize - 65536)
-    with suppress(OSError):
-        os.lseek(file, 0, os.SEEK_END)
         while True:
             os.write(file, bytes(4096))
+    os.close(file)
+
+
+def take(path: Path, all_but: int) -> None:
+    """Take the room that is left, but for so many bytes; where others take it at the same time, what can be had."""
+    left = os.statvfs(path.parent)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        os.posix_fallocate(file, 0, left.f_bavail * left.f_frsize - all_but)
     os.close(file)
 
 
