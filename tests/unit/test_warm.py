@@ -144,7 +144,7 @@ def test_hook_is_put_into_a_warm_process_as_into_a_cold_one_and_their_ledgers_ar
             told.append([json.loads(line)["call"] for line in trace.read_text().splitlines()])
             made.append(site.query("SELECT type, name, sql FROM sqlite_master ORDER BY rowid"))
             made[-1] += site.query("SELECT * FROM alembic_version")
-    begun = told[0].index("send")
-    assert "commit" in told[0][:begun]
-    assert told[0][:begun] == told[1][:begun]
+    before = [set(calls[: calls.index("send")]) for calls in told]  # how often each is made, threads decide
+    assert "commit" in before[0]
+    assert before[0] == before[1]
     assert made[0] == made[1]
