@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ class RebuyCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare `--rebuy` its value, so that it does not take the word behind it for one."""
-        following = [*args[1:], ""]
-        return super().parse_args(ctx, [_with_value(word, next_) for word, next_ in zip(args, following, strict=True)])
+        pairs = pairwise([*args, ""])
+        return super().parse_args(ctx, [_with_value(word, following) for word, following in pairs])
 
 
 def _with_value(word: str, following: str) -> str:

@@ -94,6 +94,11 @@ def test_run_that_may_buy_many_delivered_images_again_wants_more_than_yes(shop: 
         assert len(shop.bill()) == 96
 
 
+@pytest.mark.parametrize("words", [["run"], ["plan"], ["plan", "--rebuy"]])
+def test_command_without_its_manifest_says_what_is_missing(shop: Shop, words: list[str]) -> None:
+    assert "Missing argument 'MANIFEST'" in shop.run(*words, code=2).stderr
+
+
 def test_text_put_back_after_a_budget_wall_buys_nothing(shop: Shop) -> None:
     with gateway(shop):
         first_night(shop, 4)
