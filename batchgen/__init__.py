@@ -58,3 +58,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"batchgen.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Name what programs use, also to `help`, which shows what it finds here."""
+    return [*globals(), *__all__]

@@ -61,6 +61,7 @@ def test_every_public_name_is_there_typed_and_told() -> None:
     for name in batchgen.__all__:
         assert getattr(batchgen, name).__name__ == name
         assert f"`{name}" in page
+        assert name in dir(batchgen)
     with pytest.raises(AttributeError, match="module 'batchgen' has no attribute 'anything'"):
         batchgen.anything  # noqa: B018
 
