@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.app.forecasting import forecast_of
@@ -25,10 +26,30 @@ from batchgen.report.missing_images import missing_images
 from batchgen.store.spool.leftovers import answered
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Tasks of a job that are to be bought once more.
+
+    Attributes:
+        skipped: of the tasks with the cause that is asked for, those that are in no such state.
+    """
+
+    job: JobRow
+    tasks: list[TaskRow]
+    skipped: int = 0
+
+
 def chosen_tasks(
-    job: str, ledger: LedgerChoice, only: frozenset[str], states: set[TaskState] | None
-) -> tuple[JobRow, list[TaskRow]]:
-    """Give a job and its tasks in some states; without states, those that were delivered and whose files are gone.
+    job: str, ledger: LedgerChoice, only: frozenset[str], states: set[TaskState] | None, cause: str | None = None
+) -> Choice:
+    """Give a job's tasks in some states; without states, those that were delivered and whose files are gone.
+
+    Args:
+        job: its name or its manifest.
+        ledger: that has it.
+        only: the prompts; none for all.
+        states: of the work on a task.
+        cause: what came of the last call, or the part before its colon; None for all.
 
     Raises:
         UsageError: the job has no prompt that is asked for by name, or its output folder is not there.
@@ -37,12 +58,16 @@ def chosen_tasks(
         row = find_job(reader, job)
         check_only(reader, row, only, ledger)
         if states is None:
-            return row, _gone(reader, row, only or None)
-        return row, list(reader.tasks(row.id, states=states, keys=only or None))
+            return Choice(row, _gone(reader, row, only or None))
+        if cause is None:
+            return Choice(row, list(reader.tasks(row.id, states=states, keys=only or None)))
+        found = list(reader.tasks(row.id, keys=only or None, cause=cause))
+        tasks = [task for task in found if task.work in states]
+        return Choice(row, tasks, len(found) - len(tasks))
 
 
 def make_available(
-    job: JobRow, ledger: Path, only: frozenset[str], states: set[TaskState] | None, chosen: Iterable[TaskRow]
+    choice: Choice, ledger: Path, only: frozenset[str], states: set[TaskState] | None, cause: str | None = None
 ) -> int:
     """Make the chosen tasks available again, with fresh allowances; gives how many those are.
 
@@ -51,8 +76,8 @@ def make_available(
     """
     with Ledger.open(ledger, SystemClock()) as books:
         if states is None:
-            return books.buy_anew(job.id, (task.id for task in chosen))
-        return sum(books.requeue(job.id, states, only or None).values())
+            return books.buy_anew(choice.job.id, (task.id for task in choice.tasks))
+        return sum(books.requeue(choice.job.id, states, only or None, cause).values())
 
 
 def give_up_batch(job: str, ledger: Path, batch: str) -> tuple[JobRow, WrittenOff]:

@@ -45,6 +45,12 @@ only_option = click.option(
     callback=lambda _context, _parameter, ids: tuple(as_recorded(each) for each in ids),
     help="Only this prompt; may be repeated.",
 )
+cause_option = click.option(
+    "--cause",
+    metavar="KEY",
+    callback=lambda _context, _parameter, key: key if key is None else key.strip().removesuffix(":"),
+    help="Only what ended so at its last call: a cause that `report` names, or its part before the colon.",
+)
 rebuy_option = click.option(
     "--rebuy",
     type=click.Choice([REBUY_CHANGED, REBUY_ALL]),

@@ -46,7 +46,7 @@ def report(job: str, ledger: LedgerChoice, as_json: bool, formats: str | None, t
         summary = summarise(reader, row)
     gone = missing_of(ledger.path, row, row.output)
     if as_json:
-        print_json(report_fields(summary) | absent_fields(gone))
+        print_json(report_fields(summary, ledger.command) | absent_fields(gone))
         return
     echo(*report_lines(summary, ledger), *absent_lines(gone, row.name, row.output, ledger))
     if ledger.rehearse:

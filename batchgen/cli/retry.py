@@ -7,7 +7,7 @@ import click
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.app.manifests import manifest_of
 from batchgen.app.retrying import chosen_tasks, give_up_batch, make_available, worst_cost
-from batchgen.cli.options import json_option, ledger_options, only_option
+from batchgen.cli.options import cause_option, json_option, ledger_options, only_option
 from batchgen.cli.output import echo, print_json, say
 from batchgen.domain.errors import ManifestError, UsageError
 from batchgen.domain.lifecycle import TaskState
@@ -25,6 +25,7 @@ from batchgen.ledger.records import JobRow, TaskRow
 @click.option("--cancelled", is_flag=True, help="What was cancelled.")
 @click.option("--gone", is_flag=True, help="What was delivered, and whose file is gone or of another size.")
 @only_option
+@cause_option
 @click.option("--batch", metavar="ID", help="What is in this batch, which is waited for no longer.")
 def retry(
     job: str,
@@ -35,6 +36,7 @@ def retry(
     cancelled: bool,
     gone: bool,
     only: tuple[str, ...],
+    cause: str | None,
     batch: str | None,
 ) -> None:
     """Make tasks of JOB available again, with fresh allowances, and say what that may cost. `run` then buys them.
@@ -43,25 +45,29 @@ def retry(
     already, and is booked so. With --gone the images are bought again as new revisions; a file that is put back before
     that serves instead.
     """
-    if gone and (failed or parked or cancelled):
-        raise UsageError("--gone is about images that were delivered; give it without --failed, --parked, --cancelled")
+    if gone and (failed or parked or cancelled or cause is not None):
+        others = "--failed, --parked, --cancelled, --cause"
+        raise UsageError(f"--gone is about images that were delivered; give it without {others}")
     if batch is not None:
-        if failed or parked or cancelled or gone or only:
+        if failed or parked or cancelled or gone or only or cause is not None:
             raise UsageError("--batch stands for all that is in it; give it alone")
         _give_up(job, ledger, batch, as_json=as_json)
         return
     states = None if gone else _states(failed=failed, parked=parked, cancelled=cancelled)
-    row, chosen = chosen_tasks(job, ledger, frozenset(only), states)
-    worst = _worst_cost(row, chosen)
-    count = make_available(row, ledger.path, frozenset(only), states, chosen)
+    choice = chosen_tasks(job, ledger, frozenset(only), states, cause)
+    row = choice.job
+    worst = _worst_cost(row, choice.tasks)
+    count = make_available(choice, ledger.path, frozenset(only), states, cause)
+    skipped = f", {choice.skipped} skipped" if choice.skipped else ""
     if as_json:
-        print_json({"job": row.name, "available_again": count, "worst_usd": None if worst is None else usd_text(worst)})
+        money = None if worst is None else usd_text(worst)
+        print_json({"job": row.name, "available_again": count, "skipped": choice.skipped, "worst_usd": money})
     elif not count:
-        echo(f"{row.name}: nothing to retry")
+        echo(f"{row.name}: nothing to retry{skipped}")
     else:
         cost = "an unknown amount" if worst is None else f"up to {about_usd(worst)}"
         again, them = ("1 task is", "it") if count == 1 else (f"{count} tasks are", "them")
-        echo(f"{row.name}: {again} available again; buying {them} may cost {cost}")
+        echo(f"{row.name}: {again} available again{skipped}; buying {them} may cost {cost}")
         say("next: " + ledger.run_command(row.manifest))
 
 

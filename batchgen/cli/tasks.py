@@ -6,7 +6,7 @@ import click
 
 from batchgen.app.jobs import check_only, find_job
 from batchgen.app.ledger_choice import LedgerChoice
-from batchgen.cli.options import json_option, ledger_options, only_option
+from batchgen.cli.options import cause_option, json_option, ledger_options, only_option
 from batchgen.cli.output import echo, print_json
 from batchgen.cli.text.tasks import task_line
 from batchgen.domain.lifecycle import TaskState
@@ -20,16 +20,27 @@ from batchgen.report.fields import task_fields
 @json_option
 @click.option("--state", "states", multiple=True, type=click.Choice([str(state) for state in TaskState]))
 @only_option
+@cause_option
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 def tasks(
-    job: str, ledger: LedgerChoice, as_json: bool, states: tuple[str, ...], only: tuple[str, ...], limit: int | None
+    job: str,
+    ledger: LedgerChoice,
+    as_json: bool,
+    states: tuple[str, ...],
+    only: tuple[str, ...],
+    cause: str | None,
+    limit: int | None,
 ) -> None:
     """List the tasks of JOB: prompt, size, sample, state, image or reason."""
     with Reader(ledger.path) as reader:
         row = find_job(reader, job)
         check_only(reader, row, only, ledger)
         found = reader.tasks(
-            row.id, states={TaskState(state) for state in states} or None, keys=frozenset(only) or None, limit=limit
+            row.id,
+            states={TaskState(state) for state in states} or None,
+            keys=frozenset(only) or None,
+            limit=limit,
+            cause=cause,
         )
         if as_json:
             print_json([task_fields(task) for task in found])

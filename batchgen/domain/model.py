@@ -90,7 +90,8 @@ class Outcome:
         answered: whether the gateway itself answered; lost answers are the others.
         page: whether a web page came where a gateway answers, with a status that says that all is well, or that the
             key is not.
-        cause: the stable name of what was said, such as `quota:insufficient_user_quota`, or of what happened.
+        cause: the stable name of what was said, such as `quota:insufficient_user_quota`, or of what happened; "" where
+            the kind says it all.
     """
 
     kind: OutcomeKind

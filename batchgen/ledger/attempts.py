@@ -72,7 +72,12 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: float
     if hot.SETTLE.run(connection, rows) != len(rows):
         raise _not_settled(connection, settlements[0])
     found_out = [
-        {"key": settlement.attempt, "outcome": settlement.outcome.value, "detail": settlement.reason}
+        {
+            "key": settlement.attempt,
+            "outcome": settlement.outcome.value,
+            "cause": settlement.outcome.value,
+            "detail": settlement.reason,
+        }
         for settlement in settlements
         if settlement.outcome is not None
     ]

@@ -17,7 +17,7 @@ from batchgen.domain.size import Size
 from batchgen.ledger import sums
 from batchgen.ledger.mapping import dump
 from batchgen.ledger.statements import by_hand, registers
-from batchgen.ledger.statements.fragments import among
+from batchgen.ledger.statements.fragments import among, cause_bound, has_cause
 from batchgen.ledger.tables import task
 
 Amounts = dict[Ask, int]
@@ -31,12 +31,14 @@ class TaskSelection:
     Attributes:
         states: those to take; what the event does not allow is refused.
         only: as a JSON array, the prompt keys; None for all.
+        cause: what came of the last attempt at the present revision, or the part before its colon; None for all.
     """
 
     job: int
     event: TaskEvent
     states: frozenset[TaskState]
     only: str | None
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,13 @@ def settle_unknown(connection: Connection, rulings: Sequence[ChargeRuling], _now
 
 
 def select_tasks(
-    key: int, event: TaskEvent, states: Iterable[TaskState] | None, only: Iterable[str] | None
+    key: int,
+    event: TaskEvent,
+    states: Iterable[TaskState] | None,
+    only: Iterable[str] | None,
+    cause: str | None = None,
 ) -> TaskSelection:
-    """Tasks of a job that an event allows, or of these only those in some states and of some prompts.
+    """Tasks of a job that an event allows, or of these only those in some states, of some prompts and of one cause.
 
     Raises:
         LedgerError: the event is not legal in one of the states.
@@ -107,7 +113,7 @@ def select_tasks(
     wanted = legal if states is None else frozenset(states)
     if not wanted <= legal:
         raise LedgerError(f"a task that is {min(wanted - legal)} cannot {event}")
-    return TaskSelection(key, event, wanted, None if only is None else dump(sorted(only)))
+    return TaskSelection(key, event, wanted, None if only is None else dump(sorted(only)), cause)
 
 
 def amounts(connection: Connection, selection: TaskSelection) -> Amounts:
@@ -148,8 +154,11 @@ def _change(connection: Connection, selection: TaskSelection, now: float) -> Amo
 
 def _selected(selection: TaskSelection) -> ColumnElement[bool]:
     mine = and_(task.c.job_id == selection.job, task.c.wanted == 1, among(task.c.work, selection.states))
-    return mine if selection.only is None else and_(mine, task.c.prompt_id.in_(by_hand.SELECTED_PROMPTS))
+    if selection.only is not None:
+        mine = and_(mine, task.c.prompt_id.in_(by_hand.SELECTED_PROMPTS))
+    return mine if selection.cause is None else and_(mine, has_cause)
 
 
 def _bound(selection: TaskSelection) -> dict[str, Any]:
-    return {} if selection.only is None else {"job": selection.job, "only": selection.only}
+    prompts = {} if selection.only is None else {"job": selection.job, "only": selection.only}
+    return prompts if selection.cause is None else prompts | cause_bound(selection.cause)

@@ -257,10 +257,14 @@ class Ledger:
     # --- a person decides ---------------------------------------------------------------------------------------------
 
     def requeue(
-        self, job: int, states: Iterable[TaskState] | None = None, only: Iterable[str] | None = None
+        self,
+        job: int,
+        states: Iterable[TaskState] | None = None,
+        only: Iterable[str] | None = None,
+        cause: str | None = None,
     ) -> Amounts:
         """Make failed, parked or cancelled tasks available again; how many by what is asked. Blocks."""
-        return self._database.call(verbs.REQUEUE, select_tasks(job, TaskEvent.REQUEUE, states, only))
+        return self._database.call(verbs.REQUEUE, select_tasks(job, TaskEvent.REQUEUE, states, only, cause))
 
     def buy_anew(self, job: int, tasks: Iterable[int]) -> int:
         """Make delivered tasks available again whose images are gone; how many. Blocks."""

@@ -39,7 +39,7 @@ from batchgen.ledger.records import (
 )
 from batchgen.ledger.runs import Runs, load_run
 from batchgen.ledger.statements import lookups, registers
-from batchgen.ledger.statements.fragments import among, listed
+from batchgen.ledger.statements.fragments import among, cause_bound, has_cause, listed
 from batchgen.ledger.tables import attempt, image, job, prompt, task
 
 BATCH = 1_000  # rows fetched at a time, however many there are
@@ -141,6 +141,7 @@ class Reader:
         keys: Iterable[str] | None = None,
         limit: int | None = None,
         *,
+        cause: str | None = None,
         removed: bool = False,
     ) -> Iterator[TaskRow]:
         """Tasks in the manifest's order, as a stream.
@@ -150,6 +151,7 @@ class Reader:
             states: only those that people see so, or whose work stands there: outdated images among them.
             keys: only these prompts.
             limit: at most so many.
+            cause: only those of this cause, or of one that begins with it, such as `content`.
             removed: also those that the manifest has no more.
         """
         query = lookups.TASKS.where(task.c.job_id == key).order_by(*lookups.IN_ORDER).limit(limit)
@@ -161,6 +163,8 @@ class Reader:
         if keys is not None:
             query = query.where(prompt.c.key.in_(listed("keys")))
         values = {} if keys is None else {"keys": dump(sorted(keys))}
+        if cause is not None:
+            query, values = query.where(has_cause), values | cause_bound(cause)
         return map(load_task, self._stream(query, values))
 
     def flagged(self, key: int) -> Iterator[TaskRow]:

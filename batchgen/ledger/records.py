@@ -97,6 +97,7 @@ class TaskRow:
         state: what people see: `completed` as long as there is an image.
         work: where the work on what is asked now stands.
         image: of this revision or, while that is not delivered, of an earlier one.
+        cause: what came of the last attempt at its revision, as in `AttemptRow`; "" before any has an end.
         billed: micro-dollars known to be spent on it, over all revisions.
         unknown: micro-dollars its lost answers may have cost at most.
     """
@@ -123,6 +124,7 @@ class TaskRow:
     calls: int
     scheduled_at: float | None
     reason: str
+    cause: str
     updated_at: float
     billed: int
     unknown: int

@@ -12,6 +12,7 @@ from batchgen.contracts.words import Meaning, Word
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.domain.wire import Answer, ApiError, CallEnd
+from batchgen.policy.cause import unlisted_cause
 from batchgen.policy.weigh import known_words, weigh
 
 _NO_HEAD = {
@@ -59,8 +60,9 @@ LOST_KINDS = frozenset(
 )
 
 
+_SAID = frozenset(_MEANT.values())  # kinds that an error is taken for by what it says
 # Kinds that an error inside a 200 can be; a refusal of content there has its own place in the charge table.
-_INSIDE = frozenset(_MEANT.values()) - {OutcomeKind.REFUSED}
+_INSIDE = _SAID - {OutcomeKind.REFUSED}
 
 
 def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
@@ -81,8 +83,16 @@ def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
         retry_after=answer.retry_after,
         answered=kind not in LOST_KINDS,
         page=page,
-        cause=word.cause if word else str(kind),
+        cause=_cause(answer, kind, word, sent),
     )
+
+
+def _cause(answer: Answer, kind: OutcomeKind, word: Word | None, sent: str) -> str:
+    if word is not None:
+        return word.cause
+    if kind in _SAID and answer.error is not None:
+        return unlisted_cause(kind, answer.error, sent)
+    return str(kind)
 
 
 def _charge(answer: Answer, kind: OutcomeKind, contract: Contract) -> Charge:

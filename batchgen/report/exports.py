@@ -30,6 +30,7 @@ COLUMNS = (
     "calls",
     "billed_usd",
     "maybe_usd",
+    "cause",
     "reason",
 )
 

@@ -146,6 +146,7 @@ def task_fields(task: TaskRow) -> dict[str, object]:
         "calls": task.calls,
         "billed_usd": usd_text(task.billed),
         "maybe_usd": usd_text(task.unknown),
+        "cause": task.cause,
         "reason": task.reason,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -59,12 +60,35 @@ class Group:
             self.examples.append(name)
 
 
+@dataclass(slots=True, kw_only=True)
+class Stuck(Group):
+    """Tasks that ended in one state and for one cause.
+
+    Attributes:
+        cause: "" where no call was made; what has none goes by its reason.
+        reason: of the first of them.
+    """
+
+    state: TaskState
+    cause: str
+    reason: str
+
+    def retry(self, job: str) -> str:
+        """Give the words behind `batchgen` that make exactly these available again, without a cause all of the state.
+
+        >>> Stuck(state=TaskState.FAILED, cause="content:safety system", reason="").retry("mugs")
+        "retry mugs --failed --cause 'content:safety system'"
+        """
+        one = f" --cause {shlex.quote(self.cause)}" if self.cause else ""
+        return f"retry {job} --{self.state}{one}"
+
+
 @dataclass(slots=True)
 class Summary:
     """A job as its report tells it: states, money, and what needs a person.
 
     Attributes:
-        stuck: why tasks failed or were parked, by state and reason.
+        stuck: tasks that failed or were parked, by state and cause.
         downgraded: images delivered smaller than asked, as `key asked -> delivered`.
         mismatched: images of other dimensions than asked.
         rerouted: images that came over another route than the job's own.
@@ -81,7 +105,7 @@ class Summary:
     job: JobRow
     sizes: list[SizeRow]
     spending: list[Spending]
-    stuck: dict[tuple[TaskState, str], Group] = field(default_factory=dict)
+    stuck: list[Stuck] = field(default_factory=list)
     downgraded: Group = field(default_factory=Group)
     mismatched: Group = field(default_factory=Group)
     rerouted: Group = field(default_factory=Group)
@@ -104,9 +128,14 @@ def summarise(reader: Reader, job: JobRow) -> Summary:
     summary = Summary(
         job=job, sizes=_sizes(reader, job), spending=reader.spending(job.id), runs=reader.runs(job.id, RUNS)
     )
+    stuck: dict[tuple[TaskState, str], Stuck] = {}
     for task in reader.tasks(job.id, states={TaskState.FAILED, TaskState.PARKED}):
-        group = summary.stuck.setdefault((task.work, _short(task.reason)), Group())
-        group.add(task_name(task.key, str(task.size), task.sample), task.billed, task.unknown)
+        reason = _short(task.reason)
+        found = stuck.setdefault(
+            (task.work, task.cause or reason), Stuck(state=task.work, cause=task.cause, reason=reason)
+        )
+        found.add(task_name(task.key, str(task.size), task.sample), task.billed, task.unknown)
+    summary.stuck = list(stuck.values())
     for task in reader.flagged(job.id):
         _flag(summary, task)
     for task in reader.outdated(job.id) if job.outdated else ():

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from batchgen.domain.money import usd_text
 from batchgen.report.fields import job_fields, run_fields
 from batchgen.report.summary import Fate, Group, Summary
 
 
-def report_fields(summary: Summary) -> dict[str, object]:
-    """Give the whole report of a job."""
+def report_fields(summary: Summary, command: Callable[[str], str]) -> dict[str, object]:
+    """Give the whole report of a job.
+
+    Args:
+        summary: of the job.
+        command: makes a command to type of the words behind `batchgen`.
+    """
     return {
         **job_fields(summary.job),
         "sizes": [
@@ -44,8 +51,14 @@ def report_fields(summary: Summary) -> dict[str, object]:
         "lost_fates": {str(fate): summary.fates[fate] for fate in Fate},
         "billed_without_image": _group_fields(summary.wasted),
         "stuck": [
-            {"state": state, "reason": reason, **_group_fields(group)}
-            for (state, reason), group in summary.stuck.items()
+            {
+                "state": group.state,
+                "cause": group.cause,
+                "reason": group.reason,
+                "retry": command(group.retry(summary.job.name)),
+                **_group_fields(group),
+            }
+            for group in summary.stuck
         ],
     }
 

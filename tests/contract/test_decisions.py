@@ -10,11 +10,25 @@ import pytest
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.job import Ask, Parameters
 from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
+from batchgen.domain.model import Claim, OutcomeKind, Settlement
 from batchgen.domain.size import Size
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.reader import Reader
 from tests.conftest import ManualClock
-from tests.support.ledger import LARGE, PRICE, SMALL, booking, deliver, empty_ledger, end, plan, query, reservation
+from tests.support.ledger import (
+    LARGE,
+    PRICE,
+    SMALL,
+    SmallPlan,
+    booking,
+    deliver,
+    empty_ledger,
+    end,
+    plan,
+    query,
+    reservation,
+)
 
 
 @pytest.fixture
@@ -69,6 +83,66 @@ async def test_requeue_refuses_states_that_do_not_wait_for_a_person(ledger: Ledg
         ledger.requeue(1, {TaskState.COMPLETED})
     with pytest.raises(LedgerError, match="no job 7"):
         ledger.requeue(7)
+
+
+async def fails(ledger: Ledger, claim: Claim, cause: str, event: TaskEvent = TaskEvent.FAIL) -> None:
+    attempt = await ledger.reserve(reservation(claim))
+    assert isinstance(attempt, int)
+    entry = booking(attempt, Charge.VOID, cause=cause)
+    await ledger.book_and_settle(entry, Settlement(claim.task, attempt, event))
+
+
+def listed(ledger: Ledger, cause: str, *states: TaskState) -> str:
+    with Reader(ledger.path) as reader:
+        return "".join(task.key for task in reader.tasks(1, states=states or None, cause=cause))
+
+
+async def test_cause_selects_the_same_tasks_to_list_and_to_buy_again(ledger: Ledger) -> None:
+    ledger.record(plan(*"abcdefg"))
+    a, b, c, d, e, f, _ = await ledger.claim(1, 9, 0.0)
+    await fails(ledger, a, "content:safety system")
+    await fails(ledger, b, "content:moderation", TaskEvent.PARK)
+    await fails(ledger, c, "contents:other")
+    await fails(ledger, d, "server_error")
+    await fails(ledger, e, "")
+    await deliver(ledger, f)
+    assert listed(ledger, "content") == "ab"
+    assert listed(ledger, "content:safety system") == "a"
+    assert listed(ledger, "content:safety") == listed(ledger, "conten") == listed(ledger, "%") == ""
+    assert listed(ledger, "server_error") == "de"  # of before causes were kept: the outcome
+    assert listed(ledger, "content", TaskState.PARKED) == "b"
+    assert ledger.requeue(1, {TaskState.FAILED}, {"a", "c"}, "content") == {Ask(SMALL, ""): 1}
+    assert ledger.requeue(1, {TaskState.FAILED}, None, "content") == {}
+    assert ledger.requeue(1, None, None, "content:moderation") == {Ask(SMALL, ""): 1}
+    assert ledger.requeue(1, None, None, "server_error") == {Ask(SMALL, ""): 2}
+    assert "".join(sorted(key for key, state in states(ledger).items() if state == "failed")) == "c"
+
+
+async def test_cause_is_that_of_the_last_call_of_the_present_revision(ledger: Ledger) -> None:
+    ledger.record(plan("a"))
+    (claim,) = await ledger.claim(1, 9, 0.0)
+    await fails(ledger, claim, "content:first")
+    ledger.requeue(1)
+    (claim,) = await ledger.claim(1, 9, 0.0)
+    await fails(ledger, claim, "server_error:second")
+    assert (listed(ledger, "content"), listed(ledger, "server_error")) == ("", "a")
+    ledger.record(SmallPlan({"a": "another text"}))
+    assert listed(ledger, "server_error") == ""
+    (claim,) = await ledger.claim(1, 9, 0.0)
+    await fails(ledger, claim, "content:third")
+    assert ledger.requeue(1, None, None, "server_error") == {}
+    assert ledger.requeue(1, None, None, "content") == {Ask(SMALL, ""): 1}
+
+
+async def test_cause_follows_what_an_attempt_turns_out_to_be(ledger: Ledger) -> None:
+    ledger.record(plan("a"))
+    (claim,) = await ledger.claim(1, 9, 0.0)
+    attempt = await ledger.reserve(reservation(claim))
+    assert isinstance(attempt, int)
+    await ledger.book(booking(attempt, cause="delivered"))
+    found = Settlement(claim.task, attempt, TaskEvent.FAIL, reason="no image", outcome=OutcomeKind.DAMAGED)
+    await ledger.settle(found)
+    assert (listed(ledger, "delivered"), listed(ledger, "damaged")) == ("", "a")
 
 
 async def test_cancel_leaves_what_is_delivered_or_under_way(ledger: Ledger) -> None:

@@ -135,7 +135,9 @@ def test_cause_is_the_row_or_what_happened() -> None:
     assert classify(answer(402, is_json=True, error=error("x", "INSUFFICIENT_BALANCE")), VIP).cause == (
         "quota:insufficient_balance"
     )
-    assert classify(answer(500, is_json=True, error=error("boom")), VIP).cause == "server_error"
+    assert classify(answer(500, is_json=True, error=error("boom (id: 7)")), VIP).cause == "server_error:boom"
+    assert classify(answer(504, is_json=True, error=error("boom")), VIP).cause == "edge_error"
+    assert classify(answer(ending=CallEnd.NO_ANSWER), VIP).cause == "lost"
     assert classify(answer(200, is_json=True, text="I can't help with that"), VIP).cause == "content:i can't help with"
 
 

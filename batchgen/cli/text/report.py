@@ -30,8 +30,10 @@ def report_lines(summary: Summary, ledger: LedgerChoice) -> list[str]:
         ("billed without an image; claim these", summary.wasted),
     ):
         lines += _group(title, group)
-    for (state, reason), group in summary.stuck.items():
-        lines += _group(f"{state}: {reason}", group)
+    for stuck in summary.stuck:
+        cause = f" ({stuck.cause})" if stuck.cause else ""
+        lines += _group(f"{stuck.state}{cause}: {stuck.reason}", stuck)
+        lines.append("  again: " + ledger.command(stuck.retry(job.name)))
     return lines + _next_steps(summary, ledger)
 
 

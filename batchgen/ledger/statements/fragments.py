@@ -103,6 +103,26 @@ def listed(name: str) -> Any:
     return select(column("value")).select_from(func.json_each(bindparam(name)))
 
 
+cause_of_task = func.coalesce(
+    select(func.coalesce(func.nullif(attempt.c.cause, literal("")), attempt.c.outcome))
+    .where(attempt.c.task_id == task.c.id, attempt.c.revision == task.c.revision)
+    .order_by(attempt.c.number.desc())
+    .limit(1)
+    .correlate(task)
+    .scalar_subquery(),
+    literal(""),
+)
+"""What came of the last attempt at the present revision of a task; "" before any has an end."""
+
+has_cause = func.substr(cause_of_task.concat(literal(":")), 1, func.length(bindparam("cause"))) == bindparam("cause")
+"""Whether a task has the cause that is bound, or one that begins with it; see `cause_bound`."""
+
+
+def cause_bound(cause: str) -> dict[str, str]:
+    """A cause, or its first part such as `content`, as `has_cause` takes it: with the colon behind it."""
+    return {"cause": f"{cause}:"}
+
+
 at_most = func.max(attempt.c.billed, attempt.c.reserved)
 """What an attempt may have cost while nobody knows: never less than was set aside, so that a budget holds."""
 

@@ -203,7 +203,7 @@ SETTLE = CompiledStatement(
 FIND_OUT = CompiledStatement(
     update(attempt)
     .where(attempt.c.id == bindparam("key"))
-    .values(outcome=bindparam("outcome"), detail=bindparam("detail"))
+    .values(outcome=bindparam("outcome"), cause=bindparam("cause"), detail=bindparam("detail"))
 )
 DELIVER = CompiledStatement(
     insert(image).from_select(

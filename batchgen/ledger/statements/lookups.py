@@ -7,7 +7,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, text
 
 from batchgen.domain.size import parse_size
-from batchgen.ledger.statements.fragments import billed_sum, labelled, listed, unknown_sum
+from batchgen.ledger.statements.fragments import billed_sum, cause_of_task, labelled, listed, unknown_sum
 from batchgen.ledger.tables import FLAGGED as FLAGGED_IMAGE
 from batchgen.ledger.tables import PROBLEM, RUNNING, UNKNOWN, attempt, image, job, prompt, run, task, variant
 
@@ -22,7 +22,8 @@ TASKS = (
         *(variant.c.width, variant.c.height, variant.c.sample, task.c.send_width, task.c.send_height),
         *(task.c.quality, task.c.images, task.c.state, task.c.work, task.c.wanted, task.c.revision),
         *(task.c.attempts, task.c.unknowns, task.c.calls, task.c.scheduled_at, task.c.reason, task.c.updated_at),
-        *(_billed.label("billed"), _unknown.label("unknown"), *labelled(image, "image_")),
+        *(cause_of_task.label("cause"), _billed.label("billed"), _unknown.label("unknown")),
+        *labelled(image, "image_"),
     )
     .join_from(task, prompt, task.c.prompt_id == prompt.c.id)
     .join(variant, task.c.variant_id == variant.c.id)
