@@ -154,6 +154,10 @@ class Answer:
         revised_prompt: as the gateway reports it, "" else.
         effective: size, quality, background and format as the gateway reports them, only those present.
         excerpt: the first 4 KB of a body that is not JSON, control characters escaped.
+        unread: the text, without its pictures, of a success that holds something and no image that was recognised; ""
+            where there is an image, an error, mere words, or nothing at all.
+        spare: the pictures of such an answer, in the order of the marks in its text.
+        task: under which a gateway that took the call in says that it works on it, "" where it says no such thing.
         detail: one sentence about what happened on the wire.
         sent_at: seconds since the epoch at which the first byte left; 0.0 when none did.
         first_byte: seconds from sending to the response head; 0.0 when there was none.
@@ -176,11 +180,19 @@ class Answer:
     revised_prompt: str = ""
     effective: tuple[tuple[str, str], ...] = ()
     excerpt: str = ""
+    unread: str = ""
+    spare: tuple[Picture, ...] = ()
+    task: str = ""
     detail: str = ""
     sent_at: float = 0.0
     first_byte: float = 0.0
     total: float = 0.0
     origin: Origin = NO_ORIGIN
+
+    @property
+    def kept(self) -> tuple[Picture, ...]:
+        """Every picture whose bytes are to be kept."""
+        return (*self.pictures, *self.spare)
 
     @property
     def picture(self) -> Picture | None:

@@ -16,6 +16,7 @@ from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, r
 from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import SessionOwner
+from batchgen.gateway.unread import with_unread
 
 
 class Client(SessionOwner):
@@ -83,12 +84,12 @@ class Client(SessionOwner):
             document = exchange.document if text == exchange.text else parse(text)[1]
             reply = codec.read(document, sent)
         else:
-            reply = Reply(urls=codec.salvage(text, sent))
-        silent = not (reply.text or reply.error or reply.urls)
-        shown = results(reply.marks, exchange.scanner.pictures, sent, silent=silent)
+            document, reply = None, Reply(urls=codec.salvage(text, sent))
+        silent, scanned = not (reply.text or reply.error or reply.urls), exchange.scanner.pictures
+        shown = results(reply.marks, scanned, sent, silent=silent)
         headers: Mapping[str, str] = response.headers
         ids = request_ids(headers, self._request_id_headers)
-        return Answer(
+        answer = Answer(
             attempt=call.attempt,
             ending=exchange.ending,
             status=response.status,
@@ -109,6 +110,7 @@ class Client(SessionOwner):
             first_byte=exchange.first_byte,
             total=request.seconds(),
         )
+        return with_unread(answer, document, text, exchange.pictures(range(len(scanned))), sent)
 
 
 def _refusal(call: Call, secret: str) -> str:

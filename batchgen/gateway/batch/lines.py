@@ -10,10 +10,11 @@ from typing import Any
 
 from batchgen.domain.text import one_line
 from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture
-from batchgen.gateway.echo import results
+from batchgen.gateway.echo import NOTHING_SENT, results
 from batchgen.gateway.endpoints.images import BatchLineCodec
-from batchgen.gateway.json_body import Shape, parse
+from batchgen.gateway.json_body import Shape, encode, parse
 from batchgen.gateway.scan import MAX_BODY, Scanner, Sink
+from batchgen.gateway.unread import with_unread
 from batchgen.gateway.watch import KeyWatch
 
 # Lines that were never worked on, and cost nothing (OpenAI, Batch guide).
@@ -77,15 +78,16 @@ class BatchLines:
             return BatchAnswer(custom_id, broken, [each for each in sinks.values() if each is not None])
         answer, marks = _answer(document)
         silent = not (answer.text or answer.error or answer.urls)
-        shown = ((index, scanner.pictures[index]) for index in results(marks, scanner.pictures, silent=silent))
-        pictures = tuple(
-            Picture(kept.name, found.size, found.damage or watches[index].damage)
-            for index, found in shown
+        came = {
+            index: Picture(kept.name, found.size, found.damage or watches[index].damage)
+            for index, found in enumerate(scanner.pictures)
             if (kept := sinks.get(index)) is not None
-        )
-        return BatchAnswer(
-            custom_id, replace(answer, pictures=pictures), [each for each in sinks.values() if each is not None]
-        )
+        }
+        shown = (came[index] for index in results(marks, scanner.pictures, silent=silent) if index in came)
+        answer = replace(answer, pictures=tuple(shown))
+        body = (document.get("response") or {}).get("body")
+        answer = with_unread(answer, body, encode(body), tuple(came.values()), NOTHING_SENT)
+        return BatchAnswer(custom_id, answer, [each for each in sinks.values() if each is not None])
 
     def _begin(self) -> None:
         self._scanner = Scanner(_CODEC.picture_start)

@@ -33,7 +33,7 @@ def look_at_answer(spool: Folder, attempt: int) -> Answer:
     answer = read_receipt(spool.read_bytes(f"{attempt}{RECEIPT}"))
     if answer.attempt != attempt:
         raise ValueError(f"it is of attempt {answer.attempt}")
-    if strange := [picture.file for picture in answer.pictures if attempt_of(picture.file) != attempt]:
+    if strange := [picture.file for picture in answer.kept if attempt_of(picture.file) != attempt]:
         raise ValueError(f"it names {strange[0]!r}")
     return answer
 

@@ -23,8 +23,9 @@ def write_receipt(answer: Answer) -> bytes:
         value = getattr(answer, name)
         if value != default:
             record[name] = value
-    if answer.pictures:
-        record["pictures"] = [(picture.file, picture.size, picture.damage) for picture in answer.pictures]
+    for name in ("pictures", "spare"):
+        if name in record:
+            record[name] = [(picture.file, picture.size, picture.damage) for picture in record[name]]
     if answer.error is not None:
         record["error"] = _plain(answer.error)
     if answer.origin != NO_ORIGIN:
@@ -134,6 +135,9 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "revised_prompt": _words,
     "effective": _pairs,
     "excerpt": _words,
+    "unread": _words,
+    "spare": _pictures,
+    "task": _words,
     "detail": _words,
     "sent_at": _seconds,
     "first_byte": _seconds,

@@ -28,7 +28,7 @@ class Removal:
 
     def remember_answer(self, answer: Answer) -> None:
         """Add the receipt and the pictures of an answer."""
-        self.remember(answer.attempt, f"{answer.attempt}{RECEIPT}", *(picture.file for picture in answer.pictures))
+        self.remember(answer.attempt, f"{answer.attempt}{RECEIPT}", *(picture.file for picture in answer.kept))
 
     def clear(self, attempt: int) -> bool:
         """Have the files of an attempt go; tell whether so many wait now that it is worth a thread's while."""

@@ -126,7 +126,7 @@ class Spool:
             NoRoom: the disk is full.
             StoreError: the spool cannot be written.
         """
-        named = {picture.file for picture in answer.pictures}
+        named = {picture.file for picture in answer.kept}
         kept = [sink for sink in sinks if sink.name in named]
         if len(kept) < len(sinks):
             self.discard(sink for sink in sinks if sink.name not in named)
