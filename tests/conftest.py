@@ -24,11 +24,11 @@ if hasattr(signal, "SIGQUIT"):
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """For `-n auto`, half as many workers again as cores: many tests wait for a process or the network."""
+    """For `-n auto`, twice as many workers as cores: many tests wait for a process or the network."""
     if config.option.numprocesses != "auto" or "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
+    return 2 * cores
 
 
 @pytest.hookimpl(trylast=True)

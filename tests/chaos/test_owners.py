@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.chaos.promises import cannot, promise
 from tests.chaos.site import LONG, Site, running
+from tests.chaos.traced import hooked
 from tests.support.shop import Shop, frozen, gateway
 
 TASKS = 24
@@ -39,10 +40,13 @@ def locked(site: Site, seconds: float = 0.0) -> Iterator[None]:
 
 
 @contextmanager
-def under_way(folder: Path, latency: float, attempts: int) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
+def under_way(
+    folder: Path, latency: float, attempts: int, environment: dict[str, str] | None = None
+) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
     """A run that has made more attempts than that, at a gateway that stays until the block ends."""
     with gateway(Shop(folder), f"latency={latency}") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
+        site.environment = environment or {}
         with running(site) as process:
             site.wait_for_attempts(process, attempts)
             yield site, process
@@ -59,7 +63,8 @@ def test_short_lock_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_long_lock_stops_the_run_and_loses_no_answer(tmp_path: Path) -> None:
-    with under_way(tmp_path, 0.3, attempts=3) as (site, process):
+    environment = {} if LONG else hooked("patience:0.2")
+    with under_way(tmp_path, 0.3, attempts=3, environment=environment) as (site, process):
         with locked(site):
             assert process.wait(60) == 1
             calls = len(site.bill())

@@ -6,18 +6,22 @@ command; the answer is the number of the process that has become it.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import json
 import os
 import pkgutil
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -104,6 +108,57 @@ def serve(control: socket.socket) -> Request | None:
         os.close(reading)
 
 
+class Descendant(subprocess.Popen[Any]):
+    """A child of a warm command: where that is a `batchgen` too, as a simulated gateway is, it starts as warm.
+
+    The threads of the command wait for work while it starts one, so none of them takes a lock along.
+    """
+
+    def _execute_child(self, args: Any, executable: object, preexec_fn: object, *rest: Any) -> None:
+        command = list(args) if isinstance(args, list | tuple) else []
+        if command[:3] != [sys.executable, "-m", "batchgen"]:
+            super()._execute_child(args, executable, preexec_fn, *rest)  # type: ignore[misc]
+            return
+        pipes, new_session = rest[7:13], rest[18]
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _begin_anew((pipes[0], pipes[3], pipes[5]), new_session=new_session)
+                become(Request(command[3:], os.getcwd(), dict(os.environ), 1, _umask(), []))  # noqa: PTH109
+            except BaseException:  # noqa: BLE001 - nobody is above it: this is a process of its own
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def _begin_anew(streams: tuple[int, int, int], *, new_session: bool) -> None:
+    """Leave behind what a process loses when it runs another program: its files, handlers, event loop and last words.
+
+    Its objects stay as they are, so that none closes a file by a number that means another by then.
+    """
+    gc.freeze()
+    atexit._clear()
+    for number, stream in enumerate(streams):
+        if stream >= 0:
+            os.dup2(stream, number)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    if new_session:
+        os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    asyncio._set_running_loop(None)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def become(request: Request) -> None:
     """Go on as `python -m batchgen WORDS` would in that folder and environment, on a clock so many times as fast."""
     from batchgen.cli.main import main  # noqa: PLC0415
@@ -112,6 +167,8 @@ def become(request: Request) -> None:
     hasty = HastyClock(request.pace)
     for name in ("now", "monotonic", "sleep") if request.pace != 1 else ():
         setattr(clock.SystemClock, name, staticmethod(getattr(hasty, name)))
+    if request.pace == 1 and not request.first:  # its children have the system's clock, and no fault
+        subprocess.Popen = Descendant  # type: ignore[misc]
 
     os.umask(request.umask)
     os.chdir(request.folder)

@@ -3,7 +3,8 @@
 `kill:N` ends the process, as the kernel would, before its N-th write-type call; `kill:NAME=N` counts only those of a
 name. `signal:NAME=N` sends it that signal then. `fail:N` and `fail:N+` have the N-th
 `os.fsync`, or all from there on, report an I/O error. `trace:FILE` writes every such call down, and what goes to a
-socket. `clock:FILE` moves the wall clock by the seconds in that file, which may change at any time.
+socket. `clock:FILE` moves the wall clock by the seconds in that file, which may change at any time. `patience:SHARE`
+has it wait for a database that is locked for that share of the time only.
 """
 
 from __future__ import annotations
@@ -135,6 +136,13 @@ def _move_clock(path: Path) -> None:
     time.time = moved
 
 
+def _wait_less(share: float) -> None:
+    def connect(*args: Any, timeout: float = 5.0, **kwargs: Any) -> sqlite3.Connection:
+        return _connect(*args, timeout=timeout * share, **kwargs)
+
+    sqlite3.connect = connect  # type: ignore[assignment]
+
+
 def put_in() -> None:
     """Have this process meet the fault that its environment names."""
     mode, _, given = os.environ.get("CHAOS_HOOK", "").partition(":")
@@ -149,6 +157,8 @@ def put_in() -> None:
         _trace_to(given)
     elif mode == "clock":
         _move_clock(Path(given))
+    elif mode == "patience":
+        _wait_less(float(given))
 
 
 if __name__ == "sitecustomize":
