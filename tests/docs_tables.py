@@ -29,6 +29,8 @@ from batchgen.manifest.templates.filters import NAMES
 from batchgen.manifest.templates.sandbox import _METHODS
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import (
+    CHEAP,
+    HOLLOW_KINDS,
     NOWHERE,
     Decision,
     Deliver,
@@ -98,7 +100,9 @@ SEEN = {
     OutcomeKind.REFUSED_TEXT: "200 with words where an image should be",
     OutcomeKind.SERVER_ERROR: "5xx in JSON; an unknown error in a 200",
     OutcomeKind.EDGE_ERROR: "5xx without; 408, 504, 520–530; a page for an answer",
-    OutcomeKind.EMPTY: "200 without an image or words",
+    OutcomeKind.EMPTY: "200 with nothing in it",
+    OutcomeKind.UNREAD: "200 with something in it that nobody can read",
+    OutcomeKind.ACCEPTED: "202, or a 200 with the id of a task and no image",
     OutcomeKind.DAMAGED: "200 with bytes that are no whole image",
     OutcomeKind.CUT: "200 that ended early",
     OutcomeKind.OVERSIZED: "200 that did not end below the cap",
@@ -417,7 +421,7 @@ def _next(kind: OutcomeKind) -> str:
         words += "; 4K as 2K" if isinstance(smaller, Downgrade) else ""
     words = words if type(first) is type(last) else f"{words}; in the end {_words(last)}"
     moves = isinstance(_decided(kind, limits.attempts - 1, 0, limits, way=NextRoutes(fallback="a/b")), Failover)
-    return f"{words} †" if moves else words
+    return f"{words} †" if moves else f"{words} ‡" if kind in HOLLOW_KINDS else words
 
 
 def _decided(
@@ -432,7 +436,7 @@ def _decided(
 ) -> Decision:
     claim = Claim(1, 1, "a", "a", size, size, 1, Parameters(), "a", 1, attempts, unknowns, attempts, 0.0)
     rules = Rules(limits, FourK.DOWNGRADE if downgrade else FourK.RETRY)
-    return decide(Outcome(kind, Charge.VOID, ""), claim, rules, lambda low, _: low, way)
+    return decide(Outcome(kind, Charge.VOID, ""), claim, rules, lambda low, _: low, way, upper=CHEAP)
 
 
 def _words(decision: Decision) -> str:
@@ -443,6 +447,8 @@ def _words(decision: Decision) -> str:
             return "again"
         case Release():
             return "back in line; the lane pauses"
+        case StopLane(then=Park()):
+            return "parked; the route stops"
         case StopLane():
             return "the route stops"
         case Failover():

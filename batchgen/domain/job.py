@@ -43,6 +43,8 @@ class Limits:
         rate: calls per second at most; None for no limit.
         attempts: paid calls per task at most, by itself.
         unknown: further automatic calls for a task after a lost answer.
+        retry_paid: further automatic calls for a task after paid answers with nothing in them, or with broken bytes, at
+            any price; None for one where such a call is cheap.
         unknown_total: lost answers after which the whole run stops; None for the larger of 10 and 5 % of its calls.
         budget: micro-dollars the job may ever spend; None for no limit.
         budget_per_run: micro-dollars that each run of it may spend; None for no limit.
@@ -57,6 +59,7 @@ class Limits:
     budget: int | None = None
     until: int | None = None
     budget_per_run: int | None = None
+    retry_paid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

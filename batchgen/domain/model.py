@@ -24,6 +24,8 @@ class Claim:
         path: output path below the output folder, without ending or revision, `/` as separator.
         attempts: attempts so far in this revision that count against `limits.attempts`.
         unknowns: lost answers so far in this revision that count against `limits.unknown`.
+        hollow: answers so far in this revision with nothing in them, or with broken bytes, that count against
+            `limits.retry_paid`.
         calls: all attempts so far in this revision, counted or not.
         queued_at: since when it may run, seconds since the epoch.
         inputs: reference images and mask.
@@ -52,6 +54,7 @@ class Claim:
     shared: int = 0
     job_name: str = ""
     pattern: str = ""
+    hollow: int = 0
 
 
 class OutcomeKind(StrEnum):
@@ -73,7 +76,9 @@ class OutcomeKind(StrEnum):
     REFUSED_TEXT = "refused_text"  # content refused in words, with a 200
     SERVER_ERROR = "server_error"  # the gateway's own JSON error, 5xx
     EDGE_ERROR = "edge_error"  # a 5xx from something in front of the gateway
-    EMPTY = "empty"  # 200 without an image
+    EMPTY = "empty"  # 200 with nothing in it
+    UNREAD = "unread"  # 200 with something in it that we cannot read
+    ACCEPTED = "accepted"  # taken in, to be drawn later: a 202, or the id of a task
     DAMAGED = "damaged"  # 200 with bytes that are no image
     CUT = "cut"  # 200 that ended early
     OVERSIZED = "oversized"  # 200 that never seemed to end
@@ -198,6 +203,7 @@ class Settlement:
     Attributes:
         counts: whether the attempt counts against `limits.attempts`.
         lost: whether it counts against `limits.unknown`.
+        hollow: whether it counts against `limits.retry_paid`.
         scheduled_at: for a retry, seconds since the epoch.
         send_size: for a downgrade, the size of the next attempt; None leaves it.
         send_route: for a failover, the route of the next attempt, which begins its counts anew; None leaves it.
@@ -218,3 +224,4 @@ class Settlement:
     image: Image | None = None
     flags: tuple[str, ...] = field(default=())
     outcome: OutcomeKind | None = None
+    hollow: bool = False

@@ -19,7 +19,7 @@ from batchgen.engine.lane import Ticket
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_call
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
-from batchgen.policy.decide import Decision, Deliver, Failover, Park, Release, StopLane, decide
+from batchgen.policy.decide import KEPT_KINDS, Decision, Deliver, Failover, Park, Release, StopLane, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,15 @@ class Executor:
 
     async def book_lost(self, route: RouteRun, claim: Claim, attempt: int, detail: str) -> None:
         """Book a call whose answer nobody saw as maybe charged; its task goes on within its allowance for such."""
-        outcome = lost(route.contract, detail)
-        decision = self._decide(route, outcome, claim)
-        await route.books.conclude(claim, Answer(attempt, CallEnd.NO_ANSWER), outcome, decision, _cost(route, claim))
+        outcome, cost = lost(route.contract, detail), _cost(route, claim)
+        decision = self._decide(route, outcome, claim, cost)
+        await route.books.conclude(claim, Answer(attempt, CallEnd.NO_ANSWER), outcome, decision, cost)
 
     async def book_not_worked_on(self, route: RouteRun, claim: Claim, answer: Answer) -> None:
         """Book a call that the gateway says it never worked on; its task goes on within its attempts."""
-        outcome = not_worked_on(answer.detail)
-        decision = self._decide(route, outcome, claim)
-        await route.books.conclude(claim, answer, outcome, decision, _cost(route, claim))
+        outcome, cost = not_worked_on(answer.detail), _cost(route, claim)
+        decision = self._decide(route, outcome, claim, cost)
+        await route.books.conclude(claim, answer, outcome, decision, cost)
 
     async def book_not_sent(self, route: RouteRun, claim: Claim, attempt: int, detail: str) -> None:
         """Book a reservation whose call was never made as not charged; its task is as it was."""
@@ -136,7 +136,7 @@ class Executor:
 
     def _judge(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost) -> _Verdict:
         outcome = classify(answer, route.contract, claim.text)
-        return _Verdict(outcome, self._decide(route, outcome, claim), cost)
+        return _Verdict(outcome, self._decide(route, outcome, claim, cost), cost)
 
     def _tell_lane(self, route: RouteRun, verdict: _Verdict, ticket: Ticket) -> None:
         """Slow the route's calls down, stop them or let them grow, by what one of them came to."""
@@ -144,12 +144,13 @@ class Executor:
         if outcome.kind in LOST_KINDS:
             route.books.lost()
         route.books.strikes = route.books.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
+        route.books.unread = route.books.unread + 1 if outcome.kind is OutcomeKind.UNREAD else 0
         if isinstance(decision, Release):
             pause = route.lane.throttled(ticket, decision.wait)
             self.run.emit(LanePaused(route.lane.name, pause, outcome.detail))
         elif isinstance(decision, StopLane):
             route.lane.stop(decision.why)
-        elif outcome.answered:
+        elif outcome.answered and outcome.kind not in KEPT_KINDS:
             route.lane.succeeded()
 
     async def _deliver_or_conclude(
@@ -190,10 +191,18 @@ class Executor:
                 f"was reserved: the price of {route.name} is not what its contract says"
             )
 
-    def _decide(self, route: RouteRun, outcome: Outcome, claim: Claim) -> Decision:
+    def _decide(self, route: RouteRun, outcome: Outcome, claim: Claim, cost: Cost) -> Decision:
         others, books = self.run.routes.next_routes(route, claim), route.books
         decision = decide(
-            outcome, claim, route.rules, self.run.uniform, others, proven=books.proven, strikes=books.strikes
+            outcome,
+            claim,
+            route.rules,
+            self.run.uniform,
+            others,
+            proven=books.proven,
+            strikes=books.strikes,
+            unread=books.unread,
+            upper=cost.upper,
         )
         if isinstance(decision, Failover):
             self._explain_once(route.name, decision.route, outcome)

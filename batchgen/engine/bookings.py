@@ -17,7 +17,19 @@ from batchgen.domain.wire import Answer, Call
 from batchgen.gateway.request import request_hash
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.credible import doubt
-from batchgen.policy.decide import Decision, Deliver, Downgrade, Fail, Failover, Park, Release, Retry, StopLane, counts
+from batchgen.policy.decide import (
+    HOLLOW_KINDS,
+    Decision,
+    Deliver,
+    Downgrade,
+    Fail,
+    Failover,
+    Park,
+    Release,
+    Retry,
+    StopLane,
+    counts,
+)
 
 # Routes that are sized by wording promise a shape, not pixels; a few pixels off is normal there.
 _SHAPE_TOLERANCE = 0.03
@@ -142,6 +154,7 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
         reason=outcome.detail,
         counts=counts(outcome),
         lost=outcome.kind in LOST_KINDS,
+        hollow=outcome.kind in HOLLOW_KINDS,
     )
     match decision:
         case Retry(delay):

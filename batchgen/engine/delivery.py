@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum
 
+from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import Charge
@@ -121,7 +122,8 @@ class Delivery:
         why = f"{found.reason}; the bytes are kept in {SPOOL}/{found.kept}"
         if found.sure:
             outcome = damaged(why)
-            decision = decide(outcome, claim, route.rules, self._run.uniform)
+            upper = expected(route.contract, Demand.of_claim(claim)).upper
+            decision = decide(outcome, claim, route.rules, self._run.uniform, upper=upper)
         else:
             outcome = unchecked(why)
             decision = Park(f"paid, but its image could not be checked ({why})")

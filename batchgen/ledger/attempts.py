@@ -139,6 +139,7 @@ def _settlement(settlement: Settlement, now: float) -> dict[str, Any]:
         "reason": settlement.reason,
         "counted": int(settlement.counts and settlement.event is not TaskEvent.RELEASE),
         "lost": int(settlement.lost),
+        "hollow": int(settlement.hollow),
         "due": settlement.scheduled_at if settlement.event is TaskEvent.RETRY else None,
         "width": None if size is None else size.width,
         "height": None if size is None else size.height,

@@ -29,7 +29,7 @@ from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.views import VIEWS
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -185,6 +185,7 @@ task = Table(
     Column("image_id", Integer),
     Column("last_revision", Integer, nullable=False, server_default=text("0")),
     Column("state", Text, Computed("CASE WHEN image_id IS NULL THEN work ELSE 'completed' END", persisted=False)),
+    Column("hollow", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("job_id", "prompt_id", "variant_id"),
     CheckConstraint(one_of("work", TaskState), name="state"),
     CheckConstraint("(work = 'running') = (attempt_id IS NOT NULL)", name="fence"),

@@ -99,6 +99,12 @@ class Rules:
 
 
 REFUSALS = frozenset({OutcomeKind.REFUSED, OutcomeKind.REFUSED_TEXT})
+# Nothing in the answer, or broken bytes: the same call may bring an image, and is paid again.
+HOLLOW_KINDS = frozenset({OutcomeKind.EMPTY, OutcomeKind.DAMAGED})
+# Nobody can read the answer now, so it is kept, and the call is never made again by itself.
+KEPT_KINDS = frozenset({OutcomeKind.UNREAD, OutcomeKind.ACCEPTED})
+_LEFT = KEPT_KINDS | {OutcomeKind.EXPIRED}
+CHEAP = 50_000  # micro-dollars that a call takes at most of which a hollow answer is paid for once more by itself
 
 # Seconds a task waits at most, whatever a gateway asks for.
 LONGEST_DELAY = 3600.0
@@ -110,12 +116,21 @@ _STOP = {
     "then run again",
     OutcomeKind.NO_CHANNEL: "the gateway has nobody who serves this model now: try later, or another route",
 }
+_NO_IMAGE_NOW = (
+    "the gateway takes calls in and draws later, and batchgen does not ask for the image again: take another route or "
+    "endpoint"
+)
+_NOTHING_READ = (
+    "no answer of this route could be read so far: say where the picture stands with `picture_at:` under `route`, read "
+    "them again with `batchgen recover`, then run again"
+)
 # What the gateway did not take in: the same call may go through later.
 FOR_LATER = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NO_CHANNEL})
 # What no call of the route gets past until somebody acts.
 STOPS = frozenset(_STOP)
 _FREE = FOR_LATER | STOPS
 _STRIKES = 3  # times that a key which worked before is refused in a row until it is believed
+_UNREADABLE = 3  # such answers in a row before a route's first image: there will be no other ones
 _FINAL = {
     OutcomeKind.REJECTED: "the gateway rejects what is asked",
     OutcomeKind.REFUSED: "the content was refused",
@@ -151,6 +166,8 @@ def decide(
     *,
     proven: bool = False,
     strikes: int = 0,
+    unread: int = 0,
+    upper: int | None = None,
 ) -> Decision:
     """Say what happens to a task after one outcome.
 
@@ -162,18 +179,22 @@ def decide(
         routes: where the task may go on.
         proven: whether the route has brought an image in this run, so that its address and its key are right.
         strikes: calls before this one that were refused for the key, one after the other.
+        unread: answers before this one that nobody could read, one after the other.
+        upper: micro-dollars that the same call may take once more at most; None where nobody can say.
     """
     kind = outcome.kind
     if kind is OutcomeKind.DELIVERED:
         return Deliver()
     if kind in _FREE:
         return _after_free(outcome, claim, rules, uniform, passes=_passes(kind, proven=proven, strikes=strikes))
-    if kind is OutcomeKind.EXPIRED:
-        return Park(outcome.detail)
-    if kind in REFUSALS and rules.on_refusal and routes.fallback:
-        return Failover(routes.fallback, f"{_FINAL[kind]} ({outcome.detail})")
+    if kind in _LEFT:
+        return _leave(outcome, proven=proven, unread=unread)
+    if kind in HOLLOW_KINDS and _may_pay_again(claim, rules.limits, upper):
+        return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
     if kind in _FINAL:
-        return Fail(f"{_FINAL[kind]} ({outcome.detail})")
+        why = f"{_FINAL[kind]} ({outcome.detail})"
+        moves = kind in REFUSALS and rules.on_refusal and routes.fallback
+        return Failover(routes.fallback, why) if moves else Fail(why)
     if kind in LOST_KINDS:
         return _after_lost(outcome, claim, rules, uniform, proven=proven)
     return _after_server_error(outcome, claim, rules, uniform, routes)
@@ -182,6 +203,18 @@ def decide(
 def counts(outcome: Outcome) -> bool:
     """Say whether an outcome uses up one of a task's attempts: what the gateway took in does, and what may be paid."""
     return outcome.kind not in _FREE or outcome.charge is not Charge.VOID
+
+
+def paid_retries(limits: Limits, upper: int | None) -> int:
+    """Say how often a call is made once more by itself that was paid and brought nothing.
+
+    Args:
+        limits: of the job.
+        upper: micro-dollars that it takes at most; None where nobody can say.
+    """
+    if limits.retry_paid is not None:
+        return limits.retry_paid
+    return 1 if upper is not None and upper <= CHEAP else 0
 
 
 def _passes(kind: OutcomeKind, *, proven: bool, strikes: int) -> bool:
@@ -205,6 +238,23 @@ def _paid_try(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) ->
     if claim.attempts + 1 >= rules.limits.attempts:
         return Park(f"refused on the last of {rules.limits.attempts} attempts, and maybe charged ({outcome.detail})")
     return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
+
+
+def _leave(outcome: Outcome, *, proven: bool, unread: int) -> Park | StopLane:
+    """What is paid, or may be, and brought no image that we could get at: a person decides."""
+    if outcome.kind is OutcomeKind.EXPIRED:
+        return Park(outcome.detail)
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        park = Park(f"taken in for later, and maybe charged ({outcome.detail})")
+        return StopLane(f"{_NO_IMAGE_NOW} ({outcome.detail})", park)
+    park = Park(f"paid, and nobody can read the answer ({outcome.detail})")
+    if proven or unread + 1 < _UNREADABLE:
+        return park
+    return StopLane(f"{_NOTHING_READ} ({outcome.detail})", park)
+
+
+def _may_pay_again(claim: Claim, limits: Limits, upper: int | None) -> bool:
+    return claim.hollow < paid_retries(limits, upper) and claim.attempts + 1 < limits.attempts
 
 
 def _after_lost(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, *, proven: bool) -> Decision:

@@ -10,6 +10,7 @@ from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.job import Ask, Limits, Texts
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Cost, OutcomeKind
+from batchgen.policy.decide import paid_retries
 
 # Bytes per pixel of photographs as gateways send them, measured on 2048 x 2048 images.
 _BYTES_PER_PIXEL = {"png": 1.6, "jpeg": 0.25, "webp": 0.2}
@@ -106,7 +107,8 @@ def _worst(ask: Ask, length: int, routes: Sequence[Contract], limits: Limits) ->
     total: int | None = 0
     for number, contract in enumerate(routes):
         if number == 0 or contract.check_size(ask.size) is None:
-            total = _plus(total, paid_calls_per_task(contract, limits), _cost(contract, ask, length).upper)
+            upper = _cost(contract, ask, length).upper
+            total = _plus(total, paid_calls_per_task(contract, limits, upper), upper)
     return total
 
 
@@ -114,8 +116,8 @@ def _plus(total: int | None, count: int, micros: int | None) -> int | None:
     return None if total is None or micros is None else total + count * micros
 
 
-def paid_calls_per_task(contract: Contract, limits: Limits) -> int:
-    """How often one task can be paid without anybody being asked."""
+def paid_calls_per_task(contract: Contract, limits: Limits, upper: int | None) -> int:
+    """How often one task can be paid without anybody being asked, where a call takes so many micro-dollars at most."""
     if contract.charges[OutcomeKind.SERVER_ERROR] is Charge.VOID:
-        return min(limits.attempts, 1 + limits.unknown)
+        return min(limits.attempts, 1 + limits.unknown + paid_retries(limits, upper))
     return limits.attempts

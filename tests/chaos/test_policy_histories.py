@@ -15,6 +15,8 @@ from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import (
+    CHEAP,
+    HOLLOW_KINDS,
     LONGEST_DELAY,
     NOWHERE,
     REFUSALS,
@@ -31,6 +33,7 @@ from batchgen.policy.decide import (
     StopLane,
     counts,
     decide,
+    paid_retries,
 )
 
 LARGE = Size(3840, 2160)
@@ -41,7 +44,9 @@ START = Claim(1, 1, "mug", "text", LARGE, LARGE, 1, Parameters(), "mug", 1, 0, 0
 kinds = st.lists(
     st.tuples(st.sampled_from(list(OutcomeKind)), st.none() | st.floats(0, 1e9), st.booleans()), max_size=60
 )
-limits = st.builds(Limits, attempts=st.integers(1, 4), unknown=st.integers(0, 3))
+limits = st.builds(
+    Limits, attempts=st.integers(1, 4), unknown=st.integers(0, 3), retry_paid=st.none() | st.integers(0, 3)
+)
 rules = st.builds(Rules, limits, st.sampled_from(list(FourK)), on_refusal=st.booleans())
 
 
@@ -61,6 +66,7 @@ def onward(claim: Claim) -> NextRoutes:
 def after(claim: Claim, kind: OutcomeKind, step: Decision) -> Claim | None:
     """The task as the ledger has it next; None when it waits for nothing any more."""
     unknowns = claim.unknowns + (kind in LOST_KINDS)
+    claim = replace(claim, hollow=claim.hollow + (kind in HOLLOW_KINDS))
     match step:
         case StopLane(then=then) if then is not None:
             return after(claim, kind, then)
@@ -77,18 +83,24 @@ def after(claim: Claim, kind: OutcomeKind, step: Decision) -> Claim | None:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(kinds, rules, st.floats(0, 1))
+@given(kinds, rules, st.floats(0, 1), st.sampled_from([None, CHEAP, CHEAP + 1]))
 def test_no_history_buys_a_task_more_often_than_its_limits_allow(
-    history: list[tuple[OutcomeKind, float | None, bool]], rule: Rules, draw: float
+    history: list[tuple[OutcomeKind, float | None, bool]], rule: Rules, draw: float, upper: int | None
 ) -> None:
-    claim, paid, lost = START, Counter[str](), 0
+    claim, paid, lost, hollow = START, Counter[str](), 0, 0
     left: set[str] = set()
     for kind, wait, page in history:
         paid[claim.send_route] += counts(outcome(kind))
         lost += kind in LOST_KINDS
+        hollow += kind in HOLLOW_KINDS
         assert claim.send_route not in left
         step = decide(
-            outcome(kind, wait, page), claim, rule, lambda low, high: low + draw * (high - low), onward(claim)
+            outcome(kind, wait, page),
+            claim,
+            rule,
+            lambda low, high: low + draw * (high - low),
+            onward(claim),
+            upper=upper,
         )
         if isinstance(step, Retry | Downgrade):
             assert 0.0 <= step.delay <= LONGEST_DELAY
@@ -104,6 +116,7 @@ def test_no_history_buys_a_task_more_often_than_its_limits_allow(
         claim = following
     assert all(calls <= rule.limits.attempts for calls in paid.values())
     assert lost <= rule.limits.unknown + 1
+    assert hollow <= paid_retries(rule.limits, upper) + 1
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

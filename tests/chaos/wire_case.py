@@ -80,9 +80,9 @@ class Case:
 # A case by what it must come to: its name, the gateway's script, and whatever else is to be said.
 whole = partial(Case, kind=OutcomeKind.DELIVERED, charge=Charge.BILLED, step=Step.DELIVER)
 cut = partial(Case, kind=OutcomeKind.CUT, charge=Charge.BILLED, step=Step.AGAIN)
-empty = partial(Case, kind=OutcomeKind.EMPTY, charge=Charge.BILLED, step=Step.FAIL)
+empty = partial(Case, kind=OutcomeKind.EMPTY, charge=Charge.BILLED, step=Step.AGAIN)
 worded = partial(Case, kind=OutcomeKind.REFUSED_TEXT, charge=Charge.BILLED, step=Step.FAIL)
-damaged = partial(Case, kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, step=Step.FAIL)
+damaged = partial(Case, kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, step=Step.AGAIN)
 oversized = partial(Case, kind=OutcomeKind.OVERSIZED, charge=Charge.BILLED, step=Step.FAIL)
 expired = partial(Case, kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, step=Step.PARK)
 lost = partial(Case, kind=OutcomeKind.LOST, charge=Charge.UNKNOWN, step=Step.AGAIN)

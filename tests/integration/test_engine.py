@@ -225,11 +225,24 @@ async def test_fault_ends_in(tmp_path: Path, fault: str, state: str, outcome: st
     async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
         await run.runner.run()
         assert run.states() == {state: 1}
-        assert run.query("SELECT outcome FROM attempt") == [(outcome,)] * (3 if outcome == "server_error" else 1)
+        calls = 3 if outcome == "server_error" else 2 if outcome in {"empty", "damaged"} else 1
+        assert run.query("SELECT outcome FROM attempt") == [(outcome,)] * calls
         billed, unknown = run.query("SELECT billed, unknown FROM job")[0]
         charged = sum(line.charged for line in run.bill())
         assert billed <= charged <= billed + unknown
         assert run.images() == []
+
+
+async def test_answer_with_nothing_in_it_is_paid_as_often_as_the_manifest_allows(tmp_path: Path) -> None:
+    for allowed, calls in ((0, 1), (2, 3), (9, 4)):
+        folder = tmp_path / str(allowed)
+        folder.mkdir()
+        plan = small_plan(folder, ["x [[sim:empty]]"], SMALL, Limits(attempts=4, retry_paid=allowed))
+        async with simulator(folder) as contract, rig(folder, contract, plan) as run:
+            await run.runner.run()
+            assert run.states() == {"failed": 1}
+            assert [line.charged for line in run.bill()] == [PRICE] * calls
+            assert run.query("SELECT hollow FROM task") == [(calls,)]
 
 
 async def test_paid_address_is_downloaded_and_never_paid_again(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from batchgen.domain.size import Size
 from batchgen.engine.bookings import settlement
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import (
+    CHEAP,
     LONGEST_DELAY,
     NOWHERE,
     Deliver,
@@ -95,6 +96,49 @@ def test_lost_answer_is_retried_as_often_as_allowed_and_then_parked(kind: Outcom
     assert isinstance(next_step(kind, claim(attempts=1, unknowns=1)), Park)
     assert isinstance(next_step(kind, claim(unknowns=0), unknown=0), Park)
     assert isinstance(next_step(kind, claim(attempts=2, unknowns=0)), Park)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.EMPTY, OutcomeKind.DAMAGED])
+@pytest.mark.parametrize(
+    ("allowed", "upper", "tries"),
+    [
+        (None, CHEAP, 1),
+        (None, CHEAP + 1, 0),
+        (None, None, 0),
+        (0, 0, 0),
+        (2, None, 2),
+        (5, 9 * CHEAP, 3),
+    ],
+)
+def test_hollow_answer_is_paid_once_more_where_that_is_cheap_and_as_often_as_allowed_elsewhere(
+    kind: OutcomeKind, allowed: int | None, upper: int | None, tries: int
+) -> None:
+    rules = Rules(Limits(attempts=4, retry_paid=allowed))
+    made = [
+        decide(outcome(kind), replace(claim(attempts=hollow), hollow=hollow), rules, top, upper=upper)
+        for hollow in range(4)
+    ]
+    assert [isinstance(step, Retry) for step in made] == [hollow < tries for hollow in range(4)]
+    assert isinstance(made[-1], Fail)
+
+
+def test_answer_that_nobody_can_read_is_parked_and_stops_a_route_that_has_brought_no_image() -> None:
+    def step(unread: int, *, proven: bool = False) -> object:
+        return decide(outcome(OutcomeKind.UNREAD), claim(), Rules(Limits()), top, proven=proven, unread=unread)
+
+    assert [type(step(before)) for before in range(3)] == [Park, Park, StopLane]
+    stopped = step(2)
+    assert isinstance(stopped, StopLane)
+    assert isinstance(stopped.then, Park)
+    assert "picture_at" in stopped.why
+    assert "batchgen recover" in stopped.why
+    assert isinstance(step(99, proven=True), Park)
+
+
+def test_call_that_is_taken_in_for_later_parks_its_task_and_stops_the_route() -> None:
+    step = decide(outcome(OutcomeKind.ACCEPTED), claim(), Rules(Limits()), top, proven=True)
+    assert isinstance(step, StopLane)
+    assert isinstance(step.then, Park)
 
 
 def test_expired_paid_address_is_parked_never_bought_again() -> None:
@@ -186,7 +230,8 @@ def test_no_outcome_buys_a_task_more_often_than_its_limits_allow(
     if isinstance(step, Retry | Downgrade):
         assert attempts + 1 < limit
     if counts(outcome(kind)):
-        assert not isinstance(step, Release | StopLane)
+        assert not isinstance(step, Release)
+        assert not isinstance(step, StopLane) or isinstance(step.then, Park)
 
 
 def test_wait_is_an_hour_at_most_whatever_the_gateway_asks_for() -> None:

@@ -52,6 +52,29 @@ def test_worst_is_never_below_what_the_calls_set_aside_nor_much_above(tmp_path: 
     assert found.worst_of(1) == found.dearest
 
 
+@pytest.mark.parametrize(
+    ("route", "limits", "calls"),
+    [
+        ("apiyi/gpt-image-2-vip", "", 3),
+        ("apiyi/gpt-image-2-vip", "limits: {retry_paid: 0}", 2),
+        ("apiyi/gpt-image-2-vip", "limits: {retry_paid: 2, attempts: 9}", 4),
+        ("apiyi/gpt-image-2-vip", "limits: {retry_paid: 7, attempts: 2}", 2),
+        ("{use: apiyi/gpt-image-2-vip, price: 0.06}", "", 2),
+        ("{use: apiyi/gpt-image-2-vip, price: 0.06}", "limits: {retry_paid: 1}", 3),
+    ],
+)
+def test_worst_counts_calls_that_are_paid_again_for_nothing(
+    tmp_path: Path, route: str, limits: str, calls: int
+) -> None:
+    head = f"version: 1\nname: job\nroute: {route}\nsizes: ['1:1@1K']\nprompts: [{{id: a, text: x}}]\n"
+    manifest = load(tmp_path, head + limits)
+    size = parse_size("1:1@1K")
+    found = Difference(buy={Ask(size): 1}, texts={Ask(size): Texts(1, 1)})
+    upper = expected(manifest.contract, Demand.of(size, None, "x")).upper
+    assert upper is not None
+    assert forecast_of(manifest, manifest.job, found).worst == calls * upper
+
+
 def test_worst_counts_long_texts_on_every_route(tmp_path: Path) -> None:
     text = "x" * 19_900
     other = "fallback: [{use: apiyi/gpt-image-2, key_env: OTHER}]\n"

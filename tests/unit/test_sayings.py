@@ -134,7 +134,7 @@ def test_plan_says_what_stands_and_where_a_task_may_go_on(tmp_path: Path) -> Non
     )
     four, two = (Ask(parse_size(size)) for size in ("16:9@4K", "16:9@2K"))
     plain, large = (forecast_of(manifest, manifest.job, _one(ask)).worst or 0 for ask in (two, four))
-    assert plain == 30_000 * 4 < large  # two paid calls on each of two routes; a rescue only takes 4K
+    assert plain == 30_000 * 6 < large  # three paid calls on each of two routes; a rescue only takes 4K
     difference = replace(_one(four), unchanged=3, delivered=1, under_way=1)
     planned = propose(manifest, manifest.job, difference, tmp_path / "none.db", NO_WALLS)
     said = plan_lines(planned, LedgerChoice())

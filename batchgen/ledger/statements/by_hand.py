@@ -28,6 +28,7 @@ REQUEUE = update(task).values(
     scheduled_at=text("NULL"),
     attempts=0,
     unknowns=0,
+    hollow=0,
     reason="",
     send_width=None,
     send_height=None,
@@ -39,7 +40,7 @@ SELECTED_PROMPTS = select(prompt.c.id).where(prompt.c.job_id == bindparam("job")
 _AGAIN = quoted(TRANSITIONS[TaskEvent.REVISE][0] - {TaskState.CANCELLED})
 BUY_ANEW = text(
     f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.REVISE][1]}', image_id = NULL, revision = last_revision + 1, "
-    "send_width = NULL, send_height = NULL, send_route = '', attempts = 0, unknowns = 0, calls = 0, "
+    "send_width = NULL, send_height = NULL, send_route = '', attempts = 0, unknowns = 0, hollow = 0, calls = 0, "
     "scheduled_at = NULL, reason = '', updated_at = :now WHERE job_id = :job AND wanted = 1 AND image_id IS NOT NULL "
     f"AND work IN ({_AGAIN}) AND id IN (SELECT value FROM json_each(:tasks))"
 )

@@ -105,6 +105,7 @@ CLAIMS = (
         task.c.revision,
         task.c.attempts,
         task.c.unknowns,
+        task.c.hollow,
         task.c.calls,
         func.coalesce(task.c.scheduled_at, task.c.updated_at).label("queued_at"),
         prompt.c.inputs,
@@ -192,6 +193,7 @@ SETTLE = CompiledStatement(
             (bindparam("route").is_(None), task.c.attempts + bindparam("counted")), else_=literal_column("0")
         ),
         unknowns=task.c.unknowns + bindparam("lost"),
+        hollow=task.c.hollow + bindparam("hollow"),
         scheduled_at=bindparam("due"),
         send_width=func.coalesce(bindparam("width"), task.c.send_width),
         send_height=func.coalesce(bindparam("height"), task.c.send_height),

@@ -68,8 +68,8 @@ ADOPT = text(
     f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.ADOPT][1]}', wanted = 1, image_id = a.image_id, "
     "revision = a.revision, own = p.own, shared = a.shared, quality = p.quality, images = p.images, send_width = NULL, "
     "send_height = NULL, "
-    "send_route = '', attempts = 0, unknowns = 0, scheduled_at = NULL, reason = '', updated_at = :now, "
-    "calls = (SELECT count(*) FROM attempt c WHERE c.task_id = task.id AND c.revision = a.revision) "
+    "send_route = '', attempts = 0, unknowns = 0, hollow = 0, scheduled_at = NULL, reason = '', "
+    "updated_at = :now, calls = (SELECT count(*) FROM attempt c WHERE c.task_id = task.id AND c.revision = a.revision) "
     "FROM adoptable a, plan p WHERE a.task_id = task.id AND p.prompt_id = task.prompt_id "
     f"AND task.work IN ({quoted(TRANSITIONS[TaskEvent.ADOPT][0])})"
 )
@@ -176,7 +176,7 @@ _IN_PLAN = (
 _REVISE = (
     f"UPDATE task SET work = '{TRANSITIONS[TaskEvent.REVISE][1]}', wanted = 1, revision = last_revision + 1, "
     "own = p.own, shared = p.shared, quality = p.quality, images = p.images, send_width = NULL, send_height = NULL, "
-    "send_route = '', attempts = 0, unknowns = 0, "
+    "send_route = '', attempts = 0, unknowns = 0, hollow = 0, "
     f"calls = 0, scheduled_at = NULL, reason = '', updated_at = :now {_IN_PLAN} "
     f"AND task.work IN ({quoted(TRANSITIONS[TaskEvent.REVISE][0])})"
 )

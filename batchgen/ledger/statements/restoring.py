@@ -63,7 +63,7 @@ MOVE_TASK = text(
     "UPDATE task SET work = :work, image_id = coalesce(:image, image_id), attempt_id = :attempt, "
     "revision = :revision, own = :own, shared = :shared, quality = :quality, images = :images, "
     "send_width = :send_width, send_height = :send_height, send_route = :send_route, attempts = 0, unknowns = 0, "
-    "scheduled_at = NULL, reason = '', updated_at = :now, "
+    "hollow = 0, scheduled_at = NULL, reason = '', updated_at = :now, "
     "calls = (SELECT count(*) FROM attempt a WHERE a.task_id = task.id AND a.revision = :revision), "
     "last_revision = (SELECT coalesce(max(a.revision), 0) FROM attempt a WHERE a.task_id = task.id) WHERE id = :key"
 )

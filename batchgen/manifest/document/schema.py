@@ -167,6 +167,13 @@ class LimitKeys(_Keys):
         le=1_000_000_000,
         description="Lost answers that stop the run. Default: 10, or 5 % of its calls if that is more.",
     )
+    retry_paid: int = Field(
+        default=-1,
+        ge=0,
+        le=100,
+        description="Further calls per image after paid answers with nothing in them, or with broken bytes. Default: 1 "
+        "where such a call takes $0.05 at most, else 0.",
+    )
     budget: Annotated[int, BeforeValidator(_budget), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})] = Field(
         default=0, description="Dollars the job may ever spend.", examples=[25.00]
     )
