@@ -85,6 +85,10 @@ class OutcomeKind(StrEnum):
     EXPIRED = "expired"  # paid, but the address died before it was fetched
 
 
+KEPT_KINDS = frozenset({OutcomeKind.UNREAD, OutcomeKind.ACCEPTED})
+"""Nobody can read the answer now, so it is kept, and the call is never made again by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an answer means, in money and in words.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Booking, Claim, Cost, Outcome, OutcomeKind
+from batchgen.domain.model import KEPT_KINDS, Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
@@ -19,7 +19,13 @@ from batchgen.engine.lane import Ticket
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_call
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
-from batchgen.policy.decide import KEPT_KINDS, Decision, Deliver, Failover, Park, Release, StopLane, decide
+from batchgen.policy.decide import Decision, Deliver, Failover, Park, Release, StopLane, decide
+from batchgen.store.layout import KEPT, SPOOL, kept_receipt
+
+_NO_MORE_KEPT = (
+    f"{SPOOL}/{KEPT} holds as many unreadable answers as it may: read them again with `batchgen recover`, or move them "
+    "away, then run again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,8 @@ class Executor:
 
     def _judge(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost) -> _Verdict:
         outcome = classify(answer, route.contract, claim.text)
+        if outcome.kind in KEPT_KINDS:
+            outcome = replace(outcome, detail=f"{outcome.detail} · kept in {kept_receipt(answer.attempt)}")
         return _Verdict(outcome, self._decide(route, outcome, claim, cost), cost)
 
     def _tell_lane(self, route: RouteRun, verdict: _Verdict, ticket: Ticket) -> None:
@@ -164,6 +172,8 @@ class Executor:
         """Book an answer, then bring its image into the output folder, or send its task where it goes without one."""
         outcome, cost = verdict.outcome, verdict.cost
         if not isinstance(verdict.decision, Deliver):
+            if outcome.kind in KEPT_KINDS and not await self.hand.keep(answer.attempt):
+                route.lane.stop(_NO_MORE_KEPT)
             entry = await route.books.conclude(claim, answer, outcome, verdict.decision, cost)
             self._watch_price(route, entry, cost)
             await self.delivery.keep_damaged(answer)

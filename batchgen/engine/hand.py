@@ -40,8 +40,16 @@ class FolderHand(Protocol):
         """
         ...
 
+    async def kept(self) -> set[int]:
+        """Return the attempts of which there is any file among the kept answers.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        ...
+
     async def origin(self, attempt: int) -> Origin | None:
-        """Return what the whole answer of an attempt is for; None where there is no whole answer.
+        """Return what the whole answer of an attempt, a kept one too, is for; None where there is no whole answer.
 
         Raises:
             ValueError: nobody can tell.
@@ -162,6 +170,24 @@ class Hand(InputHand, FolderHand, BatchHand, Protocol):
         """
         ...
 
+    async def keep(self, attempt: int) -> bool:
+        """Move a whole answer that nobody can read to the kept ones, durable; tell whether there is room for more.
+
+        What was moved by an earlier try stays where it is.
+
+        Raises:
+            StoreError: it cannot be moved.
+        """
+        ...
+
+    async def forget_kept(self, attempt: int) -> None:
+        """Remove the kept answer of an attempt whose image is in the books.
+
+        Raises:
+            StoreError: it cannot be removed.
+        """
+        ...
+
     async def note_image(self, image: Delivered) -> None:
         """Add a delivered image to the index of the output folder. Does not wait for the disk.
 
@@ -175,7 +201,7 @@ class Hand(InputHand, FolderHand, BatchHand, Protocol):
         ...
 
     async def read_receipt(self, attempt: int) -> Answer | None:
-        """Return the whole answer of an attempt that lies in the spool, if there is one.
+        """Return the whole answer of an attempt that lies in the spool or is kept, if there is one.
 
         Raises:
             StoreError: the spool cannot be read.

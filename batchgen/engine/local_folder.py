@@ -16,7 +16,7 @@ from batchgen.store.folder import Folder, trouble
 from batchgen.store.layout import SPOOL
 from batchgen.store.output.image_faults import fault_within
 from batchgen.store.output.index_lines import lines_of, newest
-from batchgen.store.spool.leftovers import look_at_answer
+from batchgen.store.spool.kept_answers import kept_attempts, look_at_any
 from batchgen.store.spool.spool import Spool
 
 _PAGE = 500  # lines
@@ -56,9 +56,19 @@ class UntouchedFolder:
         """
         try:
             with Folder.open(self._output / SPOOL) as spool:
-                return _origin(look_at_answer(spool, attempt))
+                return _origin(look_at_any(spool, attempt))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise trouble(error, "read", self._output / SPOOL) from error
+
+    async def kept(self) -> set[int]:
+        """Return the attempts of which there is any file among the kept answers."""
+        try:
+            with Folder.open(self._output / SPOOL) as spool:
+                return kept_attempts(spool)
+        except FileNotFoundError:
+            return set()
         except OSError as error:
             raise trouble(error, "read", self._output / SPOOL) from error
 
@@ -84,6 +94,10 @@ class OwnedFolder(UntouchedFolder):
             ValueError: nobody can tell.
         """
         return _origin(self._spool.look_at(attempt))
+
+    async def kept(self) -> set[int]:
+        """Return the attempts of which there is any file among the kept answers."""
+        return self._spool.kept()
 
     async def keep_aside(self, attempt: int) -> None:
         """Keep what nobody can tell the task of in the quarantine."""

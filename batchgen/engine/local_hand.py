@@ -232,6 +232,14 @@ class LocalHand(OwnedFolder):
         """Keep the bytes of a damaged image aside; gives where, below the spool."""
         return (await self._spool.quarantine(picture.file, picture.damage)).kept
 
+    async def keep(self, attempt: int) -> bool:
+        """Move a whole answer to the kept ones; see `Hand.keep`."""
+        return await self._spool.keep(attempt)
+
+    async def forget_kept(self, attempt: int) -> None:
+        """Remove the kept answer of an attempt whose image is in the books."""
+        self._spool.forget_kept(attempt)
+
     async def note_image(self, image: Delivered) -> None:
         """Add a delivered image to the index; see `Hand.note_image`."""
         self._index.add(image)

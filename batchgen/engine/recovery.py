@@ -87,12 +87,15 @@ async def recover(executor: Executor) -> Recovered:
 async def tidy(ledger: Ledger, hand: Hand) -> None:
     """Remove from the spool what belongs to attempts that the ledger is done with, and nothing else.
 
-    What it does not know may be paid: another ledger was here, or an older copy of this one is back.
+    A kept answer goes once its image is in the books. What the ledger does not know may be paid: another ledger was
+    here, or an older copy of this one is back.
 
     Raises:
         StoreError: the spool cannot be tidied.
     """
     await hand.sweep(await ledger.settled(await hand.attempts()))
+    for attempt in ledger.delivered(kept) if (kept := await hand.kept()) else ():
+        await hand.forget_kept(attempt)
 
 
 async def _patience(delivery: Delivery, clock: Clock) -> None:

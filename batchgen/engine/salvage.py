@@ -107,7 +107,7 @@ class Salvage:
             done += len(some)
             await self._enter(self._own(some))
             progress(done)
-        attempts = await self._folder.attempts()
+        attempts = await self._folder.attempts() | await self._folder.kept()
         whole = await self._whole(sorted(attempts - self._books.known(attempts)))
         for start in range(0, len(whole), _PAGE):
             pile = Pile(self._job, tuple(whole[start : start + _PAGE]))
@@ -196,7 +196,7 @@ async def told_jobs(folder: FolderHand, wanted: str) -> dict[str, Origin]:
                 found.setdefault(told.image.origin.job, told.image.origin)
                 if wanted in found:
                     return found
-    for attempt in sorted(await folder.attempts()):
+    for attempt in sorted(await folder.attempts() | await folder.kept()):
         with suppress(ValueError):
             if (origin := await folder.origin(attempt)) is not None:
                 found.setdefault(origin.job, origin)

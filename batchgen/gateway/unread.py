@@ -13,6 +13,7 @@ from dataclasses import replace
 from batchgen.domain.wire import Answer, CallEnd, Picture
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.reply_fields import Json, objects, string
+from batchgen.gateway.scan import MARK, WITHIN_MARK
 
 MOST = 1 << 18  # characters of such a text that are kept
 _DEEPEST = 12
@@ -90,7 +91,8 @@ def _holds_something(document: object, text: str, sent: SentRequest) -> bool:
     """Tell whether there is more than what every answer says of itself, and what was sent."""
     if document is None:
         return bool(text.strip())
-    return any(each.strip() and not sent.holds(each) for each in _words(document))
+    back = {f"{lead}{index}" for index in sent.marks for lead in (MARK, WITHIN_MARK)}
+    return any(each.strip() and each not in back and not sent.holds(each) for each in _words(document))
 
 
 def _words(document: object) -> Iterator[str]:

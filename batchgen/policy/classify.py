@@ -11,6 +11,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.words import Meaning, Word
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Outcome, OutcomeKind
+from batchgen.domain.text import one_line
 from batchgen.domain.wire import Answer, ApiError, CallEnd
 from batchgen.policy.cause import unlisted_cause
 from batchgen.policy.weigh import known_words, weigh
@@ -51,6 +52,8 @@ _SAID_BY_STATUS = {
 }
 # The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
+_TAKEN_IN = 202
+_SHOWN = 160  # characters of a text that nobody can read
 _WHITE = re.compile(r"(?:\s|\\x0[9ad]|\\ufeff|\ufeff)+")  # before a page; an excerpt has line ends written out
 _PAGE_HEAD = 1000  # characters in which a page says that it is one
 _TELLING = frozenset({401, 402, 403, 429})  # statuses of which the plain text is read when there is no error object
@@ -153,7 +156,11 @@ def _success(answer: Answer, word: Word | None) -> OutcomeKind:
         return OutcomeKind.DELIVERED
     if answer.ending is not CallEnd.COMPLETE:
         return _BROKEN_SUCCESS.get(answer.ending, OutcomeKind.CUT)
-    if answer.pictures or answer.excerpt:
+    if answer.task or (answer.status == _TAKEN_IN and not answer.text and answer.error is None):
+        return OutcomeKind.ACCEPTED
+    if answer.unread:
+        return OutcomeKind.UNREAD
+    if answer.pictures:
         return OutcomeKind.DAMAGED
     if answer.error is None:
         return OutcomeKind.REFUSED_TEXT if answer.text else OutcomeKind.EMPTY
@@ -207,6 +214,10 @@ def _detail(answer: Answer, kind: OutcomeKind) -> str:
     if answer.error is not None:
         name = answer.error.code or answer.error.type
         said = ": ".join(part for part in (name, answer.error.message) if part)
+    elif kind is OutcomeKind.ACCEPTED:
+        said = f"task {answer.task}" if answer.task else "taken in, without the id of a task"
+    elif kind is OutcomeKind.UNREAD:
+        said = one_line(answer.unread, _SHOWN)
     elif answer.text:
         said = answer.text
     elif answer.status and answer.excerpt and kind is not OutcomeKind.EDGE_ERROR:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from batchgen.domain.job import FourK, Limits
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Claim, Outcome, OutcomeKind
+from batchgen.domain.model import KEPT_KINDS, Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size, downgraded
 from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import LOST_KINDS
@@ -101,8 +101,6 @@ class Rules:
 REFUSALS = frozenset({OutcomeKind.REFUSED, OutcomeKind.REFUSED_TEXT})
 # Nothing in the answer, or broken bytes: the same call may bring an image, and is paid again.
 HOLLOW_KINDS = frozenset({OutcomeKind.EMPTY, OutcomeKind.DAMAGED})
-# Nobody can read the answer now, so it is kept, and the call is never made again by itself.
-KEPT_KINDS = frozenset({OutcomeKind.UNREAD, OutcomeKind.ACCEPTED})
 _LEFT = KEPT_KINDS | {OutcomeKind.EXPIRED}
 CHEAP = 50_000  # micro-dollars that a call takes at most of which a hollow answer is paid for once more by itself
 

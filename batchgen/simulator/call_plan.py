@@ -35,7 +35,7 @@ KINDS = {
     Fault.REFUSE: OutcomeKind.REFUSED,
     Fault.REFUSE_TEXT: OutcomeKind.REFUSED_TEXT,
     Fault.EMPTY: OutcomeKind.EMPTY,
-    Fault.GARBAGE: OutcomeKind.DAMAGED,
+    Fault.GARBAGE: OutcomeKind.UNREAD,
     Fault.ERROR_IN_200: OutcomeKind.EMPTY,
     Fault.NOT_HTTP: OutcomeKind.LOST,
     Fault.HANG: OutcomeKind.TIMED_OUT,

@@ -7,6 +7,7 @@ import re
 INDEX = "images.jsonl"  # in the output folder: a line for each image
 SPOOL = ".batchgen"  # in the output folder
 QUARANTINE = "quarantine"  # in the spool
+KEPT = "kept"  # in the spool: whole answers that nobody could read
 INPUTS = "inputs"  # in the spool: prepared copies of references and masks
 PART = ".part"  # <attempt>-<index>.part: one picture
 WHOLE = ".whole"  # <attempt>-<index>.whole: that picture was downloaded to its end
@@ -24,6 +25,15 @@ def attempt_of(name: str) -> int | None:
     """
     found = _NAME.match(name)
     return int(found[1]) if found else None
+
+
+def kept_receipt(attempt: int) -> str:
+    """Return where the kept answer of an attempt is, below the output folder.
+
+    >>> kept_receipt(57)
+    '.batchgen/kept/57.json'
+    """
+    return f"{SPOOL}/{KEPT}/{attempt}{RECEIPT}"
 
 
 def mark_of(part: str) -> str:

@@ -16,9 +16,9 @@ def set_aside(spool: Folder, file: str) -> str:
         StoreError: it cannot be moved.
     """
     try:
-        _make_quarantine(spool)
+        make_folder(spool, QUARANTINE)
         with spool.child(QUARANTINE) as quarantine:
-            name = next(name for name in _variants(file) if quarantine.stat(name) is None)
+            name = next(name for name in variants(file) if quarantine.stat(name) is None)
             spool.rename(file, name, quarantine)
             quarantine.sync()
         spool.sync()  # the quarantine's own name may be new
@@ -27,16 +27,21 @@ def set_aside(spool: Folder, file: str) -> str:
     return f"{QUARANTINE}/{name}"
 
 
-def _make_quarantine(spool: Folder) -> None:
-    """Make the folder; what has its name and is no folder gets another one."""
-    if not spool.make(QUARANTINE, 0o700):
-        there = spool.stat(QUARANTINE)
+def make_folder(spool: Folder, folder: str) -> None:
+    """Make a folder in the spool; what has its name and is no folder gets another one.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not spool.make(folder, 0o700):
+        there = spool.stat(folder)
         if there is not None and not stat.S_ISDIR(there.st_mode):
-            spool.rename(QUARANTINE, next(name for name in _variants(QUARANTINE) if spool.stat(name) is None))
-            spool.make(QUARANTINE, 0o700)
+            spool.rename(folder, next(name for name in variants(folder) if spool.stat(name) is None))
+            spool.make(folder, 0o700)
 
 
-def _variants(name: str) -> Iterator[str]:
+def variants(name: str) -> Iterator[str]:
+    """Yield a name, and others that a file can have where that is taken."""
     yield name
     for number in range(2, 1_000_000):
         yield f"{name}.{number}"

@@ -82,6 +82,9 @@ whole = partial(Case, kind=OutcomeKind.DELIVERED, charge=Charge.BILLED, step=Ste
 cut = partial(Case, kind=OutcomeKind.CUT, charge=Charge.BILLED, step=Step.AGAIN)
 empty = partial(Case, kind=OutcomeKind.EMPTY, charge=Charge.BILLED, step=Step.AGAIN)
 worded = partial(Case, kind=OutcomeKind.REFUSED_TEXT, charge=Charge.BILLED, step=Step.FAIL)
+unread = partial(
+    Case, kind=OutcomeKind.UNREAD, charge=Charge.BILLED, step=Step.PARK, says="kept in .batchgen/kept/1.json"
+)
 damaged = partial(Case, kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, step=Step.AGAIN)
 oversized = partial(Case, kind=OutcomeKind.OVERSIZED, charge=Charge.BILLED, step=Step.FAIL)
 expired = partial(Case, kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, step=Step.PARK)

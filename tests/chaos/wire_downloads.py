@@ -106,8 +106,8 @@ _ADDRESSES = [
     _refused("this machine as one number", "https://2130706433/a.png"),
     _refused("with a user in it", "https://user:pass@example.com/a.png"),
     _refused("an odd port", "https://example.com:22/a.png"),
-    of.empty("address: a file", _at("file:///etc/passwd")),
-    of.empty("address: far too long", _at("https://example.com/" + "a" * 20_000)),
+    of.unread("address: a file", _at("file:///etc/passwd")),
+    of.unread("address: far too long", _at("https://example.com/" + "a" * 20_000)),
     of.whole(
         "address: whole in an answer that was cut",
         sends(framed(document({"data": [{"url": _HERE}]})[:-2], length=999)),

@@ -12,6 +12,7 @@ from batchgen.domain.job import Ask, Parameters
 from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
 from batchgen.domain.model import Claim, OutcomeKind, Settlement
 from batchgen.domain.size import Size
+from batchgen.domain.walls import Wall
 from batchgen.ledger.audit import check
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
@@ -75,6 +76,23 @@ async def test_requeue_makes_chosen_tasks_available_and_says_what_they_are(ledge
     (again, *_) = await ledger.claim(1, 9, 0.0)
     assert (again.key, again.attempts, again.unknowns, again.calls) == ("a", 0, 0, 1)
     await deliver(ledger, again)
+
+
+async def test_task_with_a_kept_answer_is_bought_again_as_another_revision(ledger: Ledger) -> None:
+    ledger.record(plan("a", "b"))
+    a, b = await ledger.claim(1, 9, 0.0)
+    attempt = await ledger.reserve(reservation(a))
+    assert not isinstance(attempt, Wall)
+    await ledger.book_and_settle(
+        booking(attempt, kind=OutcomeKind.UNREAD), Settlement(a.task, attempt, TaskEvent.PARK, hollow=True)
+    )
+    await end(ledger, b, TaskEvent.PARK, Charge.UNKNOWN)
+    ledger.requeue(1)
+    first, second = await ledger.claim(1, 9, 0.0)
+    assert (first.revision, first.calls, first.attempts, first.hollow) == (2, 0, 0, 0)
+    assert (second.revision, second.calls) == (1, 1)
+    await deliver(ledger, first, second)
+    assert check(ledger.path) == []
 
 
 async def test_requeue_refuses_states_that_do_not_wait_for_a_person(ledger: Ledger) -> None:

@@ -210,7 +210,7 @@ async def test_refusal_in_words_is_paid_once_and_never_retried(tmp_path: Path) -
     ("fault", "state", "outcome"),
     [
         ("empty", "failed", "empty"),
-        ("garbage", "failed", "damaged"),
+        ("garbage", "parked", "unread"),
         ("error-in-200", "failed", "server_error"),
         ("bad-b64", "failed", "damaged"),
         ("bad-image", "failed", "damaged"),

@@ -20,7 +20,14 @@ from tests.support.photos import encoded, picture, save
 from tests.support.rig import rig, simulator, small_plan
 
 SMALL = ["1:1@1K"]
-TEXTS = ["a mug", "a cup [[sim:url]]", "a jug [[sim:bad-image]]", "a pot [[sim:cut]]", "a pan [[sim:refuse]]"]
+TEXTS = [
+    "a mug",
+    "a cup [[sim:url]]",
+    "a jug [[sim:bad-image]]",
+    "a pot [[sim:cut]]",
+    "a pan [[sim:refuse]]",
+    "a tin [[sim:garbage]]",
+]
 
 
 def fails(*_: Any, **__: Any) -> Any:
@@ -120,6 +127,10 @@ async def _tells_of_its_folder(folder: Path, hands: list[MailedHand]) -> None:
         ) as run,
     ):
         hand: Any = hands[-1]
+        for attempt in (kept := await hand.kept()):
+            await hand.forget_kept(attempt)
+        assert kept
+        assert await hand.kept() == set()
         (folder / "out/.batchgen/900-0.part").write_bytes(b"half")
         (folder / "out/.batchgen/901.json").write_bytes(b"none")
         with pytest.raises(ValueError, match="not a receipt"):

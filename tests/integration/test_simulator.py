@@ -593,7 +593,7 @@ async def test_call_that_is_refused_frees_its_place(bench):
         ("refuse-text", 200, "refused_text", 30_000, b""),
         ("empty", 200, "empty", 30_000, b'"data":[]'),
         ("error-in-200", 200, "empty", 30_000, b'"error"'),
-        ("garbage", 200, "damaged", 30_000, b"<<<"),
+        ("garbage", 200, "unread", 30_000, b"<<<"),
         ("bad-b64", 200, "damaged", 30_000, b"!?*"),
         ("bad-image", 200, "delivered", 30_000, b"b64_json"),
         ("wrong-size", 200, "delivered", 30_000, b"b64_json"),

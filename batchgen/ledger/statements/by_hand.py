@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import bindparam, case, func, literal_column, select, text, update
 
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
-from batchgen.ledger.statements.fragments import CompiledStatement, listed, literal, quoted, target
+from batchgen.domain.model import KEPT_KINDS
+from batchgen.ledger.statements.fragments import CompiledStatement, among, listed, literal, quoted, target
 from batchgen.ledger.tables import attempt, prompt, task, variant
 
 SETTLE_UNKNOWN = CompiledStatement(
@@ -22,6 +23,17 @@ AMOUNTS = (
     .join_from(task, variant, task.c.variant_id == variant.c.id)
     .group_by(variant.c.width, variant.c.height, task.c.quality, task.c.images)
 )
+# An answer that is kept may turn out to be the image of its revision: what is bought beside it is another one.
+_has_kept = (
+    select(attempt.c.id)
+    .where(
+        attempt.c.task_id == task.c.id,
+        attempt.c.revision == task.c.revision,
+        among(attempt.c.outcome, KEPT_KINDS),
+    )
+    .correlate(task)
+    .exists()
+)
 CANCEL = update(task).values(work=target(TaskEvent.CANCEL), scheduled_at=text("NULL"), updated_at=bindparam("now"))
 REQUEUE = update(task).values(
     work=target(TaskEvent.REQUEUE),
@@ -29,6 +41,8 @@ REQUEUE = update(task).values(
     attempts=0,
     unknowns=0,
     hollow=0,
+    revision=case((_has_kept, task.c.last_revision + literal_column("1")), else_=task.c.revision),
+    calls=case((_has_kept, literal_column("0")), else_=task.c.calls),
     reason="",
     send_width=None,
     send_height=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
+from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
@@ -78,9 +79,9 @@ def literal(value: str) -> ColumnElement[str]:
     return literal_column(f"'{value}'")
 
 
-def among(col: ColumnElement[str], states: Iterable[TaskState]) -> ColumnElement[bool]:
-    """Whether a column has one of some states, written into the statement."""
-    return col.in_([literal(state) for state in sorted(states)])
+def among(col: ColumnElement[str], values: Iterable[StrEnum]) -> ColumnElement[bool]:
+    """Whether a column has one of some states or outcomes, written into the statement."""
+    return col.in_([literal(value) for value in sorted(values)])
 
 
 def quoted(states: Iterable[TaskState]) -> str:

@@ -17,7 +17,7 @@ from batchgen.domain.errors import StoreError
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.output_image import Delivered, Image, IndexLine
 from batchgen.store.folder import trouble
-from batchgen.store.layout import INDEX, SPOOL, attempt_of
+from batchgen.store.layout import INDEX, KEPT, SPOOL, attempt_of
 from batchgen.store.output.file_names import ENDINGS
 from batchgen.store.output.origin_json import MOST, one_of, read_origin, whole, words
 
@@ -71,7 +71,7 @@ def lines_of(output: Path) -> Iterator[IndexLine]:
 
 
 def newest(output: Path) -> tuple[list[Delivered], frozenset[int]]:
-    """Return what the end of the index tells, and whose files lie in the spool. Cheap, however long the index is.
+    """Return what the end of the index tells, and whose files lie in the spool, kept answers among them. Cheap.
 
     Raises:
         StoreError: one of them cannot be read.
@@ -83,13 +83,17 @@ def newest(output: Path) -> tuple[list[Delivered], frozenset[int]]:
     except OSError as error:
         raise trouble(error, "read", output / INDEX) from error
     found = [image for data in tail if (image := _told(0, data).image) is not None]
-    try:
-        names = os.listdir(output / SPOOL)  # noqa: PTH208 - names alone
-    except (FileNotFoundError, NotADirectoryError):
-        names = []
-    except OSError as error:
-        raise trouble(error, "read", output / SPOOL) from error
+    names = [*_names(output / SPOOL), *_names(output / SPOOL / KEPT)]
     return found, frozenset(number for name in names if (number := attempt_of(name)) is not None and 0 < number <= MOST)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names alone
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise trouble(error, "read", folder) from error
 
 
 def _tail(output: Path) -> list[bytes]:

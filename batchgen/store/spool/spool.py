@@ -25,7 +25,8 @@ from batchgen.store.output.place import Spooled, Spot, place_within
 from batchgen.store.quarantine import set_aside
 from batchgen.store.spool.commit import commit_answer, commit_aside, commit_download
 from batchgen.store.spool.disk_space import BALLAST, FreeSpace
-from batchgen.store.spool.leftovers import find_download, keep_aside, look_at_answer, read_answer, sweep
+from batchgen.store.spool.kept_answers import forget_kept, keep, kept_attempts, look_at_any, look_at_kept
+from batchgen.store.spool.leftovers import find_download, keep_aside, read_answer, sweep
 from batchgen.store.spool.opening import open_output, open_spool
 from batchgen.store.spool.owner import claim_spool, lock_output
 from batchgen.store.spool.removal import Removal
@@ -210,13 +211,18 @@ class Spool:
                 sink.when_quiet(partial(self._threads.start, self._remove_part, sink))
 
     def read_receipt(self, attempt: int) -> Answer | None:
-        """Return the complete answer of an attempt. One that cannot be read is set aside with its pictures, and noted.
+        """Return the complete answer of an attempt, a kept one too.
+
+        One in the spool that cannot be read is set aside with its pictures, and noted.
 
         Raises:
             StoreError: the spool cannot be read.
         """
         with self._readable():
             answer, note = read_answer(self._folder, attempt)
+            if answer is None and not note:
+                with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+                    return look_at_kept(self._folder, attempt)
         if note:
             self.notes.append(note)
         if answer is not None:
@@ -251,15 +257,40 @@ class Spool:
             return {attempt for name in self._folder.names() if (attempt := attempt_of(name)) is not None}
 
     def look_at(self, attempt: int) -> Answer | None:
-        """Return the complete answer of an attempt, if there is one. Nothing is touched.
+        """Return the complete answer of an attempt, a kept one too, if there is one. Nothing is touched.
 
         Raises:
             ValueError: its receipt cannot be used.
             StoreError: the spool cannot be read.
         """
-        with self._readable(), suppress(FileNotFoundError):
-            return look_at_answer(self._folder, attempt)
-        return None
+        with self._readable():
+            return look_at_any(self._folder, attempt)
+
+    async def keep(self, attempt: int) -> bool:
+        """Move a complete answer to the kept ones, durable; tell whether there is room for more.
+
+        Raises:
+            StoreError: it cannot be moved.
+        """
+        return await self._threads.run(keep, self._folder, attempt)
+
+    def kept(self) -> set[int]:
+        """Return the attempts of which there is any file among the kept answers.
+
+        Raises:
+            StoreError: the spool cannot be read.
+        """
+        with self._readable():
+            return kept_attempts(self._folder)
+
+    def forget_kept(self, attempt: int) -> None:
+        """Remove the kept answer of an attempt whose image is in the books.
+
+        Raises:
+            StoreError: it cannot be removed.
+        """
+        with self._readable():
+            forget_kept(self._folder, attempt)
 
     def keep_aside(self, attempt: int) -> None:
         """Keep what nobody can tell the task of in the quarantine, and note it.

@@ -1,0 +1,211 @@
+"""Paid answers that nobody can read: kept durable before they are booked, and never bought again by themselves."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from batchgen.contracts.catalog import load_catalog
+from batchgen.contracts.contract import Contract
+from batchgen.domain.job import Limits
+from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.wire import Answer, Call
+from batchgen.gateway.scan import SinkFactory
+from batchgen.store.spool import kept_answers
+from batchgen.store.spool.receipt import read_receipt
+from tests.support.rig import Rig, dies, rig, run_until_it_dies, small_plan
+from tests.support.sockets import served
+from tests.support.store import png
+
+SMALL = ["1280x1280"]
+PICTURE = png(1280, 1280, depth=1, colour=0)
+STRANGE = {"drawn": {"where": "nobody knows"}}
+TASK = {"code": 200, "data": [{"status": "submitted", "task_id": "task_7"}]}
+GOOD = {"created": 1, "data": [{"b64_json": base64.b64encode(PICTURE).decode()}]}
+
+
+@asynccontextmanager
+async def gateway(answer: Callable[[int], object], *, status: int = 200) -> AsyncIterator[Contract]:
+    """A route whose gateway answers its calls, counted from 1, as told."""
+    calls = 0
+
+    async def serve(request: web.Request) -> web.Response:
+        nonlocal calls
+        await request.read()
+        calls += 1
+        return web.json_response(answer(calls), status=status)
+
+    async with served(serve) as base:
+        yield replace(load_catalog().find("apiyi/gpt-image-2-vip"), base_url=base, key_env="K")
+
+
+def kept(run: Rig) -> dict[str, bytes]:
+    folder = run.plan.job.output / ".batchgen" / "kept"
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.exists() else {}
+
+
+def recognise_nothing(run: Rig) -> None:
+    """Have the client of a run not know where pictures stand."""
+    send = run.gateway.client.send
+
+    async def unread(call: Call, sinks: SinkFactory) -> Answer:
+        answer = await send(call, sinks)
+        return replace(answer, pictures=(), spare=answer.pictures, unread='{"data":[{"b64_json":"#0"}]}')
+
+    run.gateway.client.send = unread  # type: ignore[method-assign]
+
+
+async def test_answer_that_nobody_can_read_is_kept_and_named_and_its_task_is_parked(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    async with (
+        gateway(lambda _: STRANGE) as contract,
+        rig(tmp_path, contract, plan) as run,
+    ):
+        await run.runner.run()
+        assert run.query("SELECT outcome, charge, billed FROM attempt") == [("unread", "billed", 30_000)]
+        ((state, reason),) = run.query("SELECT state, reason FROM task")
+        assert state == TaskState.PARKED
+        assert "kept in .batchgen/kept/1.json" in reason
+        assert "nobody knows" in reason
+        receipt = read_receipt(kept(run)["1.json"])
+        assert "nobody knows" in receipt.unread
+        assert receipt.origin.key == "p0"
+        await run.runner.run()
+        assert run.query("SELECT count(*) FROM attempt") == [(1,)], "never by itself"
+    assert [path.name for path in (tmp_path / "out/.batchgen").iterdir() if path.name[0].isdigit()] == []
+
+
+async def test_kept_answer_outlives_the_sweep_of_the_next_start(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    async with gateway(lambda _: STRANGE) as contract:
+        async with rig(tmp_path, contract, plan) as run:
+            await run.runner.run()
+            before = kept(run)
+        async with rig(tmp_path, contract, plan, record=False) as run:
+            await run.recover()
+            assert kept(run) == before != {}
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+async def test_process_that_dies_while_it_keeps_an_answer_has_it_kept_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    """After none, some or all of its files have moved: the receipt and a picture that nobody recognised."""
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    async with gateway(lambda _: GOOD) as contract:
+        with monkeypatch.context() as broken:
+            real, renames = kept_answers.Folder.rename, 0
+
+            def rename(*given: object) -> None:
+                nonlocal renames
+                if len(given) == 4:  # into another folder
+                    if renames == moved:
+                        dies()
+                    renames += 1
+                real(*given)  # type: ignore[arg-type]
+
+            broken.setattr(kept_answers.Folder, "rename", rename)
+            async with rig(tmp_path, contract, plan) as run:
+                recognise_nothing(run)
+                if moved == 2:
+                    run.route.books.conclude = dies  # type: ignore[method-assign]
+                await run_until_it_dies(run)
+                assert run.charges() == {"reserved": 1}
+        async with rig(tmp_path, contract, plan, record=False) as run:
+            await run.recover()
+            assert run.query("SELECT outcome, charge FROM attempt") == [("unread", "billed")]
+            assert list(kept(run)) == ["1-0.part", "1.json"]
+            assert kept(run)["1-0.part"] == PICTURE
+            assert run.states() == {"parked": 1}
+
+
+async def test_answer_is_kept_before_it_is_booked(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    async with gateway(lambda _: STRANGE) as contract, rig(tmp_path, contract, plan) as run:
+        conclude = run.route.books.conclude
+
+        async def looked(*given: object) -> object:
+            assert list(kept(run)) == ["1.json"]
+            return await conclude(*given)  # type: ignore[arg-type]
+
+        run.route.books.conclude = looked  # type: ignore[method-assign, assignment]
+        await run.runner.run()
+        assert run.states() == {"parked": 1}
+
+
+async def test_route_stops_after_a_few_unreadable_answers_before_its_first_image(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, [f"p {n}" for n in range(40)], SMALL, Limits(concurrency=1))
+    async with gateway(lambda _: STRANGE) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"parked": 3, "available": 37}
+        assert run.job_run.stopped is not None
+        assert "picture_at" in run.job_run.stopped
+        assert "batchgen recover" in run.job_run.stopped
+
+
+async def test_route_that_has_brought_an_image_goes_on_beside_unreadable_answers(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, [f"p {n}" for n in range(8)], SMALL, Limits(concurrency=1))
+    async with gateway(lambda call: GOOD if call == 1 else STRANGE) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 1, "parked": 7}
+        assert run.job_run.stopped is None
+
+
+@pytest.mark.parametrize(("body", "status", "said"), [(TASK, 200, "task task_7"), ({}, 202, "without the id")])
+async def test_call_taken_in_for_later_stops_the_route_at_the_first_and_is_kept(
+    tmp_path: Path, body: object, status: int, said: str
+) -> None:
+    plan = small_plan(tmp_path, [f"p {n}" for n in range(9)], SMALL, Limits(concurrency=1))
+    async with gateway(lambda _: body, status=status) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.query("SELECT outcome, charge, billed FROM attempt") == [("accepted", "unknown", 30_000)]
+        assert run.states() == {"parked": 1, "available": 8}
+        ((reason,),) = run.query("SELECT reason FROM task WHERE state = 'parked'")
+        assert said in reason
+        assert "kept in .batchgen/kept/1.json" in reason
+        assert json.loads(kept(run)["1.json"])["status"] == status
+        assert run.job_run.stopped is not None
+        assert "draws later" in run.job_run.stopped
+
+
+async def test_route_stops_once_the_kept_answers_are_as_many_as_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_answers, "MOST_ANSWERS", 2)
+    plan = small_plan(tmp_path, [f"p {n}" for n in range(9)], SMALL, Limits(concurrency=1))
+    async with gateway(lambda call: GOOD if call == 1 else STRANGE) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"completed": 1, "parked": 2, "available": 6}
+        assert list(kept(run)) == ["2.json", "3.json"]
+        assert run.job_run.stopped is not None
+        assert "as many unreadable answers as it may" in run.job_run.stopped
+
+
+async def test_nothing_is_written_over_in_the_folder_of_kept_answers(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    folder = plan.job.output / ".batchgen" / "kept"
+    folder.mkdir(parents=True)
+    (folder / "1.json").write_text("a stranger's")
+    async with gateway(lambda _: STRANGE) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert kept(run)["1.json.2"] == b"a stranger's"
+        assert read_receipt(kept(run)["1.json"]).unread
+
+
+async def test_key_that_a_gateway_says_in_an_unreadable_answer_is_not_kept(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    body = {"drawn": {"where": "sk-rig-0123456789", "header": "Bearer sk-rig-0123456789"}}
+    async with gateway(lambda _: body) as contract, rig(tmp_path, contract, plan) as run:
+        run.gateway.client._key = lambda _name: "sk-rig-0123456789"
+        await run.runner.run()
+        assert run.states() == {"parked": 1}
+        assert b"sk-rig-0123456789" not in b"".join(kept(run).values())
+        assert b"[key]" in kept(run)["1.json"]
+        assert "0123456789" not in repr(run.query("SELECT reason FROM task") + run.query("SELECT detail FROM attempt"))
