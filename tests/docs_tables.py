@@ -129,6 +129,7 @@ ROUTE_KEYS = {
     "max_prompt": "characters of a prompt",
     "charges": "outcome to `billed`, `void` or `unknown`: `{server_error: unknown}`",
     "downgrade": "whether 4K fails at times and 2K is the way out",
+    "images_from": "where images may lie beside public https addresses, see [manifest](manifest.md#where-images-may-lie)",
     "void_in_200": "kinds of errors that are free although they come inside a 200: `[throttled]`",
     "words": "further words of the gateway: `[{means: quota, text: no funds}]`, or a `code`",
     "request_id_headers": "further headers that carry a request id",

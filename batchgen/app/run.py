@@ -21,6 +21,7 @@ from batchgen.domain.job import Difference
 from batchgen.domain.walls import Walls
 from batchgen.engine.batch.batch_runner import BatchRunner
 from batchgen.engine.job_run import JobRun, Selection
+from batchgen.engine.recovery import Recovered
 from batchgen.engine.runner import Runner
 from batchgen.manifest.manifest import Manifest
 from batchgen.report.missing_images import missing_of
@@ -49,27 +50,27 @@ async def run_manifest(manifest: Manifest, ledger: LedgerChoice, options: RunOpt
         spec, selection = job_on(manifest, ledger), Selection(only=options.only, images=options.limit)
         session = await stack.enter_async_context(Session(ledger, spec, selection, looking=host.looking))
         await _tell(host, session)
-        unfetched = await _recover(session, gateways, host)
+        left = await _recover(session, gateways, host)
         host.missing(missing_of(ledger.path, session.before(), spec.output), spec)
         walls = walls_of(ledger.path, spec.limits, options.max_cost)
         difference = await _record(manifest, session, gateways, walls, options, host)
         if not (difference.calls or difference.under_way):
             return _result(session, None)
-        return await _buy(manifest, session, gateways, walls, host, unfetched)
+        return await _buy(manifest, session, gateways, walls, host, left)
 
 
-async def _recover(session: Session, gateways: GatewayAccess, host: RunHost) -> int:
-    """Finish what can be finished without a call; gives how many paid addresses cannot be fetched now."""
+async def _recover(session: Session, gateways: GatewayAccess, host: RunHost) -> Recovered:
+    """Finish what can be finished without a call."""
     if not await session.interrupted():
         await session.tidy()
-        return 0
+        return Recovered()
     executor = await session.connect(*await gateways.reach(), buying=False)
     host.recovering()
     found = await session.recover(executor)
     if found.total:
         host.recovered(found)
     await _tell(host, session)
-    return found.unfetched
+    return found
 
 
 async def _record(
@@ -92,7 +93,7 @@ async def _record(
 
 
 async def _buy(
-    manifest: Manifest, session: Session, gateways: GatewayAccess, walls: Walls, host: RunHost, unfetched: int
+    manifest: Manifest, session: Session, gateways: GatewayAccess, walls: Walls, host: RunHost, left: Recovered
 ) -> RunResult:
     """Make the calls, in the books as a run from before the first until after the last."""
     routes, keys = await gateways.reach()
@@ -100,7 +101,10 @@ async def _buy(
         executor = await session.connect(routes, keys, buying=True)
         await _tell(host, session)
         run = executor.run
-        run.tally.unfetched = unfetched
+        run.tally.unfetched, run.tally.withheld = left.unfetched, left.withheld
+        for route in run.routes:
+            if (why := left.not_allowed.get(route.name)) is not None:
+                route.lane.stop(why)
         runner = BatchRunner(executor) if manifest.contract.endpoint.in_batches else Runner(executor)
         minutes = session.spec.limits.until
         until = None if minutes is None else next_time_of_day(session.clock.now(), minutes)

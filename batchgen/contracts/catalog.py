@@ -25,7 +25,7 @@ _OF_A_CONTRACT = frozenset({"extends", "aliases"})
 _OF_A_ROUTE = frozenset({"use", "timeout"})
 # How the keys of a contract are laid over those it inherits: mappings joined, lists added in front.
 _JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references", "log"})
-_ADDED = frozenset({"words", "request_id_headers"})
+_ADDED = frozenset({"words", "request_id_headers", "images_from"})
 _SHARED = frozenset({"common", "words"})  # files that are no provider's
 # What a manifest may change: what is sent and paid, not what the contract says of itself.
 _CHANGEABLE = KEYS - {"checked", "source", "channel", "key_note"}

@@ -16,6 +16,7 @@ from batchgen.contracts.endpoints import ENDPOINTS, EndpointFacts
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.contracts.words import Word
+from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
@@ -122,6 +123,7 @@ class Contract:
         retires_on: the last day the vendor serves it, "" for none announced; `ends` in a contract file.
         words: what this gateway says beside what all do, the contract's own rows first.
         void_in_200: kinds of errors that it does not charge although they come inside a 200.
+        images_from: where images may be fetched from beside public https addresses.
         latency: tier to the shortest and longest usual time, in seconds.
         overridden: keys a manifest has changed. `warnings`: what is doubtful about these changes.
         digest: 16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out.
@@ -164,6 +166,7 @@ class Contract:
     retires_on: str
     words: tuple[Word, ...]
     void_in_200: frozenset[OutcomeKind]
+    images_from: ImagesFrom
     latency: Mapping[str, tuple[float, float]]
     overridden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.strict_yaml import Section
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.contracts.words import read_words
+from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
@@ -32,7 +33,7 @@ CALL = (
     "transparent_formats",
 )
 LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
-ANSWER = ("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers")
+ANSWER = ("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers", "images_from")
 KEYS = frozenset((*TALK, *MONEY, *CALL, *LIMITS, *ANSWER))
 
 _PARAMETERS = ("quality", "background", "format", "n", "response_format", "moderation")
@@ -152,8 +153,16 @@ def _answers(keys: Section) -> dict[str, Any]:
         "charges": {kind: Charge(charges.choice(kind, known)) for kind in OutcomeKind},
         "words": read_words(keys.rows("words")),
         "void_in_200": frozenset(OutcomeKind(kind) for kind in keys.texts("void_in_200", tuple(OutcomeKind))),
+        "images_from": _images_from(keys),
         "request_id_headers": tuple(header.lower() for header in keys.texts("request_id_headers")),
     }
+
+
+def _images_from(keys: Section) -> ImagesFrom:
+    try:
+        return ImagesFrom.of(keys.texts("images_from"))
+    except ValueError as error:
+        raise keys.fail("images_from", str(error)) from None
 
 
 def _base_url(keys: Section) -> str:

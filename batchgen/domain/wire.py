@@ -219,13 +219,19 @@ class Fetch(StrEnum):
     DONE = "done"
     AGAIN = "again"  # a passing fault
     GONE = "gone"  # 403, 404 or 410: expired
-    REFUSED = "refused"  # the address is not one we go to
+    REFUSED = "refused"  # a rule of our own: the address is not one we go to
+    UNUSABLE = "unusable"  # what is there cannot be had: too large, or redirects without end
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """The end of one download."""
+    """The end of one download.
+
+    Attributes:
+        allow: of one that was refused, the entry of `images_from` that would let it pass, "" where none does.
+    """
 
     fetch: Fetch
     picture: Picture | None = None
     detail: str = ""
+    allow: str = ""

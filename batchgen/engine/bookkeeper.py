@@ -27,6 +27,7 @@ class Tally:
         freed: what was reserved and then not charged, and may be spent again.
         slow: paid addresses that could not be fetched a few times, and are tried on.
         unfetched: paid addresses that are given up, for this run or for good.
+        withheld: paid addresses that a rule of ours forbids, and that wait until it allows them.
         wall: what the last reservation would have gone over that was refused; `month` is the one it was for.
     """
 
@@ -38,6 +39,7 @@ class Tally:
     freed: int = 0
     slow: int = 0
     unfetched: int = 0
+    withheld: int = 0
     wall: Wall = Wall.JOB
     month: str = ""
 
@@ -130,6 +132,10 @@ class Bookkeeper:
     def unfetched(self) -> None:
         """Count a paid address that is given up, for this run or for good."""
         self.tally.unfetched += 1
+
+    def withheld(self) -> None:
+        """Count a paid address that waits until it is allowed."""
+        self.tally.withheld += 1
 
     def slow(self, more: int) -> None:
         """Count paid addresses that are tried on, or that are no longer."""

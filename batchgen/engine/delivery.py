@@ -13,7 +13,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Damaged, Delivered
-from batchgen.domain.wire import Answer, Fetch, Picture
+from batchgen.domain.wire import Answer, Download, Fetch, Picture
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.routes import RouteRun
@@ -35,12 +35,21 @@ class _NotNow(Exception):
     """A paid address is left to the next run."""
 
 
+class _NotAllowed(Exception):
+    """A paid address is not gone to by a rule of ours, which somebody can change."""
+
+    def __init__(self, download: Download) -> None:
+        self.download = download
+        super().__init__(download.detail)
+
+
 class ClaimResult(Enum):
     """What became of one claim, as far as the runner cares."""
 
     SETTLED = "settled"
     NO_BUDGET = "no budget"
     LEFT_FOR_RECOVERY = "left for recovery"
+    NOT_ALLOWED = "not allowed"  # its paid address is in the books, and no rule of ours lets it be fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +73,13 @@ class Delivery:
     Attributes:
         patience: seconds to wait for one paid address; once the run begins nothing new, a failure is the last try.
         out_of_time: whether no address is waited for any longer, because a start has waited for them long enough.
+        not_allowed: by route, why it is stopped that gives addresses which may not be gone to.
     """
 
     def __init__(self, run: JobRun, hand: Hand) -> None:
         self.patience = _PATIENCE
         self.out_of_time = False
+        self.not_allowed: dict[str, str] = {}
         self._run = run
         self._hand = hand
         self._backoff = Backoff(base=1.0, cap=15.0)
@@ -84,6 +95,8 @@ class Delivery:
             route.books.unfetched()
             self._run.emit(Notice(f"{claim.key}: {error}; the next run tries again, without a call"))
             return ClaimResult.LEFT_FOR_RECOVERY
+        except _NotAllowed as error:
+            return self._hold(route, error.download)
         except StoreError as error:
             self._run.drain(f"{error}. The address is in the books; the next run fetches it without a call")
             return ClaimResult.LEFT_FOR_RECOVERY
@@ -97,6 +110,18 @@ class Delivery:
             await self._hand.clear(attempt)
             return ClaimResult.SETTLED
         return await self.place(route, claim, paid, picture)
+
+    def _hold(self, route: RouteRun, download: Download) -> ClaimResult:
+        """Leave a paid address in the books until it may be gone to, and buy nothing more that would lie there."""
+        why = (
+            f"a paid image lies where this program does not go by itself: {download.detail}. If that is right, write "
+            f'images_from: ["{download.allow}"] into the manifest; the next run then fetches it without a call. '
+            "Until then it buys nothing over this route"
+        )
+        route.books.withheld()
+        route.lane.stop(why)
+        self.not_allowed.setdefault(route.name, why)
+        return ClaimResult.NOT_ALLOWED
 
     async def place(self, route: RouteRun, claim: Claim, paid: Paid, picture: Picture) -> ClaimResult:
         """Check the image, put it into the output folder, settle the task, clear the spool."""
@@ -147,6 +172,7 @@ class Delivery:
 
         Raises:
             _NotNow: this run has waited long enough for it.
+            _NotAllowed: a rule of ours forbids it, and the address may live until that is changed.
             StoreError: the bytes could not be written.
         """
         clock = self._run.clock
@@ -161,7 +187,9 @@ class Delivery:
                 delay = self._backoff.delay(failures, self._run.uniform)
                 waited += min(clock.monotonic() - begun, _LONGEST_TRY) + delay
                 rested += delay
-                if download.fetch is Fetch.REFUSED or (download.fetch is Fetch.GONE and rested > _GONE_AFTER):
+                if download.fetch is Fetch.REFUSED:
+                    return self._refused(route, download, alive=clock.now() < expires)
+                if download.fetch is Fetch.UNUSABLE or (download.fetch is Fetch.GONE and rested > _GONE_AFTER):
                     return f"paid, but its address cannot be fetched: {download.detail}"
                 overdue += delay if clock.now() + delay >= expires else 0.0
                 if overdue > _GONE_AFTER:
@@ -178,6 +206,22 @@ class Delivery:
             raise _NotNow("there was no time left to fetch a paid image")
         finally:
             route.books.slow(-slow)
+
+    def _refused(self, route: RouteRun, download: Download, *, alive: bool) -> str:
+        """Say why an address is given up that a rule of ours forbids, where nothing or nobody can change that.
+
+        Raises:
+            _NotAllowed: somebody can.
+        """
+        if download.allow and alive:
+            raise _NotAllowed(download)
+        if download.allow:
+            return f"paid, but its address expired before it was allowed: {download.detail}"
+        route.lane.stop(
+            f"a paid image lies at an address that is never gone to: {download.detail}. Look at what {route.name} "
+            "answers (`batchgen report`) before you run again: the next run buys over it again"
+        )
+        return f"paid, but its address is never gone to: {download.detail}"
 
     async def _rest(self, seconds: float) -> None:
         """Sleep, but not much past the time that is left for all addresses."""

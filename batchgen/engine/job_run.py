@@ -147,8 +147,8 @@ class JobRun:
             )
         if tally.unfetched > self._most_lost:
             return (
-                f"{tally.unfetched} paid images could not be fetched from their addresses; "
-                "look at the connection and at `batchgen report`, then run again"
+                f"{tally.unfetched} paid images could not be fetched from their addresses; look at the connection and "
+                "at `batchgen report`. The next run first tries those that still live, without a call, and then buys on"
             )
         return None
 

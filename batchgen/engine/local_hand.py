@@ -136,7 +136,7 @@ class LocalHand(OwnedFolder):
         url, local, key_env = contract.base_url, contract.loopback, contract.key_env
         async with (
             Client(clock=clock, key=key, request_id_headers=contract.request_id_headers) as client,
-            Downloader() as downloader,
+            Downloader(contract.images_from) as downloader,
             BatchApi(base_url=url, key=lambda: key(key_env), clock=clock, loopback=local) as api,
         ):
             batches = BatchFiles(api, self._spool, clock) if contract.endpoint.in_batches else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
@@ -36,6 +36,7 @@ class Recovered:
         gone: paid answers that are no longer in the spool; parked.
         left: answers that could not be placed now and are left to the next start.
         unfetched: paid addresses that could not be fetched now; the next start tries again while they live.
+        withheld: paid addresses that a rule of ours forbids; `not_allowed` says why by route, which buys nothing more.
     """
 
     placed: int = 0
@@ -44,11 +45,13 @@ class Recovered:
     gone: int = 0
     left: int = 0
     unfetched: int = 0
+    withheld: int = 0
+    not_allowed: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         """How many tasks were found interrupted."""
-        return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched
+        return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched + self.withheld
 
 
 async def recover(executor: Executor) -> Recovered:
@@ -81,6 +84,7 @@ async def recover(executor: Executor) -> Recovered:
             patience.cancel()
             executor.delivery.out_of_time = False
     await tidy(run.ledger, executor.hand)
+    found.not_allowed = executor.delivery.not_allowed
     return found
 
 
@@ -123,6 +127,7 @@ async def _recover_one(interrupted: Interrupted, executor: Executor, route: Rout
         ended = await executor.resume(route, claim, replace(answer, origin=origin), fetched)
         found.placed += ended is ClaimResult.SETTLED
         found.left += ended is ClaimResult.LEFT_FOR_RECOVERY
+        found.withheld += ended is ClaimResult.NOT_ALLOWED
         return
     paid = Paid(attempt, held.charge, held.billed, held.request_ids, origin)
     picture = await hand.find_download(attempt) if held.url else (answer.picture if answer else None)
@@ -133,6 +138,7 @@ async def _recover_one(interrupted: Interrupted, executor: Executor, route: Rout
         ended = await executor.delivery.fetch(route, claim, paid, held.url, held.url_expires)
         found.fetched += ended is ClaimResult.SETTLED
         found.unfetched += ended is ClaimResult.LEFT_FOR_RECOVERY
+        found.withheld += ended is ClaimResult.NOT_ALLOWED
         return
     else:
         reason = "paid, but its answer is no longer in the spool"

@@ -229,3 +229,8 @@ class Runner:
         if unfetched := self.job_run.tally.unfetched:
             these = "1 paid image" if unfetched == 1 else f"{unfetched} paid images"
             self.job_run.explain(f"{these} could not be fetched; the next run tries those whose addresses still live")
+        if withheld := self.job_run.tally.withheld:
+            these = "1 paid image waits" if withheld == 1 else f"{withheld} paid images wait"
+            self.job_run.explain(
+                f"{these} at addresses that are not allowed; a run that allows them fetches them first"
+            )

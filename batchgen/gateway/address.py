@@ -1,4 +1,4 @@
-"""Which network addresses a download may go to: public unicast ones, and nothing else.
+"""Which network addresses a download may go to: public unicast ones, and private ones that somebody has listed.
 
 The blocks are those of IANA's special-purpose registers for IPv4 and IPv6 (2026-11), embedded because Python's own
 `is_global` let NAT64, 6to4, multicast and a cloud's metadata address through in versions we support.
@@ -11,6 +11,8 @@ import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from batchgen.domain.images_from import ImagesFrom, entry_for_network
 
 _LOOPBACK = "loopback"
 
@@ -94,7 +96,15 @@ def _forbidden_v6(address: IPv6Address) -> str:
 
 
 class AddressRefused(OSError):
-    """An address that downloads do not go to. Stays inside this package; aiohttp hands it through as an OSError."""
+    """An address that downloads do not go to. Stays inside this package; aiohttp hands it through as an OSError.
+
+    Attributes:
+        allow: the entry of `images_from` that would let it be gone to, "" where none does.
+    """
+
+    def __init__(self, why: str, allow: str = "") -> None:
+        self.allow = allow
+        super().__init__(why)
 
 
 class CheckedResolver(AbstractResolver):
@@ -102,10 +112,12 @@ class CheckedResolver(AbstractResolver):
 
     Args:
         loopback: whether this machine is what is wanted; else public addresses are.
+        images_from: what may be gone to beside them.
     """
 
-    def __init__(self, *, loopback: bool) -> None:
+    def __init__(self, *, loopback: bool, images_from: ImagesFrom) -> None:
         self._loopback = loopback
+        self._images_from = images_from
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -121,7 +133,7 @@ class CheckedResolver(AbstractResolver):
         )
         found: list[ResolveResult] = []
         for kind, _, proto, _, address in infos:
-            check(str(address[0]), loopback=self._loopback)
+            check(str(address[0]), port, loopback=self._loopback, images_from=self._images_from)
             found.append(
                 {
                     "hostname": host,
@@ -138,7 +150,7 @@ class CheckedResolver(AbstractResolver):
         """Do nothing: nothing is held open."""
 
 
-def check(address: str, *, loopback: bool) -> None:
+def check(address: str, port: int, *, loopback: bool, images_from: ImagesFrom) -> None:
     """Let an address pass.
 
     Raises:
@@ -147,5 +159,5 @@ def check(address: str, *, loopback: bool) -> None:
     why = forbidden(address)
     if loopback and why != _LOOPBACK:
         raise AddressRefused(f"{address} is not loopback")
-    if not loopback and why:
-        raise AddressRefused(f"{address} is not a public address ({why})")
+    if not loopback and why and not images_from.allows_network(address, port):
+        raise AddressRefused(f"{address} is not a public address ({why})", entry_for_network(address))

@@ -13,6 +13,8 @@ import aiohttp
 from yarl import URL
 
 from batchgen.domain.deadline import Deadline
+from batchgen.domain.images_from import USUAL_PORTS, ImagesFrom, entry_for
+from batchgen.domain.text import cleaned
 from batchgen.domain.wire import Download, Fetch, Picture
 from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
 from batchgen.gateway.connector import AddrInfo, OwnConnections
@@ -28,7 +30,7 @@ from batchgen.gateway.transport import (
 )
 from batchgen.gateway.watch import KeyWatch
 
-_PORTS = frozenset({80, 443})
+NOTHING_MORE = ImagesFrom()
 _MOST_REDIRECTS = 3
 _LONGEST_URL = 8192
 _PASSING = frozenset({408, 421, 425, 429})  # of the 4xx; the others, 403, 404 and 410 above all, stay as they are
@@ -39,12 +41,14 @@ class Downloader(SessionOwner):
     """Downloads without key, cookies, proxy or environment, from public addresses over https.
 
     Args:
+        images_from: what else may be gone to.
         total: seconds for one fetch.
         idle: seconds without a byte after which a fetch is given up.
     """
 
-    def __init__(self, *, total: float = 300.0, idle: float = 60.0) -> None:
+    def __init__(self, images_from: ImagesFrom = NOTHING_MORE, *, total: float = 300.0, idle: float = 60.0) -> None:
         super().__init__("image/*")
+        self._images_from = images_from
         self._total = total
         self._idle = idle
 
@@ -73,8 +77,8 @@ class Downloader(SessionOwner):
                 finally:
                     response.close()
         except _Over as over:
-            return over.download
-        return Download(Fetch.REFUSED, detail=f"more than {_MOST_REDIRECTS} redirects")
+            return cleaned(secret, over.download)
+        return Download(Fetch.UNUSABLE, detail=f"more than {_MOST_REDIRECTS} redirects")
 
     async def _get(self, target: URL, loopback_base: str, deadline: Deadline) -> aiohttp.ClientResponse:
         """Ask for the file, and return the response head.
@@ -83,7 +87,7 @@ class Downloader(SessionOwner):
             _Over: there is none.
         """
         try:
-            session = self._session(loopback=_allowed(target, loopback_base))
+            session = self._session(loopback=_allowed(target, loopback_base, self._images_from))
             async with deadline.waiting():
                 return await session.get(target, allow_redirects=False)
         except WIRE_ERRORS as wrong:
@@ -102,7 +106,7 @@ class Downloader(SessionOwner):
             for plain in _plain(inflater, data):
                 size += len(plain)
                 if size > MAX_PICTURE:
-                    return Download(Fetch.REFUSED, detail=f"the file is larger than {MAX_PICTURE >> 20} MiB")
+                    return Download(Fetch.UNUSABLE, detail=f"the file is larger than {MAX_PICTURE >> 20} MiB")
                 watch.take(plain)
                 await sink.write(plain)
         if not size:
@@ -118,10 +122,11 @@ class Downloader(SessionOwner):
     def _connector(self, *, loopback: bool) -> aiohttp.TCPConnector:
         def checked_socket(addr_info: AddrInfo) -> socket.socket:
             """Check for the last time, on the very address that is connected to."""
-            check(str(addr_info[4][0]), loopback=loopback)
+            address = addr_info[4]
+            check(str(address[0]), int(address[1]), loopback=loopback, images_from=self._images_from)
             return open_socket(addr_info)
 
-        return OwnConnections(checked_socket, CheckedResolver(loopback=loopback))
+        return OwnConnections(checked_socket, CheckedResolver(loopback=loopback, images_from=self._images_from))
 
 
 class _Over(Exception):
@@ -161,8 +166,8 @@ def _parsed(url: str) -> URL:
         raise _Over(Download(Fetch.REFUSED, detail="the address is not a URL")) from None
 
 
-def _allowed(target: URL, loopback_base: str) -> bool:
-    """Tell whether the target is the loopback gateway itself; else it is an https address, to be checked at connecting.
+def _allowed(target: URL, loopback_base: str, images_from: ImagesFrom) -> bool:
+    """Tell whether the target is the loopback gateway itself; else it is to be checked again at connecting.
 
     Raises:
         AddressRefused: it is neither.
@@ -173,10 +178,17 @@ def _allowed(target: URL, loopback_base: str) -> bool:
     base = URL(loopback_base) if loopback_base else None
     if base is not None and is_loopback(base.host or "") and (host, target.port) == (base.host, base.port):
         return True
-    if target.scheme != "https":
+    # A name is shown as it goes out, in ASCII: it comes from outside, and may look like another.
+    scheme, name = target.scheme, (target.raw_host or "").rstrip(".")[:253]
+    if images_from.allows(scheme, name, target.port):
+        return False
+    if scheme == "http":
+        raise AddressRefused(f"the address is not https but plain http ({name})", entry_for(scheme, name, target.port))
+    if scheme != "https":
         raise AddressRefused("the address is not https")
-    if target.port not in _PORTS:
-        raise AddressRefused(f"port {target.port} is not one that images come from")
+    if target.port not in USUAL_PORTS:
+        why = f"port {target.port} of {name} is not one that images come from"
+        raise AddressRefused(why, entry_for(scheme, name, target.port))
     return False
 
 
@@ -184,7 +196,7 @@ def _failed(wrong: BaseException) -> Download:
     """Say what a wire error means for a fetch."""
     refused = wrong if isinstance(wrong, AddressRefused) else getattr(wrong, "os_error", None)
     if isinstance(refused, AddressRefused):
-        return Download(Fetch.REFUSED, detail=str(refused))
+        return Download(Fetch.REFUSED, detail=str(refused), allow=refused.allow)
     if isinstance(wrong, ValueError) and not isinstance(wrong, OSError):
         return Download(Fetch.REFUSED, detail="the address is not a URL")
     if isinstance(wrong, TimeoutError):

@@ -12,6 +12,7 @@ from batchgen.contracts.pricing import Demand, expected
 from batchgen.contracts.serving import can_serve
 from batchgen.contracts.tokens import TokenPrice
 from batchgen.domain.errors import ContractError
+from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.inputs import NO_INPUTS
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.size import AUTO, Size, parse_size
@@ -45,6 +46,11 @@ def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
         else:
             document.wrong(("route",), str(error))
         return None
+
+
+def with_images_from(contract: Contract, more: ImagesFrom) -> Contract:
+    """Let a route fetch images from where the manifest allows it too."""
+    return replace(contract, images_from=contract.images_from + more)
 
 
 def check_use(document: Document, loc: Loc, contract: Contract) -> None:

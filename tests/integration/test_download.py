@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.wire import Download, Fetch
 from batchgen.gateway import download as download_module
 from batchgen.gateway import transport
@@ -97,7 +98,7 @@ FETCHES: dict[str, tuple[Serve, Fetch]] = {
     "forbidden": (sending(framed(b"x", status=b"403 X")), Fetch.GONE),
     "not found": (sending(framed(b"x", status=b"404 X")), Fetch.GONE),
     "gone": (sending(framed(b"x", status=b"410 X")), Fetch.GONE),
-    "a redirect to nowhere": (sending(framed(b"", status=b"302 X")), Fetch.REFUSED),
+    "a redirect to nowhere": (sending(framed(b"", status=b"302 X")), Fetch.UNUSABLE),
     "a redirect to a file": (
         sending(framed(b"", status=b"302 X", more=b"Location: file:///etc/passwd\r\n")),
         Fetch.REFUSED,
@@ -110,7 +111,7 @@ FETCHES: dict[str, tuple[Serve, Fetch]] = {
         sending(framed(b"", status=b"302 X", more=b"Location: https://169.254.169.254/\r\n")),
         Fetch.REFUSED,
     ),
-    "a redirect loop": (sending(framed(b"", status=b"302 X", more=b"Location: /again\r\n")), Fetch.REFUSED),
+    "a redirect loop": (sending(framed(b"", status=b"302 X", more=b"Location: /again\r\n")), Fetch.UNUSABLE),
 }
 
 
@@ -138,7 +139,7 @@ async def test_download_follows_three_redirects_and_no_more() -> None:
 
         return serve
 
-    for most, ending in ((3, Fetch.DONE), (4, Fetch.REFUSED)):
+    for most, ending in ((3, Fetch.DONE), (4, Fetch.UNUSABLE)):
         async with server(hops(most)) as base:
             assert (await fetch(base.replace("/v1", "/0"), base=base)).fetch is ending
 
@@ -182,7 +183,7 @@ async def test_download_stops_when_the_file_is_too_large(encoding: bytes, monkey
     sink = MemorySink(1000)
     async with server(sending(framed(body, more=more))) as base:
         done = await fetch(f"{base}/a.png", sink, base=base)
-    assert done.fetch is Fetch.REFUSED
+    assert done.fetch is Fetch.UNUSABLE
     assert sink.size <= 200_000
 
 
@@ -292,6 +293,48 @@ async def test_download_goes_to_loopback_only_for_the_gateways_own_host_and_port
         assert reached == []
         assert (await fetch(f"{base}/a.png", base=base)).fetch is Fetch.DONE
     assert len(reached) == 1
+
+
+async def test_download_goes_where_it_is_allowed_and_names_what_would_allow_the_rest() -> None:
+    async with server(sending(framed(b"abc"))) as there:
+        host = there.removesuffix("/v1")
+
+        async def away(head: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(framed(b"", status=b"302 X", more=b"Location: %b/b.png\r\n" % host.encode()))
+
+        async with server(away) as base:
+            for url in (f"{host}/a.png", f"{base}/a.png"):
+                done = await fetch(url, base=base)
+                assert (done.fetch, done.allow) == (Fetch.REFUSED, host)
+                async with Downloader(ImagesFrom.of([host])) as downloader:
+                    done = await downloader.fetch(url, MemorySink(1000), loopback_base=base)
+                assert done.fetch is Fetch.DONE
+
+
+async def test_download_goes_to_a_private_network_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[Any] = []
+
+    async def sock_connect(self: Any, sock: socket.socket, address: Any) -> None:
+        connected.append(address)
+        raise OSError(111, "refused")
+
+    monkeypatch.setattr("asyncio.selector_events.BaseSelectorEventLoop.sock_connect", sock_connect)
+    resolving(monkeypatch, ["10.0.0.5"])
+    for entries, allow in (
+        ([], "https://img.example:8443"),
+        (["https://img.example:8443"], "10.0.0.5"),
+        (["https://img.example:8443", "10.0.0.0/8"], ""),
+    ):
+        async with Downloader(ImagesFrom.of(entries)) as downloader:
+            done = await downloader.fetch("https://img.example:8443/a.png", MemorySink(1000))
+        assert done.allow == allow
+        assert connected == ([] if allow else [("10.0.0.5", 8443)])
+
+
+async def test_key_is_not_told_by_the_host_of_a_refused_address() -> None:
+    async with Downloader() as downloader:
+        done = await downloader.fetch("http://sk-5f2d8c.example/a.png", MemorySink(1000), secret="sk-5f2d8c")
+    assert "sk-5f2d8c" not in done.detail + done.allow
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:

@@ -330,6 +330,7 @@ def test_schema_and_reader_agree_on_keys() -> None:
         "if_4k_fails",
         "fallback",
         "fallback_on_refusal",
+        "images_from",
         "risky_terms",
     }
     assert set(found["$defs"]["CatalogPrompt"]["properties"]) >= {"from", "id", "text", "file", "format"}

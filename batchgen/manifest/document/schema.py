@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from batchgen.domain.images_from import read_entry
 from batchgen.domain.job import FourK
 from batchgen.domain.money import parse_usd
 from batchgen.domain.size import TABLE
@@ -73,6 +74,11 @@ def _format(value: str) -> str:
 def _four_k(value: str) -> str:
     if value not in list(FourK):
         raise ValueError(f"must be {', '.join(list(FourK)[:-1])} or {list(FourK)[-1]}, not {value}")
+    return value
+
+
+def _image_host(value: str) -> str:
+    read_entry(value)
     return value
 
 
@@ -224,6 +230,14 @@ class ManifestKeys(SharedKeys):
     )
     fallback_on_refusal: bool = Field(
         default=False, description="Whether content that one route refuses is tried over the next; each may charge it."
+    )
+    images_from: list[Annotated[str, AfterValidator(_image_host)]] = Field(
+        default=[],
+        min_length=1,
+        max_length=100,
+        description="Where images may be fetched from beside public https addresses: hosts with http:// or a port, and "
+        "private networks.",
+        examples=[["http://img.example", "https://*.img.example:8443", "10.0.0.0/8"]],
     )
     risky_terms: Annotated[
         list[str] | str,

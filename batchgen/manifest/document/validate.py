@@ -22,7 +22,7 @@ _BELOW: dict[str, type[BaseModel]] = {"output": Output, "limits": LimitKeys}
 _MEANT = {"n": "count", "model": "route", "prompt": "text", "csv": "from", "images": "count", "catalog": "from"} | (
     dict.fromkeys(("image", "photo", "photos", "input", "inputs", "ref", "refs"), "references")
 )
-_LISTS = {"references": '["photos/mug.jpg"]'}
+_LISTS = {"references": '["photos/mug.jpg"]', "images_from": '["http://img.example"]'}
 _STAND_INS: dict[str, Any] = {
     "version": 1,
     "name": "unnamed",
