@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, WAITING, Charge
 from batchgen.domain.model import Claim, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.domain.size import TABLE, THIRTY, TIERS, Size, parse_size
+from batchgen.gateway.key_words import IMAGE, MAYBE, NEVER
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
 from batchgen.manifest.templates.filters import NAMES
@@ -130,6 +132,7 @@ ROUTE_KEYS = {
     "charges": "outcome to `billed`, `void` or `unknown`: `{server_error: unknown}`",
     "downgrade": "whether 4K fails at times and 2K is the way out",
     "images_from": "where images may lie beside public https addresses, see [manifest](manifest.md#where-images-may-lie)",
+    "picture_at": "where answers have their image: `[images, 0, url]`, see [below](#where-an-image-is-looked-for)",
     "void_in_200": "kinds of errors that are free although they come inside a 200: `[throttled]`",
     "words": "further words of the gateway: `[{means: quota, text: no funds}]`, or a `code`",
     "request_id_headers": "further headers that carry a request id",
@@ -338,6 +341,17 @@ def phrases() -> str:
     return table(("ratio", "put before the prompt", "comes back as about"), rows)
 
 
+def words_of_keys() -> str:
+    """By which words of a key an image is found under it, or not."""
+    rows = (
+        ("an image", IMAGE),
+        ("an image where the answer says nothing in words", MAYBE),
+        ("never the result", NEVER),
+    )
+    lines = (f"- {says}: {', '.join(f'`{word}`' for word in sorted(words))}" for says, words in rows)
+    return "\n".join(textwrap.fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+
+
 def manifest_route_keys() -> str:
     """What a manifest may change about a route."""
     if set(ROUTE_KEYS) != _CHANGEABLE | _OF_A_ROUTE:
@@ -392,6 +406,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "token prices": token_prices,
         "phrases": phrases,
         "what a manifest may change": manifest_route_keys,
+        "words of keys": words_of_keys,
     },
     "manifest.md": {"sizes": sizes, "template words": template_words, "errors": errors},
 }

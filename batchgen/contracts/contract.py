@@ -21,6 +21,7 @@ from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
+from batchgen.domain.wire import Place
 
 _TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "log", "retires_on", "digest"})
 
@@ -123,6 +124,7 @@ class Contract:
         retires_on: the last day the vendor serves it, "" for none announced; `ends` in a contract file.
         words: what this gateway says beside what all do, the contract's own rows first.
         void_in_200: kinds of errors that it does not charge although they come inside a 200.
+        picture_at: where its answers have their image, as keys and numbers of items; () leaves that to be found.
         images_from: where images may be fetched from beside public https addresses.
         latency: tier to the shortest and longest usual time, in seconds.
         overridden: keys a manifest has changed. `warnings`: what is doubtful about these changes.
@@ -167,6 +169,7 @@ class Contract:
     words: tuple[Word, ...]
     void_in_200: frozenset[OutcomeKind]
     images_from: ImagesFrom
+    picture_at: Place
     latency: Mapping[str, tuple[float, float]]
     overridden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

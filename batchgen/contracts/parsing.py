@@ -17,6 +17,7 @@ from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
+from batchgen.domain.wire import Place
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
 TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log")
@@ -33,12 +34,15 @@ CALL = (
     "transparent_formats",
 )
 LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
-ANSWER = ("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers", "images_from")
+ANSWER = ("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers", "images_from", "picture_at")
 KEYS = frozenset((*TALK, *MONEY, *CALL, *LIMITS, *ANSWER))
 
 _PARAMETERS = ("quality", "background", "format", "n", "response_format", "moderation")
 _QUALITIES = ("auto", "low", "medium", "high", "xhigh", "max")
 _MOST_TIMES = 1_000  # far above what any vendor asks, and far below where an amount leaves the 64 bits of the books
+_DEEPEST = 16  # steps to a picture
+_LONGEST_KEY = 64  # bytes; more is not looked for while an answer comes
+_MOST_ITEMS = 1_000
 _FORMATS = ("png", "jpeg", "webp")
 _FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
 _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
@@ -154,8 +158,24 @@ def _answers(keys: Section) -> dict[str, Any]:
         "words": read_words(keys.rows("words")),
         "void_in_200": frozenset(OutcomeKind(kind) for kind in keys.texts("void_in_200", tuple(OutcomeKind))),
         "images_from": _images_from(keys),
+        "picture_at": _picture_at(keys),
         "request_id_headers": tuple(header.lower() for header in keys.texts("request_id_headers")),
     }
+
+
+def _picture_at(keys: Section) -> Place:
+    place = keys.data.get("picture_at", ())
+    if not isinstance(place, list | tuple) or len(place) > _DEEPEST or not all(map(_is_step, place)):
+        wanted = "keys and numbers of items from the outside in, counted from 0, such as [images, 0, url]"
+        raise keys.fail("picture_at", f"must be {wanted}, not {place!r}")
+    return tuple(place)
+
+
+def _is_step(step: object) -> bool:
+    """Tell whether a step is the key of an object, or the number of an item in a list."""
+    if isinstance(step, str):
+        return 0 < len(step.encode()) <= _LONGEST_KEY
+    return isinstance(step, int) and not isinstance(step, bool) and 0 <= step < _MOST_ITEMS
 
 
 def _images_from(keys: Section) -> ImagesFrom:

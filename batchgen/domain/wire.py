@@ -76,6 +76,10 @@ class PreparedInputs:
     mask: Prepared | None = None
 
 
+Place = tuple[str | int, ...]
+"""Where a value stands in a document: keys, and numbers of items in lists, from the outside in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One paid request, ready to be sent. The key is not in it: the hand adds it at the last moment.
@@ -88,6 +92,7 @@ class Call:
         key_env: the variable that holds the key; "" sends none.
         timeout: seconds for the whole call, from connecting to the last byte.
         loopback: whether the base URL itself is loopback, the only case in which plain http and loopback are allowed.
+        picture_at: where the contract says that the answer has its image; () leaves it to the table of places.
         origin: what it is for, known once it is reserved.
     """
 
@@ -99,6 +104,7 @@ class Call:
     key_env: str
     timeout: float
     loopback: bool
+    picture_at: Place = ()
     origin: Origin = NO_ORIGIN
 
 

@@ -8,12 +8,11 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.errors import UsageError
 from batchgen.domain.text import cleaned, escaped, one_line, without
 from batchgen.domain.wire import Answer, Call, CallEnd
-from batchgen.gateway.echo import results
-from batchgen.gateway.endpoints import codec_for
-from batchgen.gateway.endpoints.codec import Reply
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
-from batchgen.gateway.json_body import Shape, parse
+from batchgen.gateway.image_address import absolute
+from batchgen.gateway.json_body import Shape
+from batchgen.gateway.reading import read_text
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import SessionOwner
 from batchgen.gateway.unread import with_unread
@@ -79,14 +78,10 @@ class Client(SessionOwner):
                 call.attempt, exchange.ending, detail=detail, sent_at=request.sent_at, total=request.seconds()
             )
         text = without(secret, exchange.text)
-        whole, sent, codec = exchange.shape is Shape.WHOLE, exchange.sent(), codec_for(call.operation)
-        if whole:
-            document = exchange.document if text == exchange.text else parse(text)[1]
-            reply = codec.read(document, sent)
-        else:
-            document, reply = None, Reply(urls=codec.salvage(text, sent))
-        silent, scanned = not (reply.text or reply.error or reply.urls), exchange.scanner.pictures
-        shown = results(reply.marks, scanned, sent, silent=silent)
+        sent, scanned = exchange.sent(), exchange.scanner.pictures
+        reading = read_text(text, scanned, call.operation, sent, call.picture_at)
+        reply, whole = reading.reply, exchange.body.shape is Shape.WHOLE
+        shown = reading.shown or ((len(scanned) - 1,) if exchange.scanner.inside else ())
         headers: Mapping[str, str] = response.headers
         ids = request_ids(headers, self._request_id_headers)
         answer = Answer(
@@ -98,7 +93,7 @@ class Client(SessionOwner):
             retry_after=longest((retry_after(headers, self._clock.now()), reply.retry_after)),
             request_ids=tuple((name, without(secret, value)) for name, value in ids),
             pictures=exchange.pictures(shown),
-            urls=reply.urls,
+            urls=tuple(absolute(each, call.url) for each in reply.urls),
             text=reply.text,
             error=reply.error,
             usage=reply.usage,
@@ -110,7 +105,7 @@ class Client(SessionOwner):
             first_byte=exchange.first_byte,
             total=request.seconds(),
         )
-        return with_unread(answer, document, text, exchange.pictures(range(len(scanned))), sent)
+        return with_unread(answer, reading.body.document, text, exchange.pictures(range(len(scanned))), sent)
 
 
 def _refusal(call: Call, secret: str) -> str:

@@ -18,6 +18,7 @@ from batchgen.domain.text import cleaned
 from batchgen.domain.wire import Download, Fetch, Picture
 from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
 from batchgen.gateway.connector import AddrInfo, OwnConnections
+from batchgen.gateway.image_address import as_given
 from batchgen.gateway.inflate import Inflater, inflater_for
 from batchgen.gateway.scan import MAX_PICTURE, Sink
 from batchgen.gateway.transport import (
@@ -161,7 +162,7 @@ def _parsed(url: str) -> URL:
     if len(url) > _LONGEST_URL or not url.isprintable():
         raise _Over(Download(Fetch.REFUSED, detail="the address is too long or holds control characters"))
     try:
-        return URL(url, encoded=url.isascii() and " " not in url)
+        return as_given(url)
     except ValueError:
         raise _Over(Download(Fetch.REFUSED, detail="the address is not a URL")) from None
 

@@ -5,11 +5,12 @@ Some gateways repeat what they were asked, input images and all. Such a picture 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from batchgen.domain.wire import Call, FilePiece
 from batchgen.gateway.json_body import encode
+from batchgen.gateway.key_words import marks_of_no_result
 from batchgen.gateway.scan import ScannedPicture
 
 
@@ -42,18 +43,27 @@ def sent_by(call: Call) -> SentRequest:
 
 
 def results(
-    marks: Sequence[int], found: Sequence[ScannedPicture], sent: SentRequest = NOTHING_SENT, *, silent: bool
+    marks: Iterable[int],
+    found: Sequence[ScannedPicture],
+    sent: SentRequest = NOTHING_SENT,
+    *,
+    text: str | None = None,
 ) -> tuple[int, ...]:
-    """Choose the pictures of a reply that are its result, in order.
+    """Choose the pictures of a reply that are its result, in order; never one that was sent.
 
     Args:
-        marks: those that stand where the endpoint puts its result.
-        found: all that the scanner found; where it found none under a mark, the reply wrote that itself.
+        marks: those that stand where the result is; where the scanner found none under a mark, the reply wrote that
+            itself.
+        found: all that the scanner found.
         sent: the request.
-        silent: whether the reply says nothing else, or is cut off. Then a picture at an unknown place is better taken
-            for the paid result than dropped, unless it is one that was sent.
+        text: of a reply that broke off, so that nobody can say what stands where. Then a picture under a key that only
+            answers have is better taken for the paid result than dropped, and so is one that is the only one.
     """
-    real = [index for index, one in enumerate(found) if one.size or one.damage]
+    real = [index for index, one in enumerate(found) if (one.size or one.damage) and index not in sent.marks]
     placed = tuple(dict.fromkeys(mark for mark in marks if mark in real))
-    own = tuple(index for index in real if found[index].own)
-    return placed or own or tuple(index for index in real if silent and index not in sent.marks)
+    if placed or text is None:
+        return placed
+    unfit = marks_of_no_result(text)
+    rest = [index for index in real if index not in unfit]
+    own = tuple(index for index in rest if found[index].own)
+    return own or (tuple(rest) if len(rest) == 1 else ())

@@ -12,17 +12,21 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
-from batchgen.domain.wire import Call, CallEnd, Picture
+from batchgen.domain.wire import Call, CallEnd, Picture, Place
 from batchgen.gateway.echo import SentRequest, sent_by
 from batchgen.gateway.endpoints import codec_for
+from batchgen.gateway.event_stream import is_event_stream, may_have_ended
 from batchgen.gateway.inflate import Inflater, inflater_for
-from batchgen.gateway.json_body import Shape, parse
+from batchgen.gateway.json_body import Shape
+from batchgen.gateway.picture_body import PictureBody, is_picture, may_be_picture
+from batchgen.gateway.picture_start import key_pattern
+from batchgen.gateway.reading import BodyText, body_of
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, wake_when_closed
@@ -31,6 +35,7 @@ from batchgen.gateway.watch import KeyWatch
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+_LULL = 10.0  # seconds without an event, once there is an image
 _PARSE_BUDGET = 8 << 20  # bytes spent on trying whether a body that has not ended is whole
 
 
@@ -41,17 +46,17 @@ class Exchange:
         response: the response head, None until one was parsed.
         trouble: one sentence about what went wrong, "" for nothing.
         text: the body without its pictures.
-        document: the same as JSON, when `shape` says that it is whole.
+        body: the same as a document.
     """
 
     def __init__(self, call: Call, sinks: SinkFactory, clock: Clock, secret: str = "") -> None:
         self.response: aiohttp.ClientResponse | None = None
         self._deadline = Deadline(call.timeout)
         self.request = RequestBody(call.body, call.content_type, clock, self._deadline)
-        self.scanner = Scanner(codec_for(call.operation).picture_start)
+        self._pattern = key_pattern(codec_for(call.operation).picture_keys, _last_key(call.picture_at))
+        self.scanner: Scanner | PictureBody = Scanner(self._pattern)
         self.text = ""
-        self.document: Any = None
-        self.shape = Shape.OTHER
+        self.body = BodyText()
         self.trouble = ""
         self.first_byte = 0.0
         self._call = call
@@ -64,6 +69,10 @@ class Exchange:
         self._hashes: dict[int, _Hash] = {}  # of the pictures that come, where some were sent
         self._inflater: Inflater | None = None
         self._budget = _PARSE_BUDGET
+        self._head = b""  # first bytes, until they tell what the body is
+        self._begun = False
+        self._streamed = False
+        self._lull: Deadline | None = None  # once there is an image, and events may follow
 
     async def run(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
         """Send and receive. Raises only what a sink raises, and cancellation."""
@@ -82,7 +91,7 @@ class Exchange:
         """How far it got."""
         if self.response is None:
             return self._ending_without_head()
-        if self.shape is Shape.WHOLE:
+        if self.body.shape is Shape.WHOLE:
             return CallEnd.COMPLETE
         if self.scanner.too_large:
             return CallEnd.TOO_LARGE
@@ -111,10 +120,10 @@ class Exchange:
 
     def _cut_short(self, response: aiohttp.ClientResponse) -> bool:
         """Tell whether a body that ended without an error lacks something all the same."""
-        if self.shape is Shape.SHORT or (self._inflater is not None and not self._inflater.whole):
+        if self.body.shape is Shape.SHORT or (self._inflater is not None and not self._inflater.whole):
             return True
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
-        return not framed and response.status == 200 and not self.text
+        return not framed and response.status == 200 and not self.text and not self.scanner.pictures
 
     async def _send(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
         try:
@@ -135,7 +144,8 @@ class Exchange:
             if self.scanner.too_large:
                 self.trouble = self.scanner.too_large
                 break
-        self.scanner.finish()
+        await self._scan(b"", last=True)
+        self.scanner.finish(cut=self._broken or self._late)
         self._try_to_parse()
 
     async def _next(self, content: aiohttp.StreamReader) -> bytes:
@@ -143,8 +153,10 @@ class Exchange:
         if self._broken:
             return left_over(content)
         try:
-            return await next_piece(content, self._deadline, self._is_whole)
+            return await next_piece(content, self._deadline, self._is_whole, lambda: self._lull)
         except WIRE_ERRORS as wrong:
+            if self._lull is not None and self._lull.rang:
+                return b""
             if self._deadline.rang:
                 self._late = True
                 self.trouble = self._no_answer_in_time()
@@ -156,17 +168,29 @@ class Exchange:
     async def _take(self, data: bytes) -> None:
         try:
             for plain in self._inflater.feed(data) if self._inflater else (data,):
-                for index, piece in self.scanner.feed(plain):
-                    if self._sent.files:
-                        self._hashes.setdefault(index, hashlib.sha256()).update(piece)
-                    self._watches[index].take(piece)
-                    await self._sink(index).write(piece)
+                await self._scan(plain)
                 if self.scanner.too_large:
                     return
         except zlib.error:
             self._broken = True
             self._inflater = None
             self.trouble = "the compressed body is damaged"
+
+    async def _scan(self, data: bytes, *, last: bool = False) -> None:
+        """Take the next plain bytes of the body, once its first ones tell whether it is a picture itself."""
+        if not self._begun:
+            data = self._head = self._head + data
+            if not data or (may_be_picture(data) and not last):
+                return
+            self._begun = True
+            self._streamed = is_event_stream(data.decode("utf-8", "replace"))
+            if is_picture(data, self.response.headers.get("content-type", "") if self.response is not None else ""):
+                self.scanner = PictureBody()
+        for index, piece in self.scanner.feed(data):
+            if self._sent.files:
+                self._hashes.setdefault(index, hashlib.sha256()).update(piece)
+            self._watches[index].take(piece)
+            await self._sink(index).write(piece)
 
     def _sink(self, index: int) -> Sink:
         sink = self._sinks.get(index)
@@ -175,17 +199,31 @@ class Exchange:
         return sink
 
     def _is_whole(self) -> bool:
-        """Tell whether nothing is missing although the connection says that more may come."""
-        return self.scanner.may_be_whole() and self._budget > 0 and self._try_to_parse()
+        """Tell whether nothing is missing although the connection says that more may come.
 
-    def _try_to_parse(self) -> bool:
-        if self.scanner.inside:
-            self.text, self.shape = self.scanner.text, Shape.SHORT
-        elif self.shape is not Shape.WHOLE:
+        A stream that brought its image and does not say that it is over is waited for a little: its usage may follow.
+        """
+        if not self.scanner.may_be_whole() or self._budget <= 0:
+            return False
+        if self._streamed and not may_have_ended(self.scanner.tail):
+            return False
+        self._try_to_parse()
+        if self.body.shape is Shape.WHOLE and not self.body.ended and self._lull is None:
+            reply = codec_for(self._call.operation).read(self.body.document, self.sent(), self._call.picture_at)
+            self._lull = Deadline(_LULL) if reply.marks or reply.urls else None
+        return self.body.ended
+
+    def _try_to_parse(self) -> None:
+        if not self.body.ended:
             self.text = self.scanner.text
             self._budget -= len(self.text)
-            self.shape, self.document = parse(self.text)
-        return self.shape is Shape.WHOLE
+            self.body = body_of(self.text)
+        if self.scanner.inside:
+            self.body = replace(self.body, shape=Shape.SHORT)
 
     def _no_answer_in_time(self) -> str:
         return f"no whole answer within {self._call.timeout:g} s"
+
+
+def _last_key(place: Place) -> str:
+    return next((step for step in reversed(place) if isinstance(step, str)), "")

@@ -32,6 +32,7 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
         key_env=contract.key_env,
         timeout=contract.timeout_for(claim.send_size, claim.parameters.quality, claim.inputs.count),
         loopback=contract.loopback,
+        picture_at=contract.picture_at,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batchgen.gateway.base64text import Base64Text
-from batchgen.gateway.picture_start import LONGEST, OPEN_ESCAPE, OWN, RUN, UNDER_KEY, WITHIN
+from batchgen.gateway.picture_start import LONGEST, OPEN_ESCAPE, OWN, RUN, WITHIN, key_pattern
 
 MAX_PICTURE = 48 << 20  # decoded bytes
 MAX_BODY = 65 << 20  # 48 MiB as base64 are 64 MiB
@@ -23,6 +23,8 @@ MAX_PICTURES = 32  # ten is the most any endpoint makes in one call; up to 17 in
 MARK = "#"
 WITHIN_MARK = f"data:{MARK}"
 
+_USUAL = key_pattern(("b64_json",))
+_TAIL = 1 << 14
 _QUOTE = b'"'
 _BACKSLASH = 0x5C
 
@@ -74,7 +76,7 @@ class Scanner:
 
     __slots__ = ("_current", "_odd", "_pattern", "_prefix", "_rest", "_tail", "_total", "pictures", "too_large")
 
-    def __init__(self, pattern: re.Pattern[bytes] = UNDER_KEY) -> None:
+    def __init__(self, pattern: re.Pattern[bytes] = _USUAL) -> None:
         self.pictures: list[ScannedPicture] = []
         self.too_large = ""
         self._pattern = pattern
@@ -89,6 +91,11 @@ class Scanner:
     def text(self) -> str:
         """The text without its pictures, as far as it came."""
         return (self._rest + self._tail).decode("utf-8", "replace")
+
+    @property
+    def tail(self) -> str:
+        """The last of the text, some thousand characters."""
+        return (self._rest[-_TAIL:] + self._tail).decode("utf-8", "replace")
 
     @property
     def inside(self) -> bool:
@@ -115,7 +122,7 @@ class Scanner:
             at = self._outside(data, at) if self._current is None else self._inside(self._current, data, at, out)
         return out
 
-    def finish(self) -> None:
+    def finish(self, *, cut: bool = False) -> None:  # noqa: ARG002 - a text shows itself whether it was cut
         """End the text: a picture that is still open is damaged."""
         if self._current is not None and not self.pictures[-1].damage:
             self.pictures[-1].damage = "the answer ended inside the picture"

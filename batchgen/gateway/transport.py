@@ -114,13 +114,19 @@ def wake_when_closed(response: aiohttp.ClientResponse) -> None:
     closed.add_done_callback(wake)
 
 
-async def next_piece(content: aiohttp.StreamReader, deadline: Deadline, enough: Callable[[], bool]) -> bytes:
+async def next_piece(
+    content: aiohttp.StreamReader,
+    deadline: Deadline,
+    enough: Callable[[], bool],
+    lull: Callable[[], Deadline | None] = lambda: None,
+) -> bytes:
     """Read the next bytes of a body, empty at its end.
 
     Args:
         content: the body.
         deadline: only waiting is under it, not what is there already.
         enough: asked before waiting; when true, no more is waited for.
+        lull: asked then; a deadline of its own for this wait.
 
     Raises:
         TimeoutError: the deadline passed.
@@ -130,7 +136,7 @@ async def next_piece(content: aiohttp.StreamReader, deadline: Deadline, enough: 
     if data or content.at_eof() or enough():
         return data
     try:
-        async with deadline.waiting():
+        async with (lull() or deadline).waiting():
             return await content.read(PIECE)
     except TimeoutError:
         if late := left_over(content):  # came in the very turn in which the time was over

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from batchgen.domain.wire import Answer, CallEnd, Picture
 from batchgen.gateway.echo import SentRequest
-from batchgen.gateway.endpoints.reply_fields import Json, objects, string
+from batchgen.gateway.endpoints.accepted import task_of
 from batchgen.gateway.scan import MARK, WITHIN_MARK
 
 MOST = 1 << 18  # characters of such a text that are kept
@@ -26,14 +26,6 @@ _ABOUT = re.compile(
     r"prompt|prompt_cache_key|provider|quality|reason|reasoning|reasoning_content|request_id|revised_prompt|role|"
     r"safety_identifier|service_tier|size|status|success|system_fingerprint|text_format|tool_choice|tools|"
     r"trace_id|truncation|type|usage|user"
-)
-_HOLDERS = ("data", "task", "output", "result", "response", "job")
-_TASK_KEYS = ("task_id", "taskId", "job_id", "jobId")
-_ID_KEYS = (*_TASK_KEYS, "id", "request_id", "generation_id", "uuid")
-_STATUS_KEYS = ("status", "task_status", "taskStatus", "job_status", "state")
-_WAITING = re.compile(
-    r"accepted|created|generating|in_progress|in_queue|not_start|pending|processing|queued|queueing|received|"
-    r"running|scheduled|started|starting|submitted|waiting"
 )
 
 
@@ -58,35 +50,6 @@ def with_unread(answer: Answer, document: object, text: str, came: tuple[Picture
     return replace(answer, unread=text[:MOST], spare=came, task=task)
 
 
-def task_of(document: object, *, accepted: bool = False) -> str:
-    """Find the number under which a gateway says that it works on a call it took in; "" where it does not say so.
-
-    Args:
-        document: a body as JSON.
-        accepted: whether its status is 202, which says that it was taken in.
-
-    >>> task_of({"code": 200, "data": [{"status": "submitted", "task_id": "task_7"}]})
-    'task_7'
-    """
-    for holder in _holders(document):
-        status = next((said for key in _STATUS_KEYS if (said := string(holder.get(key), 40))), "")
-        waiting = _WAITING.fullmatch(status.lower().replace("-", "_")) is not None
-        keys = _ID_KEYS if waiting or accepted else () if status else _TASK_KEYS
-        for key in keys:
-            if found := string(holder.get(key), 200):
-                return found
-    return ""
-
-
-def _holders(value: object, depth: int = 3) -> Iterator[Json]:
-    """Yield the objects that may speak of a task, the inner ones first: what is around them speaks of the request."""
-    for each in objects(value)[:1]:
-        if depth:
-            for key in _HOLDERS:
-                yield from _holders(each.get(key), depth - 1)
-        yield each
-
-
 def _holds_something(document: object, text: str, sent: SentRequest) -> bool:
     """Tell whether there is more than what every answer says of itself, and what was sent."""
     if document is None:
@@ -109,4 +72,8 @@ def _words(document: object) -> Iterator[str]:
         elif isinstance(value, list):
             todo += ((each, depth + 1) for each in value)
         elif isinstance(value, dict):
-            todo += ((each, depth + 1) for key, each in value.items() if _ABOUT.fullmatch(key) is None)
+            todo += ((each, depth + 1) for key, each in value.items() if not _is_about(key, each))
+
+
+def _is_about(key: str, value: object) -> bool:
+    return _ABOUT.fullmatch(key) is not None or (key == "message" and isinstance(value, str))

@@ -33,7 +33,6 @@ from tests.support.gateway import (
 from tests.support.sockets import MemorySink, raw_server, served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
-BASE64 = base64.b64encode(PNG).decode()
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 393_215, 393_216, 393_217, 1_000_000])
@@ -64,7 +63,7 @@ async def test_form_is_read_by_a_server_that_is_not_ours(tmp_path: Path) -> None
         async for part in await request.multipart():
             assert isinstance(part, aiohttp.BodyPartReader)
             parts.append((part.name, part.filename, bytes(await part.read())))
-        return web.json_response({"data": [{"b64_json": BASE64}]})
+        return web.json_response({"data": [{"b64_json": base64.b64encode(PNG * 3).decode()}]})
 
     async with served(serve) as base:
         route = replace(contract("openai/gpt-image-2"), base_url=base, key_env="")

@@ -20,9 +20,9 @@ from batchgen.gateway.client import Client
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints import CODECS
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply
+from batchgen.gateway.endpoints.message import FoundImages
 from batchgen.gateway.endpoints.reply_fields import Json, error_of, mark_of
 from batchgen.gateway.json_body import json_pieces
-from batchgen.gateway.picture_start import key_pattern
 from batchgen.gateway.request import build_call
 from batchgen.simulator import endpoints as simulated
 from batchgen.simulator.call_plan import CallPlan
@@ -52,12 +52,12 @@ class SketchCodec(Codec):
     """`{"wish": …}` is answered by `{"drawing": {"pixels": …}}`."""
 
     operation = "sketches"
-    picture_start = key_pattern(("pixels",))
+    picture_keys = ("pixels",)
 
     def body(self, claim: Claim, contract: Contract, _inputs: PreparedInputs) -> Body:
         return Body(json_pieces({"wish": claim.text, "by": contract.model}))
 
-    def _read(self, document: Json, _sent: SentRequest, /) -> Reply:
+    def read_object(self, document: Json, _sent: SentRequest, _seen: FoundImages, /) -> Reply:
         mark = mark_of((document.get("drawing") or {}).get("pixels"))
         error, wait = error_of(document, has_image=mark is not None)
         return Reply(marks=() if mark is None else (mark,), error=error, retry_after=wait)

@@ -101,7 +101,7 @@ async def test_task_of_an_answer_with_its_image_is_nothing_to_wait_for() -> None
 async def test_picture_at_a_place_nobody_knows_stays_with_the_words_that_came_with_it(tmp_path: Path) -> None:
     sent = a_piece(tmp_path / "ref", PNG + b"other", base64=True)
     echo = f"data:image/png;base64,{base64.b64encode(PNG + b'other').decode()}"
-    body = {"choices": [{"message": {"content": "Here it is"}}], "request": echo, "extra": {"where": DATA}}
+    body = {"choices": [{"message": {"content": "Here it is"}}], "request": echo, "one": {"where": DATA}, "two": DATA}
 
     async def serve(request: web.Request) -> web.Response:
         await request.read()

@@ -17,10 +17,11 @@ from batchgen.domain.model import Claim
 from batchgen.domain.size import Size
 from batchgen.domain.wire import Answer, Call, FilePiece, Prepared, PreparedInputs
 from batchgen.gateway.client import Client
-from batchgen.gateway.echo import NOTHING_SENT, SentRequest, results
+from batchgen.gateway.echo import NOTHING_SENT, SentRequest
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.endpoints.codec import Reply
-from batchgen.gateway.json_body import Shape, parse
+from batchgen.gateway.picture_start import key_pattern
+from batchgen.gateway.reading import read_text
 from batchgen.gateway.scan import Scanner
 from tests.support.sockets import MemorySink
 
@@ -104,7 +105,7 @@ class Read:
 
 def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: SentRequest = NOTHING_SENT) -> Read:
     """Scan a body in pieces and read what is left of it; a body that is no whole document gives an empty reply."""
-    scanner = Scanner(codec_for(endpoint).picture_start)
+    scanner = Scanner(key_pattern(codec_for(endpoint).picture_keys))
     decoded: dict[int, bytearray] = {}
     for start, end in itertools.pairwise([0, *sorted(cuts), len(body)]):
         for index, piece in scanner.feed(body[start:end]):
@@ -112,12 +113,11 @@ def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: SentRequ
     scanner.finish()
     back = {n for n, data in decoded.items() if hashlib.sha256(data).hexdigest() in sent.files}
     sent = replace(sent, marks=frozenset(back))
-    shape, document = (Shape.SHORT, None) if scanner.inside else parse(scanner.text)
-    reply = read_reply(document, endpoint, sent) if shape is Shape.WHOLE else Reply()
-    silent = not (reply.text or reply.error or reply.urls)
-    shown = results(reply.marks, scanner.pictures, sent, silent=silent)
+    text = scanner.text
+    reading = read_text(text, scanner.pictures, endpoint, sent)
+    shown = reading.shown or ((len(scanner.pictures) - 1,) if scanner.inside else ())
     return Read(
-        reply,
+        reading.reply,
         tuple(bytes(decoded.get(index, b"")) for index in shown),
         tuple(scanner.pictures[index].damage for index in shown),
         scanner.text,

@@ -16,6 +16,7 @@ from batchgen.contracts.endpoints import ENDPOINTS
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import PerCall, TokenPrice
 from batchgen.contracts.words import Meaning
+from batchgen.domain.errors import ContractError
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
@@ -412,6 +413,23 @@ def test_the_digest_notices_what_matters_and_only_that() -> None:
         replace(VIP, concurrency=3),
     ]
     assert len({VIP.digest, *(each.digest for each in changes)}) == len(changes) + 1
+
+
+def test_place_of_the_image_is_keys_and_numbers_of_items() -> None:
+    assert VIP.picture_at == ()
+    found = CATALOG.resolve({"use": VIP.route, "picture_at": ["images", 0, "url"]})
+    assert found.picture_at == ("images", 0, "url")
+    assert found.digest != VIP.digest
+
+
+@pytest.mark.parametrize(
+    "place", ["images.0.url", ["images", -1], ["images", True], [""], [["x"]], [1.5], ["x"] * 17, ["x" * 65], {"x": 1}]
+)
+def test_place_of_the_image_that_is_none_is_refused(place: object) -> None:
+    with pytest.raises(
+        ContractError, match=r"picture_at: must be keys and numbers of items .* such as \[images, 0, url]"
+    ):
+        CATALOG.resolve({"use": VIP.route, "picture_at": place})
 
 
 def test_no_memory_is_shared_when_a_contract_is_replaced() -> None:

@@ -187,12 +187,16 @@ def test_address_of_the_request_is_no_result() -> None:
     assert read_reply({"images": [reference], **said("No.")}, "chat", sent).text == "No."
 
 
-def test_results_are_those_at_their_place_then_those_of_answers_alone_then_what_is_no_echo() -> None:
+def test_results_are_those_at_their_place_and_of_a_broken_text_those_of_answers_or_the_only_one() -> None:
     found = [ScannedPicture(3), ScannedPicture(3, own=True), ScannedPicture(0), ScannedPicture(0, "damaged")]
-    assert results((3, 0, 0, 2, 9), found, silent=False) == (3, 0)
-    assert results((), found, silent=False) == (1,)
-    assert results((2,), [ScannedPicture(3), ScannedPicture(3)], SentRequest(marks=frozenset({0})), silent=True) == (1,)
-    assert results((), [ScannedPicture(3), ScannedPicture(3)], silent=False) == ()
+    first_was_sent = SentRequest(marks=frozenset({0}))
+    assert results((3, 0, 0, 2, 9), found) == (3, 0)
+    assert results((3, 0), found, first_was_sent, text="") == (3,)
+    assert results((), found) == ()
+    assert results((), found, text="") == (1,)
+    assert results((), [ScannedPicture(3), ScannedPicture(3)], first_was_sent, text="") == (1,)
+    assert results((), [ScannedPicture(3), ScannedPicture(3)], text="") == ()
+    assert results((), [ScannedPicture(3), ScannedPicture(3)], text='{"preview": ["#0", "x": "#1"') == (1,)
 
 
 def test_salvage_of_a_cut_chat_takes_only_whole_images_that_were_not_sent() -> None:

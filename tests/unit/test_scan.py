@@ -6,13 +6,15 @@ import base64
 import itertools
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchgen.gateway import scan
-from batchgen.gateway.scan import MARK, Scanner
+from batchgen.gateway.picture_start import key_pattern
+from batchgen.gateway.scan import MARK, WITHIN_MARK, Scanner
 
 
 def scanned(text: bytes, cuts: list[int] | None = None) -> tuple[Scanner, list[bytes]]:
@@ -89,7 +91,6 @@ def test_scanner_decodes_every_wrapping_wherever_it_is_cut(value: str) -> None:
         "data:image/png,iVBO",
         "data:image/svg+xml;utf8,<svg/>",
         "data:" + "x" * 400,
-        "https://example.com/a.png",
     ],
 )
 def test_scanner_reports_damage_and_keeps_the_rest_whole_wherever_it_is_cut(value: str) -> None:
@@ -122,7 +123,11 @@ def test_scanner_gives_no_byte_after_damage() -> None:
         '{"xb64_json":"QUJD"}',
         '{"a\\"b64_json":"QUJD","x":"' + "y" * 200 + '"}',
         '{"b64_json":["QUJD"]}',
-        '{"url":"https://x/data:image/png;base64,QUJD"}',
+        '{"b64_json":"https://x/y.png"}',
+        '{"b64_json":"HTTP:\\/\\/x\\/y.png"}',
+        '{"x":"/9j/short"}',
+        '{"x":"iVBORw0KGg"}',
+        '{"x":"an iVBORw0KGgo= within"}',
     ],
 )
 def test_scanner_finds_no_picture_where_there_is_none_wherever_it_is_cut(text: str) -> None:
@@ -131,6 +136,40 @@ def test_scanner_finds_no_picture_where_there_is_none_wherever_it_is_cut(text: s
         assert [found for found in scanner.pictures if found.size or found.damage] == []
         assert MARK not in scanner.text
         json.loads(scanner.text)
+
+
+SIGNED = {
+    "png": b"\x89PNG\r\n\x1a\n\xff\xfe\xfb rest",
+    "jpeg": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\xff\xff\xff rest",
+    "webp": b"RIFF\xff\xfb\xef\x00WEBPVP8 rest",
+}
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+@pytest.mark.parametrize("slash", ["/", "\\/", "\\u002f"])
+def test_picture_is_known_by_its_first_bytes_under_any_key_wherever_it_is_cut(kind: str, slash: str) -> None:
+    encoded = base64.b64encode(SIGNED[kind]).decode().replace("/", slash)
+    text = f'{{"whatever": ["{encoded}"], "x": "y"}}'.encode()
+    for cuts in ([], one_byte_at_a_time(text), *([cut] for cut in range(1, len(text)))):
+        scanner, pictures = scanned(text, cuts)
+        assert pictures == [SIGNED[kind]]
+        assert json.loads(scanner.text) == {"whatever": ["#0"], "x": "y"}
+
+
+@pytest.mark.parametrize(
+    "value", ["QUJD" * 30, "QUJD", "data:image/png;base64,QUJD", "https://x/y.png", "/files/y.png"]
+)
+def test_key_that_a_contract_names_holds_base64_of_any_kind_or_an_address_wherever_it_is_cut(value: str) -> None:
+    text = f'{{"drawn":"{value}","x":"y"}}'.encode()
+    for cuts in ([], one_byte_at_a_time(text), *([cut] for cut in range(1, len(text)))):
+        scanner = Scanner(key_pattern(("b64_json",), "drawn"))
+        pictures = b""
+        for start, end in itertools.pairwise([0, *cuts, len(text)]):
+            pictures += b"".join(piece for _, piece in scanner.feed(text[start:end]))
+        scanner.finish()
+        is_base64 = "." not in value
+        assert pictures == (base64.b64decode(value.rpartition(",")[2]) if is_base64 else b"")
+        assert json.loads(scanner.text)["drawn"] in ((value,) if not is_base64 else ("#0", "data:#0"))
 
 
 def test_scanner_takes_a_data_url_for_a_picture_when_it_stands_in_url() -> None:
@@ -216,6 +255,9 @@ def _split(text: str, every: int) -> list[str]:
     return [text[start : start + every] for start in range(0, len(text), every)]
 
 
+_SCHEME = re.compile("https?:", re.IGNORECASE)
+
+
 def expected(document: object) -> tuple[object, list[bytes | None]]:
     """The document with its marks and its pictures (None: damaged), by the plain way."""
     pictures: list[bytes | None] = []
@@ -223,12 +265,17 @@ def expected(document: object) -> tuple[object, list[bytes | None]]:
     def walk(node: object) -> object:
         if isinstance(node, list):
             return [walk(each) for each in node]
+        if isinstance(node, str) and (found := re.match(r"data:image/png;base64,([A-Za-z0-9+/=]+)", node)):
+            pictures.append(decode(found[1]))
+            return f"{WITHIN_MARK}{len(pictures) - 1}{node[found.end() :]}"
         if not isinstance(node, dict):
             return node
         return {key: walk(value) if not taken(key, value) else mark(value) for key, value in node.items()}
 
     def taken(key: str, value: object) -> bool:
-        return isinstance(value, str) and (key == "b64_json" or (key == "url" and value.startswith("data:")))
+        return isinstance(value, str) and (
+            (key == "b64_json" and not _SCHEME.match(value)) or (key == "url" and value.startswith("data:"))
+        )
 
     def mark(value: str) -> str:
         decoded = decode(value)

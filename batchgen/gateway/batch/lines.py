@@ -13,6 +13,7 @@ from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture
 from batchgen.gateway.echo import NOTHING_SENT, results
 from batchgen.gateway.endpoints.images import BatchLineCodec
 from batchgen.gateway.json_body import Shape, encode, parse
+from batchgen.gateway.picture_start import key_pattern
 from batchgen.gateway.scan import MAX_BODY, Scanner, Sink
 from batchgen.gateway.unread import with_unread
 from batchgen.gateway.watch import KeyWatch
@@ -77,20 +78,19 @@ class BatchLines:
             broken = Answer(0, CallEnd.CUT, status=200, detail="its line in the batch's answers is not whole")
             return BatchAnswer(custom_id, broken, [each for each in sinks.values() if each is not None])
         answer, marks = _answer(document)
-        silent = not (answer.text or answer.error or answer.urls)
         came = {
             index: Picture(kept.name, found.size, found.damage or watches[index].damage)
             for index, found in enumerate(scanner.pictures)
             if (kept := sinks.get(index)) is not None
         }
-        shown = (came[index] for index in results(marks, scanner.pictures, silent=silent) if index in came)
+        shown = (came[index] for index in results(marks, scanner.pictures) if index in came)
         answer = replace(answer, pictures=tuple(shown))
         body = (document.get("response") or {}).get("body")
         answer = with_unread(answer, body, encode(body), tuple(came.values()), NOTHING_SENT)
         return BatchAnswer(custom_id, answer, [each for each in sinks.values() if each is not None])
 
     def _begin(self) -> None:
-        self._scanner = Scanner(_CODEC.picture_start)
+        self._scanner = Scanner(key_pattern(_CODEC.picture_keys))
         self._sinks: dict[int, Sink | None] = {}
         self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(self._secret))
         self._name = ""

@@ -10,7 +10,8 @@ from batchgen.domain.model import Claim
 from batchgen.domain.wire import PreparedInputs
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
-from batchgen.gateway.endpoints.message import in_chat, spoken
+from batchgen.gateway.endpoints.message import FoundImages, in_chat, spoken
+from batchgen.gateway.endpoints.places import elsewhere
 from batchgen.gateway.endpoints.reply_fields import (
     Json,
     effective_of,
@@ -22,7 +23,6 @@ from batchgen.gateway.endpoints.reply_fields import (
 )
 from batchgen.gateway.endpoints.tool_output import in_output, said
 from batchgen.gateway.json_body import json_pieces
-from batchgen.gateway.picture_start import ANYWHERE
 
 # A whole Markdown image in a message whose end is missing, as JSON writes it.
 _PLACED_URL = re.compile(r"!\[[^\[\]]*+\]\((https?:(?:[^\"\\\x00-\x20()]|\\[/u&]){1,8192})\)")
@@ -32,7 +32,6 @@ class ChatCodec(Codec):
     """An image from a chat, as both vendors' manuals show it."""
 
     operation = "chat"
-    picture_start = ANYWHERE
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
         """Write one message, its images beside its words.
@@ -61,14 +60,16 @@ class ChatCodec(Codec):
         document.update(parameters(claim, contract, without="response_format"))
         return Body(json_pieces(document))
 
-    def _read(self, document: Json, sent: SentRequest, /) -> Reply:
-        seen = in_chat(document, sent) or in_output(document, sent)
+    def read_object(self, document: Json, sent: SentRequest, seen: FoundImages, /) -> Reply:
+        words = spoken(document) or said(document) or string(document.get("data"))
+        seen = seen or in_chat(document, sent) or in_output(document, sent)
+        seen = seen or elsewhere(document, sent, spoken=bool(words))
         items = objects(document.get("data"))
         error, wait = error_of(document, has_image=bool(seen))
         return Reply(
             marks=seen.marks,
             urls=seen.urls,
-            text="" if seen else spoken(document) or said(document) or string(document.get("data")),
+            text="" if seen else words,
             error=error,
             usage=usage_of(document.get("usage")),
             revised_prompt=revised_prompt(items),

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import ContractError
 from batchgen.domain.model import Claim
-from batchgen.domain.wire import ApiError, PreparedInputs, Usage
+from batchgen.domain.wire import ApiError, Place, PreparedInputs, Usage
 from batchgen.gateway.echo import NOTHING_SENT, SentRequest
+from batchgen.gateway.endpoints.message import FoundImages
+from batchgen.gateway.endpoints.places import told
 from batchgen.gateway.endpoints.reply_fields import Json, is_address
 from batchgen.gateway.json_body import JSON, Pieces
 
@@ -54,11 +56,11 @@ class Codec(ABC):
 
     Attributes:
         operation: its name, as in `EndpointFacts`.
-        picture_start: what begins a picture in its replies.
+        picture_keys: under which its replies have base64, whatever that begins with.
     """
 
     operation: str
-    picture_start: re.Pattern[bytes]
+    picture_keys: tuple[str, ...] = ("b64_json",)
 
     @abstractmethod
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
@@ -68,14 +70,18 @@ class Codec(ABC):
             ContractError: the route does not take these inputs.
         """
 
-    def read(self, document: object, sent: SentRequest = NOTHING_SENT) -> Reply:
+    def read(self, document: object, sent: SentRequest = NOTHING_SENT, picture_at: Place = ()) -> Reply:
         """Read what a whole JSON document says.
 
         Args:
             document: the body, with marks where the scanner took pictures out.
-            sent: the request, whose images and addresses may come back within words and are no result there.
+            sent: the request, whose images and addresses may come back and are no result.
+            picture_at: where a contract says that the image is; where it is not there, it is looked for as ever.
         """
-        return self._read(document, sent) if isinstance(document, dict) else Reply()
+        seen = told(document, picture_at, sent) if picture_at else FoundImages()
+        if isinstance(document, list):
+            document = {"data": document}
+        return self.read_object(document, sent, seen) if isinstance(document, dict) else Reply(seen.marks, seen.urls)
 
     def salvage(self, text: str, sent: SentRequest = NOTHING_SENT) -> tuple[str, ...]:
         """Find addresses of images that stand whole in a document that was cut off, those of the request left out."""
@@ -88,8 +94,8 @@ class Codec(ABC):
         return tuple(url for url in found if is_address(url) and not sent.holds(url))
 
     @abstractmethod
-    def _read(self, document: Json, sent: SentRequest, /) -> Reply:
-        """Read what a JSON object says."""
+    def read_object(self, document: Json, sent: SentRequest, seen: FoundImages, /) -> Reply:
+        """Read what a JSON object says; `seen` are its images where they are known, and else to be found."""
 
     def _quoted_urls(self, text: str, /) -> list[str]:
         """Find JSON strings that may be addresses of images, quotes included."""

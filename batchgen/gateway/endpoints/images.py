@@ -15,7 +15,8 @@ from batchgen.domain.wire import Prepared, PreparedInputs
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
 from batchgen.gateway.endpoints.forms import Form, encode_form
-from batchgen.gateway.endpoints.message import spoken, words_of
+from batchgen.gateway.endpoints.message import FoundImages, in_chat, spoken, words_of
+from batchgen.gateway.endpoints.places import elsewhere
 from batchgen.gateway.endpoints.reply_fields import (
     Json,
     effective_of,
@@ -27,7 +28,6 @@ from batchgen.gateway.endpoints.reply_fields import (
     usage_of,
 )
 from batchgen.gateway.json_body import json_pieces
-from batchgen.gateway.picture_start import ANYWHERE, UNDER_KEY
 
 
 class _ImagesCodec(Codec):
@@ -45,16 +45,16 @@ class _ImagesCodec(Codec):
             document["mask"] = {"image_url": inputs.mask}
         return Body(json_pieces(document))
 
-    def _read(self, document: Json, _sent: SentRequest, /) -> Reply:
+    def read_object(self, document: Json, sent: SentRequest, seen: FoundImages, /) -> Reply:
         items = list(_items(document))
-        marks = tuple(mark for item in items if (mark := _mark(item)) is not None)
-        urls = tuple(item["url"] for item in items if _mark(item) is None and is_address(item.get("url")))
-        has_image = bool(marks or urls)
-        error, wait = error_of(document, has_image=has_image)
+        words = _words(document, items)
+        seen = seen or (_in_items(items, sent) if "data" in document else FoundImages()) or in_chat(document, sent)
+        seen = seen or elsewhere(document, sent, spoken=bool(words))
+        error, wait = error_of(document, has_image=bool(seen))
         return Reply(
-            marks=marks,
-            urls=urls,
-            text="" if has_image else _words(document, items),
+            marks=seen.marks,
+            urls=seen.urls,
+            text="" if seen else words,
             error=error,
             usage=usage_of(document.get("usage")),
             revised_prompt=revised_prompt(items),
@@ -67,14 +67,12 @@ class GenerationCodec(_ImagesCodec):
     """An image from words alone."""
 
     operation = "generations"
-    picture_start = UNDER_KEY
 
 
 class EditCodec(_ImagesCodec):
     """An image from words and reference images, which a reply may echo."""
 
     operation = "edits"
-    picture_start = ANYWHERE
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
         """Write a form of files, or JSON where there are addresses.
@@ -93,7 +91,6 @@ class BatchLineCodec(_ImagesCodec):
     """Either of them in a line of a batch, always as JSON; a line's answer holds the reply as its `body`."""
 
     operation = "batch"
-    picture_start = ANYWHERE
 
 
 def _fields(claim: Claim, contract: Contract) -> dict[str, str]:
@@ -109,8 +106,14 @@ def _images(inputs: PreparedInputs) -> tuple[Prepared, ...]:
     return inputs.references if inputs.mask is None else (*inputs.references, inputs.mask)
 
 
+def _in_items(items: list[Json], sent: SentRequest) -> FoundImages:
+    marks = tuple(mark for item in items if (mark := _mark(item)) is not None and mark not in sent.marks)
+    urls = (item["url"] for item in items if _mark(item) is None and is_address(item.get("url")))
+    return FoundImages(marks, tuple(url for url in urls if not sent.holds(url)))
+
+
 def _items(document: Json) -> Iterator[Json]:
-    """Yield the objects that may hold an image; a reply without `data` may be one itself."""
+    """Yield the objects that tell of an image; a reply without `data` may be one itself."""
     data = document.get("data", document)
     for item in data if isinstance(data, list) else [data]:
         if isinstance(item, dict):

@@ -46,14 +46,14 @@ class FoundImages:
 
 def in_chat(document: Json, sent: SentRequest = NOTHING_SENT) -> FoundImages:
     """Find the images of a chat completion."""
-    if seen := in_values(document.get("data")):  # APIYI's -all and -vip answer so on this endpoint, without `choices`
+    if seen := _without(
+        sent, in_values(document.get("data"))
+    ):  # APIYI's -all and -vip answer so on this endpoint, without `choices`
         return seen
     for holder in _holders(document):
         content = holder.get("content")
         seen = in_values(holder.get("images")) or (FoundImages() if isinstance(content, str) else in_values(content))
-        if holder is document:  # no answer is expected here, so it may be what was asked
-            seen = _without(sent, seen)
-        if seen := seen or in_words(words_of(holder), sent):
+        if seen := _without(sent, seen) or in_words(words_of(holder), sent):
             return seen
     return FoundImages()
 

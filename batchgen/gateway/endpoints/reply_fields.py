@@ -15,6 +15,10 @@ _MOST_TOKENS = 10**12
 _LONGEST_WAIT = 10**12
 _MARKED = re.compile(rf"(?:{WITHIN_MARK}|{MARK})(\d{{1,3}})")
 _EFFECTIVE = (("size", "size"), ("quality", "quality"), ("background", "background"), ("format", "output_format"))
+_FINE_CODES = frozenset({"0", "200", "success", "ok"})
+_FINE = re.compile(
+    r"(?:success|successful(?:ly)?|succeeded|ok|done|completed|(?:操作|请求|提交|生成)?成功)[.!。！]?", re.IGNORECASE
+)
 
 Json = dict[str, Any]
 
@@ -38,13 +42,15 @@ def error_of(document: Json, *, has_image: bool) -> tuple[ApiError | None, float
     if isinstance(source, str) and source:
         source = {**document, "message": source}
     elif not isinstance(source, dict) or not source:
-        if has_image or not (source or _bare_message(document)):
+        if has_image or not (source or _complaint(document)):
             return None, None
         source = document
     message = string(source.get("message")) or _bare_message(source)
     localized = string(source.get("localized_message"))
     if localized and localized != message:
         message = f"{message} ({localized})" if message else localized
+    if not message and (not any(source.values()) or string(source.get("code")) in _FINE_CODES):
+        return None, None
     error = ApiError(
         message=one_line(message),
         type=string(source.get("type"), 200),
@@ -96,6 +102,14 @@ def string(value: object, most: int = 4096) -> str:
 def objects(value: object) -> list[Json]:
     """Return the objects of a list, or one object alone."""
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+def _complaint(document: Json) -> str:
+    """Find a message that complains: one outside any error object that does not say itself that all is well."""
+    message = _bare_message(document)
+    fine = string(document.get("code")) in _FINE_CODES or document.get("success") is True
+    holds = any(isinstance(each := document.get(key), dict | list) and each for key in ("data", "result", "output"))
+    return "" if _FINE.fullmatch(message) or (fine and holds) else message
 
 
 def _bare_message(document: Json) -> str:

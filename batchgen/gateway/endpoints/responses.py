@@ -9,17 +9,18 @@ from batchgen.domain.wire import PreparedInputs
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.chat import ChatCodec
 from batchgen.gateway.endpoints.codec import Body, Codec, Reply, check_mask, parameters
+from batchgen.gateway.endpoints.message import FoundImages
+from batchgen.gateway.endpoints.places import elsewhere
 from batchgen.gateway.endpoints.reply_fields import Json, effective_of, error_of, revised_prompt
 from batchgen.gateway.endpoints.tool_output import calls_of, failure_of, in_output, said, tokens_of
 from batchgen.gateway.json_body import json_pieces
-from batchgen.gateway.picture_start import key_pattern
 
 
 class ResponsesCodec(Codec):
     """An image that a mainline model draws through its tool."""
 
     operation = "responses"
-    picture_start = key_pattern(("result", "b64_json"), within=True)
+    picture_keys = ("result", "b64_json")
 
     def body(self, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Body:
         """Name the model, what it is asked, and the tool it must use; nothing is stored (OpenAI's default is to).
@@ -52,16 +53,19 @@ class ResponsesCodec(Codec):
         }
         return Body(json_pieces(document))
 
-    def _read(self, document: Json, sent: SentRequest, /) -> Reply:
+    def read_object(self, document: Json, sent: SentRequest, seen: FoundImages, /) -> Reply:
         if not isinstance(document.get("output"), list):  # a gateway that only looks alike may answer as a chat does
-            return ChatCodec().read(document, sent)
-        seen = in_output(document, sent)
+            return ChatCodec().read_object(document, sent, seen)
+        words = said(document)
+        seen = seen or in_output(document, sent)
+        if not seen and failure_of(document) == (None, None):
+            seen = elsewhere(document, sent, spoken=bool(words))
         calls = calls_of(document)
         error, wait = error_of(document, has_image=True) if seen else failure_of(document)
         return Reply(
             marks=seen.marks,
             urls=seen.urls,
-            text="" if seen else said(document),
+            text="" if seen else words,
             error=error,
             usage=tokens_of(document),
             revised_prompt=revised_prompt(calls),
