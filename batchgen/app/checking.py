@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from batchgen.app.input_check import look_at_inputs
 from batchgen.app.looking import Looking, in_silence
 from batchgen.contracts.catalog import Catalog
+from batchgen.domain.inputs import is_address
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.plan import expand
 from batchgen.store.inputs.input_store import InputStore
@@ -23,12 +26,14 @@ class CheckedManifest:
         route: of the job.
         prompts: how many there are, for `images` images.
         warnings: what is doubtful in it.
+        fetches: how many references a run fetches first, by the host that their addresses name.
     """
 
     route: str
     prompts: int
     images: int
     warnings: list[str]
+    fetches: dict[str, int]
 
 
 def check_manifest(path: Path, catalog: Catalog, looking: Looking = in_silence) -> CheckedManifest:
@@ -47,4 +52,5 @@ def check_manifest(path: Path, catalog: Catalog, looking: Looking = in_silence) 
     with closing(InputStore.of(manifest.job)) as store:
         asyncio.run(look_at_inputs(plan, store, [], None, looking))
     warnings = [str(warning) for warning in (*manifest.warnings, *plan.warnings)]
-    return CheckedManifest(manifest.contract.route, plan.totals.prompts, plan.totals.tasks, warnings)
+    fetches = Counter(urlsplit(use.place).netloc for use in plan.references() if is_address(use.place))
+    return CheckedManifest(manifest.contract.route, plan.totals.prompts, plan.totals.tasks, warnings, dict(fetches))

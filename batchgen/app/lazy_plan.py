@@ -44,9 +44,11 @@ class LazyPlan:
         return self.expanded.prompts()
 
     def files(self) -> Iterator[InputFile]:
-        """Yield every local reference and mask, each once, as it was looked at."""
+        """Yield every reference and mask, each once, as it was looked at."""
         return self.expanded.files()
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
         """Say whether these files are on disk as they were; no row is read for that."""
+        if "expanded" in vars(self):
+            return self.expanded.unchanged(files)
         return unchanged(self._manifest.job.manifest.parent, files)

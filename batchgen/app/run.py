@@ -88,7 +88,8 @@ async def _record(
             host.agree(question)
 
     path, takes = session.ledger.path, manifest.contract.references
-    await look_where_changed(plan, path, session.hand, takes, rebuy=rebuy, looking=host.looking)
+    refresh = options.refresh_inputs
+    await look_where_changed(plan, path, session.hand, takes, rebuy=rebuy, looking=host.looking, refresh=refresh)
     return await session.record(plan, rebuy=rebuy, approve=approve)
 
 

@@ -18,6 +18,7 @@ class RunOptions:
         max_cost: micro-dollars that it may spend; None for no limit of its own.
         rebuy: what delivered images may be bought again without a question: "" for few ones, `changed` for those of
             changed prompts, `all` for those of changed job-wide keys as well.
+        refresh_inputs: whether references are fetched from their addresses again that were fetched before.
         speed: of the simulated gateway, in a rehearsal: how many times faster it is than a real one.
         faults: of the simulated gateway, each `NAME=VALUE`.
     """
@@ -26,5 +27,6 @@ class RunOptions:
     only: frozenset[str] | None = None
     max_cost: int | None = None
     rebuy: Rebuy = ""
+    refresh_inputs: bool = False
     speed: float = 1000.0
     faults: tuple[str, ...] = ()

@@ -30,10 +30,12 @@ def check(manifests: tuple[Path, ...], as_json: bool) -> None:
             if not as_json:
                 echo(*map(str, error.problems))
             continue
-        rows.append({"manifest": str(path), "ok": True, "warnings": found.warnings})
+        rows.append({"manifest": str(path), "ok": True, "warnings": found.warnings, "fetches": found.fetches})
         warn(found.warnings)
         if not as_json:
             echo(f"{path}: ok, {counted(found.prompts, 'prompt')}, {counted(found.images, 'image')}, {found.route}")
+            for host, count in found.fetches.items():
+                echo(f"  the first run fetches {counted(count, 'reference')} from {host}")
     if as_json:
         print_json(rows)
     if bad:

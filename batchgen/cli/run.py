@@ -41,6 +41,9 @@ from batchgen.simulator.faults import Options
 @click.option("--max-cost", metavar="USD", help="Spend at most so many dollars this time, over all routes.")
 @only_option
 @rebuy_option
+@click.option(
+    "--refresh-inputs", is_flag=True, help="Fetch references from their addresses again, and say what is another now."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every event, then the summary.")
 @click.option("--speed", type=click.FloatRange(min=1), default=1000.0, show_default=True, help="Of a rehearsal.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Of a rehearsal; see `simulate`.")
@@ -52,6 +55,7 @@ def run(
     max_cost: str | None,
     only: tuple[str, ...],
     rebuy: Rebuy | None,
+    refresh_inputs: bool,
     as_json: bool,
     speed: float,
     faults: tuple[str, ...],
@@ -69,12 +73,14 @@ def run(
         only=frozenset(only) or None,
         max_cost=None if max_cost is None else dollars(max_cost, "--max-cost"),
         rebuy=rebuy or "",
+        refresh_inputs=refresh_inputs,
         speed=speed,
         faults=faults,
     )
     loaded = load_manifest(manifest)
     warn(loaded.warnings)
-    result = asyncio.run(run_manifest(loaded, ledger, options, _RunTerminal(ledger, yes=yes, as_json=as_json)))
+    terminal = _RunTerminal(ledger, yes=yes, as_json=as_json, refresh=refresh_inputs)
+    result = asyncio.run(run_manifest(loaded, ledger, options, terminal))
     if as_json:
         print_json(summary_fields(result), indent=None)
     else:
@@ -101,7 +107,8 @@ class _RunTerminal(RunHost):
 
     looking = staticmethod(told_now_and_then)
 
-    def __init__(self, ledger: LedgerChoice, *, yes: bool, as_json: bool) -> None:
+    def __init__(self, ledger: LedgerChoice, *, yes: bool, as_json: bool, refresh: bool) -> None:
+        self._refresh = refresh
         self._ledger = ledger
         self._yes = yes
         self._as_json = as_json
@@ -120,7 +127,7 @@ class _RunTerminal(RunHost):
 
     def planned(self, planned: PlannedRun) -> None:
         difference = planned.difference
-        if difference.calls or difference.new or difference.changed:
+        if self._refresh or difference.calls or difference.new or difference.changed:
             warn(planned.warnings)
         say(*plan_lines(planned, self._ledger))
 

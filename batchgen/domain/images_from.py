@@ -86,6 +86,9 @@ class ImagesFrom:
         return listed or any(found in network for network in self.networks)
 
 
+NOTHING_MORE = ImagesFrom()
+
+
 def read_entry(entry: str) -> ImageHost | IPv4Network | IPv6Network:
     """Read one entry of `images_from`: an origin, or the address of a private network or host.
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def is_address(place: str) -> bool:
+    """Say whether a place is an address and not a file."""
+    return place.startswith(("https://", "http://"))
+
+
 @dataclass(frozen=True, slots=True)
 class InputImage:
     """A reference image or mask, as a prompt names it.
 
     Attributes:
-        place: path below the manifest's folder, `/` as separator; or an https address.
-        sha256: of the file's bytes; "" for an address, which stands for itself.
+        place: path below the manifest's folder, `/` as separator; or an address.
+        sha256: of the file's bytes, or of what was fetched from the address; "" for an address that stands for itself.
         width, height: in pixels, upright; 0 where nobody has looked (addresses).
     """
 
@@ -23,7 +28,7 @@ class InputImage:
     @property
     def is_address(self) -> bool:
         """Whether the gateway fetches it itself."""
-        return self.place.startswith("https://")
+        return is_address(self.place) and not self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,11 @@ NO_INPUTS = Inputs()
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A local reference or mask as it was when somebody looked: equal size and time mean equal content.
+    """A reference or mask as it was when somebody looked: for a file, equal size and time mean equal content.
 
     Attributes:
         place: as in `InputImage`.
-        changed: nanoseconds since the epoch, the file's own time of change.
+        changed: nanoseconds since the epoch: the file's own time of change, or when an address was fetched.
     """
 
     place: str
@@ -61,7 +66,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class InputUse:
-    """A local file that prompts name, and what they use it for.
+    """A file, or an address that is fetched, that prompts name, and what they use it for.
 
     Attributes:
         place: as in `InputImage`.
@@ -78,7 +83,7 @@ class InputUse:
 
 @dataclass(frozen=True, slots=True)
 class LookedInput:
-    """Says what was seen of a local file.
+    """Says what was seen of a file, or behind an address.
 
     Attributes:
         place: as in `InputImage`.

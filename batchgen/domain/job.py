@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from batchgen.domain.images_from import NOTHING_MORE, ImagesFrom
 from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.size import Size
 
@@ -108,6 +109,7 @@ class JobSpec:
         fallback: routes to go on with, in order, where one cannot deliver.
         fallback_on_refusal: whether a refusal of content is such a case.
         source_hash: hash of the manifest's and the catalogs' bytes and of the contract; equal means nothing to compare.
+        images_from: where references may be fetched from beside public https addresses.
         priced_by_text: whether a longer text makes a call dearer, on one of its routes.
     """
 
@@ -122,6 +124,7 @@ class JobSpec:
     source_hash: str
     fallback: tuple[str, ...] = ()
     fallback_on_refusal: bool = False
+    images_from: ImagesFrom = NOTHING_MORE
     priced_by_text: bool = True
 
 
@@ -137,7 +140,7 @@ class Plan(Protocol):
         ...
 
     def files(self) -> Iterator[InputFile]:
-        """Yield every local reference and mask of these prompts once, as it was looked at; call it after `prompts`."""
+        """Yield every reference and mask of these prompts once, as it was looked at; call it after `prompts`."""
         ...
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:

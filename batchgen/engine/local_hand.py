@@ -17,6 +17,7 @@ from batchgen.domain.job import JobSpec
 from batchgen.domain.output_image import Damaged, Delivered, Image
 from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
 from batchgen.engine.local_batches import BatchFiles
+from batchgen.engine.local_fetch import InputFetcher
 from batchgen.engine.local_folder import OwnedFolder
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.client import Client
@@ -114,7 +115,7 @@ class LocalHand(OwnedFolder):
             opened.callback(spool.close)
             index = ImageIndex.open(job.output)
             opened.callback(index.close)
-            inputs = InputStore.of(job)
+            inputs = InputStore.of(job, InputFetcher(job.images_from, clock))
             opened.callback(inputs.close)
             hand = cls(spool, index, inputs)
             hand._opened = opened.pop_all()

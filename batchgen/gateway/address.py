@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from batchgen.domain.images_from import ImagesFrom, entry_for_network
+from batchgen.domain.images_from import NOTHING_MORE, ImagesFrom, entry_for_network
 
 _LOOPBACK = "loopback"
 
@@ -115,7 +115,7 @@ class CheckedResolver(AbstractResolver):
         images_from: what may be gone to beside them.
     """
 
-    def __init__(self, *, loopback: bool, images_from: ImagesFrom) -> None:
+    def __init__(self, *, loopback: bool, images_from: ImagesFrom = NOTHING_MORE) -> None:
         self._loopback = loopback
         self._images_from = images_from
 
@@ -150,7 +150,7 @@ class CheckedResolver(AbstractResolver):
         """Do nothing: nothing is held open."""
 
 
-def check(address: str, port: int, *, loopback: bool, images_from: ImagesFrom) -> None:
+def check(address: str, port: int, *, loopback: bool, images_from: ImagesFrom = NOTHING_MORE) -> None:
     """Let an address pass.
 
     Raises:

@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from batchgen.domain.deadline import Deadline
-from batchgen.domain.images_from import USUAL_PORTS, ImagesFrom, entry_for
+from batchgen.domain.images_from import NOTHING_MORE, USUAL_PORTS, ImagesFrom, entry_for
 from batchgen.domain.text import cleaned
 from batchgen.domain.wire import Download, Fetch, Picture
 from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
@@ -31,7 +31,6 @@ from batchgen.gateway.transport import (
 )
 from batchgen.gateway.watch import KeyWatch
 
-NOTHING_MORE = ImagesFrom()
 _MOST_REDIRECTS = 3
 _LONGEST_URL = 8192
 _PASSING = frozenset({408, 421, 425, 429})  # of the 4xx; the others, 403, 404 and 410 above all, stay as they are

@@ -10,13 +10,13 @@ from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract
 from batchgen.contracts.serving import input_objection
 from batchgen.domain.errors import ContractError
+from batchgen.domain.inputs import is_address
 from batchgen.domain.job import FourK, Parameters
 from batchgen.domain.size import Size, downgraded
 from batchgen.manifest.document.document import Document
 from batchgen.manifest.document.validate import Loc
-from batchgen.manifest.prompts.input_places import is_address
 from batchgen.manifest.prompts.input_templates import InputTemplates
-from batchgen.manifest.route import check_budget, check_use
+from batchgen.manifest.route import check_budget, check_use, with_images_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_fallbacks(
     for number, written in enumerate(keys.fallback):
         loc: Loc = ("fallback", number)
         try:
-            other = catalog.resolve(written)
+            other = with_images_from(document, catalog.resolve(written))
         except ContractError as error:
             document.wrong(loc, str(error))
             continue
@@ -79,7 +79,7 @@ def read_fallbacks(
         routes.append(other)
         found.append(FallbackRoute(other, written))
     if four_k is FourK.RESCUE and contract.rescue:
-        rescue = catalog.find(contract.rescue)
+        rescue = with_images_from(document, catalog.find(contract.rescue))
         if all(each.route != rescue.route for each in routes):
             _check_key(document, ("if_4k_fails",), rescue, routes)
             _check_inputs(document, ("if_4k_fails",), rescue, inputs)
@@ -140,7 +140,7 @@ def _check_inputs(document: Document, loc: Loc, other: Contract, inputs: Sequenc
 
 
 def _objection(contract: Contract, inputs: InputTemplates) -> str | None:
-    addresses = any(
+    addresses = inputs.fetched_from is None and any(  # what was fetched is a file for every route
         not template.uses_row and not template.names and is_address(template.render({}).strip().lower())
         for template in inputs.templates.values()
     )

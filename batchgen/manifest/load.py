@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract, Objection
 from batchgen.contracts.tokens import PerCall
-from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.job import JobSpec, Limits, Parameters
 from batchgen.domain.names import safe_segment
 from batchgen.manifest.catalogs.catalog_file import CatalogFile
@@ -20,7 +18,7 @@ from batchgen.manifest.document.validate import Loc
 from batchgen.manifest.fallbacks import read_fallbacks, read_four_k
 from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.prompts.source_reader import SourceReader
-from batchgen.manifest.route import check_parameters, check_timeout, read_limits, resolve_route, with_images_from
+from batchgen.manifest.route import check_parameters, check_timeout, read_limits, resolve_route
 from batchgen.manifest.survey.risky_terms import read_risky_terms
 from batchgen.manifest.survey.survey import survey
 
@@ -60,12 +58,7 @@ def _manifest(
     inputs = [source.inputs for source in sources]
     check_timeout(document, catalog, reader.asked, max((len(each.templates) for each in inputs if each), default=0))
     four_k = read_four_k(document, contract, [variant.size for variant in reader.variants])
-    more = ImagesFrom.of(keys.images_from)
-    contract = with_images_from(contract, more)
-    fallbacks = tuple(
-        replace(other, contract=with_images_from(other.contract, more))
-        for other in read_fallbacks(document, contract, catalog, reader.asked, four_k, inputs)
-    )
+    fallbacks = read_fallbacks(document, contract, catalog, reader.asked, four_k, inputs)
     terms = read_risky_terms(document)
     document.problems.raise_if_any()
     prices = [contract.price, *(other.contract.price for other in fallbacks)]
@@ -81,6 +74,7 @@ def _manifest(
         source_hash=_source_hash(document.digest, reader.catalogs.values(), contract),
         fallback=tuple(other.contract.route for other in fallbacks if not other.rescue),
         fallback_on_refusal=keys.fallback_on_refusal,
+        images_from=contract.images_from,
         priced_by_text=not all(isinstance(price, PerCall) for price in prices),
     )
     return Manifest(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse
+from batchgen.domain.inputs import NO_INPUTS, InputFile, InputImage, Inputs, InputUse, is_address
 from batchgen.domain.job import Prompt
 from batchgen.files.input_root import InputRoot
 from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.prompts.fingerprints import own_hash
-from batchgen.manifest.prompts.input_places import NO_PLACES, Places, is_address
+from batchgen.manifest.prompts.input_places import NO_PLACES, Places
 from batchgen.manifest.survey.lint import Lint
 from batchgen.manifest.survey.survey import PlanTotals, survey
 
@@ -19,7 +19,8 @@ from batchgen.manifest.survey.survey import PlanTotals, survey
 class ExpandedPlan:
     """A `batchgen.domain.job.Plan`.
 
-    A plan with local references yields its prompts once these were looked at: they are part of what is asked.
+    A plan with local references yields its prompts once these were looked at: they are part of what is asked. What lies
+    behind addresses that are fetched is not; only a run must know it.
 
     Attributes:
         totals: prompts, and tasks (one image each).
@@ -53,14 +54,14 @@ class ExpandedPlan:
         self._images: dict[str, InputImage] = {}
 
     def references(self) -> Iterator[InputUse]:
-        """Yield every local reference and mask once, in the order in which prompts name them."""
+        """Yield every reference and mask that is a file or fetched once, in the order in which prompts name them."""
         return iter(self._input_files)
 
     def take(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str]) -> None:
-        """Take in what was seen of the local files, by their places.
+        """Take in what was seen of the files, and behind the addresses that are fetched, by their places.
 
         Args:
-            looked: those that can be used.
+            looked: those that can be used; addresses may be left out.
             wrong: what is wrong with the others.
 
         Raises:
@@ -74,14 +75,22 @@ class ExpandedPlan:
             place: InputImage(place, file.sha256, file.width, file.height) for place, file in looked.items()
         }
 
+    def tell_refreshed(self, before: Iterable[InputFile]) -> None:
+        """Warn of addresses behind which something else lies than before."""
+        known = {file.place: file for file in before}
+        self.warnings = (*self.warnings, *self._input_files.refreshed(known, self._known()))
+
     def files(self) -> Iterator[InputFile]:
-        """Yield every local reference and mask once, as it was looked at."""
+        """Yield every reference and mask once, as it was looked at."""
         looked = self._known()
-        return (looked[use.place] for use in self._input_files)
+        return (looked[use.place] for use in self._input_files if use.place in looked)
 
     def unchanged(self, files: Iterable[InputFile]) -> bool:
-        """Say whether these files are on disk as they were."""
-        return unchanged(self.job.manifest.parent, files)
+        """Say whether these files are on disk as they were, and the same lies behind addresses if that is known."""
+        before, looked = list(files), self._looked or {}
+        fetched = [file for file in before if is_address(file.place)]
+        same = all(looked[file.place].sha256 == file.sha256 for file in fetched if file.place in looked)
+        return same and unchanged(self.job.manifest.parent, before)
 
     def prompts(self) -> Iterator[Prompt]:
         """Yield every prompt in order, made anew at each call and never all in memory.
@@ -113,7 +122,7 @@ class ExpandedPlan:
         return Inputs(tuple(map(self._image, places.references)), mask)
 
     def _image(self, place: str) -> InputImage:
-        return InputImage(place) if is_address(place) else self._images[place]
+        return self._images.get(place) or InputImage(place)
 
 
 def expand(manifest: Manifest, *, wait: bool = False) -> ExpandedPlan:
@@ -130,9 +139,12 @@ def expand(manifest: Manifest, *, wait: bool = False) -> ExpandedPlan:
 
 
 def unchanged(folder: Path, files: Iterable[InputFile]) -> bool:
-    """Say whether files below a manifest's folder are as they were when somebody looked, by size and time."""
-    root = InputRoot(folder)
+    """Say whether files below a manifest's folder are as they were when somebody looked, by size and time.
+
+    What was fetched from an address stays what it was.
+    """
+    root, local = InputRoot(folder), (file for file in files if not is_address(file.place))
     try:
-        return all(root.state(file.place)[1:] == (file.bytes, file.changed) for file in files)
+        return all(root.state(file.place)[1:] == (file.bytes, file.changed) for file in local)
     except ValueError:
         return False

@@ -34,11 +34,12 @@ def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
         contract = catalog.resolve(keys.route)
         check_use(document, ("route",), contract)
         if not keys.timeout:
-            return contract
+            return with_images_from(document, contract)
         option = keys.route if isinstance(keys.route, dict) else {"use": keys.route}
         if "timeout" in option:
             document.wrong(("timeout",), "stands here and under route:; keep one")
-        return replace(catalog.resolve({**option, "timeout": keys.timeout}), warnings=contract.warnings)
+        timed = replace(catalog.resolve({**option, "timeout": keys.timeout}), warnings=contract.warnings)
+        return with_images_from(document, timed)
     except ContractError as error:
         found = _AT_KEY.match(str(error))
         if found:
@@ -48,9 +49,9 @@ def resolve_route(document: Document, catalog: Catalog) -> Contract | None:
         return None
 
 
-def with_images_from(contract: Contract, more: ImagesFrom) -> Contract:
+def with_images_from(document: Document, contract: Contract) -> Contract:
     """Let a route fetch images from where the manifest allows it too."""
-    return replace(contract, images_from=contract.images_from + more)
+    return replace(contract, images_from=contract.images_from + ImagesFrom.of(document.keys.images_from))
 
 
 def check_use(document: Document, loc: Loc, contract: Contract) -> None:

@@ -79,23 +79,23 @@ PUBLIC = [
 def test_address_is_refused_when_it_is_not_public(address: str) -> None:
     assert forbidden(address)
     with pytest.raises(AddressRefused):
-        check(address, loopback=False)
+        check(address, 443, loopback=False)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_address_passes_when_it_is_public(address: str) -> None:
     assert forbidden(address) == ""
-    check(address, loopback=False)
+    check(address, 443, loopback=False)
     with pytest.raises(AddressRefused):
-        check(address, loopback=True)
+        check(address, 443, loopback=True)
 
 
 def test_address_passes_as_loopback_when_only_loopback_is_wanted() -> None:
-    check("127.0.0.1", loopback=True)
-    check("::1", loopback=True)
+    check("127.0.0.1", 443, loopback=True)
+    check("::1", 443, loopback=True)
     for address in ("0.0.0.0", "::ffff:127.0.0.1", "10.0.0.1"):
         with pytest.raises(AddressRefused):
-            check(address, loopback=True)
+            check(address, 443, loopback=True)
 
 
 def test_loopback_is_told_without_asking_anyone() -> None:

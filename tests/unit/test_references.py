@@ -84,8 +84,6 @@ def test_place_has_one_form(written: str, place: str) -> None:
         ("a\0b.jpg", "holds a control character"),
         ("a\nb.jpg", "holds a control character"),
         ("x" * 5000, "5,000 characters"),
-        ("http://cdn.example/a.jpg", "neither a file nor an https address"),
-        ("HTTP://cdn.example/a.jpg", "neither a file nor an https address"),
         ("data:image/png;base64,AAAA", "neither a file nor an https address"),
         ("file:///etc/passwd", "neither a file nor an https address"),
         ("file:a.jpg", "neither a file nor an https address"),
@@ -265,28 +263,45 @@ def test_route_limits_references_and_masks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "why"),
+    ("route", "fetched"),
     [
-        ("apiyi/gpt-image-2-vip", "write endpoint: chat, or name a file"),
-        ("laozhang/gpt-image-2-vip", "name a file"),
-        ("{use: apiyi/gpt-image-2-vip, endpoint: chat}", ""),
-        ("openai/gpt-image-2", ""),
+        ("apiyi/gpt-image-2-vip", True),
+        ("laozhang/gpt-image-2-vip", True),
+        ("{use: apiyi/gpt-image-2-vip, endpoint: chat}", False),
+        ("openai/gpt-image-2", False),
     ],
 )
-def test_addresses_need_a_way_to_carry_them(tmp_path: Path, route: str, why: str) -> None:
+def test_addresses_are_fetched_where_the_route_takes_files_only(tmp_path: Path, route: str, *, fetched: bool) -> None:
     written = HEAD.replace("own/wide", route) + f"prompts: [{{id: a, text: x, references: ['{URL}']}}]\n"
     rows = 'prompts: [{from: p.csv, id: "{{ sku }}", text: "x", references: ["{{ photo }}"]}]\n'
     filled = HEAD.replace("own/wide", route) + rows
     csv = f"sku,photo\nA,{URL}\n"
-    if why:
-        assert why in problem(tmp_path, written)
-        assert why in problem(tmp_path, filled, p_csv=csv)
-        fixed = filled.replace("{{ photo }}", "https://cdn.example/{{ sku }}.jpg")
-        assert problem(tmp_path, fixed, p_csv=csv).startswith("job.yaml:5:")
-        return
     for text in (written, filled):
-        (found,) = planned(tmp_path, text, p_csv=csv).prompts()  # nothing to look at
-        assert found.inputs == Inputs((InputImage(URL),))
+        plan = planned(tmp_path, text, p_csv=csv)
+        assert [use.place for use in plan.references()] == ([URL] if fetched else [])
+        plan.take({}, {})  # nobody has fetched it yet
+        (before,) = plan.prompts()
+        assert (before.inputs, list(plan.files())) == (Inputs((InputImage(URL),)), [])
+        (after,) = taken(plan).prompts()
+        assert after.inputs == Inputs((InputImage(URL, URL, 4, 3) if fetched else InputImage(URL),))
+        assert after.own == before.own  # an address is asked for as it is written
+
+
+@pytest.mark.parametrize("route", ["apiyi/gpt-image-2-vip", "openai/gpt-image-2"])
+def test_plain_http_is_fetched_only_where_it_is_allowed_and_sent_on_never(tmp_path: Path, route: str) -> None:
+    head, url = HEAD.replace("own/wide", route), "http://img.example:8080/a.jpg"
+    written = head + f"prompts: [{{id: a, text: x, references: ['{url}']}}]\n"
+    rows = head + 'prompts: [{from: p.csv, id: "{{ sku }}", text: "x", references: ["{{ photo }}"]}]\n'
+    csv, allowed = f"sku,photo\nA,{url}\n", 'images_from: ["http://img.example:8080"]\n'
+    said, in_rows = problem(tmp_path, written), problem(tmp_path, rows, p_csv=csv)
+    assert said.startswith("job.yaml:5:")
+    assert in_rows.startswith("p.csv:2:")
+    for each in (said, in_rows):
+        assert ('images_from: ["http://img.example:8080"]' in each) == route.startswith("apiyi")
+    if route.startswith("apiyi"):
+        assert len(list(planned(tmp_path, rows + allowed, p_csv=csv).references())) == 1
+    else:
+        assert "is no https address" in problem(tmp_path, written + allowed)
 
 
 # --- identity

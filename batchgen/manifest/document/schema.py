@@ -124,7 +124,7 @@ class WrittenPrompt(SharedKeys):
         default=[],
         min_length=1,
         max_length=16,
-        description="Images to work on: PNG, JPEG or WebP files below the manifest's folder, or https addresses.",
+        description="Images to work on: PNG, JPEG or WebP files below the manifest's folder, or addresses.",
         examples=[["photos/mug.jpg"]],
     )
     mask: str = Field(

@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs
+from batchgen.domain.inputs import NO_INPUTS, InputImage, Inputs, is_address
 from batchgen.domain.job import Parameters
 
 
 def own_hash(text: str, overrides: str, inputs: Inputs = NO_INPUTS) -> int:
-    """Hash what one prompt alone asks, in 63 bits. Files count by their content and not by their names."""
+    """Hash what one prompt alone asks, in 63 bits. Files count by their content and not by their names.
+
+    Addresses count as they are written, whatever lies behind them.
+    """
     asked = f"{overrides}\0{text}"
     if inputs is not NO_INPUTS:
         asked += "".join(f"\0reference {_content(image)}" for image in inputs.references)
@@ -32,7 +35,7 @@ def overrides_json(overridden: Mapping[str, str]) -> str:
 
 
 def _content(image: InputImage) -> str:
-    return image.place if image.is_address else image.sha256
+    return image.place if is_address(image.place) else image.sha256
 
 
 def _hash63(data: bytes) -> int:

@@ -1,10 +1,12 @@
-"""Where references and masks are, as a manifest writes it: a path below its folder, or an https address."""
+"""Where references and masks are, as a manifest writes it: a path below its folder, or an address."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from batchgen.domain.inputs import is_address
 
 MAX_PLACE = 4_000  # characters; signed addresses are long
 
@@ -35,23 +37,19 @@ class BadPlace(ValueError):
         self.why = why
 
 
-def is_address(place: str) -> bool:
-    """Say whether a place is an address and not a file."""
-    return place.startswith("https://")
-
-
 def read_place(text: str) -> str:
     """Bring a place into its one form: `./a//b.jpg` is `a/b.jpg`.
 
     Raises:
-        BadPlace: an absolute path, one that leaves the folder, an address that is not https; one clear sentence.
+        BadPlace: an absolute path, one that leaves the folder, an address of another kind; one clear sentence.
     """
     if _CONTROL.search(text):
         raise BadPlace(ascii(text)[1:-1], "holds a control character")
     if len(text) > MAX_PLACE:
         raise BadPlace(text, f"… has {len(text):,} characters; {MAX_PLACE:,} are the most")
-    if text[:8].lower() == "https://":
-        return _address("https://" + text[8:])
+    head, mark, rest = text.partition("://")
+    if mark and is_address(f"{head.lower()}://"):
+        return _address(f"{head.lower()}://{rest}")
     if (scheme := _SCHEME.match(text)) and (text.startswith("//", scheme.end()) or scheme[1].lower() in _KNOWN):
         raise BadPlace(text, "is neither a file nor an https address; name a file, or write https://")
     return _path(text)

@@ -1,4 +1,4 @@
-"""Every local file that prompts name: looked for once, however many rows use it, and known by the first that does."""
+"""Every file and fetched address that prompts name: looked for once, known by the first prompt that names it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from batchgen.domain.errors import Problem
-from batchgen.domain.inputs import InputFile, InputUse
+from batchgen.domain.inputs import InputFile, InputUse, is_address
 from batchgen.manifest.problems import Problems
-from batchgen.manifest.prompts.input_places import is_address
 from batchgen.manifest.prompts.prompt_source import PromptDraft, PromptSource
 
 
@@ -29,7 +28,7 @@ class _Use:
 
 
 class InputFiles:
-    """The local files of a manifest, in the order in which they are named first."""
+    """The files of a manifest, and the addresses that are fetched, in the order in which they are named first."""
 
     def __init__(self) -> None:
         self._uses: dict[str, _Use] = {}
@@ -46,18 +45,19 @@ class InputFiles:
     def add(self, source: PromptSource, draft: PromptDraft, problems: Problems) -> None:
         """Note the files of one prompt; a file that is not there is a problem of the first prompt that names it."""
         places, keys = draft.places, source.inputs.templates if source.inputs is not None else ()
+        by_gateway = source.inputs is None or source.inputs.fetched_from is None
         for number, (key, place) in enumerate(zip(keys, places.references, strict=False)):  # the mask is its own
-            if is_address(place):
+            if by_gateway and is_address(place):
                 continue
             use = self._uses.get(place) or self._first(source, draft, key, place, problems)
             if places.mask and number == 0:
                 use.exact = True
             else:
                 use.shares.add(len(places.references))
-        if places.mask and not is_address(places.mask):
+        if places.mask and not (by_gateway and is_address(places.mask)):
             use = self._uses.get(places.mask) or self._first(source, draft, "mask", places.mask, problems)
             use.mask = True
-            if not is_address(places.references[0]):
+            if not (by_gateway and is_address(places.references[0])):
                 self._pairs.setdefault((places.references[0], places.mask), _where(source, draft, "mask"))
 
     def check(self, looked: Mapping[str, InputFile], wrong: Mapping[str, str], problems: Problems) -> None:
@@ -71,8 +71,19 @@ class InputFiles:
                 sizes = f"{over.width}x{over.height}, but {reference} has {under.width}x{under.height}"
                 problems.add(_said(where, f"{mask} has {sizes}; make them the same"), like=f"{where.key} sizes")
 
+    def refreshed(self, before: Mapping[str, InputFile], now: Mapping[str, InputFile]) -> list[Problem]:
+        """Tell of addresses with other content behind them than before, by the first prompt that names each."""
+        said = "has other content now; what is still to be bought is made from it, what is delivered stays as it is"
+        return [
+            _said(use.where, f"{place} {said}")
+            for place, use in self._uses.items()
+            if is_address(place) and place in before and place in now and before[place].sha256 != now[place].sha256
+        ]
+
     def _first(self, source: PromptSource, draft: PromptDraft, key: str, place: str, problems: Problems) -> _Use:
         use = self._uses[place] = _Use(_where(source, draft, key))
+        if is_address(place):
+            return use
         try:
             if source.inputs is not None:
                 source.inputs.root.state(place)

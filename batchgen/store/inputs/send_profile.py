@@ -20,18 +20,23 @@ class SendProfile:
         limit: bytes.
         exact: the pixels' dimensions stay, because a mask lies over them.
         mask: it is a mask: a PNG with alpha, and exact.
+        original: it is not sent: what was fetched from an address, to make other forms of.
     """
 
     limit: int
     exact: bool = False
     mask: bool = False
+    original: bool = False
 
     @property
     def name(self) -> str:
         """Return a short name for it that is safe in the names of files."""
+        if self.original:
+            return "fetched"
         return "mask" if self.mask else f"exact-{self.limit}" if self.exact else str(self.limit)
 
 
+FETCHED = SendProfile(0, exact=True, original=True)
 MASK = SendProfile(MOST_OF_MASK, exact=True, mask=True)
 
 
