@@ -13,6 +13,8 @@ from batchgen.gateway.json_body import encode
 from batchgen.gateway.key_words import marks_of_no_result
 from batchgen.gateway.scan import ScannedPicture
 
+SENT_BACK = "it went with the request, and came back"  # the damage of such a picture in an answer that is kept
+
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:

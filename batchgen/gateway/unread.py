@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from batchgen.domain.wire import Answer, CallEnd, Picture
-from batchgen.gateway.echo import SentRequest
+from batchgen.gateway.echo import SENT_BACK, SentRequest
 from batchgen.gateway.endpoints.accepted import task_of
 from batchgen.gateway.scan import MARK, WITHIN_MARK
 
@@ -47,7 +47,8 @@ def with_unread(answer: Answer, document: object, text: str, came: tuple[Picture
     strange = any(index not in sent.marks for index in range(len(came)))
     if not (task or strange or (not answer.text and _holds_something(document, text, sent))):
         return answer
-    return replace(answer, unread=text[:MOST], spare=came, task=task)
+    spare = (replace(each, damage=SENT_BACK) if n in sent.marks else each for n, each in enumerate(came))
+    return replace(answer, unread=text[:MOST], spare=tuple(spare), task=task)
 
 
 def _holds_something(document: object, text: str, sent: SentRequest) -> bool:
