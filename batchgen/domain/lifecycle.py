@@ -36,6 +36,7 @@ class TaskEvent(StrEnum):
     REQUEUE = "requeue"  # a person said: again
     REVISE = "revise"  # what is asked has changed
     ADOPT = "adopt"  # what is asked was delivered before: that image serves
+    RECOVER = "recover"  # a kept answer turned out to hold the image
     CANCEL = "cancel"  # a person said: no more
 
 
@@ -69,6 +70,7 @@ TRANSITIONS: dict[TaskEvent, tuple[frozenset[TaskState], TaskState]] = {
     _E.REQUEUE: (frozenset({_S.FAILED, _S.PARKED, _S.CANCELLED}), _S.AVAILABLE),
     _E.REVISE: (_RESTING, _S.AVAILABLE),
     _E.ADOPT: (_RESTING, _S.COMPLETED),
+    _E.RECOVER: (_RESTING - {_S.COMPLETED}, _S.COMPLETED),
     _E.CANCEL: (frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.FAILED, _S.PARKED}), _S.CANCELLED),
 }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.model import Claim
 from batchgen.ledger.mapping import dump, load_attempt, load_claim, rows_of
-from batchgen.ledger.records import Interrupted
+from batchgen.ledger.records import Interrupted, PaidCall
 from batchgen.ledger.statements import hot
 
 
@@ -70,6 +70,15 @@ def diverted(connection: Connection, jobs: Sequence[int], _now: float) -> list[f
 def interrupted(connection: Connection, jobs: Sequence[int], _now: float) -> list[list[Interrupted]]:
     """Tasks that are running although no run holds them, with the attempts that do."""
     return [_interrupted(connection, key) for key in jobs]
+
+
+def paid_calls(connection: Connection, key: int, numbers: Collection[int]) -> list[PaidCall]:
+    """Booked attempts of a job by their numbers, with their tasks; those that are not in the books are left out."""
+    rows = rows_of(connection.execute(hot.BOOKED_CALLS, {"job": key, "numbers": dump(sorted(numbers))}))
+    found = list(map(load_attempt, rows))
+    tasks = list(dict.fromkeys(attempt.task for attempt in found))
+    claims = {claim.task: claim for claim in _claims(connection, key, tasks)}
+    return [PaidCall(claims[attempt.task], attempt) for attempt in found]
 
 
 def _ready(connection: Connection, request: ClaimRequest) -> list[int]:

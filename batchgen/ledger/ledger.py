@@ -21,6 +21,7 @@ from batchgen.ledger.connect import create_file
 from batchgen.ledger.database import Database
 from batchgen.ledger.decisions import Amounts, ChargeRuling, Repurchase, select_tasks
 from batchgen.ledger.holder import Holder
+from batchgen.ledger.late_images import LateImage
 from batchgen.ledger.mapping import dump
 from batchgen.ledger.rebuilding import Page, Pile, Written
 from batchgen.ledger.recording import Approve, PlanToRecord
@@ -286,6 +287,14 @@ class Ledger:
             NotInLedger: the job has no such batch that is open.
         """
         return self._database.call(verbs.WRITE_OFF, WriteOff(job, batch, keep))
+
+    async def file_late(self, image: LateImage) -> bool:
+        """Enter an image that was found in a kept answer; whether it is its task's now, or an unused earlier one.
+
+        Raises:
+            LedgerError: its attempt is not booked, or the revision has another image.
+        """
+        return await self._database.do(verbs.FILE_LATE, image)
 
     def set_ceiling(self, monthly: int | None) -> None:
         """Let all jobs spend so many micro-dollars in a local calendar month; None for no limit. Blocks."""

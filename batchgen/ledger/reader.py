@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 from batchgen.ledger import audit
 from batchgen.ledger.audit import Finding
+from batchgen.ledger.claims import paid_calls
 from batchgen.ledger.connect import reading
 from batchgen.ledger.decisions import Amounts, amounts, select_tasks
 from batchgen.ledger.diff import input_files
@@ -33,6 +34,7 @@ from batchgen.ledger.records import (
     JobRow,
     MonthRow,
     OpenTask,
+    PaidCall,
     Spending,
     TaskAttempt,
     TaskRow,
@@ -199,6 +201,10 @@ class Reader:
             query = lookups.TASKS_BY_NUMBER.order_by(task.c.id)
             found = [load_task(row) for row in rows_of(self._connection.execute(query, values))]
             yield from ((each, attempts[each.id]) for each in found if each.id in attempts)
+
+    def paid_calls(self, key: int, numbers: Collection[int]) -> list[PaidCall]:
+        """Booked attempts of a job by their numbers, each with its task as it stands now."""
+        return paid_calls(self._connection, key, numbers)
 
     def digests(self, key: int) -> Iterator[tuple[str, int]]:
         """SHA-256 and task of every image of a job, of all revisions, as a stream."""

@@ -245,6 +245,14 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class PaidCall:
+    """An attempt that is booked, and its task as it stands now."""
+
+    claim: Claim
+    attempt: AttemptRow
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTask:
     """A task that an attempt holds, and where its image goes.
 

@@ -8,10 +8,11 @@ from typing import Any
 from batchgen.domain.job import JobSpec
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import attempts, batches, claims, decisions, job_rows, rebuilding, recording, runs
+from batchgen.ledger import attempts, batches, claims, decisions, job_rows, late_images, rebuilding, recording, runs
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.database import Verb
 from batchgen.ledger.decisions import Amounts, ChargeRuling, Repurchase, TaskSelection
+from batchgen.ledger.late_images import LateImage
 from batchgen.ledger.rebuilding import Page, Pile, Written
 from batchgen.ledger.recording import PlanToRecord, Proposal
 from batchgen.ledger.records import Interrupted
@@ -36,6 +37,8 @@ MOVE_BATCH: Verb[BatchRow, None] = Verb(batches.move_batch)
 OPEN_BATCHES: Verb[int, list[BatchRow]] = Verb(batches.open_batches)
 WRITE_OFF: Verb[WriteOff, WrittenOff] = Verb(batches.write_off)
 
+FILE_LATE: Verb[LateImage, bool] = Verb(late_images.file_late)
+
 NAME_LEDGER: Verb[None, str] = Verb(job_rows.name_ledger)
 SET_CEILING: Verb[int | None, None] = Verb(job_rows.set_ceiling)
 FIND_JOB: Verb[str, int | None] = Verb(job_rows.find_job)
@@ -57,7 +60,7 @@ ORDER: tuple[Verb[Any, Any], ...] = (
     # What an attempt cost comes first: it can only free what a reservation then may need.
     *(BOOK, BOOK_AND_SETTLE, SETTLE, RESERVE),
     *(CLAIM, NEXT_DUE, INTERRUPTED),
-    *(SETTLE_UNKNOWN, REQUEUE, CANCEL),
+    *(SETTLE_UNKNOWN, REQUEUE, CANCEL, FILE_LATE),
     OPEN_BATCH,
     *(FIND_JOB, NAME_LEDGER),
     *(MOVE_BATCH, OPEN_BATCHES, DIVERTED, WRITE_OFF),

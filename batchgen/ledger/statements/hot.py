@@ -124,6 +124,17 @@ OWNER = select(job.c.id.label("job"), job.c.name.label("job_name"), job.c.parame
 # The attempts that hold these tasks.
 HOLDERS = select(*labelled(attempt)).join(task, task.c.attempt_id == attempt.c.id).where(task.c.id.in_(listed("tasks")))
 
+# Attempts that have an end, by their numbers.
+BOOKED_CALLS = (
+    select(*labelled(attempt))
+    .where(
+        attempt.c.id.in_(listed("numbers")),
+        attempt.c.job_id == bindparam("job"),
+        attempt.c.charge != literal(Charge.RESERVED),
+    )
+    .order_by(attempt.c.id)
+)
+
 # --- reserve: the attempt is written down, then its task is taken -----------------------------------------------------
 
 LAST_ATTEMPT = select(func.coalesce(func.max(attempt.c.id), 0))
