@@ -77,7 +77,7 @@ EVENTS = {
     TaskEvent.REQUEUE: "`batchgen retry`: fresh allowances, the size first asked",
     TaskEvent.REVISE: "what is asked has changed (or `--rebuy`, `retry --gone`): a new revision",
     TaskEvent.ADOPT: "what is asked was delivered before: that image serves, without a call",
-    TaskEvent.RECOVER: "`batchgen recover`: an answer that was kept holds what is asked",
+    TaskEvent.RECOVER: "a kept answer holds what is asked",
     TaskEvent.CANCEL: "`batchgen cancel`",
 }
 CHARGES = {

@@ -189,6 +189,7 @@ FIELDS = {
     "probe": ("### `probe --json`", lambda: _keys("report/probe_fields.py", "probe_fields")),
     "check": (OTHERS, lambda: _keys("cli/check.py", "check") | {"file", "line", "column", "key", "message"}),
     "retry": (OTHERS, lambda: _keys("cli/retry.py", "retry") | _keys("cli/retry.py", "_give_up")),
+    "recover": (OTHERS, lambda: _keys("report/recovery_fields.py", "recovery_fields")),
     "cancel": (OTHERS, lambda: _keys("cli/cancel.py", "cancel")),
     "ceiling": (OTHERS, lambda: _keys("report/fields.py", "month_fields")),
     "rebuild": (OTHERS, lambda: _keys("report/fields.py", "rebuilt_fields") | _keys("cli/rebuild.py", "_write_index")),

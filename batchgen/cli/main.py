@@ -24,6 +24,7 @@ _COMMANDS: dict[str, str] = {
     "tasks": "The tasks of a job, a line each.",
     "show": "One task with all its attempts.",
     "retry": "Make failed or parked tasks available again.",
+    "recover": "Read paid answers again that nobody could read; no call is made.",
     "cancel": "Stop wanting what is not delivered yet.",
     "report": "What was delivered, what it cost, what needs a person.",
     "verify": "Prove that database, files, checksums and books agree.",

@@ -48,6 +48,18 @@ class FolderHand(Protocol):
         """
         ...
 
+    async def read_kept(self, call: Call) -> Answer | None:
+        """Return the kept answer of an attempt with the images that are found in it now; None where there is none.
+
+        Args:
+            call: that of the attempt as it would be made today; nothing of it is a result.
+
+        Raises:
+            ContractError: nobody reads the answers of that operation any more.
+            StoreError: it cannot be read.
+        """
+        ...
+
     async def origin(self, attempt: int) -> Origin | None:
         """Return what the whole answer of an attempt, a kept one too, is for; None where there is no whole answer.
 
@@ -188,8 +200,16 @@ class Hand(InputHand, FolderHand, BatchHand, Protocol):
         """
         ...
 
-    async def note_image(self, image: Delivered) -> None:
-        """Add a delivered image to the index of the output folder. Does not wait for the disk.
+    async def place_kept(self, attempt: int, picture: Picture, path: str, revision: int) -> Image | Damaged:
+        """Check a picture of a kept answer wholly and put it into the output folder; a damaged one stays where it is.
+
+        Raises:
+            StoreError: the output folder cannot be written.
+        """
+        ...
+
+    async def note_image(self, *images: Delivered) -> None:
+        """Add images to the index of the output folder, all or none. Does not wait for the disk.
 
         Raises:
             StoreError: the index cannot be written.

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.output_image import Delivered, IndexLine
-from batchgen.domain.wire import Answer
+from batchgen.domain.wire import Answer, Call
+from batchgen.gateway.echo import sent_by
+from batchgen.gateway.rereading import read_again
 from batchgen.store.folder import Folder, trouble
 from batchgen.store.layout import SPOOL
 from batchgen.store.output.image_faults import fault_within
 from batchgen.store.output.index_lines import lines_of, newest
-from batchgen.store.spool.kept_answers import kept_attempts, look_at_any
+from batchgen.store.spool.kept_answers import kept_attempts, kept_digests, look_at_any, look_at_kept
 from batchgen.store.spool.spool import Spool
 
 _PAGE = 500  # lines
@@ -71,6 +73,19 @@ class UntouchedFolder:
             return set()
         except OSError as error:
             raise trouble(error, "read", self._output / SPOOL) from error
+
+    async def read_kept(self, call: Call) -> Answer | None:
+        """Return a kept answer with the images that are found in it now; see `FolderHand.read_kept`."""
+        try:
+            with Folder.open(self._output / SPOOL) as spool:
+                answer, sent = look_at_kept(spool, call.attempt), sent_by(call)
+                files = [picture.file for picture in answer.spare] if sent.files else []
+                digests = await asyncio.to_thread(kept_digests, spool, files) if files else []
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            raise trouble(error, "read", self._output / SPOOL) from error
+        return read_again(answer, call, sent, digests)
 
     async def keep_aside(self, attempt: int) -> None:
         """Leave the files of an attempt where they are."""

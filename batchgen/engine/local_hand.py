@@ -241,9 +241,13 @@ class LocalHand(OwnedFolder):
         """Remove the kept answer of an attempt whose image is in the books."""
         self._spool.forget_kept(attempt)
 
-    async def note_image(self, image: Delivered) -> None:
-        """Add a delivered image to the index; see `Hand.note_image`."""
-        self._index.add(image)
+    async def place_kept(self, attempt: int, picture: Picture, path: str, revision: int) -> Image | Damaged:
+        """Check a picture of a kept answer wholly and name it; see `Hand.place_kept`."""
+        return await self._spool.place_kept(picture.file, path, revision, attempt)
+
+    async def note_image(self, *images: Delivered) -> None:
+        """Add images to the index; see `Hand.note_image`."""
+        self._index.add(*images)
 
     async def clear(self, attempt: int) -> None:
         """Forget the spooled answer of a settled attempt."""

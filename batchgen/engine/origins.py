@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.domain.model import Claim, Reservation
-from batchgen.domain.origin import Origin
+from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.domain.output_image import Delivered, Image
 from batchgen.ledger.records import AttemptRow, TaskRow
 
@@ -32,6 +32,11 @@ def line_of(task: TaskRow, attempt: AttemptRow) -> Delivered:
         billed=attempt.billed,
         created=image.created_at,
     )
+
+
+def is_of(told: Origin, asked: Origin) -> bool:
+    """Tell whether an answer is that of an attempt, as far as its receipt says."""
+    return told == NO_ORIGIN or (told.request_hash, told.reserved_at) == (asked.request_hash, asked.reserved_at)
 
 
 def _origin(asked: Claim | TaskRow, images: int, hashes: tuple[int, int], entry: Reservation | AttemptRow) -> Origin:

@@ -9,11 +9,10 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import OutcomeKind, Settlement
-from batchgen.domain.origin import NO_ORIGIN, Origin
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.hand import Hand
-from batchgen.engine.origins import origin_of
+from batchgen.engine.origins import is_of, origin_of
 from batchgen.engine.routes import RouteRun
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.records import Interrupted
@@ -98,8 +97,18 @@ async def tidy(ledger: Ledger, hand: Hand) -> None:
         StoreError: the spool cannot be tidied.
     """
     await hand.sweep(await ledger.settled(await hand.attempts()))
-    for attempt in ledger.delivered(kept) if (kept := await hand.kept()) else ():
-        await hand.forget_kept(attempt)
+    await forget_delivered(ledger, hand)
+
+
+async def forget_delivered(ledger: Ledger, hand: Hand) -> None:
+    """Remove kept answers whose images are in the books: whoever filed them died before that.
+
+    Raises:
+        StoreError: one cannot be removed.
+    """
+    if kept := await hand.kept():
+        for attempt in ledger.delivered(kept):
+            await hand.forget_kept(attempt)
 
 
 async def _patience(delivery: Delivery, clock: Clock) -> None:
@@ -114,7 +123,7 @@ async def _patience(delivery: Delivery, clock: Clock) -> None:
 async def _recover_one(interrupted: Interrupted, executor: Executor, route: RouteRun, found: Recovered) -> None:
     claim, held, hand = interrupted.claim, interrupted.attempt, executor.hand
     attempt, answer, origin = held.id, await hand.read_receipt(held.id), origin_of(claim, held)
-    if answer is not None and not _is_of(answer.origin, origin):
+    if answer is not None and not is_of(answer.origin, origin):
         answer = None  # of another ledger's attempt with the same number: its bytes stay aside
     if held.charge is Charge.RESERVED and answer is None and held.batch is not None:
         return  # the gateway works on it, whether we are here or not
@@ -148,8 +157,3 @@ async def _recover_one(interrupted: Interrupted, executor: Executor, route: Rout
         found.gone += 1
         return
     found.left += ended is ClaimResult.LEFT_FOR_RECOVERY
-
-
-def _is_of(told: Origin, asked: Origin) -> bool:
-    """Tell whether an answer is that of an attempt, as far as its receipt says."""
-    return told == NO_ORIGIN or (told.request_hash, told.reserved_at) == (asked.request_hash, asked.reserved_at)

@@ -47,7 +47,7 @@ def file_late(connection: Connection, wanted: Sequence[LateImage], now: float) -
 
 def _file(connection: Connection, late_image: LateImage, now: float) -> bool:
     bound = {"attempt": late_image.attempt}
-    found = connection.execute(late.STANDING, bound).one_or_none()
+    found = connection.execute(late.PAID_IMAGE, bound).one_or_none()
     if found is None or found.charge == Charge.RESERVED:
         raise LedgerError(f"attempt {late_image.attempt} is not booked, so no image of it can be filed")
     if found.image is None:
@@ -69,7 +69,7 @@ def _enter(connection: Connection, late_image: LateImage, task: int, now: float)
         "flags": ",".join(late_image.flags),
         "now": now,
     }
-    connection.execute(late.NEW_IMAGE, row)
+    connection.execute(late.NEW_LATE_IMAGE, row)
     delivered = OutcomeKind.DELIVERED.value
     hot.FIND_OUT.run(
         connection,

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.domain.clock import stamp
+from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.model import KEPT_KINDS
 from batchgen.domain.money import format_usd
+from batchgen.domain.text import counted
 from batchgen.ledger.audit import Finding
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import JobRow, OpenTask
 from batchgen.ledger.runs import RunState
 from batchgen.report.strangers import Walk, on_their_way, walk
+from batchgen.store.layout import kept_receipt
 from batchgen.store.output.image_faults import fault_of
 
 _NAMED = 10
@@ -72,6 +76,7 @@ def _compare(reader: Reader, jobs: Sequence[JobRow], found: Walk, *, checksums: 
                 proof.findings.append(Finding("file", f"{job.name}: {image.path}", wrong))
         proof.attempts += sum(row.calls for row in reader.spending(job.id))
         _open_charges(reader, job, proof)
+        _kept_answers(reader, job, found.kept.get(job.output, set()), proof)
     _strangers(reader, tasks, found, proof)
     return proof
 
@@ -104,6 +109,21 @@ def _open_charges(reader: Reader, job: JobRow, proof: Proof) -> None:
             more += 1
     if more:
         proof.notes.append(f"{job.name}: {more} more attempts that may have been charged; `report` sums them up")
+
+
+def _kept_answers(reader: Reader, job: JobRow, found: set[int], proof: Proof) -> None:
+    """Answers that nobody could read so far: that they are there, where the reason of a task names one."""
+    kept = 0
+    for task in reader.tasks(job.id, states={TaskState.PARKED}, removed=True):
+        if task.cause not in KEPT_KINDS:
+            continue
+        for call in reader.attempts(task.id)[-1:]:
+            there = call.id in found or (job.output / kept_receipt(call.id)).exists()  # it may be kept only now
+            kept += there
+            if not there:
+                proof.findings.append(Finding("file", f"{job.name}: {kept_receipt(call.id)}", "is missing"))
+    if kept:
+        proof.notes.append(f"{job.name}: {counted(kept, 'paid answer')} that nobody could read; `recover` tries again")
 
 
 def _strangers(reader: Reader, tasks: Sequence[OpenTask], found: Walk, proof: Proof) -> None:

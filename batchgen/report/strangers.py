@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchgen.ledger.audit import Finding
 from batchgen.ledger.records import OpenTask
-from batchgen.store.layout import PART, SPOOL, attempt_of
+from batchgen.store.layout import KEPT, PART, SPOOL, attempt_of
 from batchgen.store.output.file_names import ENDINGS, safe_path
 
 _IMAGES = frozenset({".jpeg", *ENDINGS.values()})
@@ -29,6 +29,7 @@ class Walk:
         spooled: names of files of attempts, by spool.
         parts: attempts by the device and inode of a picture in the spool: its image is one more name for the same.
         sizes: bytes of an attempt's pictures in the spool: its image is a copy where there are no links.
+        kept: attempts whose answers are kept, by output folder.
         unread: folders that could not be looked into.
     """
 
@@ -37,6 +38,7 @@ class Walk:
     spooled: dict[Path, list[str]] = field(default_factory=dict)
     parts: dict[tuple[int, int], int] = field(default_factory=dict)
     sizes: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    kept: dict[Path, set[int]] = field(default_factory=dict)
     unread: list[Finding] = field(default_factory=list)
 
 
@@ -45,17 +47,18 @@ def walk(folders: Iterable[Path]) -> Walk:
     found = Walk()
     for folder in folders:
         _images(folder, found)
-        _spool(folder / SPOOL, found)
+        found.spooled[folder / SPOOL] = _spool(folder / SPOOL, found)
+        found.kept[folder] = {attempt_of(name) or 0 for name in _spool(folder / SPOOL / KEPT, found)}
     return found
 
 
 def on_their_way(found: Walk, tasks: Iterable[OpenTask]) -> Iterator[tuple[str, int]]:
-    """Take the files of open attempts out of what was found; each with the attempt it belongs to.
+    """Take the files of open attempts, and of kept answers, out of what was found; each with its attempt.
 
     A file that only has the name of such an image is none: it must be its picture in the spool, or as long.
     """
     open_tasks = list(tasks)
-    attempts = {task.attempt for task in open_tasks}
+    attempts = {task.attempt for task in open_tasks}.union(*found.kept.values())
     stems = {_stem(task): task.attempt for task in open_tasks}
     yield from ((path, copied) for path, copied in found.copies.items() if copied in attempts)
     for path in sorted(found.images):
@@ -80,20 +83,21 @@ def _images(folder: Path, found: Walk) -> None:
                 found.copies[Path(parent, name).as_posix()] = int(under_way[1])
 
 
-def _spool(spool: Path, found: Walk) -> None:
+def _spool(spool: Path, found: Walk) -> list[str]:
+    """Give the names of files of attempts, and note their pictures."""
     try:
         names = sorted(entry.name for entry in spool.iterdir() if attempt_of(entry.name) is not None)
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         found.unread.append(Finding("file", str(spool), f"cannot be read: {error.strerror}"))
-        return
-    found.spooled[spool] = names
+        return []
     for name in names:
         if name.endswith(PART) and (known := _stat(spool / name)) is not None:
             attempt = attempt_of(name) or 0
             found.parts[known.st_dev, known.st_ino] = attempt
             found.sizes[attempt].add(known.st_size)
+    return names
 
 
 def _attempt_of(path: str, found: Walk, attempts: set[int], stems: dict[str, int]) -> int | None:

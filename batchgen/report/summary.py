@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchgen.domain.lifecycle import Charge, TaskState
-from batchgen.domain.model import OutcomeKind
+from batchgen.domain.model import KEPT_KINDS, OutcomeKind
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import AttemptRow, JobRow, Spending, TaskAttempt, TaskRow
 from batchgen.ledger.runs import Runs
@@ -99,6 +99,7 @@ class Summary:
         lost: calls whose answer nobody saw, with what they cost and may have cost.
         fates: of these, how many are known to be charged or free, from which source, and how many are not.
         wasted: calls that were billed and brought no image.
+        kept: calls whose answers nobody could read so far, with what they cost and may have cost.
         runs: the last of them one by one.
     """
 
@@ -116,6 +117,7 @@ class Summary:
     lost: Group = field(default_factory=Group)
     fates: Counter[Fate] = field(default_factory=Counter)
     wasted: Group = field(default_factory=Group)
+    kept: Group = field(default_factory=Group)
     runs: Runs = field(default_factory=lambda: Runs(()))
 
     def count(self, *states: TaskState) -> int:
@@ -188,7 +190,9 @@ def _problem(summary: Summary, problem: TaskAttempt) -> None:
     elif attempt.outcome in LOST_KINDS:
         summary.fates[_fate(attempt)] += 1
         summary.lost.add(name, attempt.billed if not maybe else 0, maybe)
-    if attempt.charge is Charge.BILLED and attempt.outcome is not OutcomeKind.DELIVERED:
+    if attempt.outcome in KEPT_KINDS:
+        summary.kept.add(name, attempt.billed if not maybe else 0, maybe)
+    elif attempt.charge is Charge.BILLED and attempt.outcome is not OutcomeKind.DELIVERED:
         summary.wasted.add(name, attempt.billed)
 
 

@@ -49,6 +49,7 @@ def report_fields(summary: Summary, command: Callable[[str], str]) -> dict[str, 
         "refused": _group_fields(summary.refused),
         "lost": _group_fields(summary.lost),
         "lost_fates": {str(fate): summary.fates[fate] for fate in Fate},
+        "kept": _group_fields(summary.kept),
         "billed_without_image": _group_fields(summary.wasted),
         "stuck": [
             {

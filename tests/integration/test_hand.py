@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from batchgen.contracts.contract import References
 from batchgen.domain.errors import GatewayError, NoRoom, StoreError
 from batchgen.domain.inputs import InputImage, Inputs, InputUse
 from batchgen.domain.job import Limits
+from batchgen.domain.wire import Picture
 from batchgen.engine.salvage import Salvage
 from batchgen.store.spool.sink import SpoolSink
 from tests.support.batch import Api, batch_rig
+from tests.support.gateway import a_call
 from tests.support.mailed_hand import MailedHand, methods, posted
 from tests.support.photos import encoded, picture, save
 from tests.support.rig import rig, simulator, small_plan
@@ -114,6 +117,15 @@ async def _looks_at_inputs(folder: Path, hands: list[MailedHand]) -> None:
             await hand.prepare(Inputs((changed,)), References())
 
 
+async def _tells_of_kept_answers(hand: Any) -> None:
+    for attempt in (kept := await hand.kept()):
+        assert (await hand.read_kept(replace(a_call("https://x/v1", endpoint="generations"), attempt=attempt))).unread
+        assert (await hand.place_kept(attempt, Picture(f"{attempt}-9.part", 1), "a", 1)).kept == f"{attempt}-9.part"
+        await hand.forget_kept(attempt)
+    assert kept
+    assert await hand.kept() == set()
+
+
 async def _tells_of_its_folder(folder: Path, hands: list[MailedHand]) -> None:
     """To a ledger that is there, and to nobody: an attempt without a receipt."""
     async with (
@@ -127,10 +139,7 @@ async def _tells_of_its_folder(folder: Path, hands: list[MailedHand]) -> None:
         ) as run,
     ):
         hand: Any = hands[-1]
-        for attempt in (kept := await hand.kept()):
-            await hand.forget_kept(attempt)
-        assert kept
-        assert await hand.kept() == set()
+        await _tells_of_kept_answers(hand)
         (folder / "out/.batchgen/900-0.part").write_bytes(b"half")
         (folder / "out/.batchgen/901.json").write_bytes(b"none")
         with pytest.raises(ValueError, match="not a receipt"):

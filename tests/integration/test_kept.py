@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
-from batchgen.contracts.catalog import load_catalog
-from batchgen.contracts.contract import Contract
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import TaskState
-from batchgen.domain.wire import Answer, Call
-from batchgen.gateway.scan import SinkFactory
 from batchgen.store.spool import kept_answers
 from batchgen.store.spool.receipt import read_receipt
-from tests.support.rig import Rig, dies, rig, run_until_it_dies, small_plan
-from tests.support.sockets import served
-from tests.support.store import png
+from tests.support.rig import dies, rig, run_until_it_dies, small_plan
+from tests.support.unread import PICTURE, STRANGE, gateway, good, kept, recognise_nothing
 
 SMALL = ["1280x1280"]
-PICTURE = png(1280, 1280, depth=1, colour=0)
-STRANGE = {"drawn": {"where": "nobody knows"}}
 TASK = {"code": 200, "data": [{"status": "submitted", "task_id": "task_7"}]}
-GOOD = {"created": 1, "data": [{"b64_json": base64.b64encode(PICTURE).decode()}]}
-
-
-@asynccontextmanager
-async def gateway(answer: Callable[[int], object], *, status: int = 200) -> AsyncIterator[Contract]:
-    """A route whose gateway answers its calls, counted from 1, as told."""
-    calls = 0
-
-    async def serve(request: web.Request) -> web.Response:
-        nonlocal calls
-        await request.read()
-        calls += 1
-        return web.json_response(answer(calls), status=status)
-
-    async with served(serve) as base:
-        yield replace(load_catalog().find("apiyi/gpt-image-2-vip"), base_url=base, key_env="K")
-
-
-def kept(run: Rig) -> dict[str, bytes]:
-    folder = run.plan.job.output / ".batchgen" / "kept"
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.exists() else {}
-
-
-def recognise_nothing(run: Rig) -> None:
-    """Have the client of a run not know where pictures stand."""
-    send = run.gateway.client.send
-
-    async def unread(call: Call, sinks: SinkFactory) -> Answer:
-        answer = await send(call, sinks)
-        return replace(answer, pictures=(), spare=answer.pictures, unread='{"data":[{"b64_json":"#0"}]}')
-
-    run.gateway.client.send = unread  # type: ignore[method-assign]
+GOOD = good()
 
 
 async def test_answer_that_nobody_can_read_is_kept_and_named_and_its_task_is_parked(tmp_path: Path) -> None:
@@ -182,8 +139,10 @@ async def test_route_stops_once_the_kept_answers_are_as_many_as_there_may_be(
     plan = small_plan(tmp_path, [f"p {n}" for n in range(9)], SMALL, Limits(concurrency=1))
     async with gateway(lambda call: GOOD if call == 1 else STRANGE) as contract, rig(tmp_path, contract, plan) as run:
         await run.runner.run()
-        assert run.states() == {"completed": 1, "parked": 2, "available": 6}
-        assert list(kept(run)) == ["2.json", "3.json"]
+        parked = run.states()["parked"]
+        assert parked in {2, 3}, "a call may have left before the second was kept"
+        assert len(kept(run)) == parked, "which is kept all the same"
+        assert run.states()["available"] == 8 - parked
         assert run.job_run.stopped is not None
         assert "as many unreadable answers as it may" in run.job_run.stopped
 

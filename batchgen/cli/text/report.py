@@ -11,6 +11,7 @@ from batchgen.domain.lifecycle import WAITING, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.money import format_usd
 from batchgen.report.summary import Fate, Group, Summary
+from batchgen.store.layout import KEPT, SPOOL
 
 
 def report_lines(summary: Summary, ledger: LedgerChoice) -> list[str]:
@@ -27,6 +28,7 @@ def report_lines(summary: Summary, ledger: LedgerChoice) -> list[str]:
         ("the same bytes as another task's image, by their digest; look at them", summary.duplicate),
         ("content refused", summary.refused),
         (_lost_title(summary), summary.lost),
+        (f"answers that nobody could read, kept in {SPOOL}/{KEPT}", summary.kept),
         ("billed without an image; claim these", summary.wasted),
     ):
         lines += _group(title, group)
@@ -81,6 +83,8 @@ def _listed(*counts: tuple[int, str]) -> str:
 
 def _next_steps(summary: Summary, ledger: LedgerChoice) -> list[str]:
     name, steps = summary.job.name, []
+    if summary.kept.count:
+        steps.append(ledger.command(f"recover {name}"))
     if summary.job.unknown:
         steps.append(ledger.command(f"reconcile {name}"))
     if summary.job.work.get(TaskState.FAILED):

@@ -11,11 +11,11 @@ from batchgen.ledger.statements.fragments import quoted
 from batchgen.ledger.statements.hot import PLACED
 
 # An attempt, its task, and the image of its revision if there is one.
-STANDING = text(
+PAID_IMAGE = text(
     "SELECT a.charge, a.task_id AS task, a.job_id AS job, i.id AS image FROM attempt a "
     "LEFT JOIN image i ON i.task_id = a.task_id AND i.revision = a.revision WHERE a.id = :attempt"
 )
-NEW_IMAGE = text(
+NEW_LATE_IMAGE = text(
     "INSERT INTO image (id, task_id, job_id, attempt_id, revision, own, shared, flags, created_at, "
     f"{', '.join(PLACED.names)}) SELECT a.id, a.task_id, a.job_id, a.id, a.revision, :own, :shared, :flags, :now, "
     f"{', '.join(f':{name}' for name in PLACED.names)} FROM attempt a WHERE a.id = :attempt AND a.task_id = :task"

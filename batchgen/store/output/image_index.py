@@ -59,14 +59,14 @@ class ImageIndex:
             raise trouble(error, "open", path) from error
         return cls(fd, path)
 
-    def add(self, line: Delivered) -> None:
-        """Append one image. Does not wait for the disk.
+    def add(self, *lines: Delivered) -> None:
+        """Append images, all or none. Does not wait for the disk.
 
         Raises:
             NoRoom: the disk is full. No torn line is left.
             StoreError: it cannot be written.
         """
-        text = write_line(line)
+        text = b"".join(map(write_line, lines))
         before = os.fstat(self._fd).st_size
         try:
             write_all(self._fd, text)

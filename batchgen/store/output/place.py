@@ -85,6 +85,27 @@ def place_within(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) ->
         return Damaged(f"it cannot be read: {bad.strerror}", set_aside(source.spool, source.file))
     except OSError as error:
         raise trouble(error, "read", source.path) from error
+    return _put_in_place(source, root, spot, facts)
+
+
+def place_or_leave(source: Spooled, root: Folder, spot: Spot, decoder: Decoder) -> Image | Damaged:
+    """Check and name an image as `place_within` does; one that is not whole stays where it is, and may be tried again.
+
+    Raises:
+        StoreError: the output folder cannot be used as asked.
+    """
+    try:
+        facts = _examine(source, decoder)
+    except (BadImage, NotJudged) as bad:
+        return Damaged(bad.reason, source.file, sure=isinstance(bad, BadImage))
+    except (FileNotFoundError, NotAFile) as bad:
+        return Damaged(f"it cannot be read: {bad.strerror}", source.file)
+    except OSError as error:
+        raise trouble(error, "read", source.path) from error
+    return _put_in_place(source, root, spot, facts)
+
+
+def _put_in_place(source: Spooled, root: Folder, spot: Spot, facts: ImageFacts) -> Image:
     *parents, name = safe_path(spot.path)
     way = OutputFolders(root, parents)
     try:

@@ -6,8 +6,10 @@ spool. Pictures move first and the receipt last, so that a receipt there never s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import file_digest
 
 from batchgen.domain.wire import Answer
 from batchgen.store.folder import Folder, trouble
@@ -78,6 +80,23 @@ def look_at_any(spool: Folder, attempt: int) -> Answer | None:
         with suppress(FileNotFoundError, NotADirectoryError):
             return look(spool, attempt)
     return None
+
+
+def kept_digests(spool: Folder, files: Sequence[str]) -> list[str]:
+    """Return the SHA-256 in hexadecimal of pictures of kept answers, in order; "" for one that is not there.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    found = []
+    with spool.child(KEPT) as kept:
+        for file in files:
+            try:
+                with open(kept.read_file(file), "rb") as picture:  # noqa: PTH123 - by descriptor
+                    found.append(file_digest(picture, "sha256").hexdigest())
+            except FileNotFoundError:
+                found.append("")
+    return found
 
 
 def forget_kept(spool: Folder, attempt: int) -> None:

@@ -20,12 +20,18 @@ from batchgen.store.checks.decode import DecodePool
 from batchgen.store.checks.image import Decoder
 from batchgen.store.checks.stream import PIECE
 from batchgen.store.folder import Folder, trouble
-from batchgen.store.layout import PART, SPOOL, attempt_of, mark_of
-from batchgen.store.output.place import Spooled, Spot, place_within
+from batchgen.store.layout import KEPT, PART, SPOOL, attempt_of, mark_of
+from batchgen.store.output.place import Spooled, Spot, place_or_leave, place_within
 from batchgen.store.quarantine import set_aside
 from batchgen.store.spool.commit import commit_answer, commit_aside, commit_download
 from batchgen.store.spool.disk_space import BALLAST, FreeSpace
-from batchgen.store.spool.kept_answers import forget_kept, keep, kept_attempts, look_at_any, look_at_kept
+from batchgen.store.spool.kept_answers import (
+    forget_kept,
+    keep,
+    kept_attempts,
+    look_at_any,
+    look_at_kept,
+)
 from batchgen.store.spool.leftovers import find_download, keep_aside, read_answer, sweep
 from batchgen.store.spool.opening import open_output, open_spool
 from batchgen.store.spool.owner import claim_spool, lock_output
@@ -195,6 +201,14 @@ class Spool:
             place_within, Spooled(self._folder, file), self._root, Spot(path, revision, attempt), self._decoder
         )
 
+    async def place_kept(self, file: str, path: str, revision: int, attempt: int) -> Image | Damaged:
+        """Check a picture of a kept answer wholly and name it as `place` does; a damaged one stays where it is.
+
+        Raises:
+            StoreError: the output folder cannot be used as asked.
+        """
+        return await self._threads.run_large(self._place_kept, file, Spot(path, revision, attempt))
+
     async def quarantine(self, file: str, reason: str) -> Damaged:
         """Keep a file of the spool aside as damaged.
 
@@ -325,6 +339,10 @@ class Spool:
                 self._own_decoder.close()
             with self._noted():
                 self._space.close()
+
+    def _place_kept(self, file: str, spot: Spot) -> Image | Damaged:
+        with self._readable(), self._folder.child(KEPT) as kept:
+            return place_or_leave(Spooled(kept, file), self._root, spot, self._decoder)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
