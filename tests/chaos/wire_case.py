@@ -95,6 +95,7 @@ own_error = partial(Case, kind=OutcomeKind.SERVER_ERROR, charge=Charge.VOID, ste
 rejected = partial(Case, kind=OutcomeKind.REJECTED, charge=Charge.VOID, step=Step.FAIL)
 refused = partial(Case, kind=OutcomeKind.REFUSED, charge=Charge.VOID, step=Step.FAIL)
 throttled = partial(Case, kind=OutcomeKind.THROTTLED, charge=Charge.VOID, step=Step.WAIT)
+busy = partial(Case, kind=OutcomeKind.BUSY, charge=Charge.VOID, step=Step.WAIT)
 page = partial(Case, kind=OutcomeKind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.CLOSE, says="a web page")
 error_inside = partial(Case, kind=OutcomeKind.SERVER_ERROR, charge=Charge.UNKNOWN, step=Step.AGAIN)
 unserved = partial(Case, kind=OutcomeKind.UNSERVED, charge=Charge.VOID, step=Step.STOP)
