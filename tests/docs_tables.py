@@ -134,6 +134,7 @@ ROUTE_KEYS = {
     "downgrade": "whether 4K fails at times and 2K is the way out",
     "images_from": "where images may lie beside public https addresses, see [manifest](manifest.md#where-images-may-lie)",
     "picture_at": "where answers have their image: `[images, 0, url]`, see [below](#where-an-image-is-looked-for)",
+    "task": "how a call is followed where the gateway [answers later](#gateways-that-answer-later)",
     "void_in_200": "kinds of errors that are free although they come inside a 200: `[throttled]`",
     "words": "further words of the gateway: `[{means: quota, text: no funds}]`, or a `code`",
     "request_id_headers": "further headers that carry a request id",

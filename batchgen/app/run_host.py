@@ -66,8 +66,8 @@ class RunUnderWay:
         await self._runner.run(self._until)
 
     def drain(self, reason: str) -> None:
-        """Begin nothing new; what is in flight goes on to its end."""
-        self._runner.job_run.drain(reason)
+        """Begin nothing new; what is in flight goes on to its end, or to the next run where the gateway has it."""
+        self._runner.job_run.leave(reason)
 
     async def abort(self) -> None:
         """Give up what is in flight, within two seconds; it may have been charged."""

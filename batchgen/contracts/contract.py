@@ -16,12 +16,13 @@ from batchgen.contracts.endpoints import ENDPOINTS, EndpointFacts
 from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.contracts.words import Word
+from batchgen.domain.following import Following
 from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.job import Parameters
+from batchgen.domain.json_place import Place
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
-from batchgen.domain.wire import Place
 
 _TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "log", "retires_on", "digest"})
 
@@ -127,6 +128,7 @@ class Contract:
         picture_at: where its answers have their image, as keys and numbers of items; () leaves that to be found.
         images_from: where images may be fetched from beside public https addresses.
         latency: tier to the shortest and longest usual time, in seconds.
+        task: how a call is followed where the gateway takes it in under a number; None where it answers at once.
         overridden: keys a manifest has changed. `warnings`: what is doubtful about these changes.
         digest: 16 hex digits over all that decides what is sent, judged and charged; talk and dates of checks left out.
     """
@@ -171,6 +173,7 @@ class Contract:
     images_from: ImagesFrom
     picture_at: Place
     latency: Mapping[str, tuple[float, float]]
+    task: Following | None = None
     overridden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     digest: str = field(init=False, repr=False, compare=False)

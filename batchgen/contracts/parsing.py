@@ -13,11 +13,12 @@ from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.strict_yaml import Section
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.contracts.words import read_words
+from batchgen.domain.following import Following
 from batchgen.domain.images_from import ImagesFrom
+from batchgen.domain.json_place import Place
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
-from batchgen.domain.wire import Place
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
 TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log")
@@ -34,7 +35,10 @@ CALL = (
     "transparent_formats",
 )
 LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
-ANSWER = ("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers", "images_from", "picture_at")
+ANSWER = (
+    *("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers"),
+    *("images_from", "picture_at", "task"),
+)
 KEYS = frozenset((*TALK, *MONEY, *CALL, *LIMITS, *ANSWER))
 
 _PARAMETERS = ("quality", "background", "format", "n", "response_format", "moderation")
@@ -44,6 +48,7 @@ _DEEPEST = 16  # steps to a picture
 _LONGEST_KEY = 64  # bytes; more is not looked for while an answer comes
 _MOST_ITEMS = 1_000
 _FORMATS = ("png", "jpeg", "webp")
+_EVERY, _PATIENCE = 5.0, 3600.0  # seconds, where a contract does not say how a call is followed
 _FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
 _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
 
@@ -158,16 +163,18 @@ def _answers(keys: Section) -> dict[str, Any]:
         "words": read_words(keys.rows("words")),
         "void_in_200": frozenset(OutcomeKind(kind) for kind in keys.texts("void_in_200", tuple(OutcomeKind))),
         "images_from": _images_from(keys),
-        "picture_at": _picture_at(keys),
+        "picture_at": _place(keys, "picture_at"),
         "request_id_headers": tuple(header.lower() for header in keys.texts("request_id_headers")),
+        "task": _following(keys),
     }
 
 
-def _picture_at(keys: Section) -> Place:
-    place = keys.data.get("picture_at", ())
+def _place(keys: Section, key: str) -> Place:
+    """Read where something stands in an answer; () where that is not said."""
+    place = keys.data.get(key, ())
     if not isinstance(place, list | tuple) or len(place) > _DEEPEST or not all(map(_is_step, place)):
         wanted = "keys and numbers of items from the outside in, counted from 0, such as [images, 0, url]"
-        raise keys.fail("picture_at", f"must be {wanted}, not {place!r}")
+        raise keys.fail(key, f"must be {wanted}, not {place!r}")
     return tuple(place)
 
 
@@ -183,6 +190,30 @@ def _images_from(keys: Section) -> ImagesFrom:
         return ImagesFrom.of(keys.texts("images_from"))
     except ValueError as error:
         raise keys.fail("images_from", str(error)) from None
+
+
+def _following(keys: Section) -> Following | None:
+    """Read how a call is followed that is taken in under a number; None where the gateway answers at once."""
+    task = keys.part("task")
+    task.known(("id", "poll", "status", "done", "failed", "picture", "every", "patience"))
+    if not task.data:
+        return None
+    poll = task.text(
+        "poll", r"/[^{}?#\s]*\{id\}[^{}#\s]*", "a path below base_url with {id} in it, such as /tasks/{id}"
+    )
+    done, failed = ({word.lower() for word in task.texts(key)} for key in ("done", "failed"))
+    if not done or not failed or done & failed:
+        raise task.fail("done", "must name the words of a finished call, and `failed` those of one that failed")
+    return Following(
+        poll=poll,
+        id=_place(task, "id"),
+        status=_place(task, "status") or ("status",),
+        done=tuple(sorted(done)),
+        failed=tuple(sorted(failed)),
+        picture=_place(task, "picture"),
+        every=task.seconds("every") if "every" in task.data else _EVERY,
+        patience=task.seconds("patience") if "patience" in task.data else _PATIENCE,
+    )
 
 
 def _base_url(keys: Section) -> str:

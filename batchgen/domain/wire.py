@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from batchgen.domain.following import Following, Stage
+from batchgen.domain.json_place import Place
 from batchgen.domain.origin import NO_ORIGIN, Origin
 
 
@@ -76,10 +78,6 @@ class PreparedInputs:
     mask: Prepared | None = None
 
 
-Place = tuple[str | int, ...]
-"""Where a value stands in a document: keys, and numbers of items in lists, from the outside in."""
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One paid request, ready to be sent. The key is not in it: the hand adds it at the last moment.
@@ -94,6 +92,8 @@ class Call:
         loopback: whether the base URL itself is loopback, the only case in which plain http and loopback are allowed.
         picture_at: where the contract says that the answer has its image; () leaves it to the table of places.
         origin: what it is for, known once it is reserved.
+        method: `POST`; `GET` for a question how far a call is, which is free.
+        following: how it is followed where the gateway takes it in under a number; None where it answers at once.
     """
 
     attempt: int
@@ -106,6 +106,8 @@ class Call:
     loopback: bool
     picture_at: Place = ()
     origin: Origin = NO_ORIGIN
+    method: str = "POST"
+    following: Following | None = None
 
 
 class CallEnd(StrEnum):
@@ -217,6 +219,19 @@ class NotKept:
 
     answer: Answer
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a gateway says of a call that it works on.
+
+    Attributes:
+        stage: how far it is; `WAITING` too where nobody can tell.
+        answer: its answer, once it is done or has failed; before, what came instead.
+    """
+
+    stage: Stage
+    answer: Answer | NotKept
 
 
 class Fetch(StrEnum):

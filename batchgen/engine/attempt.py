@@ -13,6 +13,7 @@ from batchgen.domain.model import KEPT_KINDS, Booking, Claim, Cost, Outcome, Out
 from batchgen.domain.money import format_usd
 from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
+from batchgen.engine.follower import Follower, TakenIn
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import Ticket
@@ -48,6 +49,7 @@ class Executor:
         self.run = run
         self.hand = hand
         self.delivery = Delivery(run, hand)
+        self.follower = Follower(run, hand)
         self._explained: set[tuple[str, str, OutcomeKind]] = set()
 
     async def execute(self, route: RouteRun, claim: Claim, ticket: Ticket) -> ClaimResult:
@@ -63,8 +65,50 @@ class Executor:
             if reserved is None:
                 return ClaimResult.NO_BUDGET
             answer = await self._send(route, claim, reserved, ticket)
-        if answer is None:
+            if answer is None:
+                return ClaimResult.SETTLED
+            taken = await self._take_in(route, reserved, answer)
+            found = answer if taken is None else await self.follower.follow(route, claim, taken)
+        if taken is not None:
+            return await self._end_of_following(route, claim, taken, found, ticket)
+        return await self._conclude(route, claim, answer, cost, ticket)
+
+    async def follow(self, route: RouteRun, claim: Claim, taken: TakenIn) -> ClaimResult:
+        """Go on with a call that a gateway works on, as an earlier run left it. Makes no call."""
+        ticket = route.lane.occupy()
+        with ticket:
+            found = await self.follower.follow(route, claim, taken)
+        return await self._end_of_following(route, claim, taken, found, ticket)
+
+    async def _take_in(self, route: RouteRun, call: Call, answer: Answer) -> TakenIn | None:
+        """Write down the number under which a gateway takes a call in, before anybody asks by it; None for others."""
+        if route.contract.task is None or not answer.task or answer.pictures or answer.urls:
+            return None
+        await self.run.ledger.follow(call.attempt, answer.task)
+        since = answer.sent_at or self.run.clock.now()
+        return TakenIn(call.attempt, answer.task, call.operation, since, call.origin, answer.request_ids)
+
+    async def _end_of_following(
+        self, route: RouteRun, claim: Claim, taken: TakenIn, found: Answer | NotKept | str | None, ticket: Ticket
+    ) -> ClaimResult:
+        """Conclude what became of a call that was followed; see `Follower.follow`."""
+        if found is None:
+            return ClaimResult.LEFT_FOR_RECOVERY
+        if isinstance(found, Answer):
+            return await self._conclude(route, claim, found, _cost(route, claim), ticket)
+        if isinstance(found, NotKept):
+            self.run.drain(f"{found.why}. One paid answer could not be kept")
+            await self._book_not_kept(route, claim, found)
             return ClaimResult.SETTLED
+        ids = (("task", taken.number), *taken.request_ids)
+        gone = Answer(taken.attempt, CallEnd.NO_ANSWER, request_ids=ids)
+        why = f"{found}; it may be paid: ask the gateway for {taken.number}, or buy it anew with `retry --parked`"
+        await route.books.conclude(claim, gone, lost(route.contract, found), Park(why), _cost(route, claim))
+        await self.hand.clear(taken.attempt)
+        return ClaimResult.SETTLED
+
+    async def _conclude(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, ticket: Ticket) -> ClaimResult:
+        """Judge an answer, tell the lane, and deliver its image or conclude without one."""
         verdict = self._judge(route, claim, answer, cost)
         self._tell_lane(route, verdict, ticket)
         return await self._deliver_or_conclude(route, claim, answer, verdict)

@@ -27,6 +27,7 @@ class Tally:
         freed: what was reserved and then not charged, and may be spent again.
         slow: paid addresses that could not be fetched a few times, and are tried on.
         unfetched: paid addresses that are given up, for this run or for good.
+        working: calls that a gateway works on under a number, and that are left to the next run.
         withheld: paid addresses that a rule of ours forbids, and that wait until it allows them.
         wall: what the last reservation would have gone over that was refused; `month` is the one it was for.
     """
@@ -40,6 +41,7 @@ class Tally:
     slow: int = 0
     unfetched: int = 0
     withheld: int = 0
+    working: int = 0
     wall: Wall = Wall.JOB
     month: str = ""
 

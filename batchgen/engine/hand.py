@@ -14,7 +14,7 @@ from batchgen.domain.batch_files import AnswerFile, CallFile, RemoteBatch
 from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Damaged, Delivered, Image, IndexLine
-from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
+from batchgen.domain.wire import Answer, Call, Download, Look, NotKept, Picture, PreparedInputs
 
 
 class FolderHand(Protocol):
@@ -150,6 +150,14 @@ class Hand(InputHand, FolderHand, BatchHand, Protocol):
 
     async def send(self, route: str, call: Call) -> Answer | NotKept:
         """Make a call over a route. When this returns the answer of a success, it is durable in the spool.
+
+        Raises:
+            StoreError: it could not even be received, because the spool cannot be written.
+        """
+        ...
+
+    async def look(self, route: str, call: Call) -> Look:
+        """Ask how far a call is that a gateway works on; free. An answer that it has is durable in the spool then.
 
         Raises:
             StoreError: it could not even be received, because the spool cannot be written.

@@ -74,6 +74,7 @@ class JobRun:
         wire: what waits for a gateway or for a storage.
         stopped: why nothing new is begun; None while it is.
         draining: set with it.
+        leaving: set when a person wants to go: what a gateway works on under a number is left to the next run.
         aborted: whether it was broken off.
         explained: what a person must know, in the order in which it was found out.
     """
@@ -105,6 +106,7 @@ class JobRun:
         self.wire = Cancellable()
         self.stopped: str | None = None
         self.draining = asyncio.Event()
+        self.leaving = asyncio.Event()
         self.aborted = False
         self.explained: list[str] = []
 
@@ -116,10 +118,15 @@ class JobRun:
             self.routes.drain()
             self.emit(RunStopped(reason))
 
+    def leave(self, reason: str) -> None:
+        """Begin nothing new, and let the next run see to what gateways work on under a number."""
+        self.leaving.set()
+        self.drain(reason)
+
     def abort(self) -> None:
         """Begin nothing new, and give up every call and download in flight; answers that are there are still placed."""
         self.aborted = True
-        self.drain(LEFT)
+        self.leave(LEFT)
         self.wire.abort()
 
     async def drain_at(self, until: float) -> None:

@@ -113,10 +113,16 @@ class Lane:
                 break
         if self.stopped is not None or self._draining.is_set():
             return None
+        ticket = self.occupy()
+        if self._pace is not None:
+            ticket.passed.clear()
+        return ticket
+
+    def occupy(self) -> Ticket:
+        """Take a place at once, for a call that the gateway works on already."""
         self.in_flight += 1
         ticket = Ticket(self._clock.monotonic(), self, asyncio.Event())
-        if self._pace is None:
-            ticket.passed.set()
+        ticket.passed.set()
         return ticket
 
     async def wait_turn(self, ticket: Ticket) -> bool:

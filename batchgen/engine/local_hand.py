@@ -12,10 +12,11 @@ from batchgen.contracts.contract import Contract, References
 from batchgen.domain.batch_files import AnswerFile, CallFile, RemoteBatch
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import StoreError
+from batchgen.domain.following import Stage
 from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
 from batchgen.domain.job import JobSpec
 from batchgen.domain.output_image import Damaged, Delivered, Image
-from batchgen.domain.wire import Answer, Call, Download, NotKept, Picture, PreparedInputs
+from batchgen.domain.wire import Answer, Call, Download, Look, NotKept, Picture, PreparedInputs
 from batchgen.engine.local_batches import BatchFiles
 from batchgen.engine.local_fetch import InputFetcher
 from batchgen.engine.local_folder import OwnedFolder
@@ -63,6 +64,31 @@ class _Received:
                 self.trouble = error
             except MemoryError:
                 self.trouble = StoreError("there is no memory left for an answer; end other programs, then run again")
+
+
+class _Incoming:
+    """The pictures of one answer, while it is received."""
+
+    def __init__(self, spool: Spool, attempt: int) -> None:
+        self.sinks: list[SpoolSink] = []
+        self._received: list[_Received] = []
+        self._spool = spool
+        self._attempt = attempt
+
+    def sink(self, index: int) -> _Received:
+        """Make what takes the bytes of the picture with that index."""
+        self.sinks.append(self._spool.sink(self._attempt, index))
+        self._received.append(_Received(self.sinks[-1]))
+        return self._received[-1]
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why not all could be kept; None while it could."""
+        return next((one.trouble for one in self._received if one.trouble is not None), None)
+
+    def discard(self) -> None:
+        """Give up all that came."""
+        self._spool.discard(self.sinks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,31 +198,39 @@ class LocalHand(OwnedFolder):
         Raises:
             StoreError: it could not even be received, because the spool cannot be written.
         """
-        sinks: list[SpoolSink] = []
-
-        received: list[_Received] = []
-
-        def sink(index: int) -> _Received:
-            sinks.append(self._spool.sink(call.attempt, index))
-            received.append(_Received(sinks[-1]))
-            return received[-1]
-
+        incoming = _Incoming(self._spool, call.attempt)
         try:
-            answer = await self.gateways[route].client.send(call, sink)
+            answer = await self.gateways[route].client.send(call, incoming.sink)
         except BaseException:
-            self._spool.discard(sinks)
+            incoming.discard()
             raise
+        return await self._keep(answer, call, incoming)
+
+    async def look(self, route: str, call: Call) -> Look:
+        """Ask how far a call is that a gateway works on; see `Hand.look`."""
+        incoming = _Incoming(self._spool, call.attempt)
+        try:
+            stage, answer = await self.gateways[route].client.look(call, incoming.sink)
+        except BaseException:
+            incoming.discard()
+            raise
+        if stage is Stage.WAITING:
+            incoming.discard()
+            return Look(stage, answer)
+        return Look(stage, await self._keep(answer, call, incoming))
+
+    async def _keep(self, answer: Answer, call: Call, incoming: _Incoming) -> Answer | NotKept:
+        """Make the answer of a success durable in the spool, and let go of what came of any other."""
         if not 200 <= answer.status < 300:
-            self._spool.discard(sinks)
+            incoming.discard()
             return answer
-        trouble = next((one.trouble for one in received if one.trouble is not None), None)
-        if trouble is not None:
-            self._spool.discard(sinks)
+        if (trouble := incoming.trouble) is not None:
+            incoming.discard()
             return NotKept(answer, str(trouble))
         answer = replace(answer, origin=call.origin)
         with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
             try:
-                await self._spool.finish_whatever_comes(answer, sinks)
+                await self._spool.finish_whatever_comes(answer, incoming.sinks)
             except StoreError as error:
                 return NotKept(answer, str(error))
         return answer

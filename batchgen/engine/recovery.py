@@ -9,6 +9,7 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import OutcomeKind, Settlement
+from batchgen.domain.wire import Answer
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.hand import Hand
@@ -36,6 +37,7 @@ class Recovered:
         left: answers that could not be placed now and are left to the next start.
         unfetched: paid addresses that could not be fetched now; the next start tries again while they live.
         withheld: paid addresses that a rule of ours forbids; `not_allowed` says why by route, which buys nothing more.
+        working: calls that a gateway works on under a number; the run goes on with them.
     """
 
     placed: int = 0
@@ -45,12 +47,22 @@ class Recovered:
     left: int = 0
     unfetched: int = 0
     withheld: int = 0
+    working: int = 0
     not_allowed: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         """How many tasks were found interrupted."""
-        return self.placed + self.fetched + self.lost + self.gone + self.left + self.unfetched + self.withheld
+        return (
+            self.placed
+            + self.fetched
+            + self.lost
+            + self.gone
+            + self.left
+            + self.unfetched
+            + self.withheld
+            + self.working
+        )
 
 
 async def recover(executor: Executor) -> Recovered:
@@ -127,6 +139,9 @@ async def _recover_one(interrupted: Interrupted, executor: Executor, route: Rout
         answer = None  # of another ledger's attempt with the same number: its bytes stay aside
     if held.charge is Charge.RESERVED and answer is None and held.batch is not None:
         return  # the gateway works on it, whether we are here or not
+    if await _goes_on(interrupted, answer, executor, route):
+        found.working += 1
+        return
     if held.charge is Charge.RESERVED and answer is None:
         await executor.book_lost(route, claim, attempt, "the program ended before an answer was on disk")
         found.lost += 1
@@ -157,3 +172,14 @@ async def _recover_one(interrupted: Interrupted, executor: Executor, route: Rout
         found.gone += 1
         return
     found.left += ended is ClaimResult.LEFT_FOR_RECOVERY
+
+
+async def _goes_on(interrupted: Interrupted, answer: Answer | None, executor: Executor, route: RouteRun) -> bool:
+    """Tell whether a gateway works on a call under a number, which is in the books from then on."""
+    held, number = interrupted.attempt, interrupted.attempt.remote_task
+    if held.charge is not Charge.RESERVED or (answer is not None and not answer.task):
+        return False
+    if not number and answer is not None and route.contract.task is not None:
+        number = answer.task
+        await executor.run.ledger.follow(held.id, number)
+    return bool(number)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from batchgen.domain.clock import month_of
 from batchgen.domain.errors import BatchgenError, StoreError
 from batchgen.domain.events import Notice
+from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult
+from batchgen.engine.follower import TakenIn
+from batchgen.engine.origins import origin_of
 from batchgen.engine.queues import Queues
 from batchgen.engine.routes import RouteRun
 
@@ -51,7 +55,7 @@ class Runner:
     @property
     def in_flight(self) -> int:
         """Tasks whose calls are lost if the run is aborted now."""
-        return len(self._flights)
+        return len(self._flights) - self._executor.follower.followed
 
     async def run(self, until: float | None = None) -> None:
         """Buy what is available, and wait for all that is in flight.
@@ -63,6 +67,7 @@ class Runner:
             BatchgenError: the books or the disk failed in a way that nothing may go on.
         """
         await self._queues.adopt()
+        await self._follow_what_goes_on()
         for route in self._routes:
             dispatcher = asyncio.create_task(self._dispatch(route))
             self._dispatchers.add(dispatcher)
@@ -104,14 +109,27 @@ class Runner:
                     route.lane.release(ticket)
                     self.job_run.drain(lost)
                     return
-                flight = asyncio.create_task(self._executor.execute(route, claim, ticket))
-                self._flights[flight] = claim, self.job_run.tally.freed
-                flight.add_done_callback(self._landed)
+                self._begin(claim, self._executor.execute(route, claim, ticket))
                 if not ticket.passed.is_set():
                     await ticket.passed.wait()
         finally:
             route.ended = True
             self._routes.wake()
+
+    async def _follow_what_goes_on(self) -> None:
+        """Take up the calls that gateways work on under a number, as an earlier run left them."""
+        for left in await self.job_run.ledger.interrupted(self.job_run.job):
+            held, route = left.attempt, self._routes.find(left.attempt.route)
+            if held.remote_task and held.charge is Charge.RESERVED and route is not None:
+                origin = origin_of(left.claim, held)
+                taken = TakenIn(held.id, held.remote_task, held.endpoint, held.reserved_at, origin)
+                self._begin(left.claim, self._executor.follow(route, left.claim, taken))
+
+    def _begin(self, claim: Claim, work: Coroutine[None, None, ClaimResult]) -> None:
+        """Have a claim worked on while others are."""
+        flight = asyncio.create_task(work)
+        self._flights[flight] = claim, self.job_run.tally.freed
+        flight.add_done_callback(self._landed)
 
     async def _next(self, route: RouteRun) -> Claim | None:
         """Wait for the next task of a route; None when nothing is left that could become one."""
@@ -226,6 +244,9 @@ class Runner:
         if waiting := len(self._queues.unserved):
             these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
             self.job_run.explain(f"{these}: no route that is left takes what is asked")
+        if working := self.job_run.tally.working:
+            these = "1 call goes" if working == 1 else f"{working} calls go"
+            self.job_run.explain(f"{these} on at the gateway; the next run fetches what comes of it, without a call")
         if unfetched := self.job_run.tally.unfetched:
             these = "1 paid image" if unfetched == 1 else f"{unfetched} paid images"
             self.job_run.explain(f"{these} could not be fetched; the next run tries those whose addresses still live")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from batchgen.domain.clock import Clock
-from batchgen.domain.errors import UsageError
+from batchgen.domain.errors import ContractError, UsageError
+from batchgen.domain.following import Stage
 from batchgen.domain.text import cleaned, escaped, one_line, without
-from batchgen.domain.wire import Answer, Call, CallEnd
+from batchgen.domain.wire import Answer, ApiError, Call, CallEnd
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
 from batchgen.gateway.image_address import absolute
@@ -61,13 +63,42 @@ class Client(SessionOwner):
             ContractError: nobody reads the answers of its operation; nothing was sent.
             Exception: else only what a sink or the key look-up raises, and cancellation; never for the wire's sake.
         """
+        return (await self._exchange(call, sinks))[0]
+
+    async def look(self, call: Call, sinks: SinkFactory) -> tuple[Stage, Answer]:
+        """Ask how far a call is that the gateway works on, which is free; return that, and what came.
+
+        Args:
+            call: what asks, with how the call is followed.
+            sinks: as for `send`.
+
+        Raises:
+            ContractError: nobody reads the answers of its operation, or it is not followed.
+            Exception: as `send`.
+        """
+        if call.following is None:
+            raise ContractError(f"{call.url} is no call that is followed")
+        answer, document = await self._exchange(call, sinks)
+        answered = 200 <= answer.status < 300 and answer.ending is CallEnd.COMPLETE
+        stage = call.following.stage(document) if answered else Stage.WAITING
+        answer = replace(answer, task="")
+        if stage is Stage.FAILED and answer.error is None:
+            answer = replace(
+                answer, error=ApiError(answer.text or "the gateway says that it failed", code="task_failed")
+            )
+        return stage, answer
+
+    async def _exchange(self, call: Call, sinks: SinkFactory) -> tuple[Answer, object]:
+        """Make one request; return its answer, and the document that it was where it was one."""
         secret = self._key(call.key_env) if call.key_env else ""
         if refusal := _refusal(call, secret):
-            return Answer(call.attempt, CallEnd.NOT_SENT, detail=refusal)
+            return Answer(call.attempt, CallEnd.NOT_SENT, detail=refusal), None
         exchange = Exchange(call, sinks, self._clock, secret)
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
         await exchange.run(self._session(), headers)
-        return cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
+        answer = cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
+        document = exchange.body.document if exchange.body.shape is Shape.WHOLE else None
+        return _numbered(answer, call, document), document
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
         """Put the exchange into a plain value, without the key should the other side have echoed it."""
@@ -106,6 +137,13 @@ class Client(SessionOwner):
             total=request.seconds(),
         )
         return with_unread(answer, reading.body.document, text, exchange.pictures(range(len(scanned))), sent)
+
+
+def _numbered(answer: Answer, call: Call, document: object) -> Answer:
+    """Add to an answer without an image the number at the place that the contract names."""
+    if call.following is None or not 200 <= answer.status < 300 or answer.pictures or answer.urls or answer.error:
+        return answer
+    return replace(answer, task=one_line(call.following.number(document), 200) or answer.task)
 
 
 def _refusal(call: Call, secret: str) -> str:

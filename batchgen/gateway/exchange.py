@@ -18,7 +18,8 @@ import aiohttp
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
-from batchgen.domain.wire import Call, CallEnd, Picture, Place
+from batchgen.domain.json_place import Place
+from batchgen.domain.wire import Call, CallEnd, Picture
 from batchgen.gateway.echo import SentRequest, sent_by
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.event_stream import is_event_stream, may_have_ended
@@ -128,8 +129,9 @@ class Exchange:
     async def _send(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
         try:
             async with self._deadline.waiting():
-                self.response = await session.post(
-                    self._call.url, data=self.request, headers=headers, allow_redirects=False
+                body = None if self._call.method == "GET" else self.request
+                self.response = await session.request(
+                    self._call.method, self._call.url, data=body, headers=headers, allow_redirects=False
                 )
         except WIRE_ERRORS as wrong:
             self._late = self._deadline.rang

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batchgen.domain.wire import Answer, Place
+from batchgen.domain.json_place import Place
+from batchgen.domain.wire import Answer
 from batchgen.gateway.echo import NOTHING_SENT, SENT_BACK, SentRequest, results
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.endpoints.codec import Reply

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import quote
 
 from batchgen.contracts.contract import Contract
+from batchgen.domain.errors import ContractError
 from batchgen.domain.model import Claim
+from batchgen.domain.origin import Origin
 from batchgen.domain.wire import Call, FilePiece, PreparedInputs
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.json_body import Pieces, encode
 
+_LOOK = 300.0  # seconds for one look, which may bring the image itself
 _BATCH_ROOT = "/v1"  # lines of a batch name their endpoint with it, whatever the base URL
 
 
@@ -33,6 +37,33 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
         timeout=contract.timeout_for(claim.send_size, claim.parameters.quality, claim.inputs.count),
         loopback=contract.loopback,
         picture_at=contract.picture_at,
+        following=contract.task,
+    )
+
+
+def build_look(attempt: int, number: str, operation: str, contract: Contract, origin: Origin) -> Call:
+    """Make the question how far a call is that a gateway works on under a number.
+
+    Raises:
+        ContractError: the contract does not say how to ask.
+    """
+    if contract.task is None:
+        raise ContractError(
+            f"{contract.route} does not say how a call is followed; give it a `task:` as docs/routes.md says"
+        )
+    return Call(
+        attempt=attempt,
+        operation=operation,
+        url=contract.base_url + contract.task.poll.replace("{id}", quote(number, safe="")),
+        body=(),
+        content_type="",
+        key_env=contract.key_env,
+        timeout=_LOOK,
+        loopback=contract.loopback,
+        origin=origin,
+        method="GET",
+        picture_at=contract.task.picture,
+        following=contract.task,
     )
 
 

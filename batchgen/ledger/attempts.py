@@ -47,6 +47,18 @@ def reserve(connection: Connection, wanted: Sequence[Reservation], now: float) -
     return answers
 
 
+def follow(connection: Connection, numbers: Sequence[tuple[int, str]], _now: float) -> list[None]:
+    """Write down under which numbers gateways work on calls that are under way.
+
+    Raises:
+        LedgerError: an attempt is booked already, or does not exist.
+    """
+    rows = [{"key": attempt, "remote_task": number} for attempt, number in numbers]
+    if hot.FOLLOW.run(connection, rows) < len(rows):
+        raise LedgerError(f"attempt {numbers[0][0]} is booked already, or is not in the ledger")
+    return [None] * len(rows)
+
+
 def book(connection: Connection, bookings: Sequence[Booking], _now: float) -> list[None]:
     """Write down what attempts turned out to cost, whatever became of their tasks. The same booking again is no harm.
 

@@ -239,6 +239,14 @@ class Ledger:
         """
         await self._database.do(verbs.BOOK_AND_SETTLE, (booking, settlement))
 
+    async def follow(self, attempt: int, number: str) -> None:
+        """Write down the number under which a gateway works on a call that is under way.
+
+        Raises:
+            LedgerError: the attempt is booked already, or is not in the ledger.
+        """
+        await self._database.do(verbs.FOLLOW, (attempt, number))
+
     async def open_batch(self, wanted: NewBatch) -> OpenedBatch:
         """Write a batch of calls down and set their money aside, before it is handed in.
 

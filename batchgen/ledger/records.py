@@ -160,6 +160,7 @@ class AttemptRow:
         run: the run that made it; None where that is not known.
         month: the local calendar month in which it was reserved, such as `2026-11`.
         cause: the stable name of what came of it; "" for calls of before causes were kept.
+        remote_task: the number under which its gateway works on it; "" where that answers at once.
     """
 
     id: int
@@ -204,6 +205,7 @@ class AttemptRow:
     run: int | None
     month: str
     cause: str
+    remote_task: str
 
     @property
     def at_most(self) -> int:

@@ -29,7 +29,7 @@ from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.ledger.views import VIEWS
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -258,6 +258,7 @@ attempt = Table(
     Column("run_id", Integer),
     _text("month", ""),
     _text("cause", ""),
+    _text("remote_task", ""),
     UniqueConstraint("task_id", "revision", "number"),
     CheckConstraint(one_of("charge", Charge), name="charge"),
     CheckConstraint(f"outcome IS NULL OR {one_of('outcome', OutcomeKind)}", name="outcome"),

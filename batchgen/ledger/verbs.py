@@ -22,6 +22,7 @@ BOOK: Verb[Booking, None] = Verb(attempts.book)
 BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(attempts.book_and_settle)
 SETTLE: Verb[Settlement, None] = Verb(attempts.settle)
 RESERVE: Verb[Reservation, int | Wall] = Verb(attempts.reserve)
+FOLLOW: Verb[tuple[int, str], None] = Verb(attempts.follow)
 CLAIM: Verb[claims.ClaimRequest, list[Claim]] = Verb(claims.claim)
 NEXT_DUE: Verb[claims.DueRequest, float | None] = Verb(claims.next_due)
 INTERRUPTED: Verb[int, list[Interrupted]] = Verb(claims.interrupted)
@@ -58,7 +59,7 @@ ENTER_ANSWERS: Verb[Pile, Written] = Verb(rebuilding.enter_answers)
 
 ORDER: tuple[Verb[Any, Any], ...] = (
     # What an attempt cost comes first: it can only free what a reservation then may need.
-    *(BOOK, BOOK_AND_SETTLE, SETTLE, RESERVE),
+    *(BOOK, BOOK_AND_SETTLE, SETTLE, RESERVE, FOLLOW),
     *(CLAIM, NEXT_DUE, INTERRUPTED),
     *(SETTLE_UNKNOWN, REQUEUE, CANCEL, FILE_LATE),
     OPEN_BATCH,

@@ -115,8 +115,8 @@ _STOP = {
     OutcomeKind.NO_CHANNEL: "the gateway has nobody who serves this model now: try later, or another route",
 }
 _NO_IMAGE_NOW = (
-    "the gateway takes calls in and draws later, and batchgen does not ask for the image again: take another route or "
-    "endpoint"
+    "the gateway takes calls in and draws later: say with `task:` under `route` how they are followed, or take another "
+    "route or endpoint"
 )
 _NOTHING_READ = (
     "no answer of this route could be read so far: say where the picture stands with `picture_at:` under `route`, read "

@@ -20,6 +20,7 @@ from batchgen.simulator.bill import Bill, BillTotals
 from batchgen.simulator.calls import handler_of
 from batchgen.simulator.endpoints import served_by, takes_batches
 from batchgen.simulator.faults import Options
+from batchgen.simulator.followed_calls import follow_handler
 from batchgen.simulator.pictures import links
 from batchgen.simulator.pictures.drawing import draw
 from batchgen.simulator.state import ServedRoute, SimulatorState
@@ -34,6 +35,8 @@ def build(state: SimulatorState, routes: list[ServedRoute], worker: BatchWorker)
     for route in routes:
         for endpoint in served_by(route.contract):
             app.router.add_post(route.prefix + endpoint.path, handler_of(state, route, endpoint))
+        if (rule := route.contract.task) is not None:
+            app.router.add_get(route.prefix + rule.poll.partition("?")[0], follow_handler(state, route, rule))
         if takes_batches(route.contract):
             _add_batches(app, state, route, worker)
         app.router.add_route("*", f"{route.prefix}/{{rest:.*}}", _no_such_endpoint(state, route))

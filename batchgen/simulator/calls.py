@@ -18,6 +18,7 @@ from batchgen.simulator.call_plan import CallPlan
 from batchgen.simulator.endpoints import answers
 from batchgen.simulator.endpoints.endpoint import EncodedPicture, Endpoint
 from batchgen.simulator.faults import Fault
+from batchgen.simulator.followed_calls import take_in
 from batchgen.simulator.gateway_replies import Declined, HttpReply, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.payload import Payload, receive
@@ -67,18 +68,22 @@ async def with_image_request(
 async def _answer(
     state: SimulatorState, request: web.Request, call: IncomingCall, endpoint: Endpoint
 ) -> web.StreamResponse:
-    plan, reply = await fulfil(state, call, endpoint)
+    rule = call.route.contract.task
+    plan, reply = await fulfil(state, call, endpoint, at_once=rule is not None)
     if plan is None:
         return whole(reply, call.replies.headers())
+    if rule is not None and reply.status == 200 and reply.body.startswith(b"{"):
+        taken = take_in(state, rule, reply, plan.delay)
+        return await send(state, request, taken, call.replies.headers(), Fault.NONE, 0.0)
     return await send(state, request, reply, call.replies.headers(), plan.fault, plan.delay)
 
 
 async def fulfil(
-    state: SimulatorState, call: IncomingCall, endpoint: Endpoint, keep: Keep | None = None
+    state: SimulatorState, call: IncomingCall, endpoint: Endpoint, keep: Keep | None = None, *, at_once: bool = False
 ) -> tuple[CallPlan | None, HttpReply]:
     """Judge a request, do the work, write the line of the bill; no work where it was turned away.
 
-    `keep` is given work and answer before the line is written.
+    `keep` is given work and answer before the line is written; `at_once` whether the work takes no time here.
     """
     try:
         plan = admit(state, call)
@@ -90,7 +95,7 @@ async def fulfil(
     state.stored += call.image_request.stored
     charged = 0
     try:
-        await state.wait(plan.delay)
+        await state.wait(0.0 if at_once else plan.delay)
         reply = await _make(state, call, plan, endpoint)
         if keep is not None:
             await keep(plan, reply)

@@ -11,6 +11,7 @@ import pytest
 
 from batchgen.contracts.contract import References
 from batchgen.domain.errors import GatewayError, NoRoom, StoreError
+from batchgen.domain.following import Following
 from batchgen.domain.inputs import InputImage, Inputs, InputUse
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Picture
@@ -43,6 +44,7 @@ async def test_all_that_passes_between_a_run_and_its_hand_can_be_pickled(
     hands: list[MailedHand] = []
     await _buys_and_recovers(tmp_path / "calls", hands, monkeypatch)
     await _buys_by_batch(tmp_path / "batch", hands)
+    await _follows(tmp_path / "followed", hands)
     await _looks_at_inputs(tmp_path / "inputs", hands)
     await _tells_of_its_folder(tmp_path / "calls", hands)
     assert methods() - set().union(*(each.asked for each in hands)) == set(), "nobody tried these"
@@ -97,6 +99,17 @@ async def _buys_by_batch(folder: Path, hands: list[MailedHand]) -> None:
     async with batch_rig(folder / "late", Late(), 1, through=partial(posted, to=hands)) as run:
         await run.runner.run()
         assert run.runner.job_run.stopped == "/batches: HTTP 404 · not found"
+
+
+async def _follows(folder: Path, hands: list[MailedHand]) -> None:
+    folder.mkdir()
+    plan, through = small_plan(folder, ["a mug [[sim:url]]"], SMALL, Limits()), partial(posted, to=hands)
+    async with (
+        simulator(folder, task=Following("/tasks/{id}", 0.01, 60.0, done=("done",), failed=("failed",))) as contract,
+        rig(folder, contract, plan, through=through) as run,
+    ):
+        await run.runner.run()
+        assert run.states() == {"completed": 1}
 
 
 async def _looks_at_inputs(folder: Path, hands: list[MailedHand]) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from batchgen.domain.json_place import Place
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.origin import Origin
-from batchgen.domain.wire import Answer, CallEnd, Fetch, Place, Usage
+from batchgen.domain.wire import Answer, CallEnd, Fetch, Usage
 from batchgen.gateway import exchange
 from batchgen.gateway.download import Downloader
 from batchgen.gateway.echo import SENT_BACK

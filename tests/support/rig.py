@@ -17,6 +17,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.events import RunEvent
+from batchgen.domain.following import Following
 from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters, Prompt, Variant
 from batchgen.domain.size import parse_size
@@ -146,10 +147,14 @@ class Rig:
 
 @asynccontextmanager
 async def simulator(
-    folder: Path, *options: str, route: str = "apiyi/gpt-image-2-vip", clock: object = None
+    folder: Path,
+    *options: str,
+    route: str = "apiyi/gpt-image-2-vip",
+    clock: object = None,
+    task: Following | None = None,
 ) -> AsyncIterator[Contract]:
-    """The contract of a route, at a simulator that serves it in no time."""
-    contract = load_catalog().find(route)
+    """The contract of a route, at a simulator that serves it in no time; with `task`, later and under numbers."""
+    contract = replace(load_catalog().find(route), task=task)
     parsed = Options.parse(["latency=0", "pictures=plain", "seed=7", *options])
     running = await start([contract], parsed, folder / "bill.jsonl", folder / "simulator")
     try:

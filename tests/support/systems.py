@@ -45,6 +45,7 @@ SYSTEMS = (
     System(9, "OpenAI Responses API", tuple(f"openai/gpt-image-{name}" for name in OPENAI), ("responses",)),
     System(10, "OpenAI Batch API", tuple(f"openai/gpt-image-{name}" for name in OPENAI), ("batch",)),
     System(11, "a contract of one's own", ("mine/some-image",)),
+    System(12, "a gateway that answers with task ids", ("mine/slow-image",)),
 )
 
 

@@ -22,6 +22,7 @@ def recovered_text(found: Recovered) -> str:
         f"downloaded again, {found.lost} without an answer (they may have been charged)"
         + (f", {found.gone} paid whose answer is gone" if found.gone else "")
         + (f", {found.unfetched} paid that cannot be fetched now; the next run tries again" if found.unfetched else "")
+        + (f", {found.working} that the gateway works on" if found.working else "")
         + (f", {found.withheld} paid at addresses that are not allowed" if found.withheld else "")
     )
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import ContractError
+from batchgen.domain.json_place import Place
 from batchgen.domain.model import Claim
-from batchgen.domain.wire import ApiError, Place, PreparedInputs, Usage
+from batchgen.domain.wire import ApiError, PreparedInputs, Usage
 from batchgen.gateway.echo import NOTHING_SENT, SentRequest
 from batchgen.gateway.endpoints.message import FoundImages
 from batchgen.gateway.endpoints.places import told

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchgen.domain.wire import Place
+from batchgen.domain.json_place import Place, at
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.accepted import is_waiting
 from batchgen.gateway.endpoints.message import FoundImages
@@ -68,14 +68,7 @@ def elsewhere(document: Json, sent: SentRequest, *, spoken: bool) -> FoundImages
 
 def told(document: object, place: Place, sent: SentRequest) -> FoundImages:
     """Find the image at the place that a contract names, be it a picture, an address or a list of these."""
-    value = document
-    for step in place:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            return FoundImages()
+    value = at(document, place)
     values = value if isinstance(value, list) else [value]
     found = (each.strip() for each in values if isinstance(each, str))
     named = (each for each in found if mark_of(each) is not None or is_address(each) or _NO_WORDS.fullmatch(each))

@@ -170,6 +170,14 @@ TAKE = CompiledStatement(
     )
 )
 
+# --- follow: the number of a call that is under way, before anybody asks by it ---------------------------------------
+
+FOLLOW = CompiledStatement(
+    update(attempt)
+    .where(attempt.c.id == bindparam("key"), attempt.c.charge == literal(Charge.RESERVED))
+    .values(bound(("remote_task",)))
+)
+
 # --- book: the money of an attempt, exactly once ----------------------------------------------------------------------
 
 BOOK = CompiledStatement(
