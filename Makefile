@@ -28,9 +28,11 @@ chaos: $(READY) ## kill, fill, freeze and lie to it, and print what was seen to 
 soak: $(READY) ## the same at length: 2,000 kills, 20,000 seeds, every third system call, an hour of mixed faults
 	CHAOS=long CHAOS_KILLS=2000 $(BIN)/python -m pytest -q -n 4 --dist worksteal --timeout 7200 tests/chaos
 
-chaos-tools: ## install what some of it needs (strace), where this machine allows that
+chaos-tools: ## install what some tests need (strace, tinyproxy), where this machine allows that
 	@command -v strace >/dev/null || apt-get install --yes --quiet strace || \
 		{ echo; echo "*** strace CANNOT BE INSTALLED here: the system call checks run with their stand-ins only ***"; }
+	@command -v tinyproxy >/dev/null || apt-get install --yes --quiet tinyproxy || \
+		{ echo; echo "*** tinyproxy CANNOT BE INSTALLED here: the tests go through a proxy of their own only ***"; }
 
 mutants: $(READY) ## break the build on purpose, one function at a time, and see that a check notices: under three minutes
 	$(BIN)/python -m tests.chaos.mutants

@@ -47,6 +47,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "LAOZHANG_API_KEY",
         "OPENAI_API_KEY",
         "HTTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "https_proxy",
+        "http_proxy",
+        "all_proxy",
+        "no_proxy",
         "HTTPS_PROXY",
     ):
         monkeypatch.delenv(name, raising=False)

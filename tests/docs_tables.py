@@ -129,6 +129,7 @@ ROUTE_KEYS = {
     "response_format": '`b64_json`, `url`, or `""`: not sent',
     "formats": "what it can deliver: `[png, jpeg, webp]`",
     "transparent_formats": "those that keep a transparent background",
+    "proxy": "the way out to this gateway and its images, see [manifest](manifest.md#behind-a-proxy)",
     "max_prompt": "characters of a prompt",
     "charges": "outcome to `billed`, `void` or `unknown`: `{server_error: unknown}`",
     "downgrade": "whether 4K fails at times and 2K is the way out",

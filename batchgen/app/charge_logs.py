@@ -8,10 +8,12 @@ from pathlib import Path
 
 from batchgen.app.keyring import KeyRing
 from batchgen.app.rehearsal import simulated
+from batchgen.app.way_out import proxies_of
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import UsageError
 from batchgen.gateway.call_log import LogQuery, LogReader, log_address
+from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.ledger.records import JobRow
 from batchgen.report.accounts import ProviderAccount
 from batchgen.report.charge_log import ChargeLog, log_of_file
@@ -54,7 +56,7 @@ async def _log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
             f"{name} is not set: put the access token of your account at {contract.provider} there (it is no key of "
             "the calls), or give an export of its log with --log FILE"
         )
-    return await _fetched(account, contract.base_url, keys.get(name), clock)
+    return await _fetched(account, contract.base_url, keys.get(name), clock, proxies_of(contract, keys))
 
 
 async def _log_of_simulator(account: ProviderAccount) -> ChargeLog:
@@ -65,16 +67,16 @@ async def _log_of_simulator(account: ProviderAccount) -> ChargeLog:
     """
     _check_path(account.contract)
     async with simulated([account.contract.route], 1000.0, ()) as addresses:
-        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), closed=True)
+        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), DIRECT, closed=True)
 
 
 async def _fetched(
-    account: ProviderAccount, base_url: str, token: str, clock: Clock, *, closed: bool = False
+    account: ProviderAccount, base_url: str, token: str, clock: Clock, proxies: Proxies, *, closed: bool = False
 ) -> ChargeLog:
     address, now = log_address(base_url, account.contract.log.path), clock.now()
     query = LogQuery(address, token, tuple(sorted(account.models)), account.since, min(account.until, now))
     covers = Coverage(account.since, now, closed=closed, read_at=now)
-    async with LogReader(clock) as reader:
+    async with LogReader(clock, proxies) as reader:
         return ChargeLog(await reader.rows(query), f"log of {account.contract.provider}", covers, now)
 
 

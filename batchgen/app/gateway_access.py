@@ -10,7 +10,10 @@ from pathlib import Path
 from batchgen.app.keyring import KeyRing
 from batchgen.app.rehearsal import KEY_ENV, simulated
 from batchgen.app.run_options import RunOptions
+from batchgen.app.way_out import check_way_out, proxies_of
+from batchgen.contracts.written_proxy import DIRECTLY
 from batchgen.engine.assembly import RouteSpec
+from batchgen.gateway.proxy import Proxies
 from batchgen.manifest.manifest import Manifest
 
 REHEARSAL_KEYS = KeyRing({KEY_ENV: "rehearsal"})
@@ -32,14 +35,25 @@ class GatewayAccess:
             self._reached = await self._rehearsed() if self._rehearse else (self._routes(), self._keys())
         return self._reached
 
+    def proxies(self) -> Proxies:
+        """Give the ways out of the manifest's own route.
+
+        Raises:
+            UsageError: what its proxy needs is not set.
+        """
+        return proxies_of(self._manifest.contract, self._keys())
+
     def check_keys(self) -> None:
-        """Make sure that every key is there, those of fallback routes too, before anything is recorded.
+        """Make sure that every key and proxy is there, those of fallback routes too, before anything is recorded.
 
         Raises:
             UsageError: one is missing.
         """
         if not self._rehearse:
-            self._keys().check(route.contract.key_env for route in self._routes())
+            keys = self._keys()
+            keys.check(route.contract.key_env for route in self._routes())
+            for route in self._routes():
+                check_way_out(route.contract, keys)
 
     def _routes(self) -> list[RouteSpec]:
         others = [RouteSpec(other.contract, other.rescue) for other in self._manifest.fallbacks]
@@ -57,6 +71,6 @@ class GatewayAccess:
 def played(routes: Sequence[RouteSpec], addresses: Sequence[str]) -> list[RouteSpec]:
     """Give routes as they are at the simulated gateway, each at its address."""
     return [
-        replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV))
+        replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV, proxy=DIRECTLY))
         for route, address in zip(routes, addresses, strict=True)
     ]

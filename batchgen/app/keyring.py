@@ -53,16 +53,20 @@ class KeyRing:
         Raises:
             UsageError: it is not set, or cannot be a header value.
         """
-        value = self._values.get(name, "").strip()
+        value = self.text(name)
         if not value:
             raise UsageError(_missing([name]))
         if not value.isascii() or not value.isprintable() or " " in value:
             raise UsageError(f"{name} does not look like a key: it has spaces or characters that no header can carry")
         return value
 
+    def text(self, name: str) -> str:
+        """Give what a variable holds, which need not be a key; "" where it is not set."""
+        return self._values.get(name, "").strip()
+
     def has(self, name: str) -> bool:
         """Say whether a variable is set."""
-        return bool(self._values.get(name, "").strip())
+        return bool(self.text(name))
 
     def fingerprint(self, name: str) -> str:
         """Give eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""

@@ -7,16 +7,19 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from batchgen.app.input_check import look_where_changed
 from batchgen.app.jobs import recorded
+from batchgen.app.keyring import KeyRing
 from batchgen.app.lazy_plan import LazyPlan
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.app.looking import Looking, in_silence
 from batchgen.app.manifests import load_manifest
 from batchgen.app.planning import job_on
 from batchgen.app.session import Session
+from batchgen.app.way_out import proxies_of
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import BatchUnderWay, ManifestError, PaidUnderWay, StoreError, UsageError
 from batchgen.domain.job import FourK, JobSpec, Limits, Parameters
@@ -236,7 +239,9 @@ def _compare(target: RebuildTarget, host: RebuildHost) -> bool:
 
 
 async def _record(manifest: Manifest, spec: JobSpec, ledger: LedgerChoice, looking: Looking) -> None:
-    async with Session(ledger, spec, Selection(), looking=looking) as session:
+    keys = KeyRing.of(manifest.job.manifest.parent, Path.cwd())
+    way = partial(proxies_of, manifest.contract, keys)
+    async with Session(ledger, spec, Selection(), looking=looking, way_to_inputs=way) as session:
         plan, takes = LazyPlan(manifest, spec), manifest.contract.references
         await look_where_changed(plan, ledger.path, session.hand, takes, rebuy=False, looking=looking)
         await session.record(plan, rebuy=False)

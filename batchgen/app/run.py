@@ -48,7 +48,9 @@ async def run_manifest(manifest: Manifest, ledger: LedgerChoice, options: RunOpt
         if not ledger.path.exists():  # nothing is there yet, so there is something to buy: leave nothing behind
             gateways.check_keys()
         spec, selection = job_on(manifest, ledger), Selection(only=options.only, images=options.limit)
-        session = await stack.enter_async_context(Session(ledger, spec, selection, looking=host.looking))
+        session = await stack.enter_async_context(
+            Session(ledger, spec, selection, looking=host.looking, way_to_inputs=gateways.proxies)
+        )
         await _tell(host, session)
         left = await _recover(session, gateways, host)
         host.missing(missing_of(ledger.path, session.before(), spec.output), spec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -14,6 +14,7 @@ from batchgen.app.ledger_check import check_ledger
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.app.looking import Looking, in_silence, intact_below
 from batchgen.app.output_check import check_output
+from batchgen.app.way_out import proxies_of
 from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
@@ -26,6 +27,7 @@ from batchgen.engine.local_hand import LocalHand
 from batchgen.engine.origins import line_of
 from batchgen.engine.recovery import Recovered, recover, tidy
 from batchgen.engine.routes import Routes
+from batchgen.gateway.proxy import Proxies
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.recording import Approve
@@ -42,15 +44,25 @@ class Session:
     Attributes:
         choice: how the ledger was chosen.
         spec: of the job.
+
+    Args:
+        way_to_inputs: the ways out to references that are addresses; asked when there is one to be fetched.
     """
 
     def __init__(
-        self, ledger: LedgerChoice, spec: JobSpec, selection: Selection, *, looking: Looking = in_silence
+        self,
+        ledger: LedgerChoice,
+        spec: JobSpec,
+        selection: Selection,
+        *,
+        looking: Looking = in_silence,
+        way_to_inputs: Callable[[], Proxies] = Proxies.of_environment,
     ) -> None:
         self.clock: Clock = SystemClock()
         self.spec = spec
         self.choice = ledger
         self._looking = looking
+        self._way_to_inputs = way_to_inputs
         self._selection = selection
         self._stack = AsyncExitStack()
         self._listener: Listener = _ignore
@@ -74,7 +86,9 @@ class Session:
             self.ledger = stack.enter_context(Ledger.open(path, self.clock))
             known = await check_output(self.spec, self.ledger, self.choice)
             check_ledger(self.choice, self.spec)
-            self.hand = LocalHand.open(self.spec, self.ledger.path, self.ledger.name, self.clock, known=known)
+            self.hand = LocalHand.open(
+                self.spec, self.ledger.path, self.ledger.name, self.clock, self._way_to_inputs, known=known
+            )
             stack.callback(self.hand.close)
             self._stack = stack.pop_all()
         return self
@@ -90,7 +104,7 @@ class Session:
         Only buying needs keys.
 
         Raises:
-            UsageError: a key is missing.
+            UsageError: a key is missing, or the password of a proxy.
             NoRoom: too few files may be open for a single call.
         """
         number = self.ledger.job(self.spec.name)
@@ -108,7 +122,8 @@ class Session:
         called = []
         for route in routes:
             fingerprint = keys.fingerprint(route.contract.key_env) if buying else ""
-            await self._stack.enter_async_context(self.hand.connected(route.contract, self.clock, keys.get))
+            proxies = proxies_of(route.contract, keys)
+            await self._stack.enter_async_context(self.hand.connected(route.contract, self.clock, keys.get, proxies))
             called.append(replace(route, key_fingerprint=fingerprint))
         with Reader(self.ledger.path) as reader:
             return assemble(

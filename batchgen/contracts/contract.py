@@ -24,7 +24,9 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
 
-_TALK = frozenset({"checked", "source", "key_note", "latency", "overridden", "warnings", "log", "retires_on", "digest"})
+_TALK = frozenset(
+    {"checked", "source", "key_note", "latency", "overridden", "warnings", "log", "retires_on", "proxy", "digest"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Contract:
         group: the token group that leads to it, "" for the provider's default.
         channel: `official` where OpenAI's own API answers in the end, `reverse` otherwise.
         base_url: the gateway's root, without a slash at the end.
+        proxy: that requests go through, with `${NAME}` for a password; `none` for none, "" as the environment says.
         key_env: the variable that holds the key; "" sends none. `key_type` is `usage` where a per-call key is refused.
         multiplier: on every price, as decimals are written; `batch_multiplier` comes on top for the Batch API.
         endpoints: what works today; `endpoint_default` is the one used.
@@ -176,6 +179,7 @@ class Contract:
     task: Following | None = None
     overridden: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    proxy: str = ""
     digest: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

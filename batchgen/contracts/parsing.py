@@ -13,6 +13,7 @@ from batchgen.contracts.sizes import SizeRule
 from batchgen.contracts.strict_yaml import Section
 from batchgen.contracts.tokens import MainPrice, NoPrice, PerCall, TokenPrice
 from batchgen.contracts.words import read_words
+from batchgen.contracts.written_proxy import proxy_objection
 from batchgen.domain.following import Following
 from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.json_place import Place
@@ -21,7 +22,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
-TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log")
+TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log", "proxy")
 MONEY = ("multiplier", "batch_multiplier", "price", "main_price")
 CALL = (
     "endpoints",
@@ -106,7 +107,15 @@ def _origin(keys: Section) -> dict[str, Any]:
         "batch_multiplier": keys.decimal("batch_multiplier", _MOST_TIMES),
         "retires_on": keys.text("ends", r"(\d{4}-\d\d-\d\d)?", "a date such as 2026-12-01"),
         "log": _log(keys),
+        "proxy": _proxy(keys),
     }
+
+
+def _proxy(keys: Section) -> str:
+    written = keys.data.get("proxy", "")
+    if objection := proxy_objection(written):
+        raise keys.fail("proxy", objection)
+    return str(written)
 
 
 def _log(keys: Section) -> LogApi:

@@ -10,7 +10,7 @@ from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.output_image import Image
 from batchgen.domain.size import Size
-from batchgen.domain.wire import Usage
+from batchgen.domain.wire import Obstacle, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ class Outcome:
         answered: whether the gateway itself answered; lost answers are the others.
         page: whether a web page came where a gateway answers, with a status that says that all is well, or that the
             key is not.
+        obstacle: what keeps calls from leaving until somebody acts; None for nothing known.
         cause: the stable name of what was said, such as `quota:insufficient_user_quota`, or of what happened; "" where
             the kind says it all.
     """
@@ -109,6 +110,7 @@ class Outcome:
     retry_after: float | None = None
     answered: bool = True
     page: bool = False
+    obstacle: Obstacle | None = None
     cause: str = ""
 
 

@@ -122,6 +122,29 @@ class CallEnd(StrEnum):
     COMPLETE = "complete"  # response head and the whole body seen
 
 
+class Obstacle(StrEnum):
+    """What kept the first call of a route from leaving, and will until somebody acts."""
+
+    PROXY = "proxy"
+    NAME = "name"
+    CERTIFICATE = "certificate"
+
+    @property
+    def advice(self) -> str:
+        """What that is, and what to do."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Obstacle.PROXY: "nothing gets out through the proxy: put `proxy:` under `route` right, or the variable that names "
+    "the proxy (`batchgen doctor` shows which), then run again",
+    Obstacle.NAME: "the name of the gateway is not found: check base_url and this machine's network, or name a proxy "
+    "with `proxy:` under `route`, then run again",
+    Obstacle.CERTIFICATE: "the gateway cannot prove who it is, so nothing is sent: where a filter of your company "
+    "stands in between, name its certificate in SSL_CERT_FILE; check base_url and the clock; then run again",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One image that came inline, decoded into the spool.
@@ -167,6 +190,7 @@ class Answer:
         spare: the pictures of such an answer, in the order of the marks in its text.
         task: under which a gateway that took the call in says that it works on it, "" where it says no such thing.
         detail: one sentence about what happened on the wire.
+        obstacle: what stood in the way, where nothing has got out over the route so far.
         sent_at: seconds since the epoch at which the first byte left; 0.0 when none did.
         first_byte: seconds from sending to the response head; 0.0 when there was none.
         total: seconds from sending to the end.
@@ -192,6 +216,7 @@ class Answer:
     spare: tuple[Picture, ...] = ()
     task: str = ""
     detail: str = ""
+    obstacle: Obstacle | None = None
     sent_at: float = 0.0
     first_byte: float = 0.0
     total: float = 0.0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from batchgen.domain.clock import Clock
 from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.wire import Fetch
 from batchgen.gateway.download import Downloader
+from batchgen.gateway.proxy import Proxies
 from batchgen.store.checks.stream import BadImage
 
 _TOTAL, _IDLE = 120.0, 30.0  # seconds for one try, and without a byte
@@ -29,19 +32,23 @@ class _Bytes:
 
 
 class InputFetcher:
-    """Fetches what lies behind an address, without key, cookies, proxy or environment."""
+    """Fetches what lies behind an address, without key or cookies."""
 
-    def __init__(self, images_from: ImagesFrom, clock: Clock) -> None:
+    def __init__(
+        self, images_from: ImagesFrom, clock: Clock, proxies: Callable[[], Proxies] = Proxies.of_environment
+    ) -> None:
         self._images_from = images_from
         self._clock = clock
+        self._proxies = proxies
 
     async def __call__(self, url: str) -> bytes:
         """Return the bytes behind an address; a passing fault is tried again.
 
         Raises:
             BadImage: they cannot be had; its reason follows the address.
+            UsageError: what the proxy needs is not set.
         """
-        async with Downloader(self._images_from, total=_TOTAL, idle=_IDLE) as downloader:
+        async with Downloader(self._images_from, self._proxies(), total=_TOTAL, idle=_IDLE) as downloader:
             for wait in (*_WAITS, None):
                 kept = _Bytes()
                 done = await downloader.fetch(url, kept)

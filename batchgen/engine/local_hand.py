@@ -23,6 +23,7 @@ from batchgen.engine.local_folder import OwnedFolder
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.client import Client
 from batchgen.gateway.download import Downloader
+from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.output.image_index import ImageIndex
 from batchgen.store.spool.spool import Spool, SpoolSink
@@ -126,11 +127,21 @@ class LocalHand(OwnedFolder):
         self._opened = ExitStack()
 
     @classmethod
-    def open(cls, job: JobSpec, ledger: Path, ledger_id: str, clock: Clock, *, known: bool) -> LocalHand:
+    def open(
+        cls,
+        job: JobSpec,
+        ledger: Path,
+        ledger_id: str,
+        clock: Clock,
+        way_to_inputs: Callable[[], Proxies],
+        *,
+        known: bool,
+    ) -> LocalHand:
         """Open the output folder of a job, made if need be, for the ledger that owns it.
 
         `ledger` is the absolute path of the database, to tell others; `ledger_id` what it is known by wherever it lies;
-        `known` whether it says that the folder is its own.
+        `way_to_inputs` gives the ways out to references that are addresses; `known` whether it says that the folder is
+        its own.
 
         Raises:
             ForeignOutput: the output folder belongs to another ledger.
@@ -141,7 +152,7 @@ class LocalHand(OwnedFolder):
             opened.callback(spool.close)
             index = ImageIndex.open(job.output)
             opened.callback(index.close)
-            inputs = InputStore.of(job, InputFetcher(job.images_from, clock))
+            inputs = InputStore.of(job, InputFetcher(job.images_from, clock, way_to_inputs))
             opened.callback(inputs.close)
             hand = cls(spool, index, inputs)
             hand._opened = opened.pop_all()
@@ -152,19 +163,22 @@ class LocalHand(OwnedFolder):
         self._opened.close()
 
     @asynccontextmanager
-    async def connected(self, contract: Contract, clock: Clock, key: Callable[[str], str]) -> AsyncIterator[None]:
+    async def connected(
+        self, contract: Contract, clock: Clock, key: Callable[[str], str], proxies: Proxies = DIRECT
+    ) -> AsyncIterator[None]:
         """Be able to call a route, until the end.
 
         Args:
             contract: of the route.
             clock: for stamps and durations.
             key: gives the key behind a variable's name.
+            proxies: the ways out.
         """
         url, local, key_env = contract.base_url, contract.loopback, contract.key_env
         async with (
-            Client(clock=clock, key=key, request_id_headers=contract.request_id_headers) as client,
-            Downloader(contract.images_from) as downloader,
-            BatchApi(base_url=url, key=lambda: key(key_env), clock=clock, loopback=local) as api,
+            Client(clock=clock, key=key, request_id_headers=contract.request_id_headers, proxies=proxies) as client,
+            Downloader(contract.images_from, proxies) as downloader,
+            BatchApi(base_url=url, key=lambda: key(key_env), clock=clock, loopback=local, proxies=proxies) as api,
         ):
             batches = BatchFiles(api, self._spool, clock) if contract.endpoint.in_batches else None
             self.gateways[contract.route] = Gateway(client, downloader, url if local else "", key_env, batches)

@@ -2,19 +2,24 @@
 
 The blocks are those of IANA's special-purpose registers for IPv4 and IPv6 (2026-11), embedded because Python's own
 `is_global` let NAT64, 6to4, multicast and a cloud's metadata address through in versions we support.
+
+Through a proxy it is the proxy that looks names up, so that all that can be held against the blocks is a number.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from batchgen.domain.images_from import NOTHING_MORE, ImagesFrom, entry_for_network
+from batchgen.domain.images_from import NOTHING_MORE, ImagesFrom, entry_for, entry_for_network
 
 _LOOPBACK = "loopback"
+_NEAR = ("localhost", "local", "internal", "home.arpa")  # names below these are of a machine or its network
+_NUMBER = re.compile(r"(?:0x[0-9a-f]*|\d+)\Z")
 
 _V4: tuple[tuple[IPv4Network, str], ...] = tuple(
     (IPv4Network(block), name)
@@ -148,6 +153,21 @@ class CheckedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Do nothing: nothing is held open."""
+
+
+def check_unresolved(host: str, port: int, images_from: ImagesFrom) -> None:
+    """Let a host pass that a proxy will look up: by what its name says, which is not where it leads.
+
+    Raises:
+        AddressRefused: it is an address that is not public, or a name of the network around the proxy.
+    """
+    name = host.lower().rstrip(".")
+    if images_from.allows("https", name, port) or images_from.allows("http", name, port):
+        return
+    if ":" in name or _NUMBER.match(name.rpartition(".")[2]):  # 127.1, too, is an address to those who look it up
+        check(name, port, loopback=False, images_from=images_from)
+    elif "." not in name or any(name.endswith(f".{near}") for near in _NEAR):
+        raise AddressRefused(f"{name[:253]} is a name of the proxy's own network", entry_for("https", name, port))
 
 
 def check(address: str, port: int, *, loopback: bool, images_from: ImagesFrom = NOTHING_MORE) -> None:

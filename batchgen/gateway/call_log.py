@@ -20,10 +20,11 @@ from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import LogUnavailable, UsageError
 from batchgen.domain.log_row import LogRow
-from batchgen.domain.text import cleaned, one_line, without
+from batchgen.domain.text import one_line, without
 from batchgen.gateway.address import is_loopback
 from batchgen.gateway.headers import retry_after
 from batchgen.gateway.inflate import inflater_for
+from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, wake_when_closed
 
 MICROS_PER_UNIT = 2
@@ -69,8 +70,8 @@ def log_address(base_url: str, path: str) -> str:
 class LogReader(SessionOwner):
     """Reads logs with a session of its own; nothing is sent along but the token, and no redirect is followed."""
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, proxies: Proxies = DIRECT) -> None:
+        super().__init__(proxies=proxies)
         self._clock = clock
 
     async def rows(self, query: LogQuery) -> list[LogRow]:
@@ -128,7 +129,7 @@ class LogReader(SessionOwner):
         }
         body = await self._get(f"{query.address}?{urlencode(asked)}", query.token)
         try:
-            document = cleaned(query.token, json.loads(body))
+            document = self._clean(query.token, json.loads(body))
         except (ValueError, RecursionError):
             raise LogUnavailable(f"the log at {query.address} does not answer in JSON; {_EXPORT}") from None
         if not isinstance(document, dict):
@@ -158,14 +159,14 @@ class LogReader(SessionOwner):
             try:
                 deadline = Deadline(_WITHIN)
                 async with deadline.waiting():
-                    response = await self._session().get(url, headers={"Authorization": token}, allow_redirects=False)
+                    response = await self._ask("GET", url, {"Authorization": token})
                 try:
                     if response.status == 200:
                         return await _body(response, deadline)
                 finally:
                     response.close()
             except WIRE_ERRORS as wrong:
-                trouble = without(token, one_line(described(wrong), 200))
+                trouble = self._clean(token, one_line(described(wrong), 200))
                 continue
             trouble = f"HTTP {response.status}"
             if response.status in {401, 403}:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import ContractError, UsageError
 from batchgen.domain.following import Stage
-from batchgen.domain.text import cleaned, escaped, one_line, without
+from batchgen.domain.text import escaped, one_line, without
 from batchgen.domain.wire import Answer, ApiError, Call, CallEnd
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
 from batchgen.gateway.image_address import absolute
 from batchgen.gateway.json_body import Shape
+from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.gateway.reading import read_text
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import SessionOwner
@@ -24,13 +25,13 @@ class Client(SessionOwner):
     """One session for all paid calls of a process.
 
     Each call has a connection of its own: a handshake is nothing against a minute of waiting, and only so can it be
-    known that no byte of a request left, and whose an answer is. Redirects, proxies, cookies and retries do not exist
-    here.
+    known that no byte of a request left, and whose an answer is. Redirects, cookies and retries do not exist here.
 
     Args:
         clock: for stamps and durations; deadlines are the event loop's.
         key: the key behind the name of a variable; asked at the last moment and kept nowhere.
         request_id_headers: response headers that carry a request id.
+        proxies: the ways out.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class Client(SessionOwner):
         clock: Clock,
         key: Callable[[str], str],
         request_id_headers: tuple[str, ...] = REQUEST_ID_HEADERS,
+        proxies: Proxies = DIRECT,
     ) -> None:
-        super().__init__()
+        super().__init__(proxies=proxies)
         self._clock = clock
         self._key = key
         self._request_id_headers = request_id_headers
@@ -93,10 +95,10 @@ class Client(SessionOwner):
         secret = self._key(call.key_env) if call.key_env else ""
         if refusal := _refusal(call, secret):
             return Answer(call.attempt, CallEnd.NOT_SENT, detail=refusal), None
-        exchange = Exchange(call, sinks, self._clock, secret)
+        exchange = Exchange(call, sinks, self._clock, (secret, *self._proxies.secrets))
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
-        await exchange.run(self._session(), headers)
-        answer = cleaned(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
+        await exchange.run(lambda body: self._ask(call.method, call.url, headers, data=body))
+        answer = self._clean(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
         document = exchange.body.document if exchange.body.shape is Shape.WHOLE else None
         return _numbered(answer, call, document), document
 
@@ -106,7 +108,12 @@ class Client(SessionOwner):
         detail = one_line(without(secret, exchange.trouble), 300)
         if response is None:
             return Answer(
-                call.attempt, exchange.ending, detail=detail, sent_at=request.sent_at, total=request.seconds()
+                call.attempt,
+                exchange.ending,
+                detail=detail,
+                obstacle=None if self._reached else exchange.obstacle,
+                sent_at=request.sent_at,
+                total=request.seconds(),
             )
         text = without(secret, exchange.text)
         sent, scanned = exchange.sent(), exchange.scanner.pictures

@@ -1,12 +1,14 @@
 """One connection for each question, and nothing on it that was said before the question.
 
 Nothing in HTTP says which request an answer belongs to but its place on the connection. So no connection is used twice,
-and what comes before the first byte of a request leaves is nobody's answer: aiohttp would take it for ours.
+and what comes before the first byte of a request leaves is nobody's answer: aiohttp would take it for ours. That holds
+behind a proxy as well; what the proxy itself says when it is asked for the way is no answer, either.
 """
 
 from __future__ import annotations
 
 import asyncio
+from asyncio import BaseTransport, Transport
 from collections.abc import Callable
 from functools import partial
 from socket import socket
@@ -35,6 +37,10 @@ AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 class SpokeFirst(aiohttp.ClientConnectionError):
     """Something was said on a connection before it was asked anything. Stays inside this package."""
+
+
+class ProxyFailed(aiohttp.ClientConnectionError):
+    """The proxy cannot be reached, or lets nothing through; `__cause__` says more. Stays inside this package."""
 
 
 class UnaskedGuard(ResponseHandler):
@@ -72,7 +78,13 @@ class UnaskedGuard(ResponseHandler):
 
 
 class OwnConnections(aiohttp.TCPConnector):
-    """Gives each request a connection of its own; how many there are at once is its users' affair."""
+    """Gives each request a connection of its own; how many there are at once is its users' affair.
+
+    Attributes:
+        reached: whether there ever was one, so that names, certificates and proxies on the way are right.
+    """
+
+    reached = False
 
     def __init__(self, open_socket: Callable[[AddrInfo], socket], resolver: AbstractResolver | None = None) -> None:
         """Make connections by sockets of the user's own; those with a resolver of their own look names up each time."""
@@ -94,13 +106,53 @@ class OwnConnections(aiohttp.TCPConnector):
             aiohttp.ClientError: there is none.
         """
         connection = await super().connect(req, traces, timeout)
+        if isinstance(connection.protocol, UnaskedGuard):
+            connection.protocol.asked = False  # only the proxy was, for the way
         try:
             line = await _silent(connection.protocol, _PAUSE if req.url.scheme == "http" else 0.0)
         except BaseException:
             connection.close()
             raise
         line.asked = not isinstance(req.body, aiohttp.Payload)  # a body says so itself, at its first byte
+        self.reached = True
         return connection
+
+    async def _create_proxy_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> tuple[BaseTransport, ResponseHandler]:
+        """Open the way through a proxy, up to the handshake with the target where that is behind TLS.
+
+        Raises:
+            ProxyFailed: there is none.
+            aiohttp.ClientConnectorError: the target itself was not what it should be.
+        """
+        try:
+            return await super()._create_proxy_connection(req, traces, timeout)
+        except (ProxyFailed, aiohttp.ClientConnectorError):
+            raise
+        except aiohttp.ClientError as wrong:
+            raise ProxyFailed from wrong
+
+    async def _create_direct_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+        *,
+        client_error: type[Exception] = aiohttp.ClientConnectorError,
+    ) -> tuple[Transport, ResponseHandler]:
+        if client_error is not aiohttp.ClientProxyConnectionError:
+            return await super()._create_direct_connection(req, traces, timeout, client_error=client_error)
+        try:
+            transport, line = await super()._create_direct_connection(req, traces, timeout, client_error=client_error)
+        except aiohttp.ClientError as wrong:
+            raise ProxyFailed from wrong
+        if isinstance(line, UnaskedGuard):
+            line.asked = True  # next it is asked for the way, and answers
+        return transport, line
 
 
 def _line(loop: asyncio.AbstractEventLoop) -> ResponseHandler:

@@ -14,15 +14,16 @@ from yarl import URL
 
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.images_from import NOTHING_MORE, USUAL_PORTS, ImagesFrom, entry_for
-from batchgen.domain.text import cleaned
 from batchgen.domain.wire import Download, Fetch, Picture
-from batchgen.gateway.address import AddressRefused, CheckedResolver, check, is_loopback
+from batchgen.gateway.address import AddressRefused, CheckedResolver, check, check_unresolved, is_loopback
 from batchgen.gateway.connector import AddrInfo, OwnConnections
 from batchgen.gateway.image_address import as_given
 from batchgen.gateway.inflate import Inflater, inflater_for
+from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.gateway.scan import MAX_PICTURE, Sink
 from batchgen.gateway.transport import (
     WIRE_ERRORS,
+    Hop,
     SessionOwner,
     described,
     next_piece,
@@ -38,16 +39,26 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Downloader(SessionOwner):
-    """Downloads without key, cookies, proxy or environment, from public addresses over https.
+    """Downloads without key or cookies, from public addresses over https.
+
+    Through a proxy it is the proxy that looks names up: then only what an address says of itself can be checked.
 
     Args:
         images_from: what else may be gone to.
+        proxies: the ways out.
         total: seconds for one fetch.
         idle: seconds without a byte after which a fetch is given up.
     """
 
-    def __init__(self, images_from: ImagesFrom = NOTHING_MORE, *, total: float = 300.0, idle: float = 60.0) -> None:
-        super().__init__("image/*")
+    def __init__(
+        self,
+        images_from: ImagesFrom = NOTHING_MORE,
+        proxies: Proxies = DIRECT,
+        *,
+        total: float = 300.0,
+        idle: float = 60.0,
+    ) -> None:
+        super().__init__("image/*", proxies)
         self._images_from = images_from
         self._total = total
         self._idle = idle
@@ -72,12 +83,12 @@ class Downloader(SessionOwner):
                 response = await self._get(target, loopback_base, deadline)
                 try:
                     if response.status not in _REDIRECTS:
-                        return await self._receive(response, sink, deadline, KeyWatch(secret))
+                        return await self._receive(response, sink, deadline, KeyWatch(secret, *self._proxies.secrets))
                     target = target.join(_parsed(response.headers.get("location", "")))
                 finally:
                     response.close()
         except _Over as over:
-            return cleaned(secret, over.download)
+            return self._clean(secret, over.download)
         return Download(Fetch.UNUSABLE, detail=f"more than {_MOST_REDIRECTS} redirects")
 
     async def _get(self, target: URL, loopback_base: str, deadline: Deadline) -> aiohttp.ClientResponse:
@@ -87,9 +98,11 @@ class Downloader(SessionOwner):
             _Over: there is none.
         """
         try:
-            session = self._session(loopback=_allowed(target, loopback_base, self._images_from))
+            here = _allowed(target, loopback_base, self._images_from)
+            if not here and self._proxies.to(target) is not None:
+                check_unresolved(target.raw_host or "", target.port or 0, self._images_from)
             async with deadline.waiting():
-                return await session.get(target, allow_redirects=False)
+                return await self._ask("GET", target, loopback=here)
         except WIRE_ERRORS as wrong:
             raise _Over(_failed(wrong)) from None
 
@@ -119,7 +132,11 @@ class Downloader(SessionOwner):
         except WIRE_ERRORS as wrong:
             raise _Over(_failed(wrong)) from None
 
-    def _connector(self, *, loopback: bool) -> aiohttp.TCPConnector:
+    def _connector(self, hop: Hop) -> OwnConnections:
+        if hop is Hop.PROXY:
+            return super()._connector(hop)
+        loopback = hop is Hop.HERE
+
         def checked_socket(addr_info: AddrInfo) -> socket.socket:
             """Check for the last time, on the very address that is connected to."""
             address = addr_info[4]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ import aiohttp
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.json_place import Place
-from batchgen.domain.wire import Call, CallEnd, Picture
+from batchgen.domain.wire import Call, CallEnd, Obstacle, Picture
 from batchgen.gateway.echo import SentRequest, sent_by
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.event_stream import is_event_stream, may_have_ended
@@ -30,12 +30,13 @@ from batchgen.gateway.picture_start import key_pattern
 from batchgen.gateway.reading import BodyText, body_of
 from batchgen.gateway.scan import Scanner, Sink, SinkFactory
 from batchgen.gateway.sending import RequestBody
-from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, wake_when_closed
+from batchgen.gateway.transport import WIRE_ERRORS, described, left_over, next_piece, obstacle, wake_when_closed
 from batchgen.gateway.watch import KeyWatch
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+Ask = Callable[[RequestBody | None], Awaitable[aiohttp.ClientResponse]]
 _LULL = 10.0  # seconds without an event, once there is an image
 _PARSE_BUDGET = 8 << 20  # bytes spent on trying whether a body that has not ended is whole
 
@@ -46,11 +47,12 @@ class Exchange:
     Attributes:
         response: the response head, None until one was parsed.
         trouble: one sentence about what went wrong, "" for nothing.
+        obstacle: what kept the request from leaving, where that is known to last.
         text: the body without its pictures.
         body: the same as a document.
     """
 
-    def __init__(self, call: Call, sinks: SinkFactory, clock: Clock, secret: str = "") -> None:
+    def __init__(self, call: Call, sinks: SinkFactory, clock: Clock, secrets: Iterable[str] = ()) -> None:
         self.response: aiohttp.ClientResponse | None = None
         self._deadline = Deadline(call.timeout)
         self.request = RequestBody(call.body, call.content_type, clock, self._deadline)
@@ -59,13 +61,14 @@ class Exchange:
         self.text = ""
         self.body = BodyText()
         self.trouble = ""
+        self.obstacle: Obstacle | None = None
         self.first_byte = 0.0
         self._call = call
         self._late = False
         self._broken = False
         self._make_sink = sinks
         self._sinks: dict[int, Sink] = {}
-        self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(secret))
+        self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(*secrets))
         self._sent = sent_by(call)
         self._hashes: dict[int, _Hash] = {}  # of the pictures that come, where some were sent
         self._inflater: Inflater | None = None
@@ -75,10 +78,10 @@ class Exchange:
         self._streamed = False
         self._lull: Deadline | None = None  # once there is an image, and events may follow
 
-    async def run(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
+    async def run(self, ask: Ask) -> None:
         """Send and receive. Raises only what a sink raises, and cancellation."""
         try:
-            await self._send(session, headers)
+            await self._send(ask)
             if self.response is not None:
                 self.first_byte = self.request.seconds()
                 await self._receive(self.response)
@@ -126,15 +129,13 @@ class Exchange:
         framed = "content-length" in response.headers or "transfer-encoding" in response.headers
         return not framed and response.status == 200 and not self.text and not self.scanner.pictures
 
-    async def _send(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
+    async def _send(self, ask: Ask) -> None:
         try:
             async with self._deadline.waiting():
-                body = None if self._call.method == "GET" else self.request
-                self.response = await session.request(
-                    self._call.method, self._call.url, data=body, headers=headers, allow_redirects=False
-                )
+                self.response = await ask(None if self._call.method == "GET" else self.request)
         except WIRE_ERRORS as wrong:
             self._late = self._deadline.rang
+            self.obstacle = None if self._late or self.request.begun else obstacle(wrong)
             self.trouble = self._no_answer_in_time() if self._late else self.request.trouble or described(wrong)
 
     async def _receive(self, response: aiohttp.ClientResponse) -> None:

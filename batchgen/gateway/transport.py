@@ -7,15 +7,21 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import aiohttp
+from yarl import URL
 
 from batchgen.domain.deadline import Deadline
-from batchgen.domain.text import one_line
-from batchgen.gateway.connector import AddrInfo, OwnConnections, SpokeFirst
+from batchgen.domain.text import cleaned, one_line
+from batchgen.domain.wire import Obstacle
+from batchgen.gateway.connector import AddrInfo, OwnConnections, ProxyFailed, SpokeFirst
+from batchgen.gateway.proxy import DIRECT, Proxies, ProxyUnusable
+
+_Value = TypeVar("_Value")
 
 PIECE = 1 << 16
 IDLE_BEFORE_PROBE = 30  # seconds; a call is silent for minutes, and routers forget quiet connections
@@ -47,11 +53,13 @@ class SessionOwner:
 
     Args:
         accept: what answers are asked to be.
+        proxies: the ways out.
     """
 
-    def __init__(self, accept: str = "application/json") -> None:
+    def __init__(self, accept: str = "application/json", proxies: Proxies = DIRECT) -> None:
+        self._proxies = proxies
         self._headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "batchgen"}
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._sessions: dict[Hop, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,18 +75,57 @@ class SessionOwner:
         for session in sessions.values():
             await session.close()
 
-    def _session(self, *, loopback: bool = False) -> aiohttp.ClientSession:
-        """Return the session for this machine or for all others, where these are kept apart."""
-        if loopback not in self._sessions:
-            self._sessions[loopback] = _open_session(self._connector(loopback=loopback), self._headers)
-        return self._sessions[loopback]
+    async def _ask(
+        self,
+        method: str,
+        url: str | URL,
+        headers: Mapping[str, str] | None = None,
+        *,
+        data: aiohttp.Payload | None = None,
+        loopback: bool = False,
+    ) -> aiohttp.ClientResponse:
+        """Send one request, through the proxy that is named for its address, and return the head of its answer.
 
-    def _connector(self, *, loopback: bool) -> aiohttp.TCPConnector:  # noqa: ARG002 - of those who keep them apart
+        Raises:
+            aiohttp.ClientError: there is none, like each of `WIRE_ERRORS`.
+        """
+        target = URL(url)
+        proxy = self._proxies.to(target)
+        hop = Hop.PROXY if proxy is not None else Hop.HERE if loopback else Hop.OUT
+        way: dict[str, Any] = {"headers": headers} if proxy is None else proxy.options(target, headers or {})
+        return await self._session(hop).request(method, url, data=data, allow_redirects=False, **way)
+
+    def _clean(self, secret: str, value: _Value) -> _Value:
+        """Return a value without a key and without the passwords of proxies, should somebody have echoed them."""
+        for each in (secret, *self._proxies.secrets):
+            value = cleaned(each, value)
+        return value
+
+    @property
+    def _reached(self) -> bool:
+        """Whether a connection stood before, so that what fails now passes."""
+        connectors = (session.connector for session in self._sessions.values())
+        return any(isinstance(each, OwnConnections) and each.reached for each in connectors)
+
+    def _session(self, hop: Hop) -> aiohttp.ClientSession:
+        if hop not in self._sessions:
+            self._sessions[hop] = _open_session(self._connector(hop), self._headers)
+        return self._sessions[hop]
+
+    def _connector(self, hop: Hop) -> OwnConnections:  # noqa: ARG002 - of those who check where they go
         return OwnConnections(open_socket)
 
 
+class Hop(Enum):
+    """Where a connection itself goes to."""
+
+    OUT = auto()
+    HERE = auto()  # a gateway on this machine
+    PROXY = auto()  # wherever that is; it goes on from there
+
+
 def _open_session(connector: aiohttp.TCPConnector, headers: dict[str, str]) -> aiohttp.ClientSession:
-    """Open a session without cookies, proxies, environment or hidden limits; deadlines are its users'."""
+    """Open a session without cookies, environment or hidden limits; deadlines and proxies are its users'."""
     return aiohttp.ClientSession(
         connector=connector,
         headers=headers,
@@ -152,6 +199,7 @@ def left_over(content: aiohttp.StreamReader) -> bytes:
 
 SPOKE_FIRST = "the other side spoke before it was asked, so its words are no answer and nothing was sent"
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fits
+    (aiohttp.ClientHttpProxyError, "it refuses the way: {reason}"),
     (aiohttp.ClientConnectorDNSError, "the host's name could not be resolved"),
     (aiohttp.ClientConnectorCertificateError, "no secure connection: {reason}"),
     (aiohttp.ClientConnectorSSLError, "no secure connection: {reason}"),
@@ -168,13 +216,30 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (  # the first that fi
 
 def described(wrong: BaseException) -> str:
     """Say in one sentence what a wire error is. Never its `repr`, which shows request headers."""
+    if isinstance(wrong, ProxyUnusable):
+        return str(wrong)
+    if isinstance(wrong, ProxyFailed):
+        return f"the proxy does not let the call through: {described(wrong.__cause__ or wrong)}"
     for kind, sentence in _SENTENCES:
         if isinstance(wrong, kind):
             return sentence.replace("{reason}", _reason(wrong))
     return f"the connection failed ({type(wrong).__name__})"
 
 
+def obstacle(wrong: BaseException) -> Obstacle | None:
+    """Say what stood in the way of a connection, where it will do so until somebody acts; None for anything else."""
+    if isinstance(wrong, ProxyUnusable | ProxyFailed):
+        return Obstacle.PROXY
+    if isinstance(wrong, aiohttp.ClientConnectorDNSError):
+        return Obstacle.NAME
+    if isinstance(wrong, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return Obstacle.CERTIFICATE
+    return None
+
+
 def _reason(wrong: BaseException) -> str:
+    if isinstance(wrong, aiohttp.ClientHttpProxyError):
+        return one_line(f"HTTP {wrong.status} {wrong.message}", 200)
     if isinstance(wrong, aiohttp.ClientResponseError):
         return one_line(wrong.message, 200)
     cause = getattr(wrong, "os_error", None) or getattr(wrong, "certificate_error", None) or wrong

@@ -27,14 +27,14 @@ class KeyWatch:
     and in a PNG's compressed texts of up to 1 MiB as far as 4 MiB. Nothing is found in pixels, which are compressed.
 
     Args:
-        secret: the key; one that is too short to be told from chance is not looked for.
+        secrets: the key, and a proxy's password; what is too short to be told from chance is not looked for.
     """
 
     __slots__ = ("_chunks", "_forms", "_longest", "_tail", "found")
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, *secrets: str) -> None:
         self.found = False
-        self._forms = written_forms(secret)
+        self._forms = tuple(form for secret in secrets for form in written_forms(secret))
         self._longest = max(map(len, self._forms), default=1)
         self._tail = b""
         self._chunks = _Chunks()

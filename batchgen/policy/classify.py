@@ -86,6 +86,7 @@ def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
         retry_after=answer.retry_after,
         answered=kind not in LOST_KINDS,
         page=page,
+        obstacle=answer.obstacle,
         cause=_cause(answer, kind, word, sent),
     )
 

@@ -183,6 +183,8 @@ def decide(
     kind = outcome.kind
     if kind is OutcomeKind.DELIVERED:
         return Deliver()
+    if outcome.obstacle is not None and not proven:
+        return StopLane(f"{outcome.obstacle.advice} ({outcome.detail})")
     if kind in _FREE:
         return _after_free(outcome, claim, rules, uniform, passes=_passes(kind, proven=proven, strikes=strikes))
     if kind in _LEFT:

@@ -15,6 +15,7 @@ def contract_fields(contract: Contract) -> dict[str, object]:
         "source": contract.source,
         "base URL": contract.base_url,
         "key": f"{contract.key_env} ({contract.key_note})" if contract.key_note else contract.key_env,
+        "proxy": contract.proxy or "as the environment says",
         "endpoints": ", ".join(contract.endpoints),
         "price": price_text(contract),
         "sizes": _sizes(contract),

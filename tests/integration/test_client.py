@@ -797,8 +797,11 @@ async def test_client_judges_an_answer_by_its_bytes_wherever_it_breaks_off(frame
 
 async def test_exchange_takes_back_the_permission_to_write_when_it_is_over() -> None:
     exchange = exchange_module.Exchange(a_call("http://127.0.0.1:1/v1", timeout=0.0), Sinks(), SystemClock())
-    async with aiohttp.ClientSession() as session:
-        await exchange.run(session, {})
+
+    async def ask(body: RequestBody | None) -> aiohttp.ClientResponse:
+        raise TimeoutError
+
+    await exchange.run(ask)
     assert exchange.ending is CallEnd.NOT_SENT
     assert exchange.request.revoked
 

@@ -254,7 +254,7 @@ async def test_real_gateways_are_read_with_pauses(monkeypatch: pytest.MonkeyPatc
 
 
 async def _unsecured(reader: LogReader, url: str, token: str) -> bytes:
-    async with reader._session().get(url.replace("https://", "http://"), headers={"Authorization": token}) as response:
+    async with await reader._ask("GET", url.replace("https://", "http://"), {"Authorization": token}) as response:
         return await response.read()
 
 

@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER
 _MAY_TRACE = 0x59616D61  # PR_SET_PTRACER
-_READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")  # what the interpreter or the system heeds only then
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "SSL_")  # what the interpreter or the system heeds only then
 
 
 class Zygote:

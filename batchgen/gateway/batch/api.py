@@ -19,14 +19,15 @@ from batchgen.domain.batch_files import RemoteBatch
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import GatewayError
-from batchgen.domain.text import cleaned, one_line, without
+from batchgen.domain.text import one_line, without
 from batchgen.domain.wire import Answer, FilePiece
 from batchgen.gateway.batch.lines import BatchLines
 from batchgen.gateway.endpoints.reply_fields import error_of
 from batchgen.gateway.inflate import inflater_for
+from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.gateway.scan import Sink
 from batchgen.gateway.sending import InputUnusable, RequestBody
-from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, wake_when_closed
+from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, obstacle, wake_when_closed
 
 OURS = "batchgen"  # the name in a batch's metadata under which our own id of it stands
 _PAGE = 100
@@ -42,8 +43,10 @@ _BOUNDARY = "batchgen-6f1c0a52e84d4c0b9a37"
 class BatchApi(SessionOwner):
     """One account's batches. Every method raises `GatewayError`, which says whether asking again may help."""
 
-    def __init__(self, *, base_url: str, key: Callable[[], str], clock: Clock, loopback: bool) -> None:
-        super().__init__()
+    def __init__(
+        self, *, base_url: str, key: Callable[[], str], clock: Clock, loopback: bool, proxies: Proxies = DIRECT
+    ) -> None:
+        super().__init__(proxies=proxies)
         self._base_url = base_url
         self._key = key
         self._clock = clock
@@ -95,7 +98,7 @@ class BatchApi(SessionOwner):
                 async for data in _plain(response, deadline):
                     yield data
             except WIRE_ERRORS as wrong:
-                said = without(self._key(), described(wrong))
+                said = self._clean(self._key(), described(wrong))
                 raise GatewayError(f"the batch's answers broke off: {said}", passing=True) from None
 
     def lines(self, sink: Callable[[str, int], Sink | None]) -> BatchLines:
@@ -104,10 +107,10 @@ class BatchApi(SessionOwner):
 
     def clean(self, answer: Answer) -> Answer:
         """Return an answer without the key, should the gateway have echoed it."""
-        return cleaned(self._key(), answer)
+        return self._clean(self._key(), answer)
 
     def _batch(self, found: dict[str, Any]) -> RemoteBatch:
-        return cleaned(self._key(), _batch(found))
+        return self._clean(self._key(), _batch(found))
 
     async def _get(self, path: str) -> dict[str, Any]:
         deadline = Deadline(_QUESTION)
@@ -132,23 +135,22 @@ class BatchApi(SessionOwner):
             raise GatewayError("the address is not https, so no key is sent there; set base_url to an https address")
         try:
             async with deadline.waiting():
-                response = await self._session().request(
-                    method,
-                    self._base_url + path,
-                    data=body,
-                    headers={"Authorization": f"Bearer {secret}"},
-                    allow_redirects=False,
-                )
+                headers = {"Authorization": f"Bearer {secret}"}
+                response = await self._ask(method, self._base_url + path, headers, data=body)
             with closing(response):
                 wake_when_closed(response)
                 if response.status >= 300:
-                    raise _refused(response.status, await _text(response, deadline), path, secret)
+                    text = self._clean(secret, await _text(response, deadline))
+                    raise _refused(response.status, text, path, secret)
                 yield response
         except InputUnusable as wrong:
             raise GatewayError(f"the file of calls cannot be sent: {wrong}") from wrong
         except WIRE_ERRORS as wrong:
-            said = without(secret, described(wrong))
-            raise GatewayError(f"{method} {path.partition('?')[0]}: {said}", passing=True) from None
+            said = f"{method} {path.partition('?')[0]}: {self._clean(secret, described(wrong))}"
+            barred = None if self._reached else obstacle(wrong)
+            if barred is not None:
+                raise GatewayError(f"{barred.advice} ({said})") from None
+            raise GatewayError(said, passing=True) from None
 
 
 def _refused(status: int, text: str, path: str, secret: str) -> GatewayError:
