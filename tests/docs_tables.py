@@ -93,7 +93,7 @@ SEEN = {
     OutcomeKind.LOST: "sent; no answer, or none that is HTTP",
     OutcomeKind.TIMED_OUT: "sent; nothing by the deadline",
     OutcomeKind.THROTTLED: "429, or an error that says: too many calls of yours",
-    OutcomeKind.BUSY: "425, 529, or an error that says: too many calls of everybody's",
+    OutcomeKind.BUSY: "425, 529, 409 to retry; an error: too busy",
     OutcomeKind.NO_CHANNEL: "an error that says: nobody here for this model",
     OutcomeKind.QUOTA: "402, or an error that says: no money, no quota",
     OutcomeKind.UNAUTHORIZED: "401, 403, or an error that says: the key is bad",

@@ -50,6 +50,8 @@ _SAID_BY_STATUS = {
     429: OutcomeKind.THROTTLED,
     529: OutcomeKind.BUSY,
 }
+# What makes a conflict one that passes; other conflicts are about what is asked.
+_LATER = re.compile(r"\bretry\b|\btry (?:it |this )?again\b|稍后|重试", re.IGNORECASE)
 # The origin may still be working behind these: a proxy's own deadline, or a CDN that lost it.
 _STILL_WORKING = frozenset({408, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530})
 _TAKEN_IN = 202
@@ -176,6 +178,8 @@ def _failure(answer: Answer, word: Word | None) -> OutcomeKind:
         return OutcomeKind.EDGE_ERROR
     if word is not None:
         return _MEANT[word.means]
+    if status == 409 and answer.error is not None and _LATER.search(answer.error.message):
+        return OutcomeKind.BUSY
     if status in _SAID_BY_STATUS:
         return _SAID_BY_STATUS[status]
     if status >= 500:
