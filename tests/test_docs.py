@@ -15,7 +15,7 @@ import click
 import pytest
 import yaml
 
-from batchgen.app.machine import MachineFinding
+from batchgen.app.finding import MachineFinding
 from batchgen.cli.main import cli
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.errors import Exit

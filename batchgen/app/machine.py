@@ -1,7 +1,8 @@
-"""Whether a run can be trusted on this machine: versions, disk, open files, clock and keys."""
+"""Whether a run can be trusted on this machine: versions, disk, open files, clock, locale, the way out and keys."""
 
 from __future__ import annotations
 
+import locale
 import os
 import platform
 import re
@@ -9,16 +10,19 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 from PIL import features
 
+from batchgen.app.finding import MachineFinding, safely
 from batchgen.app.keyring import KeyRing
 from batchgen.app.known_routes import known_routes
-from batchgen.domain.errors import BatchgenError, UsageError
+from batchgen.app.manifests import load_manifest
+from batchgen.app.network import examine_network
+from batchgen.contracts.contract import Contract
+from batchgen.domain.errors import UsageError
 from batchgen.domain.text import byte_size
 from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
 
@@ -26,33 +30,27 @@ _MOST_CALLS = 500  # in flight, that a manifest may ask for
 _USUAL_CALLS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class MachineFinding:
-    """One look at this machine.
+def examine(manifest: Path | None = None) -> list[MachineFinding]:
+    """Look at everything; what cannot be looked at is a finding that is not ok.
 
-    Attributes:
-        what: was looked at, and found to be `value`.
-        ok: whether a run can be trusted with it.
-        advice: what to do, or to know; "" for nothing.
+    Args:
+        manifest: whose gateways are looked at too; None for none.
+
+    Raises:
+        ManifestError: it has problems.
     """
-
-    what: str
-    value: str
-    ok: bool
-    advice: str = ""
-
-
-def examine() -> list[MachineFinding]:
-    """Look at everything; what cannot be looked at is a finding that is not ok."""
-    looks = (_python, _sqlite, _aiohttp, _pillow, _disk, _open_files, _clock)
-    return [*map(_safely, looks), *_keys()]
-
-
-def _safely(check_one: Callable[[], MachineFinding]) -> MachineFinding:
+    contracts: list[Contract] = []
+    if manifest is not None:
+        read = load_manifest(manifest)
+        contracts = [read.contract, *(other.contract for other in read.fallbacks)]
+    folders = dict.fromkeys(() if manifest is None else (manifest.parent, Path.cwd())) or {Path.cwd(): None}
+    looks = (_python, _sqlite, _aiohttp, _pillow, _disk, _open_files, _clock, _locale)
     try:
-        return check_one()
-    except (OSError, ImportError, BatchgenError) as error:
-        return MachineFinding(check_one.__name__.strip("_"), str(error), ok=False)
+        keys = KeyRing.of(*folders)
+    except UsageError as error:
+        unread = MachineFinding("keys", str(error), ok=False)
+        return [*map(safely, looks), *examine_network(contracts, KeyRing(os.environ)), unread]
+    return [*map(safely, looks), *examine_network(contracts, keys), _keys(keys, folders)]
 
 
 def _python() -> MachineFinding:
@@ -113,18 +111,22 @@ def _clock() -> MachineFinding:
     )
 
 
-def _keys() -> list[MachineFinding]:
+def _locale() -> MachineFinding:
+    """Names of files must be UTF-8; what a terminal shows and in which language does not matter."""
+    language = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "none set")
+    names, text = sys.getfilesystemencoding(), locale.getencoding()
+    advice = "" if names == "utf-8" else "not every id can be a file name; set PYTHONUTF8=1 or LC_ALL=C.UTF-8"
+    return MachineFinding("locale", f"{language}; file names in {names}, text in {text}", not advice, advice)
+
+
+def _keys(keys: KeyRing, folders: Iterable[Path]) -> MachineFinding:
     catalog = known_routes()
-    try:
-        keys = KeyRing.of(Path.cwd())
-    except UsageError as error:
-        return [MachineFinding("keys", str(error), ok=False)]
     names = sorted({catalog.find(route).key_env for route in catalog.routes()} - {""})
     set_here = [name for name in names if keys.has(name)]
     value = f"set: {', '.join(set_here)}" if set_here else "none is set (a rehearsal needs none)"
-    insecure = [name for name in (".env",) if _readable_by_others(Path(name))]
+    insecure = any(_readable_by_others(folder / ".env") for folder in folders)
     advice = "others on this machine can read .env; chmod 600 .env" if insecure else ""
-    return [MachineFinding("keys", value, not insecure, advice)]
+    return MachineFinding("keys", value, not insecure, advice)
 
 
 def _readable_by_others(path: Path) -> bool:

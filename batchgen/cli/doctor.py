@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -13,10 +14,14 @@ from batchgen.domain.errors import Exit
 
 
 @click.command()
+@click.argument("manifest", required=False, type=click.Path(path_type=Path))
 @json_option
-def doctor(as_json: bool) -> None:
-    """Check versions, disk, clock and keys of this machine. Exit 0 when a run can be trusted here, else 3."""
-    findings = examine()
+def doctor(manifest: Path | None, as_json: bool) -> None:
+    """Check versions, disk, clock, proxy, certificates and keys of this machine, and the names of MANIFEST's gateways.
+
+    Sends nothing. Exit 0 when a run can be trusted here, else 3.
+    """
+    findings = examine(manifest)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

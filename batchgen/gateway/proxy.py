@@ -101,10 +101,20 @@ class Proxies:
         if self.own is not None or not self.environment:
             return self.own
         host = target.raw_host or ""
-        name = next((name for name in (target.scheme, "all") if self.environment.get(name)), "")
-        if not name or is_loopback(host) or _bypassed(host, target.port, self.environment):
+        if is_loopback(host) or _bypassed(host, target.port, self.environment):
             return None
-        return Proxy.read(self.environment[name], f"{name.upper()}_PROXY")
+        scheme = target.scheme if self.environment.get(target.scheme) else "all"
+        return self.named(self.environment, scheme)
+
+    @staticmethod
+    def named(environment: Mapping[str, str], scheme: str) -> Proxy | None:
+        """Read the proxy that an environment names for a scheme, or for `all`; None where it names none.
+
+        Raises:
+            ProxyUnusable: it is no proxy that can be spoken to.
+        """
+        text = environment.get(scheme, "")
+        return Proxy.read(text, f"{scheme.upper()}_PROXY") if text else None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -114,9 +124,10 @@ class Proxies:
         found: list[str] = []
         for name in (*_SCHEMES, "all"):
             try:
-                found += Proxy.read(self.environment.get(name, ""), name).secrets
+                proxy = self.named(self.environment, name)
             except ProxyUnusable:
                 continue
+            found += proxy.secrets if proxy is not None else ()
         return tuple(dict.fromkeys(found))
 
 

@@ -65,6 +65,10 @@ LOST_KINDS = frozenset(
 )
 
 
+_SMALLER = (
+    "the request is too large for this gateway: send fewer references, or have them made smaller with "
+    "`references: {advised_bytes: 500000}` under `route`"
+)
 _SAID = frozenset(_MEANT.values())  # kinds that an error is taken for by what it says
 # Kinds that an error inside a 200 can be; a refusal of content there has its own place in the charge table.
 _INSIDE = _SAID - {OutcomeKind.REFUSED}
@@ -231,4 +235,5 @@ def _detail(answer: Answer, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.EMPTY and not (said or damage or answer.detail):
         said = "the answer held no image"
     head = f"HTTP {answer.status}" if answer.status else ""
-    return " · ".join(part for part in (head, said or damage, answer.detail) if part)[:1000]
+    way_out = _SMALLER if answer.status == 413 else ""
+    return " · ".join(part for part in (head, way_out, said or damage, answer.detail) if part)[:1000]

@@ -16,7 +16,9 @@ from yarl import URL
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import GatewayError, LogUnavailable
+from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.wire import Answer, Call, CallEnd, Fetch, Obstacle
+from batchgen.engine.local_fetch import InputFetcher
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.gateway.client import Client
@@ -210,6 +212,47 @@ async def test_untrusted_certificate_and_unknown_name_are_obstacles_until_a_conn
     unknown = await a_call(Proxies(), "https://gateway.invalid/v1")
     assert (unknown.ending, unknown.obstacle) == (CallEnd.NOT_SENT, Obstacle.NAME)
     assert len(gateway.heads) == 1
+
+
+async def test_answer_of_a_plain_proxy_that_comes_before_the_request_is_none() -> None:
+    async def unasked(reader: Any, writer: Any) -> None:
+        writer.write(PAGE)
+        got.append(await reader.read(100))
+
+    got: list[bytes] = []
+    async with connections(unasked) as port:
+        answer = await a_call(Proxies(Proxy.read(f"127.0.0.1:{port}", "`proxy:`")), "http://127.0.0.1:1/v1")
+    assert (answer.ending, answer.status) == (CallEnd.NOT_SENT, 0)
+    assert not any(got)
+
+
+async def test_batch_says_what_to_do_before_a_connection_stood_and_tries_on_afterwards(
+    trusted: ssl.SSLContext,
+) -> None:
+    async def found(request: web.Request) -> web.Response:
+        return web.json_response({"id": "batch_1"})
+
+    async with served_by_tls(found, trusted) as port, own_proxy(refusal=PAGE, gateway=port) as proxy:
+        base = "https://gateway.example/v1"
+        async with BatchApi(
+            base_url=base, key=lambda: KEY, clock=SystemClock(), loopback=False, proxies=out(proxy)
+        ) as api:
+            with pytest.raises(GatewayError, match="put `proxy:` under `route` right") as failed:
+                await api.get("batch_1")
+            assert not failed.value.passing
+            proxy.refusal = b""
+            assert (await api.get("batch_1")).id == "batch_1"
+            proxy.refusal = PAGE
+            with pytest.raises(GatewayError, match="refuses the way") as failed:
+                await api.get("batch_1")
+            assert failed.value.passing
+
+
+async def test_reference_by_address_is_fetched_through_the_proxy(trusted: ssl.SSLContext) -> None:
+    async with served_by_tls(Gateway().answer, trusted) as port, own_proxy(images=port) as proxy:
+        fetch = InputFetcher(ImagesFrom(), SystemClock(), lambda: out(proxy))
+        assert await fetch("https://images.example/cup.png") == IMAGE
+    assert proxy.asked[0].startswith("CONNECT images.example:443")
 
 
 # --- what is never told ---

@@ -150,3 +150,10 @@ def test_contract_says_which_errors_inside_a_200_are_free() -> None:
     free = CATALOG.resolve({"use": "apiyi/gpt-image-2-vip", "void_in_200": ["throttled"]})
     assert classify(answer(200, is_json=True, error=error("x", "slow_down")), free).charge is Charge.VOID
     assert classify(answer(200, is_json=True, error=error("x", "insufficient_quota")), free).charge is Charge.UNKNOWN
+
+
+def test_request_that_is_too_large_names_the_way_out() -> None:
+    for given in (answer(413, excerpt="<html>Request Entity Too Large"), answer(413, is_json=True, error=error("big"))):
+        outcome = classify(given, VIP)
+        assert (outcome.kind, outcome.charge) == (OutcomeKind.REJECTED, Charge.VOID)
+        assert "have them made smaller with `references: {advised_bytes: 500000}`" in outcome.detail

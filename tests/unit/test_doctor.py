@@ -10,20 +10,22 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from batchgen.app import machine
+from batchgen.app import finding, machine
 from batchgen.cli.doctor import doctor
 from batchgen.store.spool import descriptors
+from tests.support.proxies import Certificate
 
 
-def diagnosed(code: int) -> dict[str, dict[str, object]]:
-    done = CliRunner().invoke(doctor, ["--json"])
+def diagnosed(code: int, *words: str) -> dict[str, dict[str, object]]:
+    done = CliRunner().invoke(doctor, ["--json", *words])
     assert done.exit_code == code, done.output
     return {each["what"]: each for each in json.loads(done.output)}
 
 
 def test_everything_is_looked_at_and_versions_stand_beside_their_floors() -> None:
     found = diagnosed(0)
-    assert list(found) == ["Python", "SQLite", "aiohttp", "Pillow", "disk", "open files", "clock", "keys"]
+    machine = ["Python", "SQLite", "aiohttp", "Pillow", "disk", "open files", "clock", "locale"]
+    assert list(found) == [*machine, "proxy", "certificates", "keys"]
     for name, floor in (("Python", "3.11"), ("SQLite", "3.35"), ("aiohttp", "3.14.4"), ("Pillow", "12.1")):
         assert str(found[name]["value"]).endswith(f", at least {floor}")
 
@@ -80,9 +82,61 @@ def test_open_files_are_told_as_calls_that_fit(monkeypatch: pytest.MonkeyPatch) 
     for limit in (256, 4096, 64):
         monkeypatch.setattr(descriptors, "_limit", lambda limit=limit: limit)
         monkeypatch.setattr(descriptors, "_open_now", lambda: 12)
-        found[limit] = machine._safely(machine._open_files)
+        found[limit] = finding.safely(machine._open_files)
     assert (found[4096].ok, found[4096].value) == (True, "enough for 500 calls in flight")
     assert found[256].ok
     assert "so no more than 38 calls are in flight instead of 500" in found[256].value
     assert not found[64].ok
     assert "too few for a single call" in found[64].value
+
+
+def test_proxy_is_shown_without_user_and_password_and_what_it_leaves_unchecked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert diagnosed(0)["proxy"]["value"] == "none that the environment names"
+    monkeypatch.setenv("https_proxy", "http://clerk:pr0xy-canary@10.1.2.3:3128")
+    monkeypatch.setenv("NO_PROXY", "intra.example")
+    found = diagnosed(0)
+    assert found["proxy"]["value"] == "http://10.1.2.3:3128 (HTTPS_PROXY); none for intra.example"
+    assert "keep image addresses out of its own network" in str(found["proxy"]["advice"])
+    assert "clerk" not in str(found)
+    assert "canary" not in str(found)
+    monkeypatch.setenv("ALL_PROXY", "socks5://clerk:pr0xy-canary@10.1.2.3:1080")
+    found = diagnosed(3)
+    assert "ALL_PROXY is a SOCKS proxy" in str(found["proxy"]["advice"])
+    assert "canary" not in str(found)
+
+
+def test_certificates_that_are_not_there_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ours.pem"))
+    found = diagnosed(3)["certificates"]
+    assert str(found["value"]).endswith("ours.pem is not there")
+    assert "SSL_CERT_FILE" in str(found["advice"])
+    made = Certificate.made(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
+    assert diagnosed(0)["certificates"]["value"] == f"1 trusted, of {made.file} (SSL_CERT_FILE)"
+    made.file.write_text("")
+    assert "no gateway can prove who it is" in str(diagnosed(3)["certificates"]["advice"])
+
+
+def test_way_to_each_gateway_of_a_manifest_is_looked_at_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = "{use: apiyi/gpt-image-2-vip, base_url: 'https://%s/v1', key_env: K%s}"
+    own = base.replace("-vip", "-all") % ("b.invalid", ", proxy: 'http://${U}:${P}@localhost:3128'")
+    text = f"version: 1\nname: j\nroute: {base % ('a.invalid', '')}\nfallback: [{own}]\n"
+    manifest = tmp_path / "j.yaml"
+    manifest.write_text(text + "sizes: ['1:1@1K']\nprompts: [{id: a, text: b}]\n", encoding="utf-8")
+    found = diagnosed(3, str(manifest))
+    assert found["way to a.invalid"]["value"] == "directly; the name a.invalid is not found"
+    assert "check base_url" in str(found["way to a.invalid"]["advice"])
+    assert "U and P, which `proxy:`" in str(found["way to b.invalid"]["advice"])
+    (tmp_path / ".env").write_text("U=clerk\nP=pr0xy-canary\n", encoding="utf-8")
+    (tmp_path / ".env").chmod(0o600)
+    monkeypatch.setenv("HTTPS_PROXY", "http://nowhere.invalid:3128")
+    found = diagnosed(3, str(manifest))
+    assert found["way to b.invalid"]["value"] == "through http://localhost:3128 (`proxy:`)"
+    assert found["way to b.invalid"]["ok"]
+    assert "the name nowhere.invalid is not found" in str(found["way to a.invalid"]["value"])
+    assert "canary" not in str(found)
