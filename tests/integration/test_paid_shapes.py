@@ -126,6 +126,8 @@ ELSEWHERE = {
     "beside the address that was sent": Shape({"data": [{"url": SENT_LINK}], "image": {"url": LINK}}),
     "beside words": Shape({"choices": [{"message": {"content": "Here!", "image_url": LINK}}]}, endpoint="chat"),
     "Markdown at the images endpoint": Shape({"choices": [{"message": {"content": f"![mug]({LINK})"}}]}),
+    "Markdown with a title": Shape({"choices": [{"message": {"content": f'![mug]({LINK} "A mug")'}}]}, endpoint="chat"),
+    "Markdown with a size": Shape({"choices": [{"message": {"content": f"![]({LINK} =30x20)"}}]}, endpoint="chat"),
     "output image of a response": Shape(
         {"output": [{"type": "message", "content": [{"type": "output_image", "image_url": LINK}]}]},
         endpoint="responses",
@@ -392,6 +394,21 @@ async def test_address_is_asked_for_as_it_was_given(given: str, asked: str) -> N
         root = base.removesuffix("/v1")
         assert (await downloader.fetch(root + given, sink, loopback_base=base)).fetch is Fetch.DONE
     assert seen == [asked]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["![a]({})", "Here: ![a](<{}>) and [more](https://x.example/docs)", '![a]({} "title")', "![]({})\n\n[load]({})"],
+)
+async def test_address_in_words_keeps_its_blanks(said: str, tmp_path: Path) -> None:
+    url = "https://cdn.example/杯 1.png?sig=a%2Fb&name=a white mug.png"
+    body = {"choices": [{"message": {"content": said.replace("{}", url)}}]}
+
+    async def serve(_request: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    async with served(serve) as base:
+        assert (await ask(a_call(base, b"{}"))).urls == (url,)
 
 
 async def test_stream_tells_its_usage_and_what_was_made(tmp_path: Path) -> None:

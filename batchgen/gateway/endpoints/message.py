@@ -24,7 +24,14 @@ _MOST = 64  # choices, parts and images that are looked at
 _KEYS = ("b64_json", "image_url", "url", "image")
 _PAREN = r"\([^\s()<>\"']{0,256}\)"  # a pair within an address is part of it
 _ADDRESS = rf"https?://(?:[^\s()<>\"']|{_PAREN})++"
-_PLACED = re.compile(rf"(?:\]\(\s{{0,8}}<?|\bsrc=[\"'])(?:{WITHIN_MARK}(\d{{1,3}})|({_ADDRESS}))", re.IGNORECASE)
+# A blank within an address in brackets; one before a title or a size ends it.
+_BLANK = r" (?![=\s])(?=[^()<>\"'\r\n]{1,300}(?:[)>]|(?<= )[\"']))"
+_BLANKS = rf"https?://(?:[^\s()<>\"']|{_PAREN}|{_BLANK})++"
+_PLACED = re.compile(
+    rf"\]\(\s{{0,8}}<?(?:{WITHIN_MARK}(\d{{1,3}})|({_BLANKS}))"
+    rf"|\bsrc=[\"'](?:{WITHIN_MARK}(\d{{1,3}})|({_ADDRESS}))",
+    re.IGNORECASE,
+)
 _ANY_DATA = re.compile(rf"{WITHIN_MARK}(\d{{1,3}})")
 _BARE = rf"https?://(?:[^\s()<>\"'`\[\]。，、；：！？（）【】「」]|{_PAREN})++"
 _LINK = re.compile(rf"!?\[[^\[\]]*+\]\(\s{{0,8}}<?({_ADDRESS})>?[^()]{{0,256}}\)|({_BARE})", re.IGNORECASE)
@@ -128,10 +135,11 @@ def _in_markdown(text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
         # The bracket is looked for in what lies between two matches, because a text within it may hold brackets too.
         image = match[0].lower().startswith("src") or text.rfind("![", before, match.start()) >= 0
         before = match.end()
-        if image and match[1]:
-            marks.append(int(match[1]))
-        elif image and is_address(match[2]):
-            urls.append(match[2])
+        mark, url = match[1] or match[3], match[2] or match[4]
+        if image and mark:
+            marks.append(int(mark))
+        elif image and is_address(url):
+            urls.append(url)
     return tuple(marks), tuple(urls)
 
 
