@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timezone
 from pathlib import Path
 
 from batchgen.app.keyring import KeyRing
+from batchgen.app.looking import Looking, in_silence
 from batchgen.app.rehearsal import simulated
 from batchgen.app.way_out import proxies_of
 from batchgen.contracts.contract import Contract
@@ -17,31 +18,39 @@ from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.ledger.records import JobRow
 from batchgen.report.accounts import ProviderAccount
 from batchgen.report.charge_log import ChargeLog, log_of_file
+from batchgen.report.cost_export import CostExport
 from batchgen.report.coverage import Coverage
 
 
 async def read_logs(
-    accounts: Sequence[ProviderAccount], row: JobRow, files: Mapping[str, Path], zone: timezone, *, rehearse: bool
-) -> list[ChargeLog]:
-    """Read the log of each account: from its file, or from the gateway.
+    accounts: Sequence[ProviderAccount],
+    row: JobRow,
+    files: Mapping[str, Path],
+    zone: timezone,
+    *,
+    rehearse: bool,
+    looking: Looking = in_silence,
+) -> list[ChargeLog | CostExport]:
+    """Read the log of each account: from its file, or from the gateway; `looking` is told of every row.
 
     Raises:
         UsageError: an account has neither.
         LogUnavailable: it cannot be read now.
     """
-    logs = []
+    logs: list[ChargeLog | CostExport] = []
     for account in accounts:
         path = files.get(account.contract.provider)
+        step = looking(f"rows of the log of {account.contract.provider}")
         if path is not None:
-            logs.append(log_of_file(path, zone))
+            logs.append(log_of_file(path, zone, step))
         elif rehearse:
-            logs.append(await _log_of_simulator(account))
+            logs.append(await _log_of_simulator(account, step))
         else:
-            logs.append(await _log_of_gateway(account, row))
+            logs.append(await _log_of_gateway(account, row, step))
     return logs
 
 
-async def _log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
+async def _log_of_gateway(account: ProviderAccount, row: JobRow, step: Callable[[], None]) -> ChargeLog:
     """Read the log that a gateway itself gives out, up to now.
 
     Raises:
@@ -56,10 +65,10 @@ async def _log_of_gateway(account: ProviderAccount, row: JobRow) -> ChargeLog:
             f"{name} is not set: put the access token of your account at {contract.provider} there (it is no key of "
             "the calls), or give an export of its log with --log FILE"
         )
-    return await _fetched(account, contract.base_url, keys.get(name), clock, proxies_of(contract, keys))
+    return await _fetched(account, contract.base_url, keys.get(name), clock, step, proxies_of(contract, keys))
 
 
-async def _log_of_simulator(account: ProviderAccount) -> ChargeLog:
+async def _log_of_simulator(account: ProviderAccount, step: Callable[[], None]) -> ChargeLog:
     """Read what the simulated gateway has charged in rehearsals. It ends with each, so that nothing comes later.
 
     Raises:
@@ -67,17 +76,24 @@ async def _log_of_simulator(account: ProviderAccount) -> ChargeLog:
     """
     _check_path(account.contract)
     async with simulated([account.contract.route], 1000.0, ()) as addresses:
-        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), DIRECT, closed=True)
+        return await _fetched(account, addresses[0], "rehearsal", SystemClock(), step, DIRECT, closed=True)
 
 
 async def _fetched(
-    account: ProviderAccount, base_url: str, token: str, clock: Clock, proxies: Proxies, *, closed: bool = False
+    account: ProviderAccount,
+    base_url: str,
+    token: str,
+    clock: Clock,
+    step: Callable[[], None],
+    proxies: Proxies,
+    *,
+    closed: bool = False,
 ) -> ChargeLog:
     address, now = log_address(base_url, account.contract.log.path), clock.now()
     query = LogQuery(address, token, tuple(sorted(account.models)), account.since, min(account.until, now))
     covers = Coverage(account.since, now, closed=closed, read_at=now)
     async with LogReader(clock, proxies) as reader:
-        return ChargeLog(await reader.rows(query), f"log of {account.contract.provider}", covers, now)
+        return ChargeLog(await reader.rows(query, step), f"log of {account.contract.provider}", covers, now)
 
 
 def _check_path(contract: Contract) -> None:

@@ -12,6 +12,7 @@ from batchgen.app.charge_logs import read_logs
 from batchgen.app.jobs import find_job
 from batchgen.app.known_routes import known_routes
 from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.app.looking import Looking, in_silence
 from batchgen.app.manifests import manifest_of
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import SystemClock
@@ -20,7 +21,9 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import JobRow
-from batchgen.report.accounts import accounts_of, log_option
+from batchgen.report.accounts import ProviderAccount, accounts_of, calls_within, log_option
+from batchgen.report.cost_export import CostExport
+from batchgen.report.cost_reconciliation import CostReconciliation, compare_costs
 from batchgen.report.job_reconciliation import JobReconciliation, reconcile_account
 from batchgen.report.reconciliation import SETTLED, ChargeVerdict
 from batchgen.report.refunds import check_refunds, refunds_of, write_refunds
@@ -35,6 +38,7 @@ def reconcile(
     dry_run: bool = False,
     to: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    looking: Looking = in_silence,
 ) -> JobReconciliation:
     """Compare the calls of a job with the logs of the accounts that they were charged to.
 
@@ -46,6 +50,7 @@ def reconcile(
         dry_run: whether to settle nothing and to write nothing.
         to: the folder of the table of claims; None for the job's output.
         tell: told what is doubtful.
+        looking: told how far the reading of logs is.
 
     Raises:
         UsageError: an account has no log, or its token is missing.
@@ -55,15 +60,31 @@ def reconcile(
         row = find_job(reader, job)
         own = _played(reader, row) if ledger.rehearse else _contracts(row, tell)
         accounts = accounts_of(reader, row, own, known_routes())
-    files = dict(log_option(value, accounts) for value in logs) if accounts else {}
-    read = asyncio.run(read_logs(accounts, row, files, zone, rehearse=ledger.rehearse))
-    found = JobReconciliation(row, [reconcile_account(row, *each) for each in zip(accounts, read, strict=True)])
+        files = dict(log_option(value, accounts) for value in logs) if accounts else {}
+        read = asyncio.run(read_logs(accounts, row, files, zone, rehearse=ledger.rehearse, looking=looking))
+        found = JobReconciliation(row, [])
+        for account, log in zip(accounts, read, strict=True):
+            if isinstance(log, CostExport):
+                found.costs.append(_compare_costs(reader, row, account, log, own))
+            else:
+                found.parts.append(reconcile_account(row, account, log))
     _claim(found, None if dry_run else to or row.output)
     if not dry_run:
         _settle(ledger.path, found)
     if found.claims_file is not None:
         write_refunds(found.claims, found.claims_file)
     return found
+
+
+def _compare_costs(
+    reader: Reader, row: JobRow, account: ProviderAccount, log: CostExport, own: dict[str, Contract]
+) -> CostReconciliation:
+    """Compare an account with its bill by sums, over whole spans of it."""
+    contract = account.contract
+    models = {*account.models, *([contract.main_model] if contract.endpoint.by_main_model else [])}
+    spans = [span for span in log.spans if span[0] <= account.last and account.first <= span[1]]
+    calls = calls_within(reader, account, [*spans, (account.first, account.last)], own, known_routes())
+    return compare_costs(contract.provider, row.id, calls, models, log)
 
 
 def _contracts(row: JobRow, tell: Callable[[str], None]) -> dict[str, Contract]:

@@ -9,7 +9,7 @@ import click
 from batchgen.app import reconciling
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.cli.options import json_option, ledger_options
-from batchgen.cli.output import echo, print_json, say
+from batchgen.cli.output import echo, print_json, say, told_now_and_then
 from batchgen.cli.text.reconcile import reconciliation_lines
 from batchgen.domain.errors import Exit
 from batchgen.report.log_file import read_zone
@@ -34,7 +34,9 @@ def reconcile(
     Exit codes: 0 they agree, after settling · 2 no log, or no token for it · 3 something does not agree, or is open ·
     4 the log cannot be read now.
     """
-    found = reconciling.reconcile(job, ledger, logs=logs, zone=read_zone(zone), dry_run=dry_run, to=to, tell=say)
+    found = reconciling.reconcile(
+        job, ledger, logs=logs, zone=read_zone(zone), dry_run=dry_run, to=to, tell=say, looking=told_now_and_then
+    )
     if as_json:
         print_json(reconciliation_fields(found))
     else:

@@ -1,7 +1,8 @@
-"""Regular files, line by line in UTF-8, with a limit to each line."""
+"""Regular files, line by line in UTF-8, with a limit to each line; what consoles export otherwise is brought to it."""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -47,6 +48,30 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except ValueError:  # a NUL or half a character, which no file's name has
         return False
+
+
+def in_utf8(file: BinaryIO) -> BinaryIO:
+    """Return a file's content in UTF-8, where it is in what Excel and Chinese consoles write: UTF-16, or GBK.
+
+    What is none of these is returned as it is.
+    """
+    file.seek(0)
+    data = file.read()
+    for encoding in _encodings(data):
+        try:
+            return io.BytesIO(data.decode(encoding).encode())
+        except UnicodeError:
+            continue
+    return io.BytesIO(data)
+
+
+def _encodings(data: bytes) -> tuple[str, ...]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ("utf-16",)
+    head = data[:200]
+    if head[1::2].count(0) > len(head) // 4:
+        return ("utf-16-le",)
+    return ("utf-16-be",) if head[::2].count(0) > len(head) // 4 else ("utf-8", "gb18030")
 
 
 def stamp_of(file: BinaryIO) -> FileStamp:

@@ -1,4 +1,4 @@
-"""What a gateway says it charged: its log of calls, fetched page by page. Reading it costs nothing.
+"""What a gateway says it charged: its log of calls, fetched by windows of time and pages. Reading it costs nothing.
 
 The log-query pages of LaoZhang and APIYI (facts of 2026-11): `GET /api/log/self` below the server's root, the account's
 access token as the whole `Authorization` header, ten rows a page whatever is asked, newest first, rows of type 2 are
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -28,10 +28,13 @@ from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner, described, next_piece, wake_when_closed
 
 MICROS_PER_UNIT = 2
-MOST_PAGES = 3_000  # of one model
 _CALLS = 2  # the type of rows that are about calls; the others are about payments and the like
 _PAGE = 10
-_UNTOLD = MOST_PAGES * _PAGE * 2  # rows of a log that does not say how many it has
+# Rows in a window of time that is read page by page; a longer one is halved. Gateways count to the first row of a page,
+# so that the last pages of a long log take them the longest, and what is new moves all of them on.
+_MOST_OF_WINDOW = 1_000
+_STALE = 20  # equal pages in a row, of a log that has no end
+_UNTOLD = 1 << 60  # rows of a log that does not say how many it has
 _LARGEST = 4 << 20  # bytes of one page
 _WITHIN = 60.0  # seconds for one page
 _PAUSE = 0.25  # seconds between two pages, so that reading a night's log is no attack
@@ -39,6 +42,28 @@ _TRIES = 5
 _LONGEST_PAUSE = 60.0
 _FIRST = (None, "", 0, 1, "1")  # the newest row's id in a log whose ids only count the rows of an answer
 _Identity = tuple[str, float, int, str]  # model, time, amount, what tells it from others of these
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Whole seconds of which a log is asked, both inclusive."""
+
+    first: int
+    last: int
+
+    @property
+    def halves(self) -> tuple[_Window, _Window]:
+        middle = (self.first + self.last) // 2
+        return _Window(self.first, middle), _Window(middle + 1, self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One page of a window, and how many rows that has in all."""
+
+    window: _Window
+    items: list[Any]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,58 +98,84 @@ class LogReader(SessionOwner):
     def __init__(self, clock: Clock, proxies: Proxies = DIRECT) -> None:
         super().__init__(proxies=proxies)
         self._clock = clock
+        self._pause = 0.0
+        self._asked = False
 
-    async def rows(self, query: LogQuery) -> list[LogRow]:
+    async def rows(self, query: LogQuery, step: Callable[[], None] = lambda: None) -> list[LogRow]:
         """Read every charge that the query is about, each once.
+
+        Args:
+            query: what to ask.
+            step: called for each row.
 
         Raises:
             UsageError: the token is not accepted, or the address is not https.
-            LogUnavailable: the log cannot be had, is longer than we read, or is not of the form we know.
+            LogUnavailable: the log cannot be had, or is not of the form we know.
         """
         near = is_loopback(urlsplit(query.address).hostname or "")
         if not near and not query.address.startswith("https://"):
             raise UsageError(f"{query.address} is not https, so no token is sent there; give an export with --log FILE")
+        self._pause = 0.0 if near else _PAUSE
         found: dict[_Identity, LogRow] = {}
         for model in query.models:
-            counted = False
-            async for items, before, total in self._pages(query, model, 0.0 if near else _PAUSE):
-                for place, item in enumerate(items, before + 1):
-                    row = _row(item, f"{model} {place}")
-                    if place == 1:
-                        counted = item.get("id") in _FIRST
-                    if row is not None:
-                        found[_identity(row, total + 1 - place if counted else item.get("id"))] = row
+            whole = _Window(int(query.first), int(query.last) + 1)
+            async for page in self._windows(query, model, await self._page(query, model, whole, 1)):
+                await self._read(query, model, page, found, step)
         return list(found.values())
 
-    async def _pages(self, query: LogQuery, model: str, pause: float) -> AsyncIterator[tuple[list[Any], int, int]]:
-        """Yield every page's rows, how many are on those before it, and how many there are in all by then.
+    async def _windows(self, query: LogQuery, model: str, page: _Page) -> AsyncIterator[_Page]:
+        """Yield the first page of every window that is short enough to be read page by page."""
+        if not _MOST_OF_WINDOW < page.total < _UNTOLD or page.window.first >= page.window.last:
+            yield page
+            return
+        earlier, later = [await self._page(query, model, half, 1) for half in page.window.halves]
+        if earlier.total + later.total > page.total + _MOST_OF_WINDOW // 2:
+            yield page  # it does not look at times
+            return
+        for half in (later, earlier):
+            async for each in self._windows(query, model, half):
+                yield each
+
+    async def _read(
+        self, query: LogQuery, model: str, page: _Page, found: dict[_Identity, LogRow], step: Callable[[], None]
+    ) -> None:
+        """Read a window page by page.
 
         Raises:
-            LogUnavailable: also where the pages hold fewer rows than the log says that it has.
+            LogUnavailable: also where the pages hold fewer rows than the log says that it has, or always the same.
         """
-        seen = 0
-        for page in range(1, MOST_PAGES + 1):
-            items, total = await self._page(query, model, page)
-            seen += len(items)
-            yield items, (page - 1) * _PAGE, total
-            if not items or page * _PAGE >= total:
-                if seen < total < _UNTOLD:
-                    short = f"the log says that it has {total:,} rows of {model} and gives {seen:,}"
-                    raise LogUnavailable(f"{short}; try again, or {_EXPORT}")
-                return
-            if pause:
-                await self._clock.sleep(pause)
-        most = f"{MOST_PAGES * _PAGE:,} rows of {model}"
-        raise LogUnavailable(f"the log has more than {most} in this time; give an export with --log FILE")
+        seen, counted, number, stale = 0, False, 1, 0
+        while True:
+            for place, item in enumerate(page.items, (number - 1) * _PAGE + 1):
+                row = _row(item, f"{model} {place}")
+                if place == 1:
+                    counted = item.get("id") in _FIRST
+                if row is not None:
+                    found[_identity(row, page.total + 1 - place if counted else item.get("id"))] = row
+                step()
+            seen += len(page.items)
+            if not page.items or number * _PAGE >= page.total:
+                break
+            number, before = number + 1, page.items
+            page = await self._page(query, model, page.window, number)
+            stale = stale + 1 if page.items == before else 0
+            if stale > _STALE:
+                raise LogUnavailable(f"the log gives the same rows of {model} on every page; {_EXPORT}")
+        if seen < page.total < _UNTOLD:
+            short = f"the log says that it has {page.total:,} rows of {model} and gives {seen:,}"
+            raise LogUnavailable(f"{short}; try again, or {_EXPORT}")
 
-    async def _page(self, query: LogQuery, model: str, page: int) -> tuple[list[Any], int]:
-        """Fetch the rows of one page, and how many there are in all."""
+    async def _page(self, query: LogQuery, model: str, window: _Window, page: int) -> _Page:
+        """Fetch the rows of one page, a moment after the one before."""
+        if self._asked and self._pause:
+            await self._clock.sleep(self._pause)
+        self._asked = True
         asked = {
             "p": page,
             "page_size": _PAGE,
             "type": _CALLS,
-            "start_timestamp": int(query.first),
-            "end_timestamp": int(query.last) + 1,
+            "start_timestamp": window.first,
+            "end_timestamp": window.last,
             "model_name": model,
         }
         body = await self._get(f"{query.address}?{urlencode(asked)}", query.token)
@@ -147,7 +198,7 @@ class LogReader(SessionOwner):
         if not isinstance(items, list):
             raise LogUnavailable(f"the log at {query.address} holds no rows where they are known to be; {_EXPORT}")
         total = data.get("total") if isinstance(data, dict) else None
-        return items, total if isinstance(total, int) else _UNTOLD  # then until a page is empty
+        return _Page(window, items, total if isinstance(total, int) else _UNTOLD)  # then until a page is empty
 
     async def _get(self, url: str, token: str) -> bytes:
         """Fetch one page, and try again while the gateway is only busy or cannot be reached."""

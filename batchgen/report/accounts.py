@@ -74,6 +74,27 @@ def accounts_of(reader: Reader, row: JobRow, own: Mapping[str, Contract], catalo
     return list(accounts.values())
 
 
+def calls_within(
+    reader: Reader,
+    account: ProviderAccount,
+    spans: Iterable[tuple[float, float]],
+    own: Mapping[str, Contract],
+    catalog: Catalog,
+) -> list[Booked]:
+    """Give all calls of an account, of any job, in the spans of time from the first to the last of these."""
+    times = [time for span in spans for time in span]
+    if not times:
+        return []
+    contracts, found = _Contracts(own, catalog), []
+    for call in reader.calls(min(times) - _LONGEST_CALL, max(times) + _LONGEST_CALL):
+        attempt = call.attempt
+        near = _is_near(attempt.base_url) == account.contract.loopback
+        same = attempt.provider == account.contract.provider and attempt.model in account.models
+        if near and same and _counts(attempt):
+            found.append(_booked(attempt, contracts.timeout(attempt)))
+    return found
+
+
 def _fill(account: ProviderAccount, row: JobRow, calls: Iterable[TaskAttempt], contracts: _Contracts) -> None:
     for call in calls:
         attempt = call.attempt

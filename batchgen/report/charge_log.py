@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timezone
 from math import inf
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.log_row import LogRow
+from batchgen.report.cost_export import CostExport
 from batchgen.report.coverage import Coverage
 from batchgen.report.log_file import read_log_file
 
@@ -29,14 +31,16 @@ class ChargeLog:
     read_at: float
 
 
-def log_of_file(path: Path, zone: timezone) -> ChargeLog:
-    """Read an exported log. It covers the time between its first and its last row.
+def log_of_file(path: Path, zone: timezone, step: Callable[[], None] = lambda: None) -> ChargeLog | CostExport:
+    """Read an exported log, or a bill by sums. A log covers the time between its first and its last row.
 
     Raises:
         ManifestError: the file cannot be opened.
         UsageError: it is no such table.
     """
-    rows = read_log_file(path, zone)
+    rows = read_log_file(path, zone, step)
+    if isinstance(rows, CostExport):
+        return rows
     times = [row.time for row in rows]
     now = SystemClock().now()
     first, last = (min(times), max(times)) if times else (inf, -inf)

@@ -10,6 +10,7 @@ from batchgen.ledger.records import JobRow
 from batchgen.report.accounts import ProviderAccount
 from batchgen.report.booked import SLACK, row_note
 from batchgen.report.charge_log import ChargeLog
+from batchgen.report.cost_reconciliation import CostReconciliation
 from batchgen.report.matching import match
 from batchgen.report.reconciliation import Comparison, JudgedCall, compare
 from batchgen.report.refunds import Refund
@@ -58,22 +59,30 @@ class AccountReconciliation:
 
 @dataclass(slots=True)
 class JobReconciliation:
-    """A whole comparison, and what was made of it."""
+    """A whole comparison, and what was made of it.
+
+    Attributes:
+        parts: of the accounts that have a log of their calls.
+        costs: of those of which there is a bill by sums.
+    """
 
     row: JobRow
     parts: list[AccountReconciliation]
+    costs: list[CostReconciliation] = field(default_factory=list)
     claims: list[Refund] = field(default_factory=list)
     claims_file: Path | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether nothing is left to explain."""
-        return all(part.comparison.agrees for part in self.parts)
+        return all(part.comparison.agrees for part in self.parts) and all(bill.agrees for bill in self.costs)
 
     @property
     def sums(self) -> tuple[int, int]:
         """Micro-dollars of the ledger, once settled, and of the log."""
-        return sum(part.comparison.booked for part in self.parts), sum(part.comparison.logged for part in self.parts)
+        spans = [span for bill in self.costs for span in bill.spans]
+        ours = sum(part.comparison.booked for part in self.parts) + sum(span.booked for span in spans)
+        return ours, sum(part.comparison.logged for part in self.parts) + sum(span.logged for span in spans)
 
 
 def reconcile_account(row: JobRow, account: ProviderAccount, log: ChargeLog) -> AccountReconciliation:

@@ -1,9 +1,9 @@
-"""A gateway's log as a file: the table that its console exports, whatever it calls its columns."""
+"""A gateway's log as a file: the table that its console exports, whatever it calls its columns, or a bill by sums."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
@@ -15,7 +15,8 @@ from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import MICROS_PER_USD
 from batchgen.domain.text import one_line
 from batchgen.files.csv_records import header, records, sniff
-from batchgen.files.text_lines import BrokenText, open_file
+from batchgen.files.text_lines import BrokenText, in_utf8, open_file
+from batchgen.report.cost_export import COLUMNS, CostExport, costs_of_csv, costs_of_json
 
 _MICROS_PER_UNIT = 2  # 500,000 quota units are a dollar (LaoZhang and APIYI, log-query pages)
 _NAMES = {
@@ -66,29 +67,35 @@ def read_zone(text: str) -> timezone:
     return timezone(offset if found[1] == "+" else -offset)
 
 
-def read_log_file(path: Path, zone: timezone) -> list[LogRow]:
-    """Every charge of an exported log; its separator is found by itself.
+def read_log_file(path: Path, zone: timezone, step: Callable[[], None] = lambda: None) -> list[LogRow] | CostExport:
+    """Every charge of an exported log; its separator and its encoding are found by themselves. Or a bill by sums.
 
     Args:
-        path: a CSV file with a header.
+        path: a CSV file with a header, or pages of OpenAI's costs as JSON.
         zone: of times that name none.
+        step: called for each row.
 
     Raises:
         ManifestError: the file is not there, or not a regular one.
         UsageError: it cannot be read as such a table; the message names the columns or the line.
     """
-    with open_file(path, str(path)) as file:
+    with open_file(path, str(path)) as opened:
+        file = in_utf8(opened)
         if file.read(_BEGINNING).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
-            raise UsageError(
-                f"{path} is JSON, which is not taken; export the log as CSV, or leave out --log to ask for it"
-            )
+            file.seek(0)
+            return costs_of_json(path, file)
         try:
             delimiter = sniff(file)
             columns = header(file, delimiter)
+            if set(columns) >= COLUMNS:
+                return costs_of_csv(path, file, delimiter, columns, step)
             places = _places(path, columns)
             rows = records(file, delimiter)
             next(rows)
-            found = (_row(path, line, cells, places, zone) for line, cells in rows)
+            found = []
+            for line, cells in rows:
+                step()
+                found.append(_row(path, line, cells, places, zone))
             return _cleared([row for row in found if row is not None])
         except BrokenText as broken:
             raise UsageError(f"{path}:{broken.line}: {broken}") from None

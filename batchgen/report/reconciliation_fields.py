@@ -8,6 +8,7 @@ from batchgen.domain.clock import stamp
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import usd_text
+from batchgen.report.cost_reconciliation import CostReconciliation
 from batchgen.report.job_reconciliation import AccountReconciliation, JobReconciliation
 from batchgen.report.reconciliation import ChargeVerdict
 
@@ -21,9 +22,32 @@ def reconciliation_fields(outcome: JobReconciliation) -> dict[str, object]:
         "ledger_usd": usd_text(ours),
         "log_usd": usd_text(theirs),
         "accounts": [_part_fields(part) for part in outcome.parts],
+        "bills": [_bill_fields(bill) for bill in outcome.costs],
         "claims": len(outcome.claims),
         "claims_usd": usd_text(sum(each.amount for each in outcome.claims)),
         "claims_file": None if outcome.claims_file is None else str(outcome.claims_file),
+    }
+
+
+def _bill_fields(bill: CostReconciliation) -> dict[str, object]:
+    return {
+        "provider": bill.provider,
+        "source": bill.source,
+        "models": list(bill.models),
+        "uncovered": bill.uncovered,
+        "open": bill.open,
+        "spans": [
+            {
+                "first": stamp(span.first),
+                "last": stamp(span.last),
+                "calls": span.calls,
+                "booked_usd": usd_text(span.booked),
+                "maybe_usd": usd_text(span.maybe),
+                "billed_usd": usd_text(span.logged),
+                "verdict": str(span.verdict),
+            }
+            for span in bill.spans
+        ],
     }
 
 

@@ -215,7 +215,7 @@ def test_log_of_somebody_else_frees_nothing(shop: Shop) -> None:
         ((), {"APIYI_ACCESS_TOKEN": "sk-key"}, "access token, not a key"),
         (("--log", "none.csv"), {}, "none.csv"),
         (("--log", "bad.csv"), {}, "it has when, what, how much"),
-        (("--log", "bill.jsonl"), {}, "bill.jsonl is JSON, which is not taken; export the log as CSV"),
+        (("--log", "bill.jsonl"), {}, "bill.jsonl is JSON, but no page of OpenAI's costs; export the log as CSV"),
         (("--zone", "Berlin", "--log", "bad.csv"), {}, "+08:00"),
     ],
 )
@@ -253,3 +253,40 @@ def test_token_of_the_vendor_goes_to_no_other_host(shop: Shop) -> None:
     said = shop.run("reconcile", "job", code=2).stderr
     assert f"has no log that can be asked at {elsewhere}" in said
     assert "--log FILE" in said
+
+
+def test_costs_by_day_are_compared_with_the_ledger_and_settle_nothing(shop: Shop) -> None:
+    name = "openai/gpt-image-2"
+    small = 'prompts: [{id: mug, text: a mug}, {id: cup, text: a cup}]\nsizes: ["1:1@1K"]\nlimits: {budget: 5.00}\n'
+    with gateway(shop, route=name):
+        shop.run("run", shop.manifest(small, route=route(shop, name)))
+    billed = charged(shop) / 1_000_000
+    day = int(time.time()) // 86_400 * 86_400
+
+    def costs(amount: float) -> Path:
+        buckets = [
+            {
+                "object": "bucket",
+                "start_time": first,
+                "end_time": first + 86_400,
+                "results": [{"amount": {"value": amount / 2, "currency": "usd"}, "line_item": "gpt-image-2, output"}]
+                * 2
+                if first == day
+                else [],
+            }
+            for first in (day - 86_400, day)
+        ]
+        return shop.write("costs.json", json.dumps({"object": "page", "data": buckets, "has_more": False}))
+
+    costs(billed)
+    said = shop.run("reconcile", "job", "--log", "costs.json").stdout
+    assert "by the costs in costs.json: sums for gpt-image-2, which settle no single call" in said
+    assert "they agree" in said
+    found = shop.json("reconcile", "job", "--log", "costs.json")
+    assert found["accounts"] == []
+    (span,) = found["bills"][0]["spans"]
+    assert (span["calls"], span["verdict"]) == (2, "within")
+    costs(2 * billed)
+    assert "MORE than all calls" in shop.run("reconcile", "job", "--log", "costs.json", code=3).stdout
+    costs(billed / 2)
+    assert "LESS than what is booked" in shop.run("reconcile", "job", "--log", "costs.json", code=3).stdout

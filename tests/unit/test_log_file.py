@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
@@ -17,7 +18,13 @@ T = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 def read(folder: Path, text: str, zone: timezone = UTC) -> list[LogRow]:
     path = folder / "log.csv"
     path.write_text(text, encoding="utf-8")
-    return read_log_file(path, zone)
+    return read_log(path, zone)
+
+
+def read_log(path: Path, zone: timezone, step: Callable[[], None] = lambda: None) -> list[LogRow]:
+    found = read_log_file(path, zone, step)
+    assert isinstance(found, list)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,23 @@ def read(folder: Path, text: str, zone: timezone = UTC) -> list[LogRow]:
 )
 def test_every_usual_form_is_read(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, text) == [LogRow("line 2", T, "m", 30_000)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gbk", "gb18030"])
+def test_encoding_of_a_console_is_found_by_itself(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "log.csv"
+    text = "时间,模型名称,令牌名称,费用\n2027-01-15 08:00:00,m,春季目录,0.03\n"
+    path.write_bytes(text.encode(encoding))
+    told: list[None] = []
+    (row,) = read_log(path, UTC, lambda: told.append(None))
+    assert (row.time, row.token, row.amount, len(told)) == (T, "春季目录", 30_000, 1)
+
+
+def test_what_is_in_no_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"time,model,cost\n1800000000,\xff\xff\xff,0.03\n")
+    with pytest.raises(UsageError, match=r"log\.csv:2: not UTF-8"):
+        read_log_file(path, UTC)
 
 
 def test_ids_tokens_and_names_of_rows_are_kept(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.domain.log_row import LogRow
 from batchgen.domain.money import format_usd
 from batchgen.domain.text import counted
+from batchgen.report.cost_reconciliation import CostReconciliation, SumVerdict
 from batchgen.report.job_reconciliation import AccountReconciliation, JobReconciliation
 from batchgen.report.reconciliation import SETTLED, ChargeVerdict, JudgedCall
 
@@ -23,9 +24,10 @@ _TITLES = {
 
 def reconciliation_lines(outcome: JobReconciliation, *, dry_run: bool) -> list[str]:
     """Say what the comparison found, a line each; the verdict comes last."""
-    if not outcome.parts:
+    if not (outcome.parts or outcome.costs):
         return [f"{outcome.row.name}: no calls yet"]
     lines = [line for part in outcome.parts for line in _part_lines(part, dry_run=dry_run)]
+    lines += [line for bill in outcome.costs for line in _bill_lines(bill)]
     if outcome.claims:
         claims = f"{counted(len(outcome.claims), 'charge')}, {format_usd(sum(each.amount for each in outcome.claims))}"
         where = f", written to {outcome.claims_file}" if outcome.claims_file else ""
@@ -59,6 +61,28 @@ def _part_lines(part: AccountReconciliation, *, dry_run: bool) -> list[str]:
         names = ", ".join(sorted({row.token for row in result.foreign}))
         lines.append(f"  {counted(len(result.foreign), 'charge')} of other keys of the account ({names}), {sums}")
     return lines + _doubts(part)
+
+
+_SUMS = {
+    SumVerdict.WITHIN: "agrees",
+    SumVerdict.LESS: "LESS than what is booked; sums of the last days may be written hours later",
+    SumVerdict.MORE: "MORE than all calls of this ledger may have been charged; has the account other users?",
+}
+
+
+def _bill_lines(bill: CostReconciliation) -> list[str]:
+    lines = [f"{bill.provider}, by the {bill.source}: sums for {', '.join(bill.models)}, which settle no single call"]
+    for span in bill.spans:
+        maybe = f" + maybe {format_usd(span.maybe)}" if span.maybe else ""
+        both = (
+            f"{counted(span.calls, 'call')}, booked {format_usd(span.booked)}{maybe}, billed {format_usd(span.logged)}"
+        )
+        lines.append(f"  {stamp(span.first)} to {stamp(span.last)}: {both}: {_SUMS[span.verdict]}")
+    if bill.uncovered:
+        lines.append(f"  {counted(bill.uncovered, 'call')} of the job at times that it does not cover")
+    if bill.open:
+        lines.append(f"  {counted(bill.open, 'call')} of the job still unknown or under way")
+    return lines
 
 
 def _doubts(part: AccountReconciliation) -> list[str]:
