@@ -9,7 +9,7 @@ from batchgen.contracts.pricing import Demand, billed
 from batchgen.contracts.tokens import NoPrice, PerCall, TokenPrice
 from batchgen.domain.errors import PriceUnknown
 from batchgen.domain.lifecycle import Charge, TaskEvent
-from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
+from batchgen.domain.model import Booking, Claim, Cost, Outcome, OutcomeKind, Reservation, Settlement
 from batchgen.domain.output_image import Image
 from batchgen.domain.size import Size
 from batchgen.domain.walls import lowest
@@ -34,6 +34,10 @@ from batchgen.policy.decide import (
 # Routes that are sized by wording promise a shape, not pixels; a few pixels off is normal there.
 _SHAPE_TOLERANCE = 0.03
 _BILLING_UNITS = {PerCall: "call", TokenPrice: "tokens", NoPrice: "unknown"}
+
+
+# Neither an image nor words say that anything was made: what such a call took is no more than a guess.
+_SAY_NOTHING = frozenset({OutcomeKind.EMPTY, OutcomeKind.UNREAD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ def booking(claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, contract
             charge, amount = Charge.UNKNOWN, _set_aside(cost)
         elif bill.micros is None:
             charge, basis = Charge.UNKNOWN, bill.basis
+        elif outcome.kind in _SAY_NOTHING and bill.basis.startswith("estimate"):
+            charge, amount, basis = Charge.UNKNOWN, bill.micros, bill.basis
         else:
             amount, basis = bill.micros, bill.basis
     elif charge is Charge.UNKNOWN:

@@ -121,7 +121,7 @@ def test_run_asks_where_money_is_at_stake_and_nobody_is_there(shop: Shop) -> Non
     job = shop.manifest(CATALOG.replace(", budget: 10.00", ""))
     refused = shop.run("run", job, code=2)
     assert "--yes" in refused.stderr
-    assert "$24.00" in refused.stderr
+    assert "$36.00" in refused.stderr
     assert shop.query("SELECT count(*) FROM job") == [(0,)]
 
 

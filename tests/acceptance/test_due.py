@@ -78,7 +78,7 @@ def test_run_that_may_buy_many_delivered_images_again_wants_more_than_yes(shop: 
         plan = shop.json("plan", job)
         assert (plan["changed"], plan["again"], plan["again_paid_usd"]) == (24, 24, "0.72")
         refused = shop.run("run", job, "--yes", code=2).stderr
-        assert "24 delivered images may be bought again for up to $1.44" in refused
+        assert "24 delivered images may be bought again for up to $2.16" in refused
         assert "$0.72 was paid for the 24 there are" in refused
         assert "--rebuy changed" in refused
         assert len(shop.bill()) == 24

@@ -87,7 +87,7 @@ def test_program_that_does_not_agree_buys_nothing(tmp_path: Path, monkeypatch: p
         def planned(self, planned: batchgen.PlannedRun) -> None:
             seen.append(planned)
 
-    with pytest.raises(batchgen.BatchgenError, match=r"up to \$12.00 and there is no `limits.budget`; nobody agreed"):
+    with pytest.raises(batchgen.BatchgenError, match=r"up to \$18.00 and there is no `limits.budget`; nobody agreed"):
         asyncio.run(batchgen.run(manifest, host=Reading()))
     assert seen[0].fields() == batchgen.plan(manifest).fields()
     with batchgen.open_ledger() as ledger:

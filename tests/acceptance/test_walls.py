@@ -106,7 +106,7 @@ def test_nobody_there_is_told_of_max_cost_and_not_asked_where_there_is_a_limit(s
 
     write("")
     said = shop.run("run", "a.yaml", code=2).stderr
-    assert "may cost up to $12.00 and there is no `limits.budget`; nobody is here to be asked; give --yes" in said
+    assert "may cost up to $18.00 and there is no `limits.budget`; nobody is here to be asked; give --yes" in said
     assert "if that is right, or --max-cost USD for a limit" in said
     write(", price: unknown")
     assert "may cost an unknown amount" in shop.run("run", "a.yaml", code=2).stderr
