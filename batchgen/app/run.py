@@ -57,6 +57,8 @@ async def run_manifest(manifest: Manifest, ledger: LedgerChoice, options: RunOpt
         walls = walls_of(ledger.path, spec.limits, options.max_cost)
         difference = await _record(manifest, session, gateways, walls, options, host)
         if not (difference.calls or difference.under_way):
+            for name, why in left.not_allowed.items():
+                host.tell(f"{name}: {why}")
             return _result(session, None)
         return await _buy(manifest, session, gateways, walls, host, left)
 
@@ -105,6 +107,7 @@ async def _buy(
         await _tell(host, session)
         run = executor.run
         run.tally.unfetched, run.tally.withheld = left.unfetched, left.withheld
+        executor.delivery.not_allowed |= left.not_allowed
         for route in run.routes:
             if (why := left.not_allowed.get(route.name)) is not None:
                 route.lane.stop(why)

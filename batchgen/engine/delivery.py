@@ -115,8 +115,8 @@ class Delivery:
         """Leave a paid address in the books until it may be gone to, and buy nothing more that would lie there."""
         why = (
             f"a paid image lies where this program does not go by itself: {download.detail}. If that is right, write "
-            f'images_from: ["{download.allow}"] into the manifest; the next run then fetches it without a call. '
-            "Until then it buys nothing over this route"
+            f'images_from: ["{download.allow}"] into the manifest, or under its route; the next run then fetches it '
+            "without a call. Until then it buys nothing over this route"
         )
         route.books.withheld()
         route.lane.stop(why)

@@ -255,3 +255,7 @@ class Runner:
             self.job_run.explain(
                 f"{these} at addresses that are not allowed; a run that allows them fetches them first"
             )
+        for name, why in self._executor.delivery.not_allowed.items():
+            said = (*self.job_run.explained, self.job_run.stopped or "")
+            if not any(why in each for each in said):
+                self.job_run.explain(f"{name}: {why}")

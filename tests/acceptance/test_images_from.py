@@ -75,6 +75,19 @@ async def test_route_stops_at_the_first_and_the_next_run_fetches_it_once_it_is_a
         assert gateway.shop.query("SELECT count(*) FROM attempt WHERE charge = 'billed'") == [(PROMPTS,)]
 
 
+async def test_way_out_is_named_also_where_nothing_is_left_to_buy(tmp_path: Path) -> None:
+    async with elsewhere(tmp_path) as gateway:
+        job = "sizes: [1280x1280]\nprompts: [{id: a, text: a}]\n"
+        for _ in range(2):
+            ran = await asyncio.to_thread(gateway.shop.run, "run", gateway.shop.manifest(job), code=4)
+            assert (ran.stdout + ran.stderr).count("into the manifest, or under its route") >= 1
+            assert ran.stdout.count(f'images_from: ["{gateway.host}"]') <= 1
+        assert gateway.calls == 1
+        allowed = gateway.shop.manifest(f'images_from: ["{gateway.host}"]\n{job}')
+        await asyncio.to_thread(gateway.shop.run, "run", allowed, code=0)
+        assert (gateway.calls, len(gateway.fetched)) == (1, 1)
+
+
 async def test_route_stops_at_the_first_that_nothing_can_allow(tmp_path: Path) -> None:
     """And says that the next run buys again."""
     async with elsewhere(tmp_path) as gateway:

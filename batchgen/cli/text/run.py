@@ -34,7 +34,7 @@ def result_lines(result: RunResult, manifest: Path, ledger: LedgerChoice) -> lis
     maybe = f" + maybe {format_usd(result.maybe)}" if result.maybe else ""
     return [
         f"{bought} in this run{maybe}",
-        *result.switches,
+        *(each for each in result.switches if each not in result.stopped),
         *([f"stopped before the end: {result.stopped}"] if result.stopped else []),
         f"{job.name}: {states_text(job)} · {money_text(job)}",
         f"images in {job.output}",
