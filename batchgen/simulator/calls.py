@@ -23,6 +23,7 @@ from batchgen.simulator.gateway_replies import Declined, HttpReply, rejected
 from batchgen.simulator.image_request import ImageRequest
 from batchgen.simulator.payload import Payload, receive
 from batchgen.simulator.state import IncomingCall, ServedRoute, SimulatorState
+from batchgen.simulator.streaming import as_events
 
 Keep = Callable[[CallPlan | None, HttpReply], Awaitable[None]]
 _UNANSWERED = frozenset({Fault.HANG, Fault.DROP, Fault.NOT_HTTP})
@@ -131,7 +132,12 @@ async def _make(state: SimulatorState, call: IncomingCall, plan: CallPlan, endpo
         return answers.inline(plan, pictures, endpoint.form(call, plan))
 
     def reply() -> HttpReply:
-        return endpoint.reply(call, plan, made(), int(now))
+        whole = endpoint.reply(call, plan, made(), int(now))
+        return (
+            whole
+            if plan.fault is not Fault.STREAM
+            else as_events(whole, pictures[0], edited=bool(call.image_request.references))
+        )
 
     cheap = call.options.pictures == "plain" and not call.options.bytes
     if cheap or endpoint.by_address(call, plan):  # cheaper than the way to another thread

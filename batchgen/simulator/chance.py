@@ -19,7 +19,7 @@ _MARKER = re.compile(r"\[\[sim:([a-z0-9, -]+)\]\]")
 _IN_BATCH = {
     **dict.fromkeys((Fault.HANG, Fault.DROP, Fault.NOT_HTTP, Fault.CUT, Fault.GARBAGE), Fault.SERVER),
     **dict.fromkeys((Fault.SERVER_HTML, Fault.BAD_GATEWAY, Fault.EDGE_TIMEOUT), Fault.SERVER),
-    Fault.SLOW: Fault.NONE,
+    **dict.fromkeys((Fault.SLOW, Fault.STREAM), Fault.NONE),
 }
 
 

@@ -38,6 +38,7 @@ class Fault(StrEnum):
     WRONG_SIZE = "wrong-size"
     EXPIRED_URL = "expired-url"
     URL = "url"  # an address, whatever was asked for
+    STREAM = "stream"  # events that nobody asked for, with previews before the picture
     NONE = "ok"
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from batchgen.contracts.tokens import MainPrice
+from batchgen.domain.job import Limits
 from batchgen.domain.json_place import Place
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.origin import Origin
@@ -22,7 +24,9 @@ from batchgen.gateway.echo import SENT_BACK
 from batchgen.gateway.json_body import encode
 from batchgen.gateway.reading import read_again
 from batchgen.policy.classify import classify
+from batchgen.simulator.faults import CHAT_SHAPES
 from tests.support.gateway import a_call, a_piece, ask, contract
+from tests.support.rig import rig, simulator, small_plan
 from tests.support.sockets import MemorySink, raw_server, served
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -441,3 +445,32 @@ async def test_kept_answer_gives_its_picture_and_never_one_that_was_sent(tmp_pat
     assert read_again(kept, picture_at=("echo",)) == kept
     again = read_again(kept, called="https://gateway.example/v1/images/generations", picture_at=("files",))
     assert again.urls == ("https://gateway.example/v1/images/files/right.png",)
+
+
+@pytest.mark.parametrize(
+    ("route", "endpoint", "options"),
+    [
+        ("apiyi/gpt-image-2-vip", "images", ()),
+        ("openai/gpt-image-2", "images", ()),
+        ("openai/gpt-image-2", "responses", ()),
+        *(("apiyi/gpt-image-2-vip", "chat", (f"chat={shape}",)) for shape in CHAT_SHAPES if shape != "link"),
+    ],
+)
+async def test_run_over_a_gateway_that_streams_unasked_delivers_and_agrees_with_the_bill(
+    route: str, endpoint: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    plan = small_plan(tmp_path, ["a mug", "a lamp"], ["1024x1024" if "openai" in route else "1280x1280"], Limits())
+    async with simulator(tmp_path, "p_stream=1", *options, route=route) as found:
+        contract = replace(found, endpoint_default=endpoint)
+        if endpoint == "responses":
+            contract = replace(
+                contract, main_model="gpt-5.5", main_price=MainPrice(1_250_000, 10_000_000, "2026-11-21")
+            )
+        async with rig(tmp_path, contract, plan) as run:
+            await run.runner.run()
+            assert run.states() == {"completed": 2}
+            assert run.query("SELECT flags FROM image") == [("",), ("",)], "no preview"
+            ((billed, unknown),) = run.query("SELECT billed, unknown FROM job")
+            assert unknown == 0
+            assert endpoint == "responses" or billed == sum(line.charged for line in run.bill())
+            assert {line.fault for line in run.bill()} == {"stream"}

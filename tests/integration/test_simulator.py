@@ -600,6 +600,7 @@ async def test_call_that_is_refused_frees_its_place(bench):
         ("expired-url", 200, "delivered", 30_000, b"/img/"),
         ("url", 200, "delivered", 30_000, b"/img/"),
         ("slow", 200, "delivered", 30_000, b"b64_json"),
+        ("stream", 200, "delivered", 30_000, b"image_generation.completed"),
         ("ok", 200, "delivered", 30_000, b"b64_json"),
     ],
 )
