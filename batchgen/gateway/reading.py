@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from batchgen.domain.json_place import Place
-from batchgen.domain.wire import Answer
-from batchgen.gateway.echo import NOTHING_SENT, SENT_BACK, SentRequest, results
+from batchgen.gateway.echo import NOTHING_SENT, SentRequest, results
 from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.endpoints.codec import Reply
 from batchgen.gateway.event_stream import folded, is_event_stream
-from batchgen.gateway.image_address import absolute
 from batchgen.gateway.json_body import Shape, parse
 from batchgen.gateway.scan import ScannedPicture
 
@@ -80,33 +78,3 @@ def read_text(
         return Reading(body, Reply(urls=reply.urls), results(reply.marks, pictures, sent))
     reply = Reply(urls=codec.salvage(text, sent))
     return Reading(body, reply, () if reply.urls else results((), pictures, sent, text=text))
-
-
-def read_again(answer: Answer, *, called: str = "", picture_at: Place = (), sent: bytes = b"") -> Answer:
-    """Read an answer that was kept because nobody could read it; it comes back with its image, or as it was.
-
-    Args:
-        answer: with its origin, which says how it was asked for.
-        called: the address of that call, for images whose address is relative.
-        picture_at: where the contract says now that the image is.
-        sent: what is known of the request, as JSON writes it; addresses in it are no result.
-    """
-    pictures = [ScannedPicture(each.size, each.damage) for each in answer.spare]
-    back = frozenset(index for index, each in enumerate(answer.spare) if each.damage == SENT_BACK)
-    reading = read_text(answer.unread, pictures, answer.origin.endpoint, SentRequest(sent, marks=back), picture_at)
-    reply = reading.reply
-    if not (reading.shown or reply.urls):
-        return answer
-    return replace(
-        answer,
-        pictures=tuple(answer.spare[index] for index in reading.shown),
-        urls=tuple(absolute(each, called) for each in reply.urls),
-        usage=reply.usage or answer.usage,
-        revised_prompt=reply.revised_prompt,
-        effective=reply.effective,
-        text="",
-        error=None,
-        unread="",
-        spare=(),
-        task="",
-    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from batchgen.domain.wire import Answer, Call
-from batchgen.gateway.echo import SentRequest
+from batchgen.gateway.echo import SENT_BACK, SentRequest
 from batchgen.gateway.image_address import absolute
 from batchgen.gateway.reading import read_text
 from batchgen.gateway.scan import ScannedPicture
@@ -24,7 +24,8 @@ def read_again(answer: Answer, call: Call, sent: SentRequest, digests: Sequence[
     Raises:
         ContractError: nobody reads the answers of that operation any more.
     """
-    back = frozenset(index for index, digest in enumerate(digests) if digest in sent.files)
+    known = {index for index, picture in enumerate(answer.spare) if picture.damage == SENT_BACK}
+    back = frozenset(known.union(index for index, digest in enumerate(digests) if digest in sent.files))
     found = [ScannedPicture(picture.size, picture.damage) for picture in answer.spare]
     reading = read_text(answer.unread, found, call.operation, replace(sent, marks=back), call.picture_at)
     pictures = tuple(answer.spare[index] for index in reading.shown)

@@ -16,13 +16,12 @@ from batchgen.contracts.tokens import MainPrice
 from batchgen.domain.job import Limits
 from batchgen.domain.json_place import Place
 from batchgen.domain.model import OutcomeKind
-from batchgen.domain.origin import Origin
 from batchgen.domain.wire import Answer, CallEnd, Fetch, Usage
 from batchgen.gateway import exchange
 from batchgen.gateway.download import Downloader
-from batchgen.gateway.echo import SENT_BACK
+from batchgen.gateway.echo import NOTHING_SENT, SENT_BACK, SentRequest
 from batchgen.gateway.json_body import encode
-from batchgen.gateway.reading import read_again
+from batchgen.gateway.rereading import read_again
 from batchgen.policy.classify import classify
 from batchgen.simulator.faults import CHAT_SHAPES
 from tests.support.gateway import a_call, a_piece, ask, contract
@@ -425,26 +424,23 @@ async def test_stream_tells_its_usage_and_what_was_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["one of two addresses", "under a key that says preview", "in a stream"])
 async def test_kept_answer_gives_its_address_once_a_contract_says_where(name: str, tmp_path: Path) -> None:
     kept, _ = await played(replace(TOLD[name], picture_at=()), tmp_path)
-    kept = replace(kept, origin=Origin(endpoint=TOLD[name].endpoint))
-    assert read_again(kept) == kept
-    found = read_again(kept, picture_at=TOLD[name].picture_at)
-    assert [url.rpartition("/")[2] for url in found.urls] == ["right.png"]
-    assert (found.unread, found.spare) == ("", ())
-    sent = encode(["a mug", *found.urls]).encode()
-    assert found.urls[0] not in read_again(kept, picture_at=TOLD[name].picture_at, sent=sent).urls
+    call = a_call("https://gateway.example/v1", endpoint=TOLD[name].endpoint)
+    assert read_again(kept, call, NOTHING_SENT) == kept
+    call = replace(call, picture_at=TOLD[name].picture_at)
+    (url,) = read_again(kept, call, NOTHING_SENT).urls
+    assert url.endswith("/right.png")
+    assert url not in read_again(kept, call, SentRequest(encode(["a mug", url]).encode())).urls
 
 
 async def test_kept_answer_gives_its_picture_and_never_one_that_was_sent(tmp_path: Path) -> None:
-    body = {"echo": BACK, "first": OTHER, "second": B64, "files": "files/right.png", "usage": USAGE}
+    body = {"echo": BACK, "first": OTHER, "second": B64, "files": "files/right.png"}
     kept, _ = await played(Shape(body), tmp_path)
-    kept = replace(kept, origin=Origin(endpoint="generations"))
     assert [each.damage for each in kept.spare] == [SENT_BACK, "", ""]
-    found = read_again(kept, picture_at=("second",))
-    assert found.pictures == (kept.spare[2],)
-    assert found.usage == Usage(9, 4175, 4184)
-    assert read_again(kept, picture_at=("echo",)) == kept
-    again = read_again(kept, called="https://gateway.example/v1/images/generations", picture_at=("files",))
-    assert again.urls == ("https://gateway.example/v1/images/files/right.png",)
+    call = a_call("https://gateway.example/v1", endpoint="generations")
+    assert read_again(kept, replace(call, picture_at=("second",)), NOTHING_SENT).pictures == (kept.spare[2],)
+    assert read_again(kept, replace(call, picture_at=("echo",)), NOTHING_SENT) == kept
+    again = read_again(kept, replace(call, picture_at=("files",)), NOTHING_SENT)
+    assert again.urls == ("https://gateway.example/v1/files/right.png",)
 
 
 @pytest.mark.parametrize(
