@@ -127,7 +127,7 @@ def _result(session: Session, run: JobRun | None) -> RunResult:
     gone = missing_of(session.ledger.path, job, job.output)
     code = exit_code(run, job, gone)
     if run is None:
-        return RunResult(code, job, gone)
+        return RunResult(code, job, gone, kept=session.kept_calls())
     tally = run.tally
     return RunResult(
         code=code,
@@ -138,6 +138,7 @@ def _result(session: Session, run: JobRun | None) -> RunResult:
         delivered=tally.delivered,
         billed=tally.billed,
         maybe=tally.maybe,
+        kept=session.kept_calls(),
         switches=tuple(run.explained),
     )
 

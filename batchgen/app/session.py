@@ -201,6 +201,11 @@ class Session:
         with Reader(self.ledger.path) as reader:
             return reader.job(self.spec.name)
 
+    def kept_calls(self) -> int:
+        """Count the calls of the job that have brought an answer which nobody could read so far."""
+        with Reader(self.ledger.path) as reader:
+            return reader.kept_calls(self.ledger.job(self.spec.name))
+
     def counts(self) -> list[Count]:
         """Count the job's tasks by size and state."""
         with Reader(self.ledger.path) as reader:

@@ -206,6 +206,10 @@ class Reader:
         """Booked attempts of a job by their numbers, each with its task as it stands now."""
         return paid_calls(self._connection, key, numbers)
 
+    def kept_calls(self, key: int) -> int:
+        """How many calls of a job have brought an answer that nobody could read so far."""
+        return int(self._connection.execute(lookups.KEPT_CALLS, {"job": key}).scalar_one())
+
     def digests(self, key: int) -> Iterator[tuple[str, int]]:
         """SHA-256 and task of every image of a job, of all revisions, as a stream."""
         return ((row["sha256"], row["task"]) for row in self._stream(lookups.DIGESTS, {"job": key}))

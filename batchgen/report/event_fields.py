@@ -62,6 +62,7 @@ def summary_fields(result: RunResult) -> dict[str, object]:
         "delivered": result.delivered,
         "run_billed_usd": usd_text(result.billed),
         "run_maybe_usd": usd_text(result.maybe),
+        "kept": result.kept,
         "stopped": result.stopped or None,
         "switches": list(result.switches),
         "exit": int(result.code),

@@ -20,6 +20,7 @@ class RunResult:
         stopped: why it ended before all was done; "" when nothing was left to buy.
         calls: that it made, which brought `delivered` images.
         billed: what they cost; `maybe` may have been charged beside that.
+        kept: answers of the job, of all its runs, that nobody could read so far.
         switches: what a person must know, such as that another route took over.
     """
 
@@ -31,4 +32,5 @@ class RunResult:
     delivered: int = 0
     billed: int = 0
     maybe: int = 0
+    kept: int = 0
     switches: tuple[str, ...] = ()

@@ -58,6 +58,7 @@ def test_unreadable_answers_are_reported_verified_and_read_again_on_command(tmp_
     shop = Shop(tmp_path)
     said = rehearse(shop, *CALLS, "p_garbage=1")
     assert "picture_at" in said, "the route stops after a few, and says what to do"
+    assert "3 paid answers that nobody could read, kept: batchgen recover job --rehearse\n" in said
     folder = tmp_path / "rehearsal/job/.batchgen/kept"
     kept = sorted(path.name for path in folder.iterdir())
     assert kept == ["1.json", "2.json", "3.json"]

@@ -9,8 +9,12 @@ import pytest
 
 from batchgen.domain.job import Limits
 from batchgen.domain.lifecycle import TaskState
+from batchgen.engine.recover_kept import KeptFate, KeptReader
+from batchgen.engine.salvage import Salvage
+from batchgen.store.output.index_lines import newest
 from batchgen.store.spool import kept_answers
 from batchgen.store.spool.receipt import read_receipt
+from tests.support.batch import Api, batch_rig, line
 from tests.support.rig import dies, rig, run_until_it_dies, small_plan
 from tests.support.unread import PICTURE, STRANGE, gateway, good, kept, recognise_nothing
 
@@ -156,6 +160,41 @@ async def test_nothing_is_written_over_in_the_folder_of_kept_answers(tmp_path: P
         await run.runner.run()
         assert kept(run)["1.json.2"] == b"a stranger's"
         assert read_receipt(kept(run)["1.json"]).unread
+
+
+async def test_ledger_that_is_lost_gets_a_kept_answer_back_and_the_next_start_books_it(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, ["x"], SMALL, Limits())
+    async with gateway(lambda _: GOOD) as contract:
+        async with rig(tmp_path, contract, plan) as run:
+            recognise_nothing(run)
+            await run.runner.run()
+            before = kept(run)
+            assert newest(plan.job.output)[1] == {1}, "an older ledger is found out by it"
+        for path in tmp_path.glob("ledger.db*"):
+            path.unlink()
+        async with rig(tmp_path, contract, plan) as run:
+            told = await Salvage(run.job, "job", run.hand, run.ledger).run(lambda _lines: None)
+            assert (told.answers, told.halves, told.faults) == (1, 0, {})
+            assert run.charges() == {"reserved": 1}
+        async with rig(tmp_path, contract, plan, record=False) as run:
+            await run.recover()
+            assert run.query("SELECT outcome, charge, billed FROM attempt") == [("unread", "billed", 30_000)]
+            assert run.states() == {"parked": 1}
+            assert kept(run) == before
+            (found,) = await KeptReader(run.executor).run()
+            assert found.fate is KeptFate.DELIVERED
+            assert run.states() == {"completed": 1}
+
+
+async def test_answer_in_a_batch_that_nobody_can_read_is_kept_like_any_other(tmp_path: Path) -> None:
+    class Strange(Api):
+        def output(self, number: int, custom_ids: list[str]) -> bytes:
+            return b"".join(line(each, 200, {"made": {"by": "somebody"}}) for each in custom_ids)
+
+    async with batch_rig(tmp_path, Strange(), 2) as run:
+        await run.runner.run()
+        assert run.rig.states() == {"parked": 2}
+        assert list(kept(run.rig)) == ["1.json", "2.json"]
 
 
 async def test_key_that_a_gateway_says_in_an_unreadable_answer_is_not_kept(tmp_path: Path) -> None:

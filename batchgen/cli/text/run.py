@@ -45,7 +45,9 @@ def result_lines(result: RunResult, manifest: Path, ledger: LedgerChoice) -> lis
 
 def _next(result: RunResult, manifest: Path, ledger: LedgerChoice) -> list[str]:
     work = result.job.work
-    lines = [
+    kept = f"{counted(result.kept, 'paid answer')} that nobody could read, kept: "
+    lines = [kept + ledger.command(f"recover {result.job.name}")] if result.kept else []
+    lines += [
         f"{work[state]} {state}: {ledger.command(f'retry {result.job.name} --{state}')}"
         for state in (TaskState.FAILED, TaskState.PARKED)
         if work.get(state)

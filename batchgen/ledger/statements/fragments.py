@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ClauseElement
 
-from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
+from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent
 from batchgen.ledger.tables import attempt, task
 
 FIELDS = {
@@ -84,8 +84,8 @@ def among(col: ColumnElement[str], values: Iterable[StrEnum]) -> ColumnElement[b
     return col.in_([literal(value) for value in sorted(values)])
 
 
-def quoted(states: Iterable[TaskState]) -> str:
-    """States as they stand in the brackets of an `IN`, for statements that are written out."""
+def quoted(states: Iterable[StrEnum]) -> str:
+    """States or outcomes as they stand in the brackets of an `IN`, for statements that are written out."""
     return ", ".join(f"'{state}'" for state in sorted(states))
 
 

@@ -6,8 +6,16 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, text
 
+from batchgen.domain.model import KEPT_KINDS
 from batchgen.domain.size import parse_size
-from batchgen.ledger.statements.fragments import billed_sum, cause_of_task, labelled, listed, unknown_sum
+from batchgen.ledger.statements.fragments import (
+    billed_sum,
+    cause_of_task,
+    labelled,
+    listed,
+    quoted,
+    unknown_sum,
+)
 from batchgen.ledger.tables import FLAGGED as FLAGGED_IMAGE
 from batchgen.ledger.tables import PROBLEM, RUNNING, UNKNOWN, attempt, image, job, prompt, run, task, variant
 
@@ -98,6 +106,10 @@ PROBLEMS = _TASK_ATTEMPTS.where(
 )
 UNKNOWNS = _TASK_ATTEMPTS.where(
     text(f"attempt.id IN (SELECT id FROM attempt INDEXED BY ix_attempt_unknown WHERE {UNKNOWN})")
+)
+KEPT_CALLS = text(
+    "SELECT count(*) FROM attempt INDEXED BY ix_attempt_problem "
+    f"WHERE {PROBLEM} AND job_id = :job AND outcome IN ({quoted(KEPT_KINDS)})"
 )
 SPAN = select(func.min(attempt.c.reserved_at).label("first"), func.max(attempt.c.reserved_at).label("last")).where(
     attempt.c.job_id == bindparam("job")
