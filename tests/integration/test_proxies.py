@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -19,6 +20,7 @@ from batchgen.domain.errors import GatewayError, LogUnavailable
 from batchgen.domain.images_from import ImagesFrom
 from batchgen.domain.wire import Answer, Call, CallEnd, Fetch, Obstacle
 from batchgen.engine.local_fetch import InputFetcher
+from batchgen.gateway import connector
 from batchgen.gateway.batch.api import BatchApi
 from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.gateway.client import Client
@@ -214,15 +216,23 @@ async def test_untrusted_certificate_and_unknown_name_are_obstacles_until_a_conn
     assert len(gateway.heads) == 1
 
 
-async def test_answer_of_a_plain_proxy_that_comes_before_the_request_is_none() -> None:
+async def test_answer_of_a_plain_proxy_that_comes_before_the_request_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unasked(reader: Any, writer: Any) -> None:
+        await asyncio.sleep(0.01)  # the connection stands by then
         writer.write(PAGE)
         got.append(await reader.read(100))
 
     got: list[bytes] = []
+    monkeypatch.setattr(connector, "_PAUSE", 0.2)
+    base = "http://127.0.0.1:1/v1"
     async with connections(unasked) as port:
-        answer = await a_call(Proxies(Proxy.read(f"127.0.0.1:{port}", "`proxy:`")), "http://127.0.0.1:1/v1")
+        proxies = Proxies(Proxy.read(f"127.0.0.1:{port}", "`proxy:`"))
+        answer = await a_call(proxies, base)
+        async with Downloader(proxies=proxies) as downloader:
+            download = await downloader.fetch("http://127.0.0.1:1/a.png", MemorySink(0), loopback_base=base)
     assert (answer.ending, answer.status) == (CallEnd.NOT_SENT, 0)
+    assert "spoke before it was asked" in answer.detail
+    assert "spoke before it was asked" in download.detail
     assert not any(got)
 
 

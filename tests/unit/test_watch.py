@@ -120,3 +120,14 @@ def test_text_that_inflates_without_end_takes_no_time() -> None:
     bomb = zlib.compress(bytes(50 << 20))
     with no_longer_than(600):
         assert not found(png(*[chunk(b"zTXt", b"a\0\0" + bomb)] * 5), 1 << 16)
+
+
+def test_every_secret_of_a_call_is_looked_for() -> None:
+    password = "pr0xy+canary/Xw7=Qz"
+    for secrets in ((KEY, password), (password, KEY), ("", password)):
+        watch = KeyWatch(*secrets)
+        watch.take(png(chunk(b"tEXt", b"way\0" + b64encode(f"clerk:{password}".encode()))))
+        assert watch.damage == HOLDS_KEY
+    watch = KeyWatch(KEY)
+    watch.take(png(chunk(b"tEXt", b"way\0" + password.encode())))
+    assert watch.damage == ""
