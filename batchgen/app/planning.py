@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchgen.app.forecasting import forecast_again, forecast_of
 from batchgen.app.input_check import look_where_changed
 from batchgen.app.jobs import recorded
+from batchgen.app.keyring import KeyRing
 from batchgen.app.lazy_plan import LazyPlan
 from batchgen.app.ledger_check import check_ledger
 from batchgen.app.ledger_choice import LedgerChoice
@@ -27,6 +30,9 @@ from batchgen.report.fields import plan_fields
 from batchgen.report.forecast import Forecast
 from batchgen.report.headroom import Headroom, headrooms_of
 from batchgen.store.inputs.input_store import InputStore
+
+if TYPE_CHECKING:
+    from batchgen.engine.local_fetch import InputFetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,22 @@ class PlannedRun:
         return plan_fields(self.job, self.difference, self.forecast, self.before, self.headrooms)
 
 
-def plan(manifest: Manifest, ledger: LedgerChoice, *, rebuy: bool = False, looking: Looking = in_silence) -> PlannedRun:
+def plan(
+    manifest: Manifest,
+    ledger: LedgerChoice,
+    *,
+    rebuy: bool = False,
+    refresh_inputs: bool = False,
+    looking: Looking = in_silence,
+) -> PlannedRun:
     """Compare a manifest with a ledger, which may not exist yet.
 
     Args:
         manifest: what is wanted.
         ledger: what is there.
         rebuy: whether delivered images are to be bought again that a job-wide key has changed.
+        refresh_inputs: whether references that were fetched from their addresses are fetched again, to tell which are
+            another now. Nothing else goes over the network.
         looking: told how far the looking at input images and earlier images is.
 
     Raises:
@@ -74,10 +89,19 @@ def plan(manifest: Manifest, ledger: LedgerChoice, *, rebuy: bool = False, looki
     job, path = job_on(manifest, ledger), ledger.path
     check_ledger(ledger, job)
     wanted = LazyPlan(manifest, job)
-    with closing(InputStore.of(job)) as store:
-        asyncio.run(look_where_changed(wanted, path, store, None, rebuy=rebuy, looking=looking))
+    with closing(InputStore.of(job, _fetcher(manifest) if refresh_inputs else None)) as store:
+        look = look_where_changed(wanted, path, store, None, rebuy=rebuy, looking=looking, refresh=refresh_inputs)
+        asyncio.run(look)
     difference = compare(path, wanted, intact_below(job.output, looking), rebuy=rebuy)
     return propose(manifest, job, difference, path, walls_of(path, job.limits), wanted.warnings)
+
+
+def _fetcher(manifest: Manifest) -> InputFetcher:
+    from batchgen.app.way_out import proxies_of  # noqa: PLC0415 - aiohttp only where something is fetched
+    from batchgen.engine.local_fetch import InputFetcher  # noqa: PLC0415 - see above
+
+    keys = KeyRing.of(manifest.job.manifest.parent, Path.cwd())
+    return InputFetcher(manifest.job.images_from, SystemClock(), partial(proxies_of, manifest.contract, keys))
 
 
 def propose(

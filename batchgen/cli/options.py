@@ -60,6 +60,11 @@ rebuy_option = click.option(
 )
 
 
+refresh_option = click.option(
+    "--refresh-inputs", is_flag=True, help="Fetch references from their addresses again, and say what is another now."
+)
+
+
 def ledger_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--db PATH` and `--rehearse`; the command gets one `ledger: LedgerChoice` for both."""
 

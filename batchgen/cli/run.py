@@ -18,7 +18,7 @@ from batchgen.app.run_options import Rebuy, RunOptions
 from batchgen.app.spending_limits import dollars, monthly_by_environment
 from batchgen.cli import signals, streams
 from batchgen.cli.asking import confirm
-from batchgen.cli.options import RebuyCommand, ledger_options, only_option, rebuy_option
+from batchgen.cli.options import RebuyCommand, ledger_options, only_option, rebuy_option, refresh_option
 from batchgen.cli.output import echo, print_json, say, told_now_and_then, warn
 from batchgen.cli.text.bill import bill_line
 from batchgen.cli.text.missing_images import absent_lines
@@ -41,9 +41,7 @@ from batchgen.simulator.faults import Options
 @click.option("--max-cost", metavar="USD", help="Spend at most so many dollars this time, over all routes.")
 @only_option
 @rebuy_option
-@click.option(
-    "--refresh-inputs", is_flag=True, help="Fetch references from their addresses again, and say what is another now."
-)
+@refresh_option
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every event, then the summary.")
 @click.option("--speed", type=click.FloatRange(min=1), default=1000.0, show_default=True, help="Of a rehearsal.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Of a rehearsal; see `simulate`.")

@@ -109,17 +109,22 @@ async def test_another_content_buys_nothing_by_itself_and_refresh_says_what_is_a
         before, export.photos["3.png"] = export.photos["3.png"], encoded(200)
         await export.run("run", "job.yaml")
         assert (len(export.fetched), len(export.sent)) == (ROWS, ROWS)
-        said = await export.run("run", "job.yaml", "--refresh-inputs")
-        assert (len(export.fetched), len(export.sent)) == (2 * ROWS, ROWS)
-        changed = [line for line in said.splitlines() if "has other content now" in line]
-        assert len(changed) == 1
-        assert changed[0].startswith("p.csv:4: prompts.0.references.0: ")
-        assert "3.png" in changed[0]
+        kept = sorted((tmp_path / "out/job/.batchgen/inputs").iterdir())
+        for number, command in enumerate(("plan", "run"), 2):
+            said = await export.run(command, "job.yaml", "--refresh-inputs")
+            assert (len(export.fetched), len(export.sent)) == (number * ROWS, ROWS)
+            changed = [line for line in said.splitlines() if "has other content now" in line]
+            assert len(changed) == 1
+            assert changed[0].startswith("p.csv:4: prompts.0.references.0: ")
+            assert "3.png" in changed[0]
+            added = set((tmp_path / "out/job/.batchgen/inputs").iterdir()) - set(kept)
+            assert len(added) == (0 if command == "plan" else 2)  # as it came, and as it is sent
+        assert "has other content now" not in await export.run("plan", "job.yaml", "--refresh-inputs")
         export.write(more="count: 2\n")  # what is bought from now on is made from what is there now
         await export.run("run", "job.yaml")
         assert export.photos["3.png"] in export.sent[ROWS:]
         assert before not in export.sent[ROWS:]
-        assert len(export.fetched) == 2 * ROWS
+        assert len(export.fetched) == 4 * ROWS
 
 
 async def test_what_cannot_be_fetched_is_told_with_its_row_before_any_call(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def test_network_allows_private_addresses_by_any_name() -> None:
     some = ImagesFrom.of(["10.0.0.0/8", "http://192.168.1.5:9000", "http://img.example"])
     assert some.allows_network("10.1.2.3", 443)
     assert some.allows_network("192.168.1.5", 9000)
+    special = ImagesFrom.of(["http://168.63.129.16"])  # public by its number, and a cloud's own all the same
+    assert not special.allows_network("168.63.129.16", 80)
     for address, port in (("192.168.1.5", 443), ("192.168.1.6", 9000), ("169.254.169.254", 80), ("none", 1)):
         assert not some.allows_network(address, port)
 

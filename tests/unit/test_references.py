@@ -282,8 +282,9 @@ def test_addresses_are_fetched_where_the_route_takes_files_only(tmp_path: Path, 
         plan.take({}, {})  # nobody has fetched it yet
         (before,) = plan.prompts()
         assert (before.inputs, list(plan.files())) == (Inputs((InputImage(URL),)), [])
-        (after,) = taken(plan).prompts()
-        assert after.inputs == Inputs((InputImage(URL, URL, 4, 3) if fetched else InputImage(URL),))
+        plan.take({URL: InputFile(URL, 1, 2, "f" * 64, 4, 3)} if fetched else {}, {})
+        (after,) = plan.prompts()
+        assert after.inputs == Inputs((InputImage(URL, "f" * 64, 4, 3) if fetched else InputImage(URL),))
         assert after.own == before.own  # an address is asked for as it is written
 
 
