@@ -23,10 +23,10 @@ _PIECE = 12  # so much of it in one place counts as the key
 CASES = (
     *("plain", "bearer", "percent", "percent-all", "base64", "base64url", "hex", "split", "controls", "at-the-cut"),
     *("far", "long", "escaped", "headers", "type", "html-502", "refusal", "revised", "url", "url-gone"),
-    *("url-redirect", "url-loop", "not-base64", "cut", "cut-key", "status-line", "not-http", "bad-header", "bad-chunk"),
+    *("url-redirect", "not-base64", "cut", "cut-key", "status-line", "not-http", "bad-header", "bad-chunk"),
     *("reason", "limited", "redirect", "fine"),
 )
-STOPPING = ("unauthorized", "body")  # after these no further call is made
+STOPPING = ("unauthorized", "body", "url-loop")  # after these no further call is made
 LIMITS = "limits: {attempts: 1, unknown: 1, unknown_total: 999, budget: 50.00, concurrency: 16}\n"
 
 

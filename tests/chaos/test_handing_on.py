@@ -13,6 +13,7 @@ from batchgen.domain.model import Claim
 from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult
+from batchgen.engine.follower import Follower
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.lane import Lane, Ticket
 from batchgen.engine.routes import RouteRun
@@ -30,6 +31,7 @@ class Buys:
 
     def __init__(self, run: JobRun) -> None:
         self.run = run
+        self.follower = Follower(run, cast("Any", None))
         self.bought: dict[str, list[int]] = {FIRST: [], SECOND: []}
 
     async def execute(self, route: RouteRun, claim: Claim, ticket: Ticket) -> ClaimResult:
@@ -60,6 +62,9 @@ class SlowBooks:
 
     async def next_due(self, *_: object) -> None:
         return None
+
+    async def interrupted(self, *_: object) -> list[Any]:
+        return []
 
     async def diverted(self, *_: object) -> set[str]:
         return set()

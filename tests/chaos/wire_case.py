@@ -26,6 +26,7 @@ class Step(Enum):
     FAIL = "no way on"
     STOP = "the lane stops, the task is as it was"
     CLOSE = "the lane stops, one attempt less"
+    WITHHOLD = "the lane stops, the paid address waits until it is allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ unread = partial(
 damaged = partial(Case, kind=OutcomeKind.DAMAGED, charge=Charge.BILLED, step=Step.AGAIN)
 oversized = partial(Case, kind=OutcomeKind.OVERSIZED, charge=Charge.BILLED, step=Step.FAIL)
 expired = partial(Case, kind=OutcomeKind.EXPIRED, charge=Charge.BILLED, step=Step.PARK)
+withheld = partial(Case, kind=OutcomeKind.DELIVERED, charge=Charge.BILLED, step=Step.WITHHOLD)
 lost = partial(Case, kind=OutcomeKind.LOST, charge=Charge.UNKNOWN, step=Step.AGAIN)
 timed_out = partial(Case, kind=OutcomeKind.TIMED_OUT, charge=Charge.UNKNOWN, step=Step.AGAIN)
 edge = partial(Case, kind=OutcomeKind.EDGE_ERROR, charge=Charge.UNKNOWN, step=Step.AGAIN)

@@ -41,8 +41,18 @@ def _to(location: str) -> Script:
     return status(302, b"", f"Location: {location}")
 
 
-def _refused(name: str, url: str) -> Case:
-    return of.expired(f"address: {name}", _at(url), says="cannot be fetched")
+def _never(name: str, url: str) -> Case:
+    """Paid, at an address that nothing can allow."""
+    return of.expired(f"address: {name}", _at(url), says="never gone to")
+
+
+def _withheld(name: str, url: str) -> Case:
+    """Paid, at an address that `images_from` can allow."""
+    return of.withheld(f"address: {name}", _at(url))
+
+
+def _leads_away(name: str, location: str) -> Case:
+    return of.withheld(f"download: {name}", _ADDRESS, downloads=(_to(location),))
 
 
 _STATUS = [
@@ -63,11 +73,11 @@ _STATUS = [
     _dead("a redirect to itself", _to("/files/a.png"), says="redirects"),
     _dead("a redirect to nowhere", _status(302)),
     _dead("a redirect to a file", _to("file:///etc/passwd")),
-    _dead("a redirect to another port here", _to("http://127.0.0.1:1/a.png")),
-    _dead("a redirect to this machine by another name", _to(_HERE.replace("127.0.0.1", "localhost"))),
-    _dead("a redirect to another host in the clear", _to("http://example.com/a.png"), says="https"),
+    _leads_away("a redirect to another port here", "http://127.0.0.1:1/a.png"),
+    _leads_away("a redirect to this machine by another name", _HERE.replace("127.0.0.1", "localhost")),
+    _leads_away("a redirect to another host in the clear", "http://example.com/a.png"),
     _dead("a redirect to the metadata service", _to("https://169.254.169.254/latest"), says="public"),
-    _dead("a redirect to a private network", _to("https://10.0.0.1/a.png"), says="public"),
+    _leads_away("a redirect to a private network", "https://10.0.0.1/a.png"),
     _dead("a redirect to NAT64", _to("https://[64:ff9b::7f00:1]/a.png"), says="public"),
 ]
 
@@ -98,14 +108,14 @@ _BODIES = [
 ]
 
 _ADDRESSES = [
-    _refused("another port of this machine", "http://127.0.0.1:1/a.png"),
-    _refused("in the clear", "http://example.com/a.png"),
-    _refused("the metadata service", "https://169.254.169.254/latest/meta-data"),
-    _refused("a private network", "https://192.168.1.1/a.png"),
-    _refused("this machine over IPv6", "https://[::1]/a.png"),
-    _refused("this machine as one number", "https://2130706433/a.png"),
-    _refused("with a user in it", "https://user:pass@example.com/a.png"),
-    _refused("an odd port", "https://example.com:22/a.png"),
+    _withheld("another port of this machine", "http://127.0.0.1:1/a.png"),
+    _withheld("in the clear", "http://example.com/a.png"),
+    _never("the metadata service", "https://169.254.169.254/latest/meta-data"),
+    _withheld("a private network", "https://192.168.1.1/a.png"),
+    _withheld("this machine over IPv6", "https://[::1]/a.png"),
+    _never("this machine as one number", "https://2130706433/a.png"),
+    _never("with a user in it", "https://user:pass@example.com/a.png"),
+    _withheld("an odd port", "https://example.com:22/a.png"),
     of.unread("address: a file", _at("file:///etc/passwd")),
     of.unread("address: far too long", _at("https://example.com/" + "a" * 20_000)),
     of.whole(

@@ -54,7 +54,8 @@ async def test_ledger_is_the_bill_with_refusals_retries_and_downgrades(
             charged = sum(line.charged for line in bill)
             doubtful = run.query("SELECT count(*) FROM attempt WHERE charge = 'unknown'")[0][0]
             assert reserved == 0
-            assert billed == charged  # what the gateway may have charged and did not is `unknown` until it is settled
+            # What the gateway may have charged and did not is `unknown` until it is settled; so is what failed under way.
+            assert billed == charged if contract.task is None else billed < charged <= billed + unknown
             assert (unknown > 0) == (doubtful > 0) or "2.6" in route  # no price is known before its usage
             assert len(bill) == run.query("SELECT count(*) FROM attempt")[0][0]
             assert {line.kind for line in bill} > {"delivered"}

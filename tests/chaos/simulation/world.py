@@ -172,9 +172,11 @@ class World:
             raise Violation(f"attempt {attempt} was sent, but the books have it as {found}")
         task, route = int(str(found[0][0])), str(found[0][1])
         for line in self.gateway.bill:
-            final = line.fault in {"", "no image", "empty"}
-            if line.attempt == attempt or (line.task == task and line.attempt in self.durable and final):
+            if line.attempt == attempt or (line.task == task and line.attempt in self.durable and not line.fault):
                 raise Violation(f"attempt {attempt} buys task {task} again, which {line} has brought")
+        hollow = [line for line in self.gateway.bill if line.task == task and line.fault in {"no image", "empty"}]
+        if len([line for line in hollow if line.attempt in self.durable]) > 1:
+            raise Violation(f"attempt {attempt} buys task {task} again, which {hollow} brought to nothing")
         return task, route
 
     def committed(self, verbs: list[str]) -> None:
