@@ -127,6 +127,7 @@ ELSEWHERE = {
     "beside its thumbnail": Shape({"image": {"url": LINK, "thumbnail_url": OTHER_LINK}, "preview": OTHER_DATA}),
     "beside the input that was sent": Shape({"input_image": BACK, "echo": BACK_DATA, "image": B64}),
     "beside the address that was sent": Shape({"data": [{"url": SENT_LINK}], "image": {"url": LINK}}),
+    "beside a message": Shape({"message": "image generated", "url": LINK}),
     "beside words": Shape({"choices": [{"message": {"content": "Here!", "image_url": LINK}}]}, endpoint="chat"),
     "Markdown at the images endpoint": Shape({"choices": [{"message": {"content": f"![mug]({LINK})"}}]}),
     "Markdown with a title": Shape({"choices": [{"message": {"content": f'![mug]({LINK} "A mug")'}}]}, endpoint="chat"),
@@ -236,6 +237,10 @@ NOT_PLAIN = {
     "success without anything": Shape({"code": 200, "message": "success", "data": None}, EMPTY),
     "success with something": Shape({"code": 200, "message": "success", "data": {"asset": "a-1"}}, UNREAD),
     "a complaint": Shape({"code": 500, "msg": "broken", "data": None}, OutcomeKind.SERVER_ERROR),
+    "a complaint beside help": Shape(
+        {"code": 403, "message": "upgrade your plan", "url": "https://gateway.example/upgrade"},
+        OutcomeKind.SERVER_ERROR,
+    ),
     "an error beside an image": Shape({"error": {"message": "broken"}, "image": OTHER}, OutcomeKind.SERVER_ERROR),
 }
 TOLD = {

@@ -15,11 +15,12 @@ from batchgen.domain.json_place import Place, at
 from batchgen.gateway.echo import SentRequest
 from batchgen.gateway.endpoints.accepted import is_waiting
 from batchgen.gateway.endpoints.message import FoundImages
-from batchgen.gateway.endpoints.reply_fields import Json, error_of, is_address, mark_of
+from batchgen.gateway.endpoints.reply_fields import Json, complaint, error_of, is_address, mark_of
 from batchgen.gateway.key_words import holds_no_result, may_hold_image, says_image
 
 # A path is an address where it begins at the root, or leads through a folder to a file of a picture.
 _PATH = re.compile(r"//?[^/\s]\S*\Z|(?:\.?/)?[^\s:/?#]+/[^:?#]*\.(?:png|jpe?g|webp)(?:[?#].*)?\Z", re.IGNORECASE)
+_PICTURE_FILE = re.compile(r"\.(?:png|jpe?g|webp)(?:[?#]|\Z)", re.IGNORECASE)
 _OTHER_FILE = re.compile(
     r"(?:https?://[^/?#]*/?|[^?#]*\.(?:html?|json|md|pdf|txt|mp4|webm|mov|gif|svg|zip))(?:#.*)?\Z", re.IGNORECASE
 )
@@ -57,7 +58,9 @@ def elsewhere(document: Json, sent: SentRequest, *, spoken: bool) -> FoundImages
     """
     if error_of(document, has_image=True)[0] is not None or is_waiting(document):
         return FoundImages()
-    found = [each for each in _candidates(document) if each.says_image or not spoken]
+    complains = bool(complaint(document))  # an address beside it may lead to help, unless it names a picture
+    loose = (each for each in _candidates(document) if each.says_image or not spoken)
+    found = [each for each in loose if each.says_image or not complains or _PICTURE_FILE.search(each.value)]
     found = [each for each in found if not _was_sent(each.value, sent)]
     beside = {each.place[:-1] for each in found if each.is_mark}  # an address in the same object is the same image
     found = [each for each in found if each.is_mark or each.place[:-1] not in beside]

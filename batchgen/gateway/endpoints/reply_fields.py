@@ -42,7 +42,7 @@ def error_of(document: Json, *, has_image: bool) -> tuple[ApiError | None, float
     if isinstance(source, str) and source:
         source = {**document, "message": source}
     elif not isinstance(source, dict) or not source:
-        if has_image or not (source or _complaint(document)):
+        if has_image or not (source or complaint(document)):
             return None, None
         source = document
     message = string(source.get("message")) or _bare_message(source)
@@ -104,7 +104,7 @@ def objects(value: object) -> list[Json]:
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
-def _complaint(document: Json) -> str:
+def complaint(document: Json) -> str:
     """Find a message that complains: one outside any error object that does not say itself that all is well."""
     message = _bare_message(document)
     fine = string(document.get("code")) in _FINE_CODES or document.get("success") is True
