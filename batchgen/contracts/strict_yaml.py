@@ -25,6 +25,7 @@ else:
     _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _LARGEST = 1_000_000  # bytes
+_MEANT = dict.fromkeys(("refusals", "quota_codes", "quota_marks"), "words")  # lists of what gateways say
 _MOST_USD = 10_000  # no price is higher, and the books count micro-dollars in 64 bits
 
 
@@ -87,7 +88,8 @@ class Section:
         """Refuse keys that nobody reads, and those without a value: what was meant by them nobody knows."""
         for key, value in self.data.items():
             if key not in names:
-                near = get_close_matches(key, list(names), 1)
+                meant = [_MEANT[key]] if _MEANT.get(key) in names else []
+                near = meant or get_close_matches(key, list(names), 1)
                 hint = f"did you mean {near[0]}?" if near else f"it can be {', '.join(sorted(names))}"
                 raise self.fail(key, f"unknown key; {hint}")
             if value is None:

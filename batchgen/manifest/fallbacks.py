@@ -57,15 +57,21 @@ def read_four_k(document: Document, contract: Contract | None, sizes: Iterable[S
 
 def read_fallbacks(
     document: Document,
-    contract: Contract,
+    contract: Contract | None,
     catalog: Catalog,
     asked: Iterable[tuple[Size, str | None]],
     four_k: FourK,
     inputs: Sequence[InputTemplates | None],
 ) -> tuple[FallbackRoute, ...]:
-    """Read the routes after the job's own, in order, and note all their problems; `inputs` are those of each entry."""
+    """Read the routes after the job's own, in order, and note all their problems.
+
+    Args:
+        contract: of the job's own route; None where that is wrong.
+        asked: sizes and qualities.
+        inputs: those of each entry.
+    """
     keys, found = document.keys, []
-    routes, asked = [contract], list(asked)
+    routes, asked = [] if contract is None else [contract], list(asked)
     for number, written in enumerate(keys.fallback):
         loc: Loc = ("fallback", number)
         try:
@@ -78,6 +84,8 @@ def read_fallbacks(
         _check_inputs(document, loc, other, inputs)
         routes.append(other)
         found.append(FallbackRoute(other, written))
+    if contract is None:
+        return tuple(found)
     if four_k is FourK.RESCUE and contract.rescue:
         rescue = with_images_from(document, catalog.find(contract.rescue))
         if all(each.route != rescue.route for each in routes):

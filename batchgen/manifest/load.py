@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from batchgen.contracts.catalog import Catalog
 from batchgen.contracts.contract import Contract, Objection
 from batchgen.contracts.tokens import PerCall
-from batchgen.domain.job import JobSpec, Limits, Parameters
+from batchgen.domain.job import FourK, JobSpec, Limits, Parameters
 from batchgen.domain.names import safe_segment
 from batchgen.manifest.catalogs.catalog_file import CatalogFile
 from batchgen.manifest.document.document import Document, read_document
 from batchgen.manifest.document.validate import Loc
-from batchgen.manifest.fallbacks import read_fallbacks, read_four_k
+from batchgen.manifest.fallbacks import FallbackRoute, read_fallbacks, read_four_k
 from batchgen.manifest.manifest import Manifest
 from batchgen.manifest.prompts.source_reader import SourceReader
 from batchgen.manifest.route import check_parameters, check_timeout, read_limits, resolve_route
@@ -40,34 +41,48 @@ def load_manifest(path: Path, catalog: Catalog) -> Manifest:
     reader.read_all()
     limits = read_limits(document, contract, reader.asked)
     output = _output(document)
-    if contract is None or len(document.problems):
-        survey(tuple(reader.sources), reader.variants, reader.variant_sets, document.problems)
-        raise document.problems.error()
-    return _manifest(document, catalog, contract, reader, limits, output)
-
-
-def _manifest(
-    document: Document, catalog: Catalog, contract: Contract, reader: SourceReader, limits: Limits, output: Path
-) -> Manifest:
-    """Read what is left once route and prompts are right, and put all of it together.
-
-    Raises:
-        ManifestError: something of it is wrong.
-    """
-    keys, sources = document.keys, tuple(reader.sources)
+    sources = tuple(reader.sources)
     inputs = [source.inputs for source in sources]
-    check_timeout(document, catalog, reader.asked, max((len(each.templates) for each in inputs if each), default=0))
+    if contract is not None:
+        check_timeout(document, catalog, reader.asked, max((len(each.templates) for each in inputs if each), default=0))
     four_k = read_four_k(document, contract, [variant.size for variant in reader.variants])
     fallbacks = read_fallbacks(document, contract, catalog, reader.asked, four_k, inputs)
     terms = read_risky_terms(document)
-    document.problems.raise_if_any()
+    if contract is None or len(document.problems):
+        survey(sources, reader.variants, reader.variant_sets, document.problems)
+        raise document.problems.error()
+    job = _job_spec(document, contract, reader, fallbacks, limits, four_k)
+    return Manifest(
+        shown=document.file,
+        contract=contract,
+        route=keys.route,
+        fallbacks=fallbacks,
+        job=replace(job, output=output),
+        sources=sources,
+        variants=reader.variants,
+        variant_sets=reader.variant_sets,
+        warnings=tuple(document.warnings),
+        risky_terms=terms,
+    )
+
+
+def _job_spec(
+    document: Document,
+    contract: Contract,
+    reader: SourceReader,
+    fallbacks: Sequence[FallbackRoute],
+    limits: Limits,
+    four_k: FourK,
+) -> JobSpec:
+    """Make the job of what is right, but for its output folder."""
+    keys = document.keys
     prices = [contract.price, *(other.contract.price for other in fallbacks)]
-    job = JobSpec(
+    return JobSpec(
         name=keys.name,
         route=contract.route,
         model=contract.model,
         manifest=document.folder / Path(document.file).name,
-        output=output,
+        output=document.folder,
         parameters=reader.parameters,
         limits=limits,
         four_k=four_k,
@@ -76,18 +91,6 @@ def _manifest(
         fallback_on_refusal=keys.fallback_on_refusal,
         images_from=contract.images_from,
         priced_by_text=not all(isinstance(price, PerCall) for price in prices),
-    )
-    return Manifest(
-        shown=document.file,
-        contract=contract,
-        route=keys.route,
-        fallbacks=fallbacks,
-        job=job,
-        sources=sources,
-        variants=reader.variants,
-        variant_sets=reader.variant_sets,
-        warnings=tuple(document.warnings),
-        risky_terms=terms,
     )
 
 

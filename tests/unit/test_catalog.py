@@ -215,6 +215,8 @@ def test_resolve_reads_a_token_price_of_the_users_own() -> None:
     ("change", "said"),
     [
         ({"base_ulr": "x"}, "route: base_ulr: unknown key; did you mean base_url?"),
+        ({"quota_marks": ["no funds"]}, "route: quota_marks: unknown key; did you mean words?"),
+        ({"refusals": ["no funds"]}, "route: refusals: unknown key; did you mean words?"),
         ({"checked": "2026-01-01"}, "route: checked: unknown key"),
         ({"base_url": "http://gate.example/v1"}, "route: base_url: must be https"),
         ({"base_url": "http://127.0.0.1.evil.example/v1"}, "must be https"),

@@ -205,6 +205,18 @@ def test_manifest_reports_everything_at_once(tmp_path: Path) -> None:
         assert line.startswith(mark)
 
 
+def test_wrong_fallback_and_what_else_is_wrong_are_told_together(tmp_path: Path) -> None:
+    text = ONE.replace(
+        "name: test", "name: test\nfallback: [own/nowhere]\nquality: best\nlimits: {concurrency: none}", 1
+    )
+    for route in ("own/wide", "own/missing"):
+        found = "\n".join(problems(tmp_path, text.replace("own/wide", route, 1)))
+        assert "fallback.0: there is no route own/nowhere" in found
+        assert "limits.concurrency" in found
+        assert ("route: there is no route own/missing" in found) is (route == "own/missing")
+        assert ("quality: own/wide takes" in found) is (route == "own/wide")
+
+
 def test_problems_are_shown_up_to_a_number_and_counted(tmp_path: Path) -> None:
     same = HEAD + 'prompts: [{from: p.csv, id: "{{ sku }}", text: "{{ nope }}"}]\n'
     found = problems(tmp_path, same, p_csv="sku\n" + "".join(f"{number}\n" for number in range(1_000)))
