@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from batchgen.domain.clock import Clock
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
 from batchgen.domain.lifecycle import TaskState
+from batchgen.domain.model import OutcomeKind
 
 _WINDOW = 600.0
 _STATES = {
@@ -106,6 +107,8 @@ class Progress:
         self.maybe += event.maybe
         if event.becomes is not None:
             self._move(size, TaskState.RUNNING, event.becomes)
+            if self.stopping and event.outcome.kind is OutcomeKind.NOT_SENT:
+                return  # what the stop itself kept back is no problem
             name = f"{event.claim.key}/{size}/{event.claim.sample}"
             detail, then = event.outcome.detail, event.then  # what becomes of a task for good says why, mostly in full
             self.last_problem = f"{name}: {then[:240] if detail in then else f'{detail[:160]} ({then[:80]})'}"

@@ -181,3 +181,16 @@ def test_last_problem_says_why_a_task_is_left(decision: Decision, detail: str, s
     name, _, problem = progress.last_problem.partition(": ")
     assert name.startswith(f"{a_claim().key}/")
     assert problem == said
+
+
+def test_call_that_a_stop_kept_back_is_no_problem() -> None:
+    progress = Progress(SystemClock(), "job", None)
+    kept_back = Outcome(OutcomeKind.NOT_SENT, Charge.VOID, "the run was stopped before it was sent")
+    lost = Outcome(OutcomeKind.LOST, Charge.UNKNOWN, "the connection was closed")
+    progress.on_event(RunStopped("interrupted"))
+    progress.on_event(CallEnded(a_claim(), 7, lost, 0, 30_000, 60.0, TaskState.PARKED, "parked"))
+    said = progress.last_problem
+    assert "the connection was closed" in said
+    progress.on_event(CallEnded(a_claim(), 8, kept_back, 0, 0, 0.0, TaskState.AVAILABLE, "as it was"))
+    assert progress.last_problem == said
+    assert progress.total().running == -2, "both are over"
