@@ -118,6 +118,8 @@ def _kept_answers(reader: Reader, job: JobRow, found: set[int], proof: Proof) ->
         if task.cause not in KEPT_KINDS:
             continue
         for call in reader.attempts(task.id)[-1:]:
+            if kept_receipt(call.id) not in call.detail:  # its bytes could not be written, and the reason says so
+                continue
             there = call.id in found or (job.output / kept_receipt(call.id)).exists()  # it may be kept only now
             kept += there
             if not there:

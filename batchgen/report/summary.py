@@ -14,6 +14,7 @@ from batchgen.ledger.records import AttemptRow, JobRow, Spending, TaskAttempt, T
 from batchgen.ledger.runs import Runs
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import REFUSALS
+from batchgen.store.layout import kept_receipt
 
 # How many of each are named; the exports have all of them.
 EXAMPLES = 10
@@ -190,7 +191,7 @@ def _problem(summary: Summary, problem: TaskAttempt) -> None:
     elif attempt.outcome in LOST_KINDS:
         summary.fates[_fate(attempt)] += 1
         summary.lost.add(name, attempt.billed if not maybe else 0, maybe)
-    if attempt.outcome in KEPT_KINDS:
+    if attempt.outcome in KEPT_KINDS and kept_receipt(attempt.id) in attempt.detail:
         summary.kept.add(name, attempt.billed if not maybe else 0, maybe)
     elif attempt.charge is Charge.BILLED and attempt.outcome is not OutcomeKind.DELIVERED:
         summary.wasted.add(name, attempt.billed)

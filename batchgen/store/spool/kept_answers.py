@@ -31,6 +31,7 @@ def keep(spool: Folder, attempt: int) -> bool:
     """
     try:
         make_folder(spool, KEPT)
+        spool.sync()  # it may be new, and what moves into it must not go with its name
         with spool.child(KEPT) as kept:
             for name in reversed(files_of(spool, attempt)):
                 if kept.stat(name) is not None:  # a stranger's: nothing is ever written over

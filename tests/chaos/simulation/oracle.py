@@ -11,7 +11,8 @@ from batchgen.domain.model import Outcome, OutcomeKind
 from batchgen.ledger.audit import check
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import counts
-from batchgen.store.layout import INDEX, SPOOL, attempt_of
+from batchgen.store.layout import INDEX, KEPT, SPOOL, attempt_of
+from batchgen.store.spool.receipt import read_receipt
 from tests.chaos.simulation.gateway import UNCOUNTED
 from tests.chaos.simulation.loop import START
 from tests.chaos.simulation.world import USERS_FILE, Violation, World
@@ -50,6 +51,7 @@ def at_the_end(world: World, end: str) -> None:
     if left:
         raise Violation(f"the spool still holds {left}")
     _nothing_in_hand_was_lost(world)
+    _what_nobody_read_is_kept(world)
     for line in (world.output / INDEX).read_text().splitlines():
         json.loads(line)
 
@@ -61,6 +63,15 @@ def _nothing_in_hand_was_lost(world: World) -> None:
         dead = bool(line.url) and (world.ever_jumped or world.elapsed + START >= line.expires)
         if line.attempt in world.durable and line.digest and line.attempt not in placed and not dead:
             raise Violation(f"the answer of {line} was on disk, and is no image now")
+
+
+def _what_nobody_read_is_kept(world: World) -> None:
+    """Whole, with its picture: neither a kill nor a loss of power has taken it."""
+    kept = world.output / SPOOL / KEPT
+    for attempt in {line.attempt for line in world.gateway.bill if line.fault == "unread"} & world.durable:
+        answer = read_receipt((kept / f"{attempt}.json").read_bytes())
+        if answer.attempt != attempt or any(not (kept / picture.file).exists() for picture in answer.spare):
+            raise Violation(f"the answer of attempt {attempt} is not kept whole")
 
 
 def _money(world: World) -> None:

@@ -15,8 +15,9 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.tokens import PerCall
 from batchgen.domain.job import FourK, Limits
 from batchgen.domain.size import parse_size
+from batchgen.policy.decide import paid_retries
 from tests.chaos.simulation.disk import FAILURES, Disk, failure
-from tests.chaos.simulation.gateway import PRICES, Gateway
+from tests.chaos.simulation.gateway import HOLLOW, PRICES, Gateway
 from tests.chaos.simulation.loop import START, Crash
 from tests.support.ledger import SmallPlan, empty_ledger
 
@@ -171,12 +172,14 @@ class World:
         if not found or found[0][2] != "reserved":
             raise Violation(f"attempt {attempt} was sent, but the books have it as {found}")
         task, route = int(str(found[0][0])), str(found[0][1])
+        hollow = 0
         for line in self.gateway.bill:
-            if line.attempt == attempt or (line.task == task and line.attempt in self.durable and not line.fault):
+            mine = line.task == task and line.attempt in self.durable
+            if line.attempt == attempt or (mine and line.fault in {"", "unread"}):
                 raise Violation(f"attempt {attempt} buys task {task} again, which {line} has brought")
-        hollow = [line for line in self.gateway.bill if line.task == task and line.fault in {"no image", "empty"}]
-        if len([line for line in hollow if line.attempt in self.durable]) > 1:
-            raise Violation(f"attempt {attempt} buys task {task} again, which {hollow} brought to nothing")
+            hollow += mine and line.fault in HOLLOW
+        if hollow > max(paid_retries(self.limits, price) for price in PRICES.values()):
+            raise Violation(f"attempt {attempt} pays for task {task} after {hollow} answers with nothing in them")
         return task, route
 
     def committed(self, verbs: list[str]) -> None:
