@@ -12,7 +12,7 @@ from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.model import Claim
 from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
-from batchgen.engine.delivery import ClaimResult
+from batchgen.engine.delivery import ClaimResult, Delivery
 from batchgen.engine.follower import Follower
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.lane import Lane, Ticket
@@ -31,6 +31,7 @@ class Buys:
 
     def __init__(self, run: JobRun) -> None:
         self.run = run
+        self.delivery = Delivery(run, cast("Any", None))
         self.follower = Follower(run, cast("Any", None))
         self.bought: dict[str, list[int]] = {FIRST: [], SECOND: []}
 

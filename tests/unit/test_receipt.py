@@ -76,7 +76,8 @@ def test_receipt_gives_back_every_field_of_an_answer(answer: Answer) -> None:
 
 
 def test_receipt_is_tried_with_every_field_of_an_answer() -> None:
-    assert {field.name for field in fields(Answer)} == set(FIELDS)
+    never = {"obstacle"}  # of a request that never left, so that there is no answer to keep
+    assert {field.name for field in fields(Answer)} - never == set(FIELDS)
 
 
 def test_receipt_is_read_when_a_later_version_wrote_more() -> None:
