@@ -99,6 +99,7 @@ class Outcome:
         answered: whether the gateway itself answered; lost answers are the others.
         page: whether a web page came where a gateway answers, with a status that says that all is well, or that the
             key is not.
+        inside: whether it is an error that came inside a success, as which it may have been charged.
         obstacle: what keeps calls from leaving until somebody acts; None for nothing known.
         cause: the stable name of what was said, such as `quota:insufficient_user_quota`, or of what happened; "" where
             the kind says it all.
@@ -110,6 +111,7 @@ class Outcome:
     retry_after: float | None = None
     answered: bool = True
     page: bool = False
+    inside: bool = False
     obstacle: Obstacle | None = None
     cause: str = ""
 

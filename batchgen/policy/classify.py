@@ -88,6 +88,7 @@ def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
     return Outcome(
         kind=kind,
         charge=_charge(answer, kind, contract),
+        inside=_is_inside(answer, kind),
         detail=_page_detail(answer, contract) if page else _detail(answer, kind),
         retry_after=answer.retry_after,
         answered=kind not in LOST_KINDS,
@@ -107,10 +108,14 @@ def _cause(answer: Answer, kind: OutcomeKind, word: Word | None, sent: str) -> s
 
 def _charge(answer: Answer, kind: OutcomeKind, contract: Contract) -> Charge:
     """What an outcome costs. An error inside a 200 is not known to be free, whatever it says, and not to be charged."""
-    inside = _succeeded(answer) and kind in _INSIDE and answer.error is not None
-    if inside:
+    if _is_inside(answer, kind):
         return Charge.VOID if kind in contract.void_in_200 else Charge.UNKNOWN
     return contract.charges[kind]
+
+
+def _is_inside(answer: Answer, kind: OutcomeKind) -> bool:
+    """Tell whether it is an error inside a success, other than a refusal of content."""
+    return _succeeded(answer) and kind in _INSIDE and answer.error is not None
 
 
 def lost(contract: Contract, detail: str) -> Outcome:

@@ -282,7 +282,9 @@ def _after_server_error(outcome: Outcome, claim: Claim, rules: Rules, uniform: U
     if used >= rules.limits.attempts:
         why = f"{used} attempt{'s' if used > 1 else ''} failed, the last with: {outcome.detail}"
         route = (routes.rescue if large else "") or routes.fallback
-        return Failover(route, why) if route else Fail(why)
+        if route:
+            return Failover(route, why)
+        return Park(f"maybe charged: {why}") if outcome.inside and outcome.charge is Charge.UNKNOWN else Fail(why)
     delay = _delay(outcome, claim, rules, uniform)
     smaller = downgraded(claim.send_size) if rules.four_k is FourK.DOWNGRADE else None
     if smaller is not None:

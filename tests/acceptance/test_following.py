@@ -126,12 +126,12 @@ def test_call_that_is_never_done_is_parked_with_its_number(shop: Shop) -> None:
     assert len(shop.bill(BILL)) == 1
 
 
-def test_call_that_fails_there_is_maybe_charged_and_tried_as_any_server_error(shop: Shop) -> None:
+def test_call_that_fails_there_is_maybe_charged_and_in_the_end_parked(shop: Shop) -> None:
     job(shop, 1)
-    shop.run(*RUN, "--speed", "1000", "--fault", "p_empty=1", code=3)
+    shop.run(*RUN, "--speed", "1000", "--fault", "p_empty=1", code=5)
     charges = {charge for (charge,) in shop.query("SELECT charge FROM attempt", DB)}
     assert charges == {"unknown"}
-    assert shop.states(DB) == {"failed": 1}
+    assert shop.states(DB) == {"parked": 1}
     ledger = shop.query("SELECT billed + unknown FROM job", DB)[0][0]
     assert ledger >= sum(line.charged for line in shop.bill(BILL))
 

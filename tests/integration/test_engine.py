@@ -211,7 +211,7 @@ async def test_refusal_in_words_is_paid_once_and_never_retried(tmp_path: Path) -
     [
         ("empty", "failed", "empty"),
         ("garbage", "parked", "unread"),
-        ("error-in-200", "failed", "server_error"),
+        ("error-in-200", "parked", "server_error"),
         ("bad-b64", "failed", "damaged"),
         ("bad-image", "failed", "damaged"),
         ("cut", "parked", "cut"),
