@@ -130,6 +130,7 @@ async def test_file_is_closed_however_often_we_are_cancelled_while_a_thread_open
     go_on.set()
     while not files or not files[0].closed:
         await asyncio.sleep(0.001)
+    await asyncio.wait({task})  # its thread is done a moment before it
     assert task.cancelled()
 
 
@@ -150,6 +151,7 @@ async def test_file_is_closed_however_often_we_are_cancelled_while_no_thread_is_
         busy.set()
         while not files[0].closed:
             await asyncio.sleep(0.001)
+    await asyncio.wait({task})  # its thread is done a moment before it
     assert task.cancelled()
 
 
