@@ -97,7 +97,7 @@ SEEN = {
     OutcomeKind.NO_CHANNEL: "an error that says: nobody here for this model",
     OutcomeKind.QUOTA: "402, or an error that says: no money, no quota",
     OutcomeKind.UNAUTHORIZED: "401, 403, or an error that says: the key is bad",
-    OutcomeKind.UNSERVED: "an error that says: no such model, or not for this key",
+    OutcomeKind.UNSERVED: "an error that says: no such model, or not for this key; a redirect",
     OutcomeKind.REJECTED: "any other status below 500",
     OutcomeKind.REFUSED: "an error that says: content refused",
     OutcomeKind.REFUSED_TEXT: "200 with words where an image should be",

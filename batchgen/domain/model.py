@@ -70,7 +70,7 @@ class OutcomeKind(StrEnum):
     NO_CHANNEL = "no_channel"  # the gateway has nobody behind it for this model
     QUOTA = "quota"  # no money or quota left
     UNAUTHORIZED = "unauthorized"  # the key was not accepted
-    UNSERVED = "unserved"  # no such model, or not for this key
+    UNSERVED = "unserved"  # no such model, not for this key, or not at this address
     REJECTED = "rejected"  # parameters refused: 400, 404, 413, 422
     REFUSED = "refused"  # content refused by an error
     REFUSED_TEXT = "refused_text"  # content refused in words, with a 200
@@ -99,6 +99,7 @@ class Outcome:
         answered: whether the gateway itself answered; lost answers are the others.
         page: whether a web page came where a gateway answers, with a status that says that all is well, or that the
             key is not.
+        moved: whether the address sends its callers elsewhere.
         inside: whether it is an error that came inside a success, as which it may have been charged.
         obstacle: what keeps calls from leaving until somebody acts; None for nothing known.
         cause: the stable name of what was said, such as `quota:insufficient_user_quota`, or of what happened; "" where
@@ -111,6 +112,7 @@ class Outcome:
     retry_after: float | None = None
     answered: bool = True
     page: bool = False
+    moved: bool = False
     inside: bool = False
     obstacle: Obstacle | None = None
     cause: str = ""

@@ -11,6 +11,7 @@ from batchgen.engine.attempt import Executor
 from batchgen.engine.bookings import Account
 from batchgen.engine.bookkeeper import Bookkeeper, DeliveredDigests
 from batchgen.engine.hand import Hand
+from batchgen.engine.health import RouteHealth
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import ConcurrencyCap, Lane
 from batchgen.engine.routes import RouteRun
@@ -63,7 +64,8 @@ def assemble(
             job.fallback_on_refusal,
             backoff=backoff or Backoff(),
         )
-        run.routes.add(RouteRun(contract, rules, books, _lane(run, job, contract, cap), route.rescue))
+        lane, health = _lane(run, job, contract, cap), RouteHealth(run.clock)
+        run.routes.add(RouteRun(contract, rules, books, lane, health, route.rescue))
     return Executor(run, hand)
 
 

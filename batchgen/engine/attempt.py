@@ -15,6 +15,7 @@ from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.follower import Follower, TakenIn
 from batchgen.engine.hand import Hand
+from batchgen.engine.health import Flight
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import Ticket
 from batchgen.engine.routes import RouteRun
@@ -27,6 +28,10 @@ _NO_MORE_KEPT = (
     f"{SPOOL}/{KEPT} holds as many unreadable answers as it may: read them again with `batchgen recover`, or move them "
     "away, then run again"
 )
+
+
+# What the gateway answers when it did not do what it is there for: no sign that it would take more calls.
+_NO_SUCCESS = KEPT_KINDS | {OutcomeKind.SERVER_ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Executor:
                 return ClaimResult.NO_BUDGET
             answer = await self._send(route, claim, reserved, ticket)
             if answer is None:
+                route.health.landed(reserved.attempt)
                 return ClaimResult.SETTLED
             taken = await self._take_in(route, reserved, answer)
             found = answer if taken is None else await self.follower.follow(route, claim, taken)
@@ -92,10 +98,11 @@ class Executor:
         self, route: RouteRun, claim: Claim, taken: TakenIn, found: Answer | NotKept | str | None, ticket: Ticket
     ) -> ClaimResult:
         """Conclude what became of a call that was followed; see `Follower.follow`."""
-        if found is None:
-            return ClaimResult.LEFT_FOR_RECOVERY
         if isinstance(found, Answer):
             return await self._conclude(route, claim, found, _cost(route, claim), ticket)
+        route.health.landed(taken.attempt)
+        if found is None:
+            return ClaimResult.LEFT_FOR_RECOVERY
         if isinstance(found, NotKept):
             self.run.drain(f"{found.why}. One paid answer could not be kept")
             await self._book_not_kept(route, claim, found)
@@ -109,7 +116,7 @@ class Executor:
 
     async def _conclude(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, ticket: Ticket) -> ClaimResult:
         """Judge an answer, tell the lane, and deliver its image or conclude without one."""
-        verdict = self._judge(route, claim, answer, cost)
+        verdict = self._judge(route, claim, answer, cost, route.health.landed(answer.attempt))
         self._tell_lane(route, verdict, ticket)
         return await self._deliver_or_conclude(route, claim, answer, verdict)
 
@@ -169,6 +176,7 @@ class Executor:
             await self.book_not_sent(route, claim, attempt, "the run was stopped before it was sent")
             return None
         route.books.called()
+        route.health.sent(claim, attempt)
         try:
             answer = await self.run.wire.wait(self.hand.send(route.name, call))
         except asyncio.CancelledError:
@@ -184,11 +192,15 @@ class Executor:
             return None
         return answer
 
-    def _judge(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost) -> _Verdict:
+    def _judge(
+        self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, flight: Flight | None = None
+    ) -> _Verdict:
+        """Say what an answer means; `flight` is that of its call, where this run made it."""
         outcome = classify(answer, route.contract, claim.text)
         if outcome.kind in KEPT_KINDS:
             outcome = replace(outcome, detail=f"{outcome.detail} · kept in {kept_receipt(answer.attempt)}")
-        return _Verdict(outcome, self._decide(route, outcome, claim, cost), cost)
+        alike = flight is not None and route.health.is_hopeless(flight, outcome, proven=route.books.proven)
+        return _Verdict(outcome, self._decide(route, outcome, claim, cost, alike=alike), cost)
 
     def _tell_lane(self, route: RouteRun, verdict: _Verdict, ticket: Ticket) -> None:
         """Slow the route's calls down, stop them or let them grow, by what one of them came to."""
@@ -196,13 +208,12 @@ class Executor:
         if outcome.kind in LOST_KINDS:
             route.books.lost()
         route.books.strikes = route.books.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
-        route.books.unread = route.books.unread + 1 if outcome.kind is OutcomeKind.UNREAD else 0
         if isinstance(decision, Release):
             pause = route.lane.throttled(ticket, decision.wait)
             self.run.emit(LanePaused(route.lane.name, pause, outcome.detail))
         elif isinstance(decision, StopLane):
             route.lane.stop(decision.why)
-        elif outcome.answered and outcome.kind not in KEPT_KINDS:
+        elif outcome.answered and outcome.kind not in _NO_SUCCESS:
             route.lane.succeeded()
 
     async def _deliver_or_conclude(
@@ -245,7 +256,7 @@ class Executor:
                 f"was reserved: the price of {route.name} is not what its contract says"
             )
 
-    def _decide(self, route: RouteRun, outcome: Outcome, claim: Claim, cost: Cost) -> Decision:
+    def _decide(self, route: RouteRun, outcome: Outcome, claim: Claim, cost: Cost, *, alike: bool = False) -> Decision:
         others, books = self.run.routes.next_routes(route, claim), route.books
         decision = decide(
             outcome,
@@ -255,7 +266,7 @@ class Executor:
             others,
             proven=books.proven,
             strikes=books.strikes,
-            unread=books.unread,
+            alike=alike,
             upper=cost.upper,
         )
         if isinstance(decision, Failover):

@@ -173,7 +173,7 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
             return replace(base, event=TaskEvent.PARK, reason=why)
         case Fail(why):
             return replace(base, event=TaskEvent.FAIL, reason=why)
-        case StopLane(_, Retry() | Park() as then):
+        case StopLane(_, Retry() | Park() | Fail() as then):
             return settlement(claim, attempt, outcome, then, now)
         case Release() | StopLane() | Deliver():
             return base

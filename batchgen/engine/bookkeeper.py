@@ -69,7 +69,6 @@ class Bookkeeper:
     Attributes:
         proven: whether a call over its route has brought an image, or the address of one.
         strikes: calls in a row that were refused for the key.
-        unread: answers in a row that nobody could read.
     """
 
     def __init__(
@@ -94,7 +93,6 @@ class Bookkeeper:
         self.tally = tally or Tally()
         self.proven = False
         self.strikes = 0
-        self.unread = 0
         self._delivered = delivered or DeliveredDigests()
         self._rerouted = home not in {"", contract.route}
         self._contract = contract

@@ -11,6 +11,7 @@ from batchgen.contracts.contract import Contract
 from batchgen.contracts.serving import can_serve
 from batchgen.domain.model import Claim
 from batchgen.engine.bookkeeper import Bookkeeper
+from batchgen.engine.health import RouteHealth
 from batchgen.engine.lane import Lane
 from batchgen.policy.decide import NOWHERE, NextRoutes, Rules
 
@@ -20,6 +21,7 @@ class RouteRun:
     """One route of a run: who works on it, and the tasks that wait for it.
 
     Attributes:
+        health: what its calls tell of its gateway.
         rescue: whether it only takes 4K sizes that another route could not deliver, and nothing else.
         serves: values of `Claim.send_route` whose tasks are its own at present.
         buffer: tasks taken from the books and not begun.
@@ -33,6 +35,7 @@ class RouteRun:
     rules: Rules
     books: Bookkeeper
     lane: Lane
+    health: RouteHealth
     rescue: bool = False
     serves: set[str] = field(default_factory=set)
     buffer: deque[Claim] = field(default_factory=deque)

@@ -11,7 +11,7 @@ from batchgen.domain.following import Stage
 from batchgen.domain.text import escaped, one_line, without
 from batchgen.domain.wire import Answer, ApiError, Call, CallEnd
 from batchgen.gateway.exchange import Exchange
-from batchgen.gateway.headers import REQUEST_ID_HEADERS, longest, request_ids, retry_after
+from batchgen.gateway.headers import REQUEST_ID_HEADERS, leads_to, longest, request_ids, retry_after
 from batchgen.gateway.image_address import absolute
 from batchgen.gateway.json_body import Shape
 from batchgen.gateway.proxy import DIRECT, Proxies
@@ -105,7 +105,8 @@ class Client(SessionOwner):
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
         """Put the exchange into a plain value, without the key should the other side have echoed it."""
         request, response = exchange.request, exchange.response
-        detail = one_line(without(secret, exchange.trouble), 300)
+        trouble = exchange.trouble or (leads_to(response.status, response.headers) if response is not None else "")
+        detail = one_line(without(secret, trouble), 300)
         if response is None:
             return Answer(
                 call.attempt,

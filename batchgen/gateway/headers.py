@@ -44,6 +44,15 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return longest(asked)
 
 
+def leads_to(status: int, headers: Mapping[str, str]) -> str:
+    """Say where an answer sends its caller; "" for one that does not.
+
+    >>> leads_to(308, {"location": "https://api.example/v1/images"}), leads_to(200, {})
+    ('leads to https://api.example/v1/images', '')
+    """
+    return f"leads to {headers.get('location') or 'no address'}" if 300 <= status < 400 else ""
+
+
 def hinted(message: str) -> float | None:
     """Read the seconds that an error message asks to wait, None when it does not say.
 

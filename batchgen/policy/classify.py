@@ -82,8 +82,8 @@ def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
         contract: of the route that was called.
         sent: the prompt; its words are none of the gateway's.
     """
-    page = _is_page(answer)
-    word = None if page else _word(answer, contract, sent)
+    page, moved = _is_page(answer), 300 <= answer.status < 400
+    word = None if page or moved else _word(answer, contract, sent)
     kind = OutcomeKind.EDGE_ERROR if page else _kind(answer, word)
     return Outcome(
         kind=kind,
@@ -93,8 +93,9 @@ def classify(answer: Answer, contract: Contract, sent: str = "") -> Outcome:
         retry_after=answer.retry_after,
         answered=kind not in LOST_KINDS,
         page=page,
+        moved=moved,
         obstacle=answer.obstacle,
-        cause=_cause(answer, kind, word, sent),
+        cause=f"{kind}:redirect" if moved else _cause(answer, kind, word, sent),
     )
 
 
@@ -187,6 +188,8 @@ def _failure(answer: Answer, word: Word | None) -> OutcomeKind:
         return OutcomeKind.EDGE_ERROR
     if word is not None:
         return _MEANT[word.means]
+    if status < 400:
+        return OutcomeKind.UNSERVED
     if status == 409 and answer.error is not None and _LATER.search(answer.error.message):
         return OutcomeKind.BUSY
     if status in _SAID_BY_STATUS:

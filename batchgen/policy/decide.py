@@ -65,11 +65,12 @@ class StopLane:
     """No call of this lane can succeed until somebody acts.
 
     Attributes:
-        then: what becomes of the task when the call may have been paid; None: it goes back as it was.
+        then: what becomes of the task when the call may have been paid, or the answer is about the task itself; None:
+            it goes back as it was.
     """
 
     why: str
-    then: Retry | Park | None = None
+    then: Retry | Park | Fail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +119,25 @@ _NO_IMAGE_NOW = (
     "the gateway takes calls in and draws later: say with `task:` under `route` how they are followed, or take another "
     "route or endpoint"
 )
-_NOTHING_READ = (
-    "no answer of this route could be read so far: say where the picture stands with `picture_at:` under `route`, read "
-    "them again with `batchgen recover`, then run again"
+_MOVED = (
+    "the gateway redirects its calls, and no paid call follows a redirect: put the address where it leads into "
+    "base_url, then run again"
 )
+# What is said of answers that are all alike.
+_ALIKE = {
+    OutcomeKind.EMPTY: "answer after answer holds no image: see what the gateway says of them, or take another route "
+    "or endpoint, then run again",
+    OutcomeKind.UNREAD: "answer after answer cannot be read: say where the picture stands with `picture_at:` under "
+    "`route`, read them again with `batchgen recover`, then run again",
+    OutcomeKind.REJECTED: "the gateway rejects call after call in the same words: put right what is asked, make what "
+    "failed available with `batchgen retry`, then run again",
+}
 # What the gateway did not take in: the same call may go through later.
 FOR_LATER = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NO_CHANNEL})
 # What no call of the route gets past until somebody acts.
 STOPS = frozenset(_STOP)
 _FREE = FOR_LATER | STOPS
 _STRIKES = 3  # times that a key which worked before is refused in a row until it is believed
-_UNREADABLE = 3  # such answers in a row before a route's first image: there will be no other ones
 _FINAL = {
     OutcomeKind.REJECTED: "the gateway rejects what is asked",
     OutcomeKind.REFUSED: "the content was refused",
@@ -164,10 +173,10 @@ def decide(
     *,
     proven: bool = False,
     strikes: int = 0,
-    unread: int = 0,
+    alike: bool = False,
     upper: int | None = None,
 ) -> Decision:
-    """Say what happens to a task after one outcome.
+    """Say what happens after one outcome.
 
     Args:
         outcome: what came back, and what it means.
@@ -177,9 +186,27 @@ def decide(
         routes: where the task may go on.
         proven: whether the route has brought an image in this run, so that its address and its key are right.
         strikes: calls before this one that were refused for the key, one after the other.
-        unread: answers before this one that nobody could read, one after the other.
+        alike: whether so many answers said the same as this one that there will be no other ones.
         upper: micro-dollars that the same call may take once more at most; None where nobody can say.
     """
+    step = _step(outcome, claim, rules, uniform, routes, proven=proven, strikes=strikes, upper=upper)
+    if alike and isinstance(step, Retry | Park | Fail) and outcome.kind in _ALIKE:
+        return StopLane(f"{_ALIKE[outcome.kind]} ({outcome.detail})", step)
+    return step
+
+
+def _step(
+    outcome: Outcome,
+    claim: Claim,
+    rules: Rules,
+    uniform: Uniform,
+    routes: NextRoutes,
+    *,
+    proven: bool,
+    strikes: int,
+    upper: int | None,
+) -> Decision:
+    """Say what happens to a task after one outcome, whatever happens to others."""
     kind = outcome.kind
     if kind is OutcomeKind.DELIVERED:
         return Deliver()
@@ -188,7 +215,7 @@ def decide(
     if kind in _FREE:
         return _after_free(outcome, claim, rules, uniform, passes=_passes(kind, proven=proven, strikes=strikes))
     if kind in _LEFT:
-        return _leave(outcome, proven=proven, unread=unread)
+        return _leave(outcome)
     if kind in HOLLOW_KINDS and _may_pay_again(claim, rules.limits, upper):
         return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
     if kind in _FINAL:
@@ -230,7 +257,7 @@ def _after_free(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, 
     """What the gateway did not take in; where it may have charged it all the same, it is no free try."""
     step = None if outcome.charge is Charge.VOID else _paid_try(outcome, claim, rules, uniform)
     if not passes:
-        return StopLane(f"{_STOP[outcome.kind]} ({outcome.detail})", step)
+        return StopLane(f"{_MOVED if outcome.moved else _STOP[outcome.kind]} ({outcome.detail})", step)
     return step or Release(outcome.retry_after, outcome.detail)
 
 
@@ -240,17 +267,14 @@ def _paid_try(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) ->
     return Retry(_delay(outcome, claim, rules, uniform), outcome.detail)
 
 
-def _leave(outcome: Outcome, *, proven: bool, unread: int) -> Park | StopLane:
+def _leave(outcome: Outcome) -> Park | StopLane:
     """What is paid, or may be, and brought no image that we could get at: a person decides."""
     if outcome.kind is OutcomeKind.EXPIRED:
         return Park(outcome.detail)
     if outcome.kind is OutcomeKind.ACCEPTED:
         park = Park(f"taken in for later, and maybe charged ({outcome.detail})")
         return StopLane(f"{_NO_IMAGE_NOW} ({outcome.detail})", park)
-    park = Park(f"paid, and nobody can read the answer ({outcome.detail})")
-    if proven or unread + 1 < _UNREADABLE:
-        return park
-    return StopLane(f"{_NOTHING_READ} ({outcome.detail})", park)
+    return Park(f"paid, and nobody can read the answer ({outcome.detail})")
 
 
 def _may_pay_again(claim: Claim, limits: Limits, upper: int | None) -> bool:

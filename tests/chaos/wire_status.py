@@ -41,14 +41,14 @@ _INTERIM = [
 ]
 
 _REDIRECTS = [
-    of.rejected(f"{code} to {where}", status(code, b"", f"Location: {target}"))
+    of.unserved(f"{code} to {where}", status(code, b"", f"Location: {target}"))
     for code in (301, 302, 303, 307, 308)
     for where, target in [("itself", "/v1/images/generations")]
 ] + [
-    of.rejected("307 to another host", status(307, b"", "Location: http://127.0.0.1:1/v1/images/generations")),
-    of.rejected("302 to a login page", status(302, HTML, "Location: https://example.com/login", kind=_PAGE)),
-    of.rejected("300 without a location", status(300)),
-    of.rejected("304", sends(b"HTTP/1.1 304 Not Modified\r\n\r\n")),
+    of.unserved("307 to another host", status(307, b"", "Location: http://127.0.0.1:1/v1/images/generations")),
+    of.unserved("302 to a login page", status(302, HTML, "Location: https://example.com/login", kind=_PAGE)),
+    of.unserved("300 without a location", status(300)),
+    of.unserved("304", sends(b"HTTP/1.1 304 Not Modified\r\n\r\n")),
 ]
 
 _REFUSALS = [

@@ -440,3 +440,23 @@ async def test_answer_that_memory_has_no_room_for_is_booked_as_paid_and_stops_th
         assert "no memory left for an answer; end other programs, then run again" in run.job_run.stopped
         assert run.states() == {"parked": 1, "available": 4}
         assert run.charges() == {"billed": 1}
+
+
+async def test_route_whose_answers_are_all_empty_stops_before_it_has_cost_much(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(100), SMALL, Limits(concurrency=2, retry_paid=0))
+    async with simulator(tmp_path, "p_empty=1") as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.job_run.stopped is not None
+        assert "answer after answer holds no image" in run.job_run.stopped
+        assert len(run.bill()) <= 5  # three, and what was in flight
+        assert run.states()["available"] >= 95
+
+
+async def test_error_of_the_gateway_is_no_success_of_the_lane(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(2), SMALL, Limits())
+    async with simulator(tmp_path, "p_500=1") as contract, rig(tmp_path, contract, plan) as run:
+        successes: list[None] = []
+        run.route.lane.succeeded = lambda: successes.append(None)  # type: ignore[method-assign]
+        await run.runner.run()
+        assert run.states() == {"failed": 2}
+        assert successes == []

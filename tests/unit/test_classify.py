@@ -71,7 +71,7 @@ def error(message: str = "", code: str = "", kind: str = "") -> ApiError:
         (answer(200, CallEnd.TOO_LARGE), OutcomeKind.OVERSIZED, Charge.BILLED),
         (answer(400, is_json=True, error=error("bad size", "invalid_value")), OutcomeKind.REJECTED, Charge.VOID),
         (answer(400, is_json=True, error=error("no", "moderation_blocked")), OutcomeKind.REFUSED, Charge.VOID),
-        (answer(307), OutcomeKind.REJECTED, Charge.VOID),
+        (answer(307), OutcomeKind.UNSERVED, Charge.VOID),
         (answer(401, is_json=True, error=error("bad key", "invalid_api_key")), OutcomeKind.UNAUTHORIZED, Charge.VOID),
         (answer(403, excerpt="<html>"), OutcomeKind.EDGE_ERROR, Charge.UNKNOWN),
         (answer(403, excerpt="no"), OutcomeKind.UNAUTHORIZED, Charge.VOID),

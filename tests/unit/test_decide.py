@@ -122,17 +122,33 @@ def test_hollow_answer_is_paid_once_more_where_that_is_cheap_and_as_often_as_all
     assert isinstance(made[-1], Fail)
 
 
-def test_answer_that_nobody_can_read_is_parked_and_stops_a_route_that_has_brought_no_image() -> None:
-    def step(unread: int, *, proven: bool = False) -> object:
-        return decide(outcome(OutcomeKind.UNREAD), claim(), Rules(Limits()), top, proven=proven, unread=unread)
-
-    assert [type(step(before)) for before in range(3)] == [Park, Park, StopLane]
-    stopped = step(2)
+@pytest.mark.parametrize(
+    ("kind", "then", "way_out"),
+    [
+        (OutcomeKind.UNREAD, Park, "picture_at"),
+        (OutcomeKind.EMPTY, Fail, "another route"),
+        (OutcomeKind.REJECTED, Fail, "batchgen retry"),
+    ],
+)
+def test_answers_that_are_all_alike_stop_the_route_and_the_last_task_goes_where_the_others_went(
+    kind: OutcomeKind, then: type, way_out: str
+) -> None:
+    rules = Rules(Limits())
+    assert isinstance(decide(outcome(kind), claim(), rules, top), then)
+    stopped = decide(outcome(kind), claim(), rules, top, alike=True)
     assert isinstance(stopped, StopLane)
-    assert isinstance(stopped.then, Park)
-    assert "picture_at" in stopped.why
-    assert "batchgen recover" in stopped.why
-    assert isinstance(step(99, proven=True), Park)
+    assert isinstance(stopped.then, then)
+    assert way_out in stopped.why
+    assert "what happened" in stopped.why
+
+
+def test_redirect_stops_the_route_and_says_where_it_leads() -> None:
+    moved = replace(outcome(OutcomeKind.UNSERVED), moved=True, detail="HTTP 308 · leads to https://b.example/v1")
+    stopped = decide(moved, claim(), Rules(Limits()), top, proven=True)
+    assert isinstance(stopped, StopLane)
+    assert stopped.then is None
+    assert "base_url" in stopped.why
+    assert "https://b.example/v1" in stopped.why
 
 
 def test_call_that_is_taken_in_for_later_parks_its_task_and_stops_the_route() -> None:
