@@ -32,6 +32,17 @@ def to_head(connection: Connection) -> None:
         command.upgrade(config, "head")
 
 
+def replace_check(connection: Connection, table: str, before: str, now: str) -> None:
+    """Write another check into the schema: SQLite's own way where no row changes, however many there are."""
+    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+    connection.exec_driver_sql("PRAGMA writable_schema = ON")
+    connection.exec_driver_sql(
+        "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = ?", (before, now, table)
+    )
+    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
+    connection.exec_driver_sql("PRAGMA writable_schema = OFF")
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(folder()).replace("%", "%%"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from batchgen.ledger.migrate import replace_check
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -24,7 +26,7 @@ _MORE = _KNOWN.replace("'throttled', ", "'throttled', 'busy', 'no_channel', ").r
 
 def upgrade() -> None:
     op.add_column("attempt", sa.Column("cause", sa.Text(), nullable=False, server_default=sa.text("''")))
-    _allow(_KNOWN, _MORE)
+    replace_check(op.get_bind(), "attempt", _KNOWN, _MORE)
 
 
 def downgrade() -> None:
@@ -32,18 +34,5 @@ def downgrade() -> None:
         "UPDATE attempt SET outcome = CASE outcome WHEN 'unserved' THEN 'unauthorized' ELSE 'throttled' END "
         "WHERE outcome IN ('busy', 'no_channel', 'unserved')"
     )
-    _allow(_MORE, _KNOWN)
+    replace_check(op.get_bind(), "attempt", _MORE, _KNOWN)
     op.drop_column("attempt", "cause")
-
-
-def _allow(before: str, now: str) -> None:
-    """Write another check into the schema: SQLite's own way where no row changes, however many there are."""
-    connection = op.get_bind()
-    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
-    connection.exec_driver_sql("PRAGMA writable_schema = ON")
-    connection.execute(
-        sa.text("UPDATE sqlite_schema SET sql = replace(sql, :before, :now) WHERE type = 'table' AND name = 'attempt'"),
-        {"before": before, "now": now},
-    )
-    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
-    connection.exec_driver_sql("PRAGMA writable_schema = OFF")

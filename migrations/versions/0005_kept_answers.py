@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from batchgen.ledger.migrate import replace_check
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -19,7 +21,7 @@ _MORE = "'empty', 'unread', 'accepted', 'damaged'"
 
 def upgrade() -> None:
     op.add_column("task", sa.Column("hollow", sa.Integer(), nullable=False, server_default=sa.text("0")))
-    _allow(_KNOWN, _MORE)
+    replace_check(op.get_bind(), "attempt", _KNOWN, _MORE)
 
 
 def downgrade() -> None:
@@ -27,18 +29,5 @@ def downgrade() -> None:
         "UPDATE attempt SET outcome = CASE outcome WHEN 'unread' THEN 'damaged' ELSE 'lost' END "
         "WHERE outcome IN ('unread', 'accepted')"
     )
-    _allow(_MORE, _KNOWN)
+    replace_check(op.get_bind(), "attempt", _MORE, _KNOWN)
     op.drop_column("task", "hollow")
-
-
-def _allow(before: str, now: str) -> None:
-    """Write another check into the schema: SQLite's own way where no row changes, however many there are."""
-    connection = op.get_bind()
-    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
-    connection.exec_driver_sql("PRAGMA writable_schema = ON")
-    connection.execute(
-        sa.text("UPDATE sqlite_schema SET sql = replace(sql, :before, :now) WHERE type = 'table' AND name = 'attempt'"),
-        {"before": before, "now": now},
-    )
-    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
-    connection.exec_driver_sql("PRAGMA writable_schema = OFF")
