@@ -77,9 +77,20 @@ def test_retry_takes_exactly_those_of_a_cause_and_counts_the_rest_of_it(shop: Sh
     assert shop.states("rehearsal/batchgen.db") == {"available": 1, "cancelled": 1, "failed": 1}
 
 
-@pytest.mark.parametrize("other", ["--gone", "--batch=b"])
-def test_cause_goes_with_states_only(shop: Shop, other: str) -> None:
-    shop.run("retry", "job", "--rehearse", "--cause", "content", other, code=2)
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (
+            "--gone",
+            "--gone is about images that were delivered; give it without --failed, --parked, --cancelled, --cause",
+        ),
+        ("--batch=b", "--batch stands for all that is in it; give it alone"),
+    ],
+)
+def test_cause_goes_with_states_only(shop: Shop, other: str, sentence: str) -> None:
+    said = shop.run("retry", "job", "--rehearse", "--cause", "content", other, code=2).stderr
+    assert sentence in said
+    assert shop.states("rehearsal/batchgen.db") == {"failed": 3}
 
 
 def test_table_has_the_cause_of_each_task(shop: Shop) -> None:

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import CallEnd
-from batchgen.gateway.client import Client
-from batchgen.store.spool.spool import Spool
-from tests.support.gateway import a_call, a_piece, ask
+from batchgen.store.spool.spool import SPOOL
+from tests.support.gateway import a_call, a_piece, a_spool, ask, ask_into
 from tests.support.sockets import MemorySink, raw_server, served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -38,23 +36,12 @@ async def test_picture_that_comes_back_is_no_result_and_leaves_nothing_in_the_sp
         await request.read()
         return web.json_response(document)
 
-    spool = Spool.open(tmp_path / "out", tmp_path / "ledger.db", "id", clock=SystemClock())
-    folder = tmp_path / "out/.batchgen"
-    known = set(folder.iterdir())
-    try:
-        async with served(serve) as base, Client(clock=SystemClock(), key=lambda _name: "") as client:
-            sinks = []
-            answer = await client.send(
-                a_call(base, b'{"', piece, b'"}'), lambda index: sinks.append(spool.sink(7, index)) or sinks[-1]
-            )
-            assert len(sinks) == 3
-            await spool.finish(answer, sinks)
+    with a_spool(tmp_path) as spool:
+        async with served(serve) as base:
+            answer, sinks = await ask_into(spool, a_call(base, b'{"', piece, b'"}'))
+        assert len(sinks) == 3
         assert [one.size for one in answer.pictures] == [len(result)]
-        assert (folder / answer.pictures[0].file).read_bytes() == result
-        spool.clear(7)
-    finally:
-        spool.close()
-    assert set(folder.iterdir()) == known
+        assert (spool.output / SPOOL / answer.pictures[0].file).read_bytes() == result
 
 
 async def test_refusal_that_shows_the_input_image_is_a_refusal(tmp_path: Path) -> None:

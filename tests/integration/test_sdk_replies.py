@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from openai.types import ImagesResponse
 from openai.types.chat import ChatCompletion
 from openai.types.image import Image as SdkImage
@@ -17,10 +16,10 @@ from openai.types.responses import Response
 from PIL import Image
 from pydantic import BaseModel
 
-from batchgen.domain.clock import SystemClock
-from batchgen.domain.wire import Answer, Call, CallEnd
-from batchgen.gateway.client import Client
-from batchgen.store.spool.spool import Spool
+from batchgen.domain.wire import Answer, CallEnd
+from batchgen.store.spool.spool import SPOOL
+from tests.support.gateway import a_call, a_spool, ask_into
+from tests.support.sockets import served
 
 
 def picture() -> bytes:
@@ -35,20 +34,11 @@ async def read(reply: BaseModel, tmp_path: Path, endpoint: str = "generations") 
     async def serve(_request: web.Request) -> web.Response:
         return web.Response(text=reply.model_dump_json(), content_type="application/json")
 
-    app = web.Application()
-    app.router.add_post("/v1/images/generations", serve)
-    spool = Spool.open(tmp_path / "out", tmp_path / "ledger.db", "id", clock=SystemClock())
-    try:
-        async with TestServer(app) as server, Client(clock=SystemClock(), key=lambda _name: "sk-x") as client:
-            url = str(server.make_url("/v1/images/generations"))
-            call = Call(1, endpoint, url, (b"{}",), "application/json", "K", 10.0, loopback=True)
-            sinks = []
-            answer = await client.send(call, lambda index: sinks.append(spool.sink(1, index)) or sinks[-1])
-            await spool.finish(answer, sinks)
-            kept = tmp_path / "out/.batchgen" / answer.pictures[0].file if answer.pictures else None
-            return answer, kept.read_bytes() if kept else b""
-    finally:
-        spool.close()
+    with a_spool(tmp_path) as spool:
+        async with served(serve) as base:
+            answer, _ = await ask_into(spool, a_call(base, b"{}", endpoint=endpoint))
+        kept = spool.output / SPOOL / answer.pictures[0].file if answer.pictures else None
+        return answer, kept.read_bytes() if kept else b""
 
 
 async def test_client_reads_a_typed_reply_with_an_inline_image_and_usage(tmp_path: Path) -> None:

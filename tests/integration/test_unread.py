@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from batchgen.domain.clock import SystemClock
 from batchgen.domain.wire import Answer
-from batchgen.gateway.client import Client
 from batchgen.gateway.unread import MOST
-from batchgen.store.spool.spool import Spool
-from tests.support.gateway import a_call, a_piece, ask
+from batchgen.store.spool.spool import SPOOL
+from tests.support.gateway import ATTEMPT, a_call, a_piece, a_spool, ask, ask_into
 from tests.support.sockets import served
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
@@ -107,20 +105,10 @@ async def test_picture_at_a_place_nobody_knows_stays_with_the_words_that_came_wi
         await request.read()
         return web.json_response(body)
 
-    spool = Spool.open(tmp_path / "out", tmp_path / "ledger.db", "id", clock=SystemClock())
-    folder = tmp_path / "out/.batchgen"
-    known = set(folder.iterdir())
-    try:
-        async with served(serve) as base, Client(clock=SystemClock(), key=lambda _name: "") as client:
-            sinks = []
-            call = a_call(base, b'{"', sent, b'"}')
-            answer = await client.send(call, lambda index: sinks.append(spool.sink(7, index)) or sinks[-1])
-            await spool.finish(answer, sinks)
+    with a_spool(tmp_path) as spool:
+        async with served(serve) as base:
+            answer, _ = await ask_into(spool, a_call(base, b'{"', sent, b'"}'))
         assert answer.text == "Here it is"
         assert '"data:#1"' in answer.unread
-        assert (folder / answer.spare[1].file).read_bytes() == PNG
-        assert spool.read_receipt(7) == answer == pickle.loads(pickle.dumps(answer))
-        spool.clear(7)
-    finally:
-        spool.close()
-    assert set(folder.iterdir()) == known
+        assert (spool.output / SPOOL / answer.spare[1].file).read_bytes() == PNG
+        assert spool.read_receipt(ATTEMPT) == answer == pickle.loads(pickle.dumps(answer))

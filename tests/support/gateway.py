@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from batchgen.gateway.endpoints.codec import Reply
 from batchgen.gateway.picture_start import key_pattern
 from batchgen.gateway.reading import read_text
 from batchgen.gateway.scan import Scanner
+from batchgen.store.spool.spool import SPOOL, Spool, SpoolSink
 from tests.support.sockets import MemorySink
 
 NO_INPUTS = PreparedInputs()
+ATTEMPT = 7
 SQUARE = Size(2048, 2048)
 
 
@@ -125,7 +128,7 @@ def read(body: bytes, endpoint: str, cuts: Iterable[int] = (), *, sent: SentRequ
 
 
 def a_call(base: str, *pieces: bytes | FilePiece, endpoint: str = "chat", timeout: float = 10.0) -> Call:
-    return Call(7, endpoint, f"{base}/x", pieces, "application/json", "", timeout, loopback=True)
+    return Call(ATTEMPT, endpoint, f"{base}/x", pieces, "application/json", "", timeout, loopback=True)
 
 
 def a_piece(path: Path, content: bytes, **changes: bool) -> FilePiece:
@@ -138,3 +141,26 @@ async def ask(call: Call, made: dict[int, MemorySink] | None = None) -> Answer:
     made = {} if made is None else made
     async with Client(clock=SystemClock(), key=lambda _name: "") as client:
         return await client.send(call, lambda index: made.setdefault(index, MemorySink(index)))
+
+
+@contextmanager
+def a_spool(folder: Path) -> Iterator[Spool]:
+    """A new spool, in which nothing may be left of the attempt of `a_call` once that is cleared."""
+    spool = Spool.open(folder / "out", folder / "ledger.db", "id", clock=SystemClock())
+    place = spool.output / SPOOL
+    known = set(place.iterdir())
+    try:
+        yield spool
+        spool.clear(ATTEMPT)
+    finally:
+        spool.close()
+    assert set(place.iterdir()) == known
+
+
+async def ask_into(spool: Spool, call: Call) -> tuple[Answer, list[SpoolSink]]:
+    """The answer of a call, whole in a spool, and every sink its pictures were given."""
+    made: list[SpoolSink] = []
+    async with Client(clock=SystemClock(), key=lambda _name: "") as client:
+        answer = await client.send(call, lambda index: made.append(spool.sink(ATTEMPT, index)) or made[-1])
+    await spool.finish(answer, made)
+    return answer, made
