@@ -19,7 +19,7 @@ from batchgen.domain.model import Booking, OutcomeKind
 from batchgen.domain.origin import Origin
 from batchgen.domain.output_image import Delivered
 from batchgen.ledger import attempts
-from batchgen.ledger.connect import empty_ledger, reading
+from batchgen.ledger.connect import reading
 from batchgen.ledger.mapping import dump
 from batchgen.ledger.scribe import KnownAttempt, Scribe
 from batchgen.ledger.statements import restoring
@@ -106,7 +106,9 @@ def look(path: Path, numbers: Collection[int]) -> tuple[frozenset[int], dict[int
     Raises:
         LedgerError: it cannot be read.
     """
-    with reading(path) if path.exists() else empty_ledger() as connection:
+    if not path.exists():
+        return frozenset(), {}, []
+    with reading(path) as connection:
         outputs = [Path(output) for output in connection.execute(restoring.OUTPUTS).scalars()]
         return known(connection, [numbers], 0.0)[0], delivered(connection, [numbers], 0.0)[0], outputs
 

@@ -152,7 +152,7 @@ def _word(answer: Answer, contract: Contract, sent: str) -> Word | None:
     """The row of the table of words that the error of an answer, or its text, is believed to say."""
     error = answer.error
     if error is None and _succeeded(answer):
-        error = ApiError(message=answer.text)
+        error = ApiError(message=answer.text) if answer.text else None
     elif error is None and answer.status in _TELLING:
         error = ApiError(message=answer.excerpt)
     return weigh(error, known_words(contract), sent) if error is not None else None
