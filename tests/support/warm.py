@@ -36,13 +36,13 @@ class Zygote:
         inherited: what else it has from this process.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *more: str) -> None:
         self.heeded, self.inherited = _at_start(environment), _inherited()
         self._one_at_a_time = threading.Lock()
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with far:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.zygote", str(far.fileno())],
+                [sys.executable, "-m", "tests.support.zygote", str(far.fileno()), *more],
                 cwd=ROOT,
                 env=environment,
                 pass_fds=[far.fileno()],
@@ -98,7 +98,7 @@ def zygote() -> Zygote:
     """The one of this process."""
     with _first:
         if not _zygotes:
-            _zygotes.append(Zygote(os.environ))
+            _zygotes.append(Zygote(os.environ, "try"))
     return _zygotes[0]
 
 

@@ -1,17 +1,19 @@
 """A process that has imported the whole program and forks: each child is a `batchgen` that need not import it again.
 
-`tests.support.warm` starts it, with a socket as its only argument. A request comes with the three streams of the
-command; the answer is the number of the process that has become it.
+`tests.support.warm` starts it, with a socket as its argument, and a second one where it is to try the program first. A
+request comes with the three streams of the command; the answer is the number of the process that has become it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import gc
 import json
 import os
 import pkgutil
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +31,17 @@ from sqlalchemy import Connection
 from tests.support.hasty import HastyClock
 
 LARGEST = 1 << 17  # bytes of a request
+JOB = """version: 1
+name: job
+route: apiyi/gpt-image-2-vip
+prompts: [{id: mug, text: a mug}]
+sizes: ["1:1@1K"]
+"""
+TRIED = (
+    "check job.yaml",
+    *("plan job.yaml --rehearse", "run job.yaml --rehearse --fault pictures=plain", "run job.yaml --rehearse"),
+    *("status --rehearse", "report job --rehearse", "verify --rehearse", "show mug --rehearse", "retry job --rehearse"),
+)
 
 
 class Request(NamedTuple):
@@ -54,8 +68,6 @@ def preload() -> None:
         if not module.name.endswith("__main__"):
             import_module(module.name)
     remember_new_ledger()
-    assert threading.active_count() == 1, "a fork would lose the other threads"
-    gc.freeze()
 
 
 def remember_new_ledger() -> None:
@@ -83,8 +95,38 @@ def remember_new_ledger() -> None:
     migrate.to_head = to_head
 
 
+def try_all() -> None:
+    """Go through a small job here: statements and patterns are compiled then, and no child need do it again."""
+    from batchgen.cli.main import cli  # noqa: PLC0415
+
+    environment, files, popen = dict(os.environ), resource.getrlimit(resource.RLIMIT_NOFILE), subprocess.Popen
+    subprocess.Popen = Descendant  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _unheard():
+        Path("job.yaml").write_text(JOB, encoding="utf-8")
+        for words in TRIED:
+            assert not cli.main(words.split(), standalone_mode=False), words
+    subprocess.Popen = popen  # type: ignore[misc]
+    os.environ.clear()
+    os.environ.update(environment)
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """While it lasts, what is said to stderr goes where stdout goes, to nobody."""
+    stderr = os.dup(2)
+    os.dup2(1, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def serve(control: socket.socket) -> Request | None:
     """Fork until nobody asks any more. In a child, what it is to become; None in this process, at the end."""
+    assert threading.active_count() == 1, "a fork would lose the other threads"
+    gc.freeze()
     while True:
         message, streams, _, _ = socket.recv_fds(control, LARGEST, 3)
         if not message:
@@ -197,6 +239,8 @@ def end(code: int) -> None:
 
 if __name__ == "__main__":
     preload()
+    if len(sys.argv) > 2:
+        try_all()
     request = serve(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
         become(request)
