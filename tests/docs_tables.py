@@ -115,13 +115,15 @@ ROUTE_KEYS = {
     "use": "the route whose contract applies; required",
     "base_url": "the gateway's root, ending in `/v1`; https, or http on this machine",
     "key_env": "the variable that holds the key",
+    "keys": "instead of it several: `[SHOP_1, SHOP_2]`, see [manifest](manifest.md#several-keys)",
     "key_type": "`usage` or `any`; talk only",
     "price": "`{per_call: 0.03}`, a number of dollars, `{tokens: FAMILY}` or `unknown`",
     "multiplier": "on every price, up to 1,000; becomes 1 when `price` is given without it",
     "timeout": "one number of seconds for every size and quality",
     "timeouts": "seconds by tier: `{4K: 900}`",
     "quality_timeouts": "seconds by quality, where longer: `{high: 900}`",
-    "concurrency": "calls in flight that the route is known to take",
+    "concurrency": "calls in flight that the route is known to take, for one key or the account",
+    "limits_per": "`key`: each key has limits of its own; `account`: all keys share them",
     "url_lifetime": "seconds that an image's address lives",
     "latency": "usual seconds by tier, `{2K: [60, 180]}`; for `plan` and rehearsals",
     "sizes": "`none`, `{listed: [...]}`, limits such as `{max_edge: 3840}`, or `{wording: {...}}`",
@@ -279,8 +281,8 @@ def route_inputs() -> str:
 def route_keys() -> str:
     """Which variable holds whose key."""
     lines = []
-    for name in dict.fromkeys(each.key_env for each in CONTRACTS):
-        uses = (f"`{each.route}`: {each.key_note}" for each in CONTRACTS if each.key_env == name)
+    for name in dict.fromkeys(name for each in CONTRACTS for name in each.keys):
+        uses = (f"`{each.route}`: {each.key_note}" for each in CONTRACTS if name in each.keys)
         lines += [f"- `{name}`", *(f"  - {use}" for use in uses)]
     return "\n".join(lines)
 
@@ -301,7 +303,7 @@ def route_times() -> str:
             f"`{each.route}`",
             _waits(each),
             " / ".join(f"{each.latency[tier][0]:g}–{each.latency[tier][1]:g}" for tier in TIERS),
-            str(each.concurrency),
+            f"{each.concurrency} a key" if each.limits_per == "key" else str(each.concurrency),
             "yes" if each.downgrade else "no",
         )
         for each in CONTRACTS

@@ -130,14 +130,19 @@ def test_every_exit_code_is_told(code: Exit) -> None:
 
 def test_every_variable_is_told() -> None:
     said = under(text_of("docs/cli.md"), "## Environment and keys")
-    for name in {"BATCHGEN_DB", "BATCHGEN_DEBUG", "BATCHGEN_MONTHLY", *(each.key_env for each in CONTRACTS)}:
+    for name in {
+        "BATCHGEN_DB",
+        "BATCHGEN_DEBUG",
+        "BATCHGEN_MONTHLY",
+        *(name for each in CONTRACTS for name in each.keys),
+    }:
         assert f"`{name}`" in said
 
 
 def test_every_option_and_fault_of_the_simulator_is_told() -> None:
     said = under(text_of("docs/cli.md"), "### Faults")
     named = set(re.findall(r"`([^`]+)`", "\n".join(row.split("|")[1] for row in said.splitlines() if row[:1] == "|")))
-    options = {each for each in Options.__dataclass_fields__ if each not in {"chances", "routes"}} | {"p_FAULT"}
+    options = {each for each in Options.__dataclass_fields__ if each not in {"chances", "routes", "keys"}} | {"p_FAULT"}
     assert named == options | {str(fault) for fault in Fault}
     Options.parse(["p_drop=0.1", "p500_4k=0.3", "retry_after=50ms", "latency=none", "spend=none"])
 

@@ -8,15 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchgen.app.keyring import KeyRing
-from batchgen.app.rehearsal import KEY_ENV, simulated
+from batchgen.app.rehearsal import KEY_ENV, rehearsal_key, simulated
 from batchgen.app.run_options import RunOptions
 from batchgen.app.way_out import check_way_out, proxies_of
 from batchgen.contracts.written_proxy import DIRECTLY
 from batchgen.engine.assembly import RouteSpec
 from batchgen.gateway.proxy import Proxies
 from batchgen.manifest.manifest import Manifest
-
-REHEARSAL_KEYS = KeyRing({KEY_ENV: "rehearsal"})
 
 
 class GatewayAccess:
@@ -47,12 +45,13 @@ class GatewayAccess:
         """Make sure that every key and proxy is there, those of fallback routes too, before anything is recorded.
 
         Raises:
-            UsageError: one is missing.
+            UsageError: one is missing, or two keys of a route are the same.
         """
         if not self._rehearse:
             keys = self._keys()
-            keys.check(route.contract.key_env for route in self._routes())
+            keys.check(name for route in self._routes() for name in route.contract.keys)
             for route in self._routes():
+                keys.fingerprints(route.contract.keys)
                 check_way_out(route.contract, keys)
 
     def _routes(self) -> list[RouteSpec]:
@@ -65,12 +64,14 @@ class GatewayAccess:
     async def _rehearsed(self) -> tuple[list[RouteSpec], KeyRing]:
         written = [self._manifest.route, *(other.written for other in self._manifest.fallbacks)]
         simulation = simulated(written, self._options.speed, self._options.faults)
-        return played(self._routes(), await self._stack.enter_async_context(simulation)), REHEARSAL_KEYS
+        return played(self._routes(), await self._stack.enter_async_context(simulation))
 
 
-def played(routes: Sequence[RouteSpec], addresses: Sequence[str]) -> list[RouteSpec]:
-    """Give routes as they are at the simulated gateway, each at its address."""
-    return [
-        replace(route, contract=replace(route.contract, base_url=address, key_env=KEY_ENV, proxy=DIRECTLY))
+def played(routes: Sequence[RouteSpec], addresses: Sequence[str]) -> tuple[list[RouteSpec], KeyRing]:
+    """Give routes as they are at the simulated gateway, each at its address, and keys that are none."""
+    contracts = [
+        replace(route.contract, base_url=address, proxy=DIRECTLY, keys=route.contract.keys or (KEY_ENV,))
         for route, address in zip(routes, addresses, strict=True)
     ]
+    keys = KeyRing({name: rehearsal_key(name) for contract in contracts for name in contract.keys})
+    return [replace(route, contract=contract) for route, contract in zip(routes, contracts, strict=True)], keys

@@ -68,6 +68,22 @@ class KeyRing:
         """Say whether a variable is set."""
         return bool(self.text(name))
 
+    def fingerprints(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Give the fingerprints of several keys, in order.
+
+        Raises:
+            UsageError: one is not set, or two variables hold the same key.
+        """
+        found: dict[str, str] = {}
+        for name in names:
+            other = found.setdefault(self.fingerprint(name), name)
+            if other != name:
+                raise UsageError(
+                    f"{other} and {name} hold the same key, which has one set of limits; put another key into one of "
+                    "them, or name only one"
+                )
+        return tuple(found)
+
     def fingerprint(self, name: str) -> str:
         """Give eight hex digits that tell keys apart and reveal nothing; "" for a route that needs no key."""
         return "" if not name else hashlib.sha256(self.get(name).encode()).hexdigest()[:8]

@@ -121,7 +121,7 @@ def _locale() -> MachineFinding:
 
 def _keys(keys: KeyRing, folders: Iterable[Path]) -> MachineFinding:
     catalog = known_routes()
-    names = sorted({catalog.find(route).key_env for route in catalog.routes()} - {""})
+    names = sorted({name for route in catalog.routes() for name in catalog.find(route).keys})
     set_here = [name for name in names if keys.has(name)]
     value = f"set: {', '.join(set_here)}" if set_here else "none is set (a rehearsal needs none)"
     insecure = any(_readable_by_others(folder / ".env") for folder in folders)

@@ -13,7 +13,7 @@ from typing import Any
 
 from batchgen.app.booked_run import booked_run
 from batchgen.app.ending import INTERRUPTED, end_reason
-from batchgen.app.gateway_access import REHEARSAL_KEYS, played
+from batchgen.app.gateway_access import played
 from batchgen.app.keyring import KeyRing
 from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.app.rehearsal import simulated
@@ -151,10 +151,9 @@ async def make_probes(probes: Sequence[Probe], ledger: LedgerChoice, host: RunHo
     async with AsyncExitStack() as stack:
         if ledger.rehearse:
             addresses = await stack.enter_async_context(simulated([each.written for each in probes], 1000.0, ()))
-            routes = played([RouteSpec(each.contract) for each in probes], addresses)
+            routes, keys = played([RouteSpec(each.contract) for each in probes], addresses)
             for probe, route in zip(probes, routes, strict=True):
                 probe.contract = route.contract
-            keys = REHEARSAL_KEYS
         worst = Exit.DELIVERED
         for probe in probes:
             code = await _make(probe, ledger, keys, host)

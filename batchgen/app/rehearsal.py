@@ -17,7 +17,7 @@ from batchgen.domain.errors import BatchgenError, UsageError
 Written = str | Mapping[str, Any]
 """A route as a manifest names it."""
 
-KEY_ENV = "BATCHGEN_REHEARSAL_KEY"
+KEY_ENV = "BATCHGEN_REHEARSAL_KEY"  # where a route names none: the simulator wants one
 BILL = REHEARSAL / "bill.jsonl"
 _START_WITHIN = 30.0
 
@@ -73,6 +73,11 @@ async def _base_url(process: asyncio.subprocess.Process) -> str:
     if not line:
         raise BatchgenError("the simulated gateway ended at once; `batchgen simulate` says why")
     return line.decode().split()[-1]  # alone, or after its route where there are several
+
+
+def rehearsal_key(name: str) -> str:
+    """Give what stands in a rehearsal for the key in a variable, which stays at home."""
+    return f"rehearsal-{name}"
 
 
 def output_folder(name: str) -> Path:

@@ -110,7 +110,7 @@ async def _buy(
         executor.delivery.not_allowed |= left.not_allowed
         for route in run.routes:
             if (why := left.not_allowed.get(route.name)) is not None:
-                route.lane.stop(why)
+                route.stop(why)
         runner = BatchRunner(executor) if manifest.contract.endpoint.in_batches else Runner(executor)
         minutes = session.spec.limits.until
         until = None if minutes is None else next_time_of_day(session.clock.now(), minutes)

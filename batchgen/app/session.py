@@ -104,7 +104,7 @@ class Session:
         Only buying needs keys.
 
         Raises:
-            UsageError: a key is missing, or the password of a proxy.
+            UsageError: a key is missing, or is there twice, or the password of a proxy is missing.
             NoRoom: too few files may be open for a single call.
         """
         number = self.ledger.job(self.spec.name)
@@ -121,10 +121,10 @@ class Session:
         )
         called = []
         for route in routes:
-            fingerprint = keys.fingerprint(route.contract.key_env) if buying else ""
+            fingerprints = keys.fingerprints(route.contract.keys) if buying else ()
             proxies = proxies_of(route.contract, keys)
             await self._stack.enter_async_context(self.hand.connected(route.contract, self.clock, keys.get, proxies))
-            called.append(replace(route, key_fingerprint=fingerprint))
+            called.append(replace(route, fingerprints=fingerprints))
         with Reader(self.ledger.path) as reader:
             return assemble(
                 run,

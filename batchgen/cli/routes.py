@@ -33,4 +33,4 @@ def routes(route: str | None, as_json: bool) -> None:
 
 
 def _row(contract: Contract) -> tuple[str, ...]:
-    return contract.route, price_text(contract), sizes_text(contract), f"key in {contract.key_env}"
+    return contract.route, price_text(contract), sizes_text(contract), f"key in {', '.join(contract.keys)}"

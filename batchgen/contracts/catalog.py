@@ -27,6 +27,8 @@ _OF_A_ROUTE = frozenset({"use", "timeout"})
 _JOINED = frozenset({"parameters", "charges", "timeouts", "quality_timeouts", "latency", "references", "log"})
 _ADDED = frozenset({"words", "request_id_headers", "images_from"})
 _SHARED = frozenset({"common", "words"})  # files that are no provider's
+# Of these one takes the place of the other.
+_INSTEAD = {"key_env": "keys", "keys": "key_env"}
 # What a manifest may change: what is sent and paid, not what the contract says of itself.
 _CHANGEABLE = KEYS - {"checked", "source", "channel", "key_note"}
 
@@ -206,8 +208,9 @@ def _doubts(before: Contract, after: Contract) -> Iterator[str]:
         usual, now = before.timeout_for(Size(edge, edge), None), after.timeout_for(Size(edge, edge), None)
         if now < usual:
             yield f"a timeout of {now:g} s at {tier} is below the contract's {usual:g} s: an abandoned call is paid"
-    if before.base_url != after.base_url and not after.loopback and after.key_env:
-        yield f"the key in {after.key_env} goes to {after.base_url} instead of {before.base_url}"
+    if before.base_url != after.base_url and not after.loopback and after.keys:
+        goes = f"the key in {after.keys[0]} goes" if len(after.keys) == 1 else f"the keys in {', '.join(after.keys)} go"
+        yield f"{goes} to {after.base_url} instead of {before.base_url}"
     if before.versioned and not after.versioned:
         yield (
             f"base_url {after.base_url} does not end in /v1; where a gateway answers with its web page, each call may "
@@ -217,7 +220,8 @@ def _doubts(before: Contract, after: Contract) -> Iterator[str]:
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Raw:
     """Lay `above` over `below`: mappings key by key, lists of marks and codes added in front, all else replaced."""
-    result = dict(below)
+    replaced = {_INSTEAD[key] for key in above if key in _INSTEAD}
+    result = {key: value for key, value in below.items() if key not in replaced}
     for key, value in above.items():
         under = result.get(key)
         if key in _JOINED and isinstance(under, Mapping) and isinstance(value, Mapping):

@@ -109,7 +109,9 @@ class Contract:
         channel: `official` where OpenAI's own API answers in the end, `reverse` otherwise.
         base_url: the gateway's root, without a slash at the end.
         proxy: that requests go through, with `${NAME}` for a password; `none` for none, "" as the environment says.
-        key_env: the variable that holds the key; "" sends none. `key_type` is `usage` where a per-call key is refused.
+        keys: the variables that hold its keys, all of one group and account; () sends none.
+        key_type: `usage` where a per-call key is refused.
+        limits_per: whether each key has limits of its own, or all keys of an account share them.
         multiplier: on every price, as decimals are written; `batch_multiplier` comes on top for the Batch API.
         endpoints: what works today; `endpoint_default` is the one used.
         parameters: by name: quality, background, format (`output_format` on the wire), n, response_format, moderation.
@@ -117,7 +119,7 @@ class Contract:
         formats: what it can deliver; `transparent_formats` those that keep a transparent background.
         max_prompt: characters.
         timeouts: tier to seconds for the whole call; `quality_timeouts` lengthen it for a quality.
-        concurrency: calls in flight at most.
+        concurrency: calls in flight at most, of one key or of the account as `limits_per` says.
         url_lifetime: seconds an image's address stays alive.
         charges: what each kind of outcome costs; total over `OutcomeKind`.
         downgrade: whether 2K of the same ratio is the advised way out of sporadic 500s at 4K.
@@ -141,7 +143,7 @@ class Contract:
     group: str
     channel: Literal["official", "reverse"]
     base_url: str
-    key_env: str
+    keys: tuple[str, ...]
     key_type: str
     key_note: str
     checked: str
@@ -159,6 +161,7 @@ class Contract:
     timeouts: Mapping[str, float]
     quality_timeouts: Mapping[str, float]
     concurrency: int
+    limits_per: Literal["key", "account"]
     url_lifetime: float
     request_id_headers: tuple[str, ...]
     price: PerCall | TokenPrice | NoPrice
@@ -194,6 +197,16 @@ class Contract:
     def route(self) -> str:
         """`provider/model`, or `provider/model@group`."""
         return f"{self.provider}/{self.model}" + (f"@{self.group}" if self.group else "")
+
+    @property
+    def key_env(self) -> str:
+        """The variable that holds the first of its keys, "" where it sends none."""
+        return self.keys[0] if self.keys else ""
+
+    @property
+    def quotas(self) -> int:
+        """How many times over its limits hold: once for each key that has limits of its own."""
+        return max(1, len(self.keys)) if self.limits_per == "key" else 1
 
     @property
     def loopback(self) -> bool:

@@ -22,7 +22,7 @@ from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import AUTO, THIRTY, TIERS, Size
 
 REQUIRED = ("checked", "source", "base_url", "key_env")
-TALK = (*REQUIRED, "channel", "key_type", "key_note", "ends", "log", "proxy")
+TALK = (*REQUIRED, "keys", "channel", "key_type", "key_note", "ends", "log", "proxy")
 MONEY = ("multiplier", "batch_multiplier", "price", "main_price")
 CALL = (
     "endpoints",
@@ -35,7 +35,10 @@ CALL = (
     "formats",
     "transparent_formats",
 )
-LIMITS = ("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "url_lifetime", "latency")
+LIMITS = (
+    *("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "limits_per"),
+    *("url_lifetime", "latency"),
+)
 ANSWER = (
     *("charges", "downgrade", "rescue", "words", "void_in_200", "request_id_headers"),
     *("images_from", "picture_at", "task"),
@@ -51,6 +54,7 @@ _MOST_ITEMS = 1_000
 _FORMATS = ("png", "jpeg", "webp")
 _EVERY, _PATIENCE = 5.0, 3600.0  # seconds, where a contract does not say how a call is followed
 _FREE = ("multiple_of", "min_edge", "max_edge", "max_ratio", "min_pixels", "max_pixels")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _RATIO = re.compile(r"[1-9]\d?:[1-9]\d?\Z")
 
 
@@ -63,7 +67,7 @@ def read_contract(provider: str, name: str, keys: Section, tables: Mapping[str, 
         ContractError: a key is unknown, missing or holds what it cannot hold.
     """
     keys.known(KEYS)
-    missing = [key for key in REQUIRED if key not in keys.data]
+    missing = [key for key in REQUIRED if key not in keys.data and not (key == "key_env" and "keys" in keys.data)]
     if missing:
         raise keys.fail(missing[0], "is missing; a contract says when it was checked, its source, base_url and key_env")
     model, _, group = name.partition("@")
@@ -98,7 +102,7 @@ def read_contract(provider: str, name: str, keys: Section, tables: Mapping[str, 
 def _origin(keys: Section) -> dict[str, Any]:
     return {
         "channel": cast(Literal["official", "reverse"], keys.choice("channel", ("official", "reverse"))),
-        "key_env": keys.text("key_env", r"([A-Za-z_][A-Za-z0-9_]*)?", "the name of a variable, never the key itself"),
+        "keys": _key_names(keys),
         "key_type": keys.choice("key_type", ("usage", "any")),
         "key_note": keys.text("key_note"),
         "checked": keys.text("checked", r"\d{4}-\d\d-\d\d", "a date such as 2026-11-21"),
@@ -109,6 +113,22 @@ def _origin(keys: Section) -> dict[str, Any]:
         "log": _log(keys),
         "proxy": _proxy(keys),
     }
+
+
+def _key_names(keys: Section) -> tuple[str, ...]:
+    """Read the variables that hold the keys; none where the route sends no key."""
+    wanted = "the name of a variable, never the key itself"
+    if "keys" not in keys.data:
+        name = keys.text("key_env", rf"({_VARIABLE})?", wanted)
+        return (name,) if name else ()
+    names = keys.texts("keys")
+    if "key_env" in keys.data:
+        raise keys.fail("keys", "stands beside key_env; keep one: key_env for one key, keys for several")
+    if not names or len(set(names)) < len(names):
+        raise keys.fail("keys", "must name one variable or more, each once")
+    if strange := [name for name in names if not re.fullmatch(_VARIABLE, name)]:
+        raise keys.fail("keys", f"each must be {wanted}, not {strange[0]!r}")
+    return names
 
 
 def _proxy(keys: Section) -> str:
@@ -125,7 +145,7 @@ def _log(keys: Section) -> LogApi:
         return LogApi()
     return LogApi(
         path=log.text("path", r"/[\w./-]+", "a path such as /api/log/self"),
-        token_env=log.text("token_env", r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable, never the token itself"),
+        token_env=log.text("token_env", _VARIABLE, "the name of a variable, never the token itself"),
     )
 
 
@@ -143,6 +163,7 @@ def _limits(keys: Section) -> dict[str, Any]:
         "quality_timeouts": {quality: slower.seconds(quality) for quality in slower.data},
         "latency": {tier: _span(latency, tier) for tier in TIERS},
         "concurrency": keys.whole("concurrency", 1),
+        "limits_per": cast(Literal["key", "account"], keys.choice("limits_per", ("key", "account"))),
         "url_lifetime": keys.seconds("url_lifetime"),
         "references": References(
             max_count=references.whole("max_count"),

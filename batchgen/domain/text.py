@@ -89,7 +89,7 @@ def without(secret: str, text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def written_forms(secret: str) -> tuple[bytes, ...]:
     """List how a secret may stand in a file: plain, hex, base64, escaped for an address or for JSON, in UTF-16.
 
@@ -136,7 +136,7 @@ def _cleaned(secret: str, value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _forms(secret: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """Say how a secret looks with any character escaped as in JSON or an address, and how it looks encoded."""
     spelled = (rf"(?:\\?{re.escape(char)}|(?i:%{ord(char):02x}|\\u{ord(char):04x}))" for char in secret)

@@ -14,6 +14,8 @@ from batchgen.engine.hand import Hand
 from batchgen.engine.health import RouteHealth
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.lane import ConcurrencyCap, Lane
+from batchgen.engine.pace import Pace
+from batchgen.engine.route_keys import RouteKey, RouteKeys
 from batchgen.engine.routes import RouteRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
@@ -25,12 +27,12 @@ class RouteSpec:
 
     Attributes:
         rescue: whether it only takes 4K sizes that another route could not deliver.
-        key_fingerprint: of the key that its calls are made with; "" where none will be.
+        fingerprints: of its keys, in their order; () where nothing will be bought.
     """
 
     contract: Contract
     rescue: bool = False
-    key_fingerprint: str = ""
+    fingerprints: tuple[str, ...] = ()
 
 
 def assemble(
@@ -64,14 +66,14 @@ def assemble(
             job.fallback_on_refusal,
             backoff=backoff or Backoff(),
         )
-        lane, health = _lane(run, job, contract, cap), RouteHealth(run.clock)
-        run.routes.add(RouteRun(contract, rules, books, lane, health, route.rescue))
+        keys, health = _keys(run, job, route, cap), RouteHealth(run.clock)
+        run.routes.add(RouteRun(contract, rules, books, keys, health, route.rescue))
     return Executor(run, hand)
 
 
 def _books(run: JobRun, job: JobSpec, route: RouteSpec, *, home: str, delivered: DeliveredDigests) -> Bookkeeper:
     walls = run.walls
-    account = Account(route.key_fingerprint, job.limits.budget, run.number, walls.per_run, walls.monthly)
+    account = Account(job.limits.budget, run.number, walls.per_run, walls.monthly)
     return Bookkeeper(
         contract=route.contract,
         account=account,
@@ -84,8 +86,29 @@ def _books(run: JobRun, job: JobSpec, route: RouteSpec, *, home: str, delivered:
     )
 
 
-def _lane(run: JobRun, job: JobSpec, contract: Contract, cap: ConcurrencyCap) -> Lane:
-    """Make the lane of a route: the job's own takes what the job allows, others no more than their contract does."""
-    ceiling = min(job.limits.concurrency, contract.concurrency) if len(run.routes) else job.limits.concurrency
+def _keys(run: JobRun, job: JobSpec, route: RouteSpec, cap: ConcurrencyCap) -> RouteKeys:
+    """Make the keys of a route, each with a lane of its own where the contract gives each its own limits."""
+    contract, rate = route.contract, job.limits.rate
+    envs, pace = contract.keys or ("",), Pace(rate, run.clock) if rate else None
+    ceiling = _ceiling(job, contract, own=not len(run.routes))
     name = f"{contract.provider}/{contract.model}"
-    return Lane(name, ceiling, job.limits.rate, clock=run.clock, uniform=run.uniform, cap=cap)
+
+    def lane(of: str) -> Lane:
+        return Lane(name + of, ceiling, None, clock=run.clock, uniform=run.uniform, cap=cap, pace=pace)
+
+    lanes = [lane(f" with the key in {env}") for env in envs] if contract.quotas > 1 else [lane("")] * len(envs)
+    fingerprints = route.fingerprints or ("",) * len(envs)
+    keys = map(RouteKey, envs, fingerprints, lanes)
+    return RouteKeys(keys, lambda why: run.explain(f"{contract.route}: {why}. Going on with the others"))
+
+
+def _ceiling(job: JobSpec, contract: Contract, *, own: bool) -> int:
+    """Return how many calls one lane of a route may have in flight.
+
+    The job's own route takes what the job allows, and each of several keys its share of that, or what it is known to
+    take; other routes take no more than their contract does.
+    """
+    most = job.limits.concurrency
+    if own:
+        return most if contract.quotas == 1 else max(min(most, contract.concurrency), -(-most // contract.quotas))
+    return min(most, contract.concurrency)

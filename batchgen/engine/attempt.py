@@ -17,11 +17,11 @@ from batchgen.engine.follower import Follower, TakenIn
 from batchgen.engine.hand import Hand
 from batchgen.engine.health import Flight
 from batchgen.engine.job_run import JobRun
-from batchgen.engine.lane import Ticket
+from batchgen.engine.route_keys import Admission, RouteKey
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_call
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
-from batchgen.policy.decide import Decision, Deliver, Failover, Park, Release, StopLane, decide
+from batchgen.policy.decide import OF_THE_KEY, Decision, Deliver, Failover, Park, Release, StopLane, decide
 from batchgen.store.layout import KEPT, SPOOL, kept_receipt
 
 _NO_MORE_KEPT = (
@@ -57,34 +57,34 @@ class Executor:
         self.follower = Follower(run, hand)
         self._explained: set[tuple[str, str, OutcomeKind]] = set()
 
-    async def execute(self, route: RouteRun, claim: Claim, ticket: Ticket) -> ClaimResult:
+    async def execute(self, route: RouteRun, claim: Claim, admission: Admission) -> ClaimResult:
         """Buy one image: prepare, reserve, send, judge, then deliver it or conclude without one.
 
         Raises:
             NoRoom: there is no room for the answer; nothing was sent.
             LedgerError: the books cannot be written; what was received stays in the spool.
         """
-        with ticket:
-            call, cost = await self._prepare(route, claim)
-            reserved = await route.books.reserve(claim, call, cost)
+        with admission:
+            call, cost = await self._prepare(route, claim, admission)
+            reserved = await route.books.reserve(claim, call, cost, admission.key)
             if reserved is None:
                 return ClaimResult.NO_BUDGET
-            answer = await self._send(route, claim, reserved, ticket)
+            answer = await self._send(route, claim, reserved, admission)
             if answer is None:
                 route.health.landed(reserved.attempt)
                 return ClaimResult.SETTLED
             taken = await self._take_in(route, reserved, answer)
-            found = answer if taken is None else await self.follower.follow(route, claim, taken)
+            found = answer if taken is None else await self.follower.follow(route, claim, taken, admission.key)
         if taken is not None:
-            return await self._end_of_following(route, claim, taken, found, ticket)
-        return await self._conclude(route, claim, answer, cost, ticket)
+            return await self._end_of_following(route, claim, taken, found, admission)
+        return await self._conclude(route, claim, answer, cost, admission)
 
-    async def follow(self, route: RouteRun, claim: Claim, taken: TakenIn) -> ClaimResult:
+    async def follow(self, route: RouteRun, claim: Claim, taken: TakenIn, key: RouteKey) -> ClaimResult:
         """Go on with a call that a gateway works on, as an earlier run left it. Makes no call."""
-        ticket = route.lane.occupy()
-        with ticket:
-            found = await self.follower.follow(route, claim, taken)
-        return await self._end_of_following(route, claim, taken, found, ticket)
+        admission = route.keys.occupy(key)
+        with admission:
+            found = await self.follower.follow(route, claim, taken, key)
+        return await self._end_of_following(route, claim, taken, found, admission)
 
     async def _take_in(self, route: RouteRun, call: Call, answer: Answer) -> TakenIn | None:
         """Write down the number under which a gateway takes a call in, before anybody asks by it; None for others."""
@@ -95,11 +95,11 @@ class Executor:
         return TakenIn(call.attempt, answer.task, call.operation, since, call.origin, answer.request_ids)
 
     async def _end_of_following(
-        self, route: RouteRun, claim: Claim, taken: TakenIn, found: Answer | NotKept | str | None, ticket: Ticket
+        self, route: RouteRun, claim: Claim, taken: TakenIn, found: Answer | NotKept | str | None, admission: Admission
     ) -> ClaimResult:
         """Conclude what became of a call that was followed; see `Follower.follow`."""
         if isinstance(found, Answer):
-            return await self._conclude(route, claim, found, _cost(route, claim), ticket)
+            return await self._conclude(route, claim, found, _cost(route, claim), admission)
         route.health.landed(taken.attempt)
         if found is None:
             return ClaimResult.LEFT_FOR_RECOVERY
@@ -114,10 +114,13 @@ class Executor:
         await self.hand.clear(taken.attempt)
         return ClaimResult.SETTLED
 
-    async def _conclude(self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, ticket: Ticket) -> ClaimResult:
+    async def _conclude(
+        self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, admission: Admission
+    ) -> ClaimResult:
         """Judge an answer, tell the lane, and deliver its image or conclude without one."""
-        verdict = self._judge(route, claim, answer, cost, route.health.landed(answer.attempt))
-        self._tell_lane(route, verdict, ticket)
+        flight = route.health.landed(answer.attempt)
+        verdict = self._judge(route, claim, answer, cost, key=admission.key, flight=flight)
+        self._tell_lane(route, verdict, admission)
         return await self._deliver_or_conclude(route, claim, answer, verdict)
 
     async def resume(
@@ -131,9 +134,10 @@ class Executor:
             answer: with its origin.
             fetched: what its address brought before, if it lies whole in the spool.
         """
-        verdict = self._judge(route, claim, answer, _cost(route, claim))
+        key = route.keys.find(answer.origin.key_fingerprint)
+        verdict = self._judge(route, claim, answer, _cost(route, claim), key=key)
         if isinstance(verdict.decision, StopLane):
-            route.lane.stop(verdict.decision.why)
+            _stop(route, key, verdict.outcome, verdict.decision.why)
         return await self._deliver_or_conclude(route, claim, answer, verdict, fetched)
 
     async def book_lost(self, route: RouteRun, claim: Claim, attempt: int, detail: str) -> None:
@@ -161,18 +165,18 @@ class Executor:
         cost = _cost(route, claim)
         self._watch_price(route, await route.books.conclude(claim, found.answer, outcome, decision, cost), cost)
 
-    async def _prepare(self, route: RouteRun, claim: Claim) -> tuple[Call, Cost]:
+    async def _prepare(self, route: RouteRun, claim: Claim, admission: Admission) -> tuple[Call, Cost]:
         """Return the call without its number, and what it is expected to cost, once there is room for its answer."""
         inputs = await self.hand.prepare(claim.inputs, route.contract.references)
         call, cost = build_call(0, claim, route.contract, inputs), _cost(route, claim)
-        await self.hand.check_room(route.lane.cap.in_flight)
+        await self.hand.check_room(admission.key.lane.cap.in_flight)
         return call, cost
 
-    async def _send(self, route: RouteRun, claim: Claim, call: Call, ticket: Ticket) -> Answer | None:
+    async def _send(self, route: RouteRun, claim: Claim, call: Call, admission: Admission) -> Answer | None:
         """Make a call and return its answer; None when there will be none, which is in the books then."""
         attempt = call.attempt
         route.books.started(claim, attempt)
-        if not await route.lane.wait_turn(ticket):
+        if not await admission.key.lane.wait_turn(admission.ticket) or admission.key.stopped is not None:
             await self.book_not_sent(route, claim, attempt, "the run was stopped before it was sent")
             return None
         route.books.called()
@@ -193,28 +197,37 @@ class Executor:
         return answer
 
     def _judge(
-        self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, flight: Flight | None = None
+        self,
+        route: RouteRun,
+        claim: Claim,
+        answer: Answer,
+        cost: Cost,
+        *,
+        key: RouteKey | None,
+        flight: Flight | None = None,
     ) -> _Verdict:
-        """Say what an answer means; `flight` is that of its call, where this run made it."""
+        """Say what an answer means; `key` is that of its call where it is here, `flight` where this run made it."""
         outcome = classify(answer, route.contract, claim.text)
+        if key is not None and outcome.kind is OutcomeKind.DELIVERED:
+            key.proven = True
         if outcome.kind in KEPT_KINDS:
             outcome = replace(outcome, detail=f"{outcome.detail} · kept in {kept_receipt(answer.attempt)}")
         alike = flight is not None and route.health.is_hopeless(flight, outcome, proven=route.books.proven)
-        return _Verdict(outcome, self._decide(route, outcome, claim, cost, alike=alike), cost)
+        return _Verdict(outcome, self._decide(route, outcome, claim, cost, key=key, alike=alike), cost)
 
-    def _tell_lane(self, route: RouteRun, verdict: _Verdict, ticket: Ticket) -> None:
-        """Slow the route's calls down, stop them or let them grow, by what one of them came to."""
-        outcome, decision = verdict.outcome, verdict.decision
+    def _tell_lane(self, route: RouteRun, verdict: _Verdict, admission: Admission) -> None:
+        """Slow the calls of a key down, stop them or let them grow, by what one of them came to."""
+        outcome, decision, key = verdict.outcome, verdict.decision, admission.key
         if outcome.kind in LOST_KINDS:
             route.books.lost()
-        route.books.strikes = route.books.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
+        key.strikes = key.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
         if isinstance(decision, Release):
-            pause = route.lane.throttled(ticket, decision.wait)
-            self.run.emit(LanePaused(route.lane.name, pause, outcome.detail))
+            pause = route.keys.throttled(admission, decision.wait)
+            self.run.emit(LanePaused(key.lane.name, pause, outcome.detail))
         elif isinstance(decision, StopLane):
-            route.lane.stop(decision.why)
+            _stop(route, key, outcome, decision.why)
         elif outcome.answered and outcome.kind not in _NO_SUCCESS:
-            route.lane.succeeded()
+            key.lane.succeeded()
 
     async def _deliver_or_conclude(
         self,
@@ -228,7 +241,7 @@ class Executor:
         outcome, cost = verdict.outcome, verdict.cost
         if not isinstance(verdict.decision, Deliver):
             if outcome.kind in KEPT_KINDS and not await self.hand.keep(answer.attempt):
-                route.lane.stop(_NO_MORE_KEPT)
+                route.stop(_NO_MORE_KEPT)
             entry = await route.books.conclude(claim, answer, outcome, verdict.decision, cost)
             self._watch_price(route, entry, cost)
             await self.delivery.keep_damaged(answer)
@@ -246,26 +259,36 @@ class Executor:
     def _watch_price(self, route: RouteRun, entry: Booking, cost: Cost) -> None:
         """Stop the lane at the first bill that is not what the contract says."""
         if entry.doubt:
-            route.lane.stop(
-                f"attempt {entry.attempt}: {entry.doubt}, so it is booked as maybe charged; see what {route.lane.name} "
+            route.stop(
+                f"attempt {entry.attempt}: {entry.doubt}, so it is booked as maybe charged; see what {route.name} "
                 "charged by its own log, and put the price right, then run again"
             )
         elif entry.charge is Charge.BILLED and cost.upper is not None and entry.billed > cost.upper:
-            route.lane.stop(
+            route.stop(
                 f"attempt {entry.attempt} was billed {format_usd(entry.billed)} where at most {format_usd(cost.upper)} "
                 f"was reserved: the price of {route.name} is not what its contract says"
             )
 
-    def _decide(self, route: RouteRun, outcome: Outcome, claim: Claim, cost: Cost, *, alike: bool = False) -> Decision:
+    def _decide(
+        self,
+        route: RouteRun,
+        outcome: Outcome,
+        claim: Claim,
+        cost: Cost,
+        *,
+        key: RouteKey | None = None,
+        alike: bool = False,
+    ) -> Decision:
         others, books = self.run.routes.next_routes(route, claim), route.books
+        proven = key.proven if key is not None and outcome.kind in OF_THE_KEY else books.proven
         decision = decide(
             outcome,
             claim,
             route.rules,
             self.run.uniform,
             others,
-            proven=books.proven,
-            strikes=books.strikes,
+            proven=proven,
+            strikes=key.strikes if key is not None else 0,
             alike=alike,
             upper=cost.upper,
         )
@@ -279,6 +302,14 @@ class Executor:
             self.run.explain(
                 f"{here} does not deliver everything ({outcome.detail[:200]}). Such tasks go on over {there}"
             )
+
+
+def _stop(route: RouteRun, key: RouteKey | None, outcome: Outcome, why: str) -> None:
+    """Make no more calls over a route, or with the one key alone that was refused."""
+    if key is not None and outcome.kind in OF_THE_KEY:
+        route.keys.refuse(key, why)
+    else:
+        route.stop(why)
 
 
 def _cost(route: RouteRun, claim: Claim) -> Cost:

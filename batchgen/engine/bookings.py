@@ -45,14 +45,12 @@ class Account:
     """Who is charged for the calls of a run, and how far; money in micro-dollars, None for no limit.
 
     Attributes:
-        key_fingerprint: first 8 hex digits of the key's hash; the key itself never comes here.
         budget: of the job, over all its runs.
         run: its number in the books; None where it has none.
         per_run: of this run.
         monthly: of all jobs of the ledger, in a local calendar month.
     """
 
-    key_fingerprint: str
     budget: int | None
     run: int | None = None
     per_run: int | None = None
@@ -64,8 +62,10 @@ class Account:
         return lowest(self.budget, self.per_run, self.monthly) is not None
 
 
-def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, account: Account, now: float) -> Reservation:
-    """Return the attempt that is about to be made.
+def reservation(
+    claim: Claim, call: Call, cost: Cost, contract: Contract, account: Account, *, key_fingerprint: str, now: float
+) -> Reservation:
+    """Return the attempt that is about to be made, with the key of that fingerprint.
 
     Raises:
         PriceUnknown: there is a limit, and nobody can say what the call costs at most: it could go over it unseen.
@@ -94,7 +94,7 @@ def reservation(claim: Claim, call: Call, cost: Cost, contract: Contract, accoun
         reserved=cost.upper or 0,
         price_basis=cost.basis,
         billing_unit=_BILLING_UNITS[type(contract.price)],
-        key_fingerprint=account.key_fingerprint,
+        key_fingerprint=key_fingerprint,
         reserved_at=now,
         queued_for=max(0.0, now - claim.queued_at),
         budget=account.budget,

@@ -15,6 +15,7 @@ from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Answer, Call
 from batchgen.engine.bookings import Account, booking, image_flags, reservation, settlement, words
 from batchgen.engine.origins import origin_of
+from batchgen.engine.route_keys import RouteKey
 from batchgen.ledger.ledger import Ledger
 from batchgen.policy.decide import Decision, Deliver
 
@@ -68,7 +69,6 @@ class Bookkeeper:
 
     Attributes:
         proven: whether a call over its route has brought an image, or the address of one.
-        strikes: calls in a row that were refused for the key.
     """
 
     def __init__(
@@ -92,7 +92,6 @@ class Bookkeeper:
         """
         self.tally = tally or Tally()
         self.proven = False
-        self.strikes = 0
         self._delivered = delivered or DeliveredDigests()
         self._rerouted = home not in {"", contract.route}
         self._contract = contract
@@ -101,17 +100,18 @@ class Bookkeeper:
         self._clock = clock
         self._emit = listener
 
-    async def reserve(self, claim: Claim, call: Call, cost: Cost) -> Call | None:
-        """Write an attempt down before it is made; return the call with its number.
+    async def reserve(self, claim: Claim, call: Call, cost: Cost, key: RouteKey) -> Call | None:
+        """Write an attempt down before it is made; return the call with its number and its key.
 
         Return None when it may not be spent; the tally says why.
         """
-        entry = reservation(claim, call, cost, self._contract, self.account, self._clock.now())
+        now = self._clock.now()
+        entry = reservation(claim, call, cost, self._contract, self.account, key_fingerprint=key.fingerprint, now=now)
         attempt = await self._ledger.reserve(entry)
         if isinstance(attempt, Wall):
             self.refused(attempt, entry)
             return None
-        return replace(call, attempt=attempt, origin=origin_of(claim, entry))
+        return replace(call, attempt=attempt, origin=origin_of(claim, entry), key_env=key.env)
 
     def started(self, claim: Claim, attempt: int) -> None:
         """Say that an attempt is written down and its call about to be made."""

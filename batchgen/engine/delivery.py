@@ -119,7 +119,7 @@ class Delivery:
             "without a call. Until then it buys nothing over this route"
         )
         route.books.withheld()
-        route.lane.stop(why)
+        route.stop(why)
         self.not_allowed.setdefault(route.name, why)
         return ClaimResult.NOT_ALLOWED
 
@@ -217,7 +217,7 @@ class Delivery:
             raise _NotAllowed(download)
         if download.allow:
             return f"paid, but its address expired before it was allowed: {download.detail}"
-        route.lane.stop(
+        route.stop(
             f"a paid image lies at an address that is never gone to: {download.detail}. Look at what {route.name} "
             "answers (`batchgen report`) before you run again: the next run buys over it again"
         )

@@ -14,6 +14,7 @@ from batchgen.domain.origin import Origin
 from batchgen.domain.wire import Answer, Call, NotKept
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
+from batchgen.engine.route_keys import RouteKey
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_look
 
@@ -50,13 +51,15 @@ class Follower:
         self._run = run
         self._hand = hand
 
-    async def follow(self, route: RouteRun, claim: Claim, taken: TakenIn) -> Answer | NotKept | str | None:
-        """Wait for the answer of a call.
+    async def follow(
+        self, route: RouteRun, claim: Claim, taken: TakenIn, key: RouteKey
+    ) -> Answer | NotKept | str | None:
+        """Wait for the answer of a call, asking with the key that handed it in.
 
         Return it; or why it is given up, as a clause; or None where it is left to the next run, which goes on with it.
         """
         try:
-            call = build_look(taken.attempt, taken.number, taken.operation, route.contract, taken.origin)
+            call = build_look(taken.attempt, taken.number, taken.operation, route.contract, taken.origin, key.env)
         except ContractError as error:
             return str(error)
         self.followed += 1

@@ -98,9 +98,12 @@ class InputHand(Protocol):
 
 
 class BatchHand(Protocol):
-    """Talks to the Batch APIs of routes, and moves their files. Every method may raise `GatewayError`."""
+    """Talks to the Batch APIs of routes, and moves their files. Every method may raise `GatewayError`.
 
-    async def upload_batch(self, route: str, file: CallFile) -> str:
+    `key_env` is the variable with the key to ask with: a gateway shows a batch, and its files, to that one only.
+    """
+
+    async def upload_batch(self, route: str, key_env: str, file: CallFile) -> str:
         """Hand a file of calls in, which is free; return the gateway's name of the file.
 
         Raises:
@@ -108,19 +111,19 @@ class BatchHand(Protocol):
         """
         ...
 
-    async def create_batch(self, route: str, upload: str, endpoint: str, token: str) -> RemoteBatch:
+    async def create_batch(self, route: str, key_env: str, upload: str, endpoint: str, token: str) -> RemoteBatch:
         """Have a file that was handed in worked on: from here on it costs money. `token` makes it known again."""
         ...
 
-    async def find_batch(self, route: str, token: str, since: float) -> RemoteBatch | None:
+    async def find_batch(self, route: str, key_env: str, token: str, since: float) -> RemoteBatch | None:
         """Return the batch with our token, if it was ever handed in; `since` is when its row was written."""
         ...
 
-    async def get_batch(self, route: str, batch: str) -> RemoteBatch:
+    async def get_batch(self, route: str, key_env: str, batch: str) -> RemoteBatch:
         """Return a batch as it stands."""
         ...
 
-    def collect_batch(self, route: str, file: AnswerFile) -> AsyncGenerator[Answer, None]:
+    def collect_batch(self, route: str, key_env: str, file: AnswerFile) -> AsyncGenerator[Answer, None]:
         """Yield the answers of a file that are awaited, each once it is durable in the spool.
 
         Raises:

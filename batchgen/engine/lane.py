@@ -79,14 +79,16 @@ class Lane:
         clock: Clock,
         uniform: Uniform,
         cap: ConcurrencyCap | None = None,
+        pace: Pace | None = None,
     ) -> None:
+        """Make a lane; `pace` is one that it shares with other lanes, in place of its own at `rate`."""
         self.name = name
         self.learned = LaneLimit.start(ceiling)
         self.in_flight = 0
         self.stopped: str | None = None
         self.cap = cap or ConcurrencyCap(ceiling)
         self.cap.lanes.append(self)
-        self._pace = Pace(rate, clock) if rate else None
+        self._pace = pace or (Pace(rate, clock) if rate else None)
         self._clock = clock
         self._uniform = uniform
         self._changed = asyncio.Event()
@@ -96,6 +98,12 @@ class Lane:
     def limit(self) -> int:
         """How many calls may be in flight now."""
         return self.learned.calls
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call would be let in at once."""
+        free = self.in_flight < self.limit and not self.cap.full
+        return free and self.learned.paused_until <= self._clock.monotonic()
 
     async def admit(self) -> Ticket | None:
         """Wait for a place and for the cooldown; None once the lane is told to stop."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from batchgen.contracts.contract import Contract, References
 from batchgen.domain.batch_files import AnswerFile, CallFile, RemoteBatch
 from batchgen.domain.clock import Clock
-from batchgen.domain.errors import StoreError
+from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.following import Stage
 from batchgen.domain.inputs import InputFile, Inputs, InputUse, LookedInput
 from batchgen.domain.job import JobSpec
@@ -99,16 +100,14 @@ class Gateway:
     Attributes:
         loopback_base: the gateway's base URL where that itself is loopback, "" else: the one place on this machine that
             downloads may go to.
-        key_env: the variable that holds the route's key; "" for none.
-        batches: None for a route whose calls are made one by one.
+        batches: by the variable that holds the key; empty for a route whose calls are made one by one.
         downloads: how many run at the same time.
     """
 
     client: Client
     downloader: Downloader
     loopback_base: str = ""
-    key_env: str = ""
-    batches: BatchFiles | None = None
+    batches: Mapping[str, BatchFiles] = field(default_factory=dict)
     downloads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_DOWNLOADS))
 
 
@@ -174,14 +173,25 @@ class LocalHand(OwnedFolder):
             key: gives the key behind a variable's name.
             proxies: the ways out.
         """
-        url, local, key_env = contract.base_url, contract.loopback, contract.key_env
-        async with (
-            Client(clock=clock, key=key, request_id_headers=contract.request_id_headers, proxies=proxies) as client,
-            Downloader(contract.images_from, proxies) as downloader,
-            BatchApi(base_url=url, key=lambda: key(key_env), clock=clock, loopback=local, proxies=proxies) as api,
-        ):
-            batches = BatchFiles(api, self._spool, clock) if contract.endpoint.in_batches else None
-            self.gateways[contract.route] = Gateway(client, downloader, url if local else "", key_env, batches)
+        url, local, headers = contract.base_url, contract.loopback, contract.request_id_headers
+        secrets = partial(_keys_there, contract.keys, key)
+        async with AsyncExitStack() as stack:
+            client = Client(clock=clock, key=key, request_id_headers=headers, proxies=proxies, secrets=secrets)
+            downloader = Downloader(contract.images_from, proxies, secrets=secrets)
+            await stack.enter_async_context(client)
+            await stack.enter_async_context(downloader)
+            batches = {}
+            for name in (contract.keys or ("",)) if contract.endpoint.in_batches else ():
+                api = BatchApi(
+                    base_url=url,
+                    key=partial(key, name),
+                    clock=clock,
+                    loopback=local,
+                    proxies=proxies,
+                    secrets=secrets,
+                )
+                batches[name] = BatchFiles(await stack.enter_async_context(api), self._spool, clock)
+            self.gateways[contract.route] = Gateway(client, downloader, url if local else "", batches)
             yield
 
     async def check_room(self, in_flight: int) -> None:
@@ -255,8 +265,7 @@ class LocalHand(OwnedFolder):
         async with gateway.downloads:
             sink = self._spool.sink(attempt, _DOWNLOADED)
             try:
-                secret = gateway.client.secret(gateway.key_env)
-                download = await gateway.downloader.fetch(url, sink, loopback_base=gateway.loopback_base, secret=secret)
+                download = await gateway.downloader.fetch(url, sink, loopback_base=gateway.loopback_base)
             except BaseException:
                 self._spool.discard([sink])
                 raise
@@ -318,28 +327,35 @@ class LocalHand(OwnedFolder):
         notes, self._spool.notes[:] = list(self._spool.notes), []
         return notes
 
-    async def upload_batch(self, route: str, file: CallFile) -> str:
+    async def upload_batch(self, route: str, key_env: str, file: CallFile) -> str:
         """Hand a file of calls in; see `BatchHand.upload_batch`."""
-        return await self._batches(route).upload(file)
+        return await self._batches(route, key_env).upload(file)
 
-    async def create_batch(self, route: str, upload: str, endpoint: str, token: str) -> RemoteBatch:
+    async def create_batch(self, route: str, key_env: str, upload: str, endpoint: str, token: str) -> RemoteBatch:
         """Have a file that was handed in worked on; see `BatchHand.create_batch`."""
-        return await self._batches(route).api.create(upload, endpoint, token)
+        return await self._batches(route, key_env).api.create(upload, endpoint, token)
 
-    async def find_batch(self, route: str, token: str, since: float) -> RemoteBatch | None:
+    async def find_batch(self, route: str, key_env: str, token: str, since: float) -> RemoteBatch | None:
         """Return the batch with our token; see `BatchHand.find_batch`."""
-        return await self._batches(route).api.find(token, since)
+        return await self._batches(route, key_env).api.find(token, since)
 
-    async def get_batch(self, route: str, batch: str) -> RemoteBatch:
+    async def get_batch(self, route: str, key_env: str, batch: str) -> RemoteBatch:
         """Return a batch as it stands."""
-        return await self._batches(route).api.get(batch)
+        return await self._batches(route, key_env).api.get(batch)
 
-    def collect_batch(self, route: str, file: AnswerFile) -> AsyncGenerator[Answer, None]:
+    def collect_batch(self, route: str, key_env: str, file: AnswerFile) -> AsyncGenerator[Answer, None]:
         """Yield the answers of a file as they become durable; see `BatchHand.collect_batch`."""
-        return self._batches(route).collect(file)
+        return self._batches(route, key_env).collect(file)
 
-    def _batches(self, route: str) -> BatchFiles:
-        found = self.gateways[route].batches
+    def _batches(self, route: str, key_env: str) -> BatchFiles:
+        found = self.gateways[route].batches.get(key_env)
         if found is None:
-            raise ValueError(f"{route} is not called in batches")
+            raise ValueError(f"{route} is not called in batches with the key in {key_env}")
         return found
+
+
+def _keys_there(names: Iterable[str], key: Callable[[str], str]) -> Iterator[str]:
+    """Give the keys in these variables; none where one is not set, as in a run that only finishes what is paid."""
+    for name in names:
+        with suppress(UsageError):
+            yield key(name)

@@ -34,7 +34,7 @@ class Queues:
         held = {claim.task for claim in flying} | self.unserved
         held |= {claim.task for each in self._routes for claim in each.buffer}
         held |= {each.admitting.task for each in self._routes if each.admitting is not None}
-        few, mine = max(2 * route.lane.limit, min(len(self.unserved) // 4, _MOST_AT_ONCE)), self._mine(route)
+        few, mine = max(2 * route.keys.limit, min(len(self.unserved) // 4, _MOST_AT_ONCE)), self._mine(route)
         claims = await self._ledger.claim(self._job, few, now, held, self._only, mine)
         if not claims:
             due = await self.due(route, now)

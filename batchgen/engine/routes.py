@@ -12,7 +12,7 @@ from batchgen.contracts.serving import can_serve
 from batchgen.domain.model import Claim
 from batchgen.engine.bookkeeper import Bookkeeper
 from batchgen.engine.health import RouteHealth
-from batchgen.engine.lane import Lane
+from batchgen.engine.route_keys import RouteKeys
 from batchgen.policy.decide import NOWHERE, NextRoutes, Rules
 
 
@@ -25,7 +25,7 @@ class RouteRun:
         rescue: whether it only takes 4K sizes that another route could not deliver, and nothing else.
         serves: values of `Claim.send_route` whose tasks are its own at present.
         buffer: tasks taken from the books and not begun.
-        admitting: the one that waits for its lane to admit it; in no buffer and not in flight.
+        admitting: the one that waits for a lane to admit it; in no buffer and not in flight.
         changed: set whenever something has happened that may give it work, or a place.
         dry: whether nothing waited for it when it last looked.
         ended: whether it takes no more tasks in this run.
@@ -34,7 +34,7 @@ class RouteRun:
     contract: Contract
     rules: Rules
     books: Bookkeeper
-    lane: Lane
+    keys: RouteKeys
     health: RouteHealth
     rescue: bool = False
     serves: set[str] = field(default_factory=set)
@@ -52,7 +52,16 @@ class RouteRun:
     @property
     def live(self) -> bool:
         """Whether calls can be made over it."""
-        return self.lane.stopped is None and not self.ended
+        return self.stopped is None and not self.ended
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no call can be made over it; None while one may."""
+        return self.keys.stopped
+
+    def stop(self, why: str) -> None:
+        """Make no more calls over it, with any key; `why` is a sentence without its full stop."""
+        self.keys.stop(why)
 
 
 class Routes:
@@ -107,7 +116,7 @@ class Routes:
     def drain(self) -> None:
         """Let no call go over any route that has not gone yet; those in flight are awaited."""
         for route in self._all:
-            route.lane.drain()
+            route.keys.drain()
         self.wake()
 
     def _after(self, route: RouteRun) -> list[RouteRun]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from batchgen.engine.delivery import ClaimResult
 from batchgen.engine.follower import TakenIn
 from batchgen.engine.origins import origin_of
 from batchgen.engine.queues import Queues
+from batchgen.engine.route_keys import key_missing
 from batchgen.engine.routes import RouteRun
 
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
@@ -51,6 +53,7 @@ class Runner:
         self._error: BaseException | None = None
         self._walled_at: int | None = None  # what had been freed when a reservation was refused
         self._said_held = False
+        self._absent = Counter[tuple[str, str]]()  # calls to be followed, by route and the key that is not here
 
     @property
     def in_flight(self) -> int:
@@ -93,25 +96,25 @@ class Runner:
         self._gone.set()
 
     async def _dispatch(self, route: RouteRun) -> None:
-        """Begin one route's tasks as its lane admits them, until there are none or nothing new is to begin."""
+        """Begin one route's tasks as its lanes admit them, until there are none or nothing new is to begin."""
         try:
             while (claim := await self._next(route)) is not None:
                 route.admitting = claim
                 try:
-                    ticket = await route.lane.admit()
+                    admission = await route.keys.admit()
                 finally:
                     route.admitting = None
-                if ticket is None:
+                if admission is None:
                     route.buffer.appendleft(claim)
                     self._routes.wake()
                     continue
                 if (lost := self.job_run.too_many_lost()) is not None:
-                    route.lane.release(ticket)
+                    admission.release()
                     self.job_run.drain(lost)
                     return
-                self._begin(claim, self._executor.execute(route, claim, ticket))
-                if not ticket.passed.is_set():
-                    await ticket.passed.wait()
+                self._begin(claim, self._executor.execute(route, claim, admission))
+                if not admission.ticket.passed.is_set():
+                    await admission.ticket.passed.wait()
         finally:
             route.ended = True
             self._routes.wake()
@@ -120,10 +123,14 @@ class Runner:
         """Take up the calls that gateways work on under a number, as an earlier run left them."""
         for left in await self.job_run.ledger.interrupted(self.job_run.job):
             held, route = left.attempt, self._routes.find(left.attempt.route)
-            if held.remote_task and held.charge is Charge.RESERVED and route is not None:
-                origin = origin_of(left.claim, held)
-                taken = TakenIn(held.id, held.remote_task, held.endpoint, held.reserved_at, origin)
-                self._begin(left.claim, self._executor.follow(route, left.claim, taken))
+            if not held.remote_task or held.charge is not Charge.RESERVED or route is None:
+                continue
+            if (key := route.keys.find(held.key_fingerprint)) is None:
+                self._absent[route.name, held.key_fingerprint] += 1
+                continue
+            origin = origin_of(left.claim, held)
+            taken = TakenIn(held.id, held.remote_task, held.endpoint, held.reserved_at, origin)
+            self._begin(left.claim, self._executor.follow(route, left.claim, taken, key))
 
     def _begin(self, claim: Claim, work: Coroutine[None, None, ClaimResult]) -> None:
         """Have a claim worked on while others are."""
@@ -145,7 +152,7 @@ class Runner:
     async def _look(self, route: RouteRun) -> Claim | _NothingNow | None:
         """Look once for the next task of a route; None when nothing is left that could become one."""
         now, idle = self.job_run.clock.now(), self._idle  # before the books are asked, which may take a while
-        if route.lane.stopped is not None:
+        if route.stopped is not None:
             return None if await self._gives_way(route, now) else _NothingNow()
         if route.buffer or await self._refill(route, now):
             route.dry = False
@@ -177,15 +184,15 @@ class Runner:
         """Tell whether a stopped route is done: another takes over, or its tasks stay as they are, or it has none."""
         heir = self._queues.inherit(route)
         if heir is not None:
-            self.job_run.explain(f"{route.name}: {route.lane.stopped}. Going on over {heir.name}")
+            self.job_run.explain(f"{route.name}: {route.stopped}. Going on over {heir.name}")
             return True
         if route.buffer or await self._refill(route, now) or await self._queues.due(route, now) is not None:
             if self.job_run.stopped is not None:  # meanwhile, for a reason that is told
                 return True
             if any(each.live for each in self._routes if each is not route):
-                self.job_run.explain(f"{route.name}: {route.lane.stopped}. What waits for it is left as it is")
+                self.job_run.explain(f"{route.name}: {route.stopped}. What waits for it is left as it is")
             else:
-                self.job_run.drain(route.lane.stopped or "")
+                self.job_run.drain(route.stopped or "")
             return True
         return not self._flights
 
@@ -244,6 +251,9 @@ class Runner:
         if waiting := len(self._queues.unserved):
             these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
             self.job_run.explain(f"{these}: no route that is left takes what is asked")
+        for (name, fingerprint), calls in self._absent.items():
+            these = "1 call was" if calls == 1 else f"{calls} calls were"
+            self.job_run.explain(f"{these} handed in over {name} {key_missing(fingerprint)}")
         if working := self.job_run.tally.working:
             these = "1 call goes" if working == 1 else f"{working} calls go"
             self.job_run.explain(f"{these} on at the gateway; the next run fetches what comes of it, without a call")

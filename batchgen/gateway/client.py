@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from batchgen.domain.clock import Clock
-from batchgen.domain.errors import ContractError, UsageError
+from batchgen.domain.errors import ContractError
 from batchgen.domain.following import Stage
-from batchgen.domain.text import escaped, one_line, without
+from batchgen.domain.text import escaped, one_line
 from batchgen.domain.wire import Answer, ApiError, Call, CallEnd
 from batchgen.gateway.exchange import Exchange
 from batchgen.gateway.headers import REQUEST_ID_HEADERS, leads_to, longest, request_ids, retry_after
@@ -32,6 +33,7 @@ class Client(SessionOwner):
         key: the key behind the name of a variable; asked at the last moment and kept nowhere.
         request_id_headers: response headers that carry a request id.
         proxies: the ways out.
+        secrets: gives the keys of the route; like that of the call they are looked for in what comes.
     """
 
     def __init__(
@@ -41,18 +43,12 @@ class Client(SessionOwner):
         key: Callable[[str], str],
         request_id_headers: tuple[str, ...] = REQUEST_ID_HEADERS,
         proxies: Proxies = DIRECT,
+        secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        super().__init__(proxies=proxies)
+        super().__init__(proxies=proxies, secrets=secrets)
         self._clock = clock
         self._key = key
         self._request_id_headers = request_id_headers
-
-    def secret(self, key_env: str) -> str:
-        """Return the key behind the name of a variable, to be looked for in what comes; "" where there is none."""
-        try:
-            return self._key(key_env) if key_env else ""
-        except UsageError:
-            return ""
 
     async def send(self, call: Call, sinks: SinkFactory) -> Answer:
         """Make one paid call and stream its answer into the sinks.
@@ -95,7 +91,7 @@ class Client(SessionOwner):
         secret = self._key(call.key_env) if call.key_env else ""
         if refusal := _refusal(call, secret):
             return Answer(call.attempt, CallEnd.NOT_SENT, detail=refusal), None
-        exchange = Exchange(call, sinks, self._clock, (secret, *self._proxies.secrets))
+        exchange = Exchange(call, sinks, self._clock, self._secrets(secret))
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
         await exchange.run(lambda body: self._ask(call.method, call.url, headers, data=body))
         answer = self._clean(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
@@ -103,10 +99,10 @@ class Client(SessionOwner):
         return _numbered(answer, call, document), document
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
-        """Put the exchange into a plain value, without the key should the other side have echoed it."""
-        request, response = exchange.request, exchange.response
+        """Put the exchange into a plain value, without any key should the other side have echoed it."""
+        request, response, clean = exchange.request, exchange.response, partial(self._clean, secret)
         trouble = exchange.trouble or (leads_to(response.status, response.headers) if response is not None else "")
-        detail = one_line(without(secret, trouble), 300)
+        detail = one_line(clean(trouble), 300)
         if response is None:
             return Answer(
                 call.attempt,
@@ -116,7 +112,7 @@ class Client(SessionOwner):
                 sent_at=request.sent_at,
                 total=request.seconds(),
             )
-        text = without(secret, exchange.text)
+        text = clean(exchange.text)
         sent, scanned = exchange.sent(), exchange.scanner.pictures
         reading = read_text(text, scanned, call.operation, sent, call.picture_at)
         reply, whole = reading.reply, exchange.body.shape is Shape.WHOLE
@@ -128,9 +124,9 @@ class Client(SessionOwner):
             ending=exchange.ending,
             status=response.status,
             is_json=whole,
-            content_type=one_line(without(secret, headers.get("content-type", "")), 200),
+            content_type=one_line(clean(headers.get("content-type", "")), 200),
             retry_after=longest((retry_after(headers, self._clock.now()), reply.retry_after)),
-            request_ids=tuple((name, without(secret, value)) for name, value in ids),
+            request_ids=clean(ids),
             pictures=exchange.pictures(shown),
             urls=tuple(absolute(each, call.url) for each in reply.urls),
             text=reply.text,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import aiohttp
 from yarl import URL
@@ -46,6 +46,7 @@ class Downloader(SessionOwner):
     Args:
         images_from: what else may be gone to.
         proxies: the ways out.
+        secrets: gives the keys of the route. They are not sent but looked for: a picture that holds one is damaged.
         total: seconds for one fetch.
         idle: seconds without a byte after which a fetch is given up.
     """
@@ -55,15 +56,16 @@ class Downloader(SessionOwner):
         images_from: ImagesFrom = NOTHING_MORE,
         proxies: Proxies = DIRECT,
         *,
+        secrets: Callable[[], Iterable[str]] = tuple,
         total: float = 300.0,
         idle: float = 60.0,
     ) -> None:
-        super().__init__("image/*", proxies)
+        super().__init__("image/*", proxies, secrets)
         self._images_from = images_from
         self._total = total
         self._idle = idle
 
-    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "", secret: str = "") -> Download:
+    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "") -> Download:
         """Stream one image into a sink.
 
         Args:
@@ -71,7 +73,6 @@ class Downloader(SessionOwner):
             sink: a fresh one for each fetch; after anything but `DONE` what it holds is worthless.
             loopback_base: the base URL of the route if that is loopback: its host and port, and no others on this
                 machine, may then be fetched from, also over plain http.
-            secret: the key of the call, which is not sent but looked for: a picture that holds it comes as damaged.
 
         Raises:
             Exception: only what the sink raises, and cancellation.
@@ -83,12 +84,12 @@ class Downloader(SessionOwner):
                 response = await self._get(target, loopback_base, deadline)
                 try:
                     if response.status not in _REDIRECTS:
-                        return await self._receive(response, sink, deadline, KeyWatch(secret, *self._proxies.secrets))
+                        return await self._receive(response, sink, deadline, KeyWatch(*self._secrets()))
                     target = target.join(_parsed(response.headers.get("location", "")))
                 finally:
                     response.close()
         except _Over as over:
-            return self._clean(secret, over.download)
+            return self._clean("", over.download)
         return Download(Fetch.UNUSABLE, detail=f"more than {_MOST_REDIRECTS} redirects")
 
     async def _get(self, target: URL, loopback_base: str, deadline: Deadline) -> aiohttp.ClientResponse:

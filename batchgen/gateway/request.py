@@ -18,7 +18,7 @@ _BATCH_ROOT = "/v1"  # lines of a batch name their endpoint with it, whatever th
 
 
 def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedInputs) -> Call:
-    """Make the request that buys one image of the claim's `send_size` over the contract's endpoint.
+    """Make the request that buys one image of the claim's `send_size` over the contract's endpoint, with its first key.
 
     On an endpoint in batches it is not sent but becomes a line, and its address is the path that the line names.
 
@@ -41,8 +41,8 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
     )
 
 
-def build_look(attempt: int, number: str, operation: str, contract: Contract, origin: Origin) -> Call:
-    """Make the question how far a call is that a gateway works on under a number.
+def build_look(attempt: int, number: str, operation: str, contract: Contract, origin: Origin, key_env: str) -> Call:
+    """Make the question how far a call is that a gateway works on under a number, with the key in a variable.
 
     Raises:
         ContractError: the contract does not say how to ask.
@@ -57,7 +57,7 @@ def build_look(attempt: int, number: str, operation: str, contract: Contract, or
         url=contract.base_url + contract.task.poll.replace("{id}", quote(number, safe="")),
         body=(),
         content_type="",
-        key_env=contract.key_env,
+        key_env=key_env,
         timeout=_LOOK,
         loopback=contract.loopback,
         origin=origin,

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -54,10 +54,14 @@ class SessionOwner:
     Args:
         accept: what answers are asked to be.
         proxies: the ways out.
+        secrets: gives the keys of the route, which are looked for in what comes.
     """
 
-    def __init__(self, accept: str = "application/json", proxies: Proxies = DIRECT) -> None:
+    def __init__(
+        self, accept: str = "application/json", proxies: Proxies = DIRECT, secrets: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         self._proxies = proxies
+        self._keys = secrets
         self._headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "batchgen"}
         self._sessions: dict[Hop, aiohttp.ClientSession] = {}
 
@@ -95,9 +99,13 @@ class SessionOwner:
         way: dict[str, Any] = {"headers": headers} if proxy is None else proxy.options(target, headers or {})
         return await self._session(hop).request(method, url, data=data, allow_redirects=False, **way)
 
+    def _secrets(self, secret: str = "") -> tuple[str, ...]:
+        """Return all that must not come back: the key of a request, the others of its route, passwords of proxies."""
+        return tuple(dict.fromkeys((secret, *self._keys(), *self._proxies.secrets)))
+
     def _clean(self, secret: str, value: _Value) -> _Value:
-        """Return a value without a key and without the passwords of proxies, should somebody have echoed them."""
-        for each in (secret, *self._proxies.secrets):
+        """Return a value without what must not come back with it, should somebody have echoed that."""
+        for each in self._secrets(secret):
             value = cleaned(each, value)
         return value
 

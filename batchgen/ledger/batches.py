@@ -48,7 +48,11 @@ class OpenedBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """A batch as the books have it; fields as in the table `batch`."""
+    """A batch as the books have it; fields as in the table `batch`.
+
+    Attributes:
+        key_fingerprint: of the key that all its calls are made with.
+    """
 
     id: int
     job: int
@@ -63,6 +67,7 @@ class BatchRow:
     detail: str
     created_at: float
     updated_at: float
+    key_fingerprint: str
 
     @property
     def never_handed_in(self) -> bool:

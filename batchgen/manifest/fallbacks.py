@@ -159,7 +159,7 @@ def _objection(contract: Contract, inputs: InputTemplates) -> str | None:
 def _check_key(document: Document, loc: Loc, other: Contract, routes: list[Contract]) -> None:
     """Note when two groups of a provider share a key: a token's group decides the route."""
     for each in routes:
-        shared = each.key_env and each.key_env == other.key_env
+        shared = [name for name in other.keys if name in each.keys]
         if shared and each.provider == other.provider and each.group != other.group:
             words = f"{each.route} and {other.route} are two groups of {other.provider}, and the key decides the group"
-            document.wrong(loc, f"{words}; give each its own key_env, not {other.key_env} for both")
+            document.wrong(loc, f"{words}; give each its own key_env, not {shared[0]} for both")

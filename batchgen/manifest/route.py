@@ -17,10 +17,11 @@ from batchgen.domain.inputs import NO_INPUTS
 from batchgen.domain.job import Limits, Parameters
 from batchgen.domain.size import AUTO, Size, parse_size
 from batchgen.manifest.document.document import Document
+from batchgen.manifest.document.schema import MOST_IN_FLIGHT
 from batchgen.manifest.document.validate import Loc
 from batchgen.manifest.document.yaml_tree import Odd
 
-MOST_CONCURRENCY = 32  # by default; a manifest may say more
+MOST_CONCURRENCY = 32  # by default, of one key; a manifest may say more
 
 _AT_KEY = re.compile(r"route: (\w+): (.*)", re.DOTALL)
 
@@ -136,14 +137,15 @@ def check_parameters(
 def read_limits(document: Document, contract: Contract | None, asked: Iterable[tuple[Size, str | None]]) -> Limits:
     """Read the limits of the run, with the route's where none are written; `asked` is what a budget must cover."""
     keys = document.keys.limits
-    known = contract.concurrency if contract is not None else MOST_CONCURRENCY
+    quotas = contract.quotas if contract is not None else 1
+    known = contract.concurrency * quotas if contract is not None else MOST_CONCURRENCY
     if keys.concurrency > known:
         words = f"{keys.concurrency} calls in flight are more than the {known} that the route is known to take"
         document.doubt(("limits", "concurrency"), words)
     if (keys.budget or keys.budget_per_run) and contract is not None:
         check_budget(document, contract, asked)
     return Limits(
-        concurrency=keys.concurrency or min(known, MOST_CONCURRENCY),
+        concurrency=keys.concurrency or min(known, MOST_CONCURRENCY * quotas, MOST_IN_FLIGHT),
         rate=keys.rate or None,
         attempts=keys.attempts,
         unknown=keys.unknown,

@@ -136,6 +136,8 @@ _ALIKE = {
 FOR_LATER = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NO_CHANNEL})
 # What no call of the route gets past until somebody acts.
 STOPS = frozenset(_STOP)
+# What one key is told, and says nothing of the others of its route.
+OF_THE_KEY = frozenset({OutcomeKind.QUOTA, OutcomeKind.UNAUTHORIZED})
 _FREE = FOR_LATER | STOPS
 _STRIKES = 3  # times that a key which worked before is refused in a row until it is believed
 _FINAL = {
@@ -184,7 +186,8 @@ def decide(
         rules: what the job allows.
         uniform: draws the share of a wait that is left to chance.
         routes: where the task may go on.
-        proven: whether the route has brought an image in this run, so that its address and its key are right.
+        proven: whether the route, or the key where that is refused, has brought an image in this run, so that its
+            address and its key are right.
         strikes: calls before this one that were refused for the key, one after the other.
         alike: whether so many answers said the same as this one that there will be no other ones.
         upper: micro-dollars that the same call may take once more at most; None where nobody can say.

@@ -14,7 +14,7 @@ def contract_fields(contract: Contract) -> dict[str, object]:
         "as of": contract.checked,
         "source": contract.source,
         "base URL": contract.base_url,
-        "key": f"{contract.key_env} ({contract.key_note})" if contract.key_note else contract.key_env,
+        "key": _keys(contract),
         "proxy": contract.proxy or "as the environment says",
         "endpoints": ", ".join(contract.endpoints),
         "price": price_text(contract),
@@ -24,9 +24,15 @@ def contract_fields(contract: Contract) -> dict[str, object]:
         "timeout": _timeouts(contract),
         "usual time": ", ".join(f"{tier} {low:.0f}–{high:.0f} s" for tier, (low, high) in contract.latency.items()),
         "concurrency": contract.concurrency,
+        "limits per": contract.limits_per,
         "4K fails at times": "yes; 2K is the way out" if contract.downgrade else "no",
         "charges": ", ".join(f"{kind}: {charge}" for kind, charge in contract.charges.items()),
     }
+
+
+def _keys(contract: Contract) -> str:
+    names = ", ".join(contract.keys)
+    return f"{names} ({contract.key_note})" if contract.key_note else names
 
 
 def price_text(contract: Contract) -> str:

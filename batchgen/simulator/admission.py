@@ -36,7 +36,7 @@ def admit(state: SimulatorState, call: IncomingCall) -> CallPlan:
     if image_request.objection is not None:
         raise image_request.objection
     named = named_faults(call.fault, image_request.prompt)
-    wait = call.route.limits.enter(state.clock.monotonic(), call.options)
+    wait = call.limits.enter(state.clock.monotonic(), call.options)
     if wait is not None:
         raise _throttled(state, call, wait)
     chance = state.chance(call)
@@ -48,14 +48,16 @@ def admit(state: SimulatorState, call: IncomingCall) -> CallPlan:
         check_references(replies, image_request)
         fault = _refused(call, asked, fault, chance)
         plan = plan_call(call, asked, fault, chance)
-        balance, limit = state.balance(contract.provider), call.options.spend
-        if limit is not None and plan.price > balance.left(limit):
-            raise Declined(OutcomeKind.QUOTA, replies.quota(balance.left(limit), plan.price))
-        balance.hold(plan.price)
+        balances = state.balances(call)
+        for balance, limit in zip(balances, (call.options.spend, call.options.key_spend), strict=True):
+            if limit is not None and plan.price > balance.left(limit):
+                raise Declined(OutcomeKind.QUOTA, replies.quota(balance.left(limit), plan.price))
+        for balance in balances:
+            balance.hold(plan.price)
     except Declined as declined:
         declined.occurrence = chance.occurrence
         declined.fault = "" if fault is Fault.NONE else fault
-        call.route.limits.leave()
+        call.limits.leave()
         raise
     return plan
 

@@ -74,7 +74,7 @@ async def _answer(
     if plan is None:
         return whole(reply, call.replies.headers())
     if rule is not None and reply.status == 200 and reply.body.startswith(b"{"):
-        taken = take_in(state, rule, reply, plan.delay)
+        taken = take_in(state, rule, reply, plan.delay, call.key)
         return await send(state, request, taken, call.replies.headers(), Fault.NONE, 0.0)
     return await send(state, request, reply, call.replies.headers(), plan.fault, plan.delay)
 
@@ -103,8 +103,9 @@ async def fulfil(
         charged = plan.charged
         state.bill.append(_line(state, call, plan, reply))
     finally:
-        state.balance(call.route.contract.provider).settle(plan.price, charged)
-        call.route.limits.leave()
+        for balance in state.balances(call):
+            balance.settle(plan.price, charged)
+        call.limits.leave()
     return plan, reply
 
 

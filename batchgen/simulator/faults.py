@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
 from batchgen.domain.errors import UsageError
@@ -60,12 +61,13 @@ class Options:
         chances: probability per call of each fault.
         p500_4k: probability of the vendor's own 500 at 4K, on routes where those are sporadic.
         latency: seconds for every call, whatever its contract says, not compressed; None for the contract's.
-        rate: admitted calls per second and route; None for no limit.
+        rate: admitted calls per second and route, and key where the contract gives each its own limits; None for none.
         burst: calls admitted at once when none came for a while.
-        concurrency: calls in work at once per route before a 429; None for no limit.
+        concurrency: calls in work at once per route, and key as `rate`, before a 429; None for no limit.
         retry_after: `auto` (whole seconds until a place is free), `none`, `date`, `body` (in words only), seconds like
             `2`, or milliseconds like `50ms`.
         spend: micro-dollars each provider's account holds; None for no end.
+        key_spend: micro-dollars each key may spend since the start; None for no end.
         b64: `mixed`, `raw`, `prefix`, `unpadded`, `wrapped` or `escaped` (slashes); official routes always send it raw.
         bytes: noise added to every picture, to come near real sizes on the wire.
         pictures: `full`, or `plain` for two colours and no words, which costs next to nothing.
@@ -76,6 +78,7 @@ class Options:
         chat: the shape of chat replies: `auto` for the vendor's own, `mixed`, or one of `CHAT_SHAPES`.
         batch_seconds: simulated seconds a batch takes, which `speed` divides.
         routes: by route, the options that hold for it alone, as written.
+        keys: the same by how a bearer key ends.
     """
 
     seed: int = 0
@@ -88,6 +91,7 @@ class Options:
     concurrency: int | None = None
     retry_after: str = "auto"
     spend: int | None = None
+    key_spend: int | None = None
     b64: str = "mixed"
     bytes: int = 0
     pictures: str = "full"
@@ -98,6 +102,7 @@ class Options:
     chat: str = "auto"
     batch_seconds: float = 600.0
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, items: Iterable[str], base: Options | None = None) -> Options:
@@ -105,7 +110,8 @@ class Options:
 
         Args:
             items: one `name=value` each; `p_` with a fault's name sets its probability. With a route and a colon in
-                front, as in `apiyi/gpt-image-2-vip:p_401=1`, it holds for that route only, whatever is said of all.
+                front, as in `apiyi/gpt-image-2-vip:p_401=1`, it holds for that route only, whatever is said of all;
+                with the end of a key, as in `SHOP_2:p_401=1`, for that key only.
             base: what holds for everything not named.
 
         Raises:
@@ -116,22 +122,27 @@ class Options:
             name, equals, value = item.partition("=")
             if not equals:
                 raise UsageError(f"{item!r} is not an option of the simulator; write name=value, like rate=5")
-            route, _, name = name.strip().rpartition(":")
-            if not route:
+            whose, _, name = name.strip().rpartition(":")
+            if not whose:
                 options = _with(options, name.strip(), value.strip())
                 continue
             _with(options, name.strip(), value.strip())
-            own = (*options.routes.get(route, ()), f"{name.strip()}={value.strip()}")
-            options = dataclasses.replace(options, routes={**options.routes, route: own})
-        for each in (options, *map(options.of, options.routes)):
+            written = f"{name.strip()}={value.strip()}"
+            if "/" in whose:
+                options = dataclasses.replace(options, routes=_added(options.routes, whose, written))
+            else:
+                options = dataclasses.replace(options, keys=_added(options.keys, whose, written))
+        pairs = product(("", *options.routes), ("", *options.keys))
+        for each in (options.of(route, key) for route, key in pairs):
             if sum(each.chances.values()) > 1:
                 raise UsageError("the probabilities of the faults add up to more than 1; make them smaller")
         return options
 
-    def of(self, route: str) -> Options:
-        """Return the options that hold for one route."""
+    def of(self, route: str, key: str = "") -> Options:
+        """Return the options that hold for calls over one route with one key."""
         options = self
-        for item in self.routes.get(route, ()):
+        mine = (item for end, items in self.keys.items() if key.endswith(end) for item in items)
+        for item in (*self.routes.get(route, ()), *mine):
             name, _, value = item.partition("=")
             options = _with(options, name, value)
         return options
@@ -145,6 +156,10 @@ class Options:
         for route in self.routes:
             if route not in served:
                 raise UsageError(f"the simulator does not serve {route}; it serves {', '.join(served)}")
+
+
+def _added(table: Mapping[str, tuple[str, ...]], whose: str, written: str) -> Mapping[str, tuple[str, ...]]:
+    return {**table, whose: (*table.get(whose, ()), written)}
 
 
 def _number(text: str, low: float, high: float) -> float:
@@ -191,6 +206,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "concurrency": lambda text: None if text in {"none", "off"} else _whole(text, 1),
     "retry_after": _retry_after,
     "spend": lambda text: None if text in {"none", "off"} else parse_usd(text),
+    "key_spend": lambda text: None if text in {"none", "off"} else parse_usd(text),
     "b64": lambda text: _one_of(text, "mixed", "raw", "prefix", "unpadded", "wrapped", "escaped"),
     "bytes": lambda text: int(_number(text, 0, 64e6)),
     "pictures": lambda text: _one_of(text, "full", "plain"),

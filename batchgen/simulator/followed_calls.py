@@ -20,17 +20,20 @@ from batchgen.simulator.answer_transport import Handler, whole
 from batchgen.simulator.endpoints.answers import compact
 from batchgen.simulator.file_store import save
 from batchgen.simulator.gateway_replies import HttpReply
-from batchgen.simulator.state import ServedRoute, SimulatorState
+from batchgen.simulator.state import ServedRoute, SimulatorState, fingerprint
 
 _NUMBER = re.compile(r"task_[0-9a-f]{16}\Z")
 
 
-def take_in(state: SimulatorState, rule: Following, reply: HttpReply, delay: float) -> HttpReply:
-    """Keep what comes of a call until its time has come, and return what says that it was taken in."""
+def take_in(state: SimulatorState, rule: Following, reply: HttpReply, delay: float, key: str) -> HttpReply:
+    """Keep what comes of a call until its time has come, and return what says that it was taken in.
+
+    Only who brings the same key, by its fingerprint, is told of it.
+    """
     number = f"task_{secrets.token_hex(8)}"
     folder = _folder(state)
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {"due": state.clock.now() + delay, "document": json.loads(reply.body)}
+    kept = {"due": state.clock.now() + delay, "document": json.loads(reply.body), "key": key}
     save(folder / f"{number}.json", kept)
     return HttpReply(200, compact(put({"status": "submitted"}, rule.id or ("id",), number)))
 
@@ -41,9 +44,9 @@ def follow_handler(state: SimulatorState, route: ServedRoute, rule: Following) -
     async def handle(request: web.Request) -> web.StreamResponse:
         number = request.match_info.get("id") or next(iter(request.query.values()), "")
         path = _folder(state) / f"{number}.json"
-        if not _NUMBER.match(number) or not path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8")) if _NUMBER.match(number) and path.exists() else {}
+        if kept.get("key") != fingerprint(request.headers.get("authorization", "")):
             return whole(gateway_replies.error(404, f"there is no task {number}", "invalid_request_error"))
-        kept = json.loads(path.read_text(encoding="utf-8"))
         return whole(HttpReply(200, compact(_told(rule, kept, state.clock.now()))), state.replies(route).headers())
 
     return handle

@@ -26,11 +26,15 @@ _REMEMBERED = 300_000  # requests; the oldest are forgotten first
 
 @dataclass(slots=True)
 class ServedRoute:
-    """One route that is served, and its limits."""
+    """One route that is served, and its limits: of each key, or of the account."""
 
     contract: Contract
     prefix: str
-    limits: RouteLimits = field(default_factory=RouteLimits)
+    _limits: dict[str, RouteLimits] = field(default_factory=dict)
+
+    def limits(self, key: str) -> RouteLimits:
+        """Return the limits that hold for a key, by its fingerprint."""
+        return self._limits.setdefault(key if self.contract.limits_per == "key" else "", RouteLimits())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class IncomingCall:
     batch: str = ""
     image_request: ImageRequest = field(default_factory=ImageRequest)
 
+    @property
+    def limits(self) -> RouteLimits:
+        """The limits that it comes under."""
+        return self.route.limits(self.key)
+
 
 class SimulatorState:
     """The state behind all routes."""
@@ -77,6 +86,7 @@ class SimulatorState:
         self._seen: dict[int, int] = {}
         self._delivered: dict[int, int] = {}
         self._balances: dict[str, CreditBalance] = {}
+        self._bearers: dict[str, str] = {}
         spent: Counter[str] = Counter()
         for route, charged in bill.totals.routes.items():
             spent[route.partition("/")[0]] += charged
@@ -89,7 +99,7 @@ class SimulatorState:
             route=route,
             endpoint=endpoint,
             replies=self.replies(route),
-            options=self.options.of(route.contract.route),
+            options=self.options.of(route.contract.route, self.bearer(headers["authorization"])),
             key=fingerprint(headers["authorization"]),
             request=request,
             fault=headers["x-simulate"],
@@ -100,9 +110,24 @@ class SimulatorState:
         """Give the words for one answer of a route, with a request id of its own."""
         return GatewayReplies(route.contract, _new_id(route.contract, self.clock.now()))
 
-    def balance(self, provider: str) -> CreditBalance:
-        """Return the account at a provider."""
-        return self._balances.setdefault(provider, CreditBalance())
+    def bearer(self, authorization: str) -> str:
+        """Return the bearer key itself, "" when there is none; it is remembered by its fingerprint."""
+        key = bearer_key(authorization)
+        self._bearers[fingerprint(authorization)] = key
+        return key
+
+    def options_of(self, route: str, key: str) -> Options:
+        """Return the options that hold for calls over a route with the key of a fingerprint."""
+        return self.options.of(route, self._bearers.get(key, ""))
+
+    def balance(self, provider: str, key: str = "") -> CreditBalance:
+        """Return the account at a provider, or what the key of a fingerprint has of it."""
+        return self._balances.setdefault(f"{provider} {key}" if key else provider, CreditBalance())
+
+    def balances(self, call: IncomingCall) -> tuple[CreditBalance, CreditBalance]:
+        """Return what a call is paid from: the account, and what its key has of it."""
+        provider = call.route.contract.provider
+        return self.balance(provider), self.balance(provider, call.key)
 
     def chance(self, call: IncomingCall) -> Chance:
         """Make the dice for the next call with a request."""
@@ -120,9 +145,14 @@ class SimulatorState:
 
 def fingerprint(authorization: str) -> str:
     """Return the start of the SHA-256 of a bearer key, "" when there is none."""
-    scheme, _, key = authorization.partition(" ")
-    key = key.strip() if scheme.lower() == "bearer" else ""
+    key = bearer_key(authorization)
     return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8] if key else ""
+
+
+def bearer_key(authorization: str) -> str:
+    """Return the bearer key of a header, "" when there is none."""
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _new_id(contract: Contract, now: float) -> str:

@@ -19,10 +19,11 @@ async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(t
     plan = small_plan(tmp_path, ["a mug", "a cup"], ["1:1@1K"], Limits())
     async with (
         simulator(tmp_path, "batch_seconds=80000", route=ROUTE) as served,
-        rig(tmp_path, replace(BATCH, base_url=served.base_url, key_env="K"), plan) as run,
+        rig(tmp_path, replace(BATCH, base_url=served.base_url, keys=("K",)), plan) as run,
     ):
         batches = BatchRunner(run.executor).batches
-        assert await batches.open(await run.ledger.claim(run.job, 9, 0.0))
+        (key,) = run.route.keys
+        assert await batches.open(await run.ledger.claim(run.job, 9, 0.0), key)
         (written,) = await run.ledger.open_batches(run.job)
         assert written.state is BatchState.WRITTEN
         await batches.advance(written)
@@ -30,6 +31,5 @@ async def test_bundle_is_handed_in_once_although_nobody_wrote_down_that_it_was(t
         await batches.advance(written)  # as the process does that starts with the row as it was
         (again,) = await run.ledger.open_batches(run.job)
         assert (first.state, again.remote) == (BatchState.SUBMITTED, first.remote)
-        assert run.gateway.batches is not None
-        listed = await run.gateway.batches.api._get("/batches?limit=100")
+        listed = await run.gateway.batches["K"].api._get("/batches?limit=100")
         assert [each["id"] for each in listed["data"]] == [first.remote]

@@ -15,7 +15,8 @@ from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult, Delivery
 from batchgen.engine.follower import Follower
 from batchgen.engine.job_run import JobRun, Selection
-from batchgen.engine.lane import Lane, Ticket
+from batchgen.engine.lane import Lane
+from batchgen.engine.route_keys import Admission, RouteKey, RouteKeys
 from batchgen.engine.routes import RouteRun
 from batchgen.engine.runner import Runner
 from batchgen.policy.decide import Rules
@@ -35,7 +36,7 @@ class Buys:
         self.follower = Follower(run, cast("Any", None))
         self.bought: dict[str, list[int]] = {FIRST: [], SECOND: []}
 
-    async def execute(self, route: RouteRun, claim: Claim, ticket: Ticket) -> ClaimResult:
+    async def execute(self, route: RouteRun, claim: Claim, admission: Admission) -> ClaimResult:
         self.bought[route.name].append(claim.task)
         return ClaimResult.SETTLED
 
@@ -51,7 +52,7 @@ class SlowBooks:
         assert self.executor is not None
         first, second = self.executor.run.routes
         if "" not in routes:
-            first.lane.stop("no quota")
+            first.stop("no quota")
             self._stopped.set()
             self.executor.run.routes.wake()
             while "" not in second.serves:
@@ -83,7 +84,8 @@ def two_routes() -> Buys:
     )
     for route in (FIRST, SECOND):
         contract, lane = catalog.find(route), Lane(route, 4, None, clock=clock, uniform=uniform)
-        run.routes.add(RouteRun(contract, Rules(Limits()), cast("Any", None), lane))
+        keys, nothing = RouteKeys([RouteKey("K", "", lane)]), cast("Any", None)
+        run.routes.add(RouteRun(contract, Rules(Limits()), nothing, keys, nothing))
     books.executor = Buys(run)
     return books.executor
 

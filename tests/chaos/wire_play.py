@@ -146,7 +146,7 @@ def _contract(case: Case, base: str) -> Contract:
     if case.heavy:
         found = replace(found, references=References())
     return replace(
-        found, base_url=base, key_env="K", timeouts=timeouts, quality_timeouts={}, url_lifetime=case.lifetime
+        found, base_url=base, keys=("K",), timeouts=timeouts, quality_timeouts={}, url_lifetime=case.lifetime
     )
 
 

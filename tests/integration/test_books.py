@@ -44,7 +44,7 @@ async def test_ledger_is_the_bill_with_refusals_retries_and_downgrades(
     options = Options.parse(["latency=0", "pictures=plain", "seed=3", "p500_4k=0.4", *FAULTS])
     running = await start([contract], options, tmp_path / "bill.jsonl", tmp_path / "simulator")
     try:
-        at = replace(contract, base_url=running.base_url(route), key_env="K")
+        at = replace(contract, base_url=running.base_url(route), keys=("K",))
         async with rig(tmp_path, at, plan) as run:
             await run.runner.run()
             bill = run.bill()

@@ -66,7 +66,7 @@ async def test_form_is_read_by_a_server_that_is_not_ours(tmp_path: Path) -> None
         return web.json_response({"data": [{"b64_json": base64.b64encode(PNG * 3).decode()}]})
 
     async with served(serve) as base:
-        route = replace(contract("openai/gpt-image-2"), base_url=base, key_env="")
+        route = replace(contract("openai/gpt-image-2"), base_url=base, keys=())
         answer = await ask(build_call(1, a_claim(text="x"), route, inputs(one, two, mask=mask)))
     assert answer.picture is not None
     assert parts == [

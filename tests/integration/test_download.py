@@ -332,8 +332,8 @@ async def test_download_goes_to_a_private_network_that_is_allowed(monkeypatch: p
 
 
 async def test_key_is_not_told_by_the_host_of_a_refused_address() -> None:
-    async with Downloader() as downloader:
-        done = await downloader.fetch("http://sk-5f2d8c.example/a.png", MemorySink(1000), secret="sk-5f2d8c")
+    async with Downloader(secrets=lambda: ("sk-another", "sk-5f2d8c")) as downloader:
+        done = await downloader.fetch("http://sk-5f2d8c.example/a.png", MemorySink(1000))
     assert "sk-5f2d8c" not in done.detail + done.allow
 
 

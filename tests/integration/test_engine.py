@@ -76,7 +76,7 @@ async def test_second_run_makes_no_call(tmp_path: Path) -> None:
 async def test_budget_is_a_wall_with_two_hundred_calls_in_flight(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, texts(300), SMALL, Limits(concurrency=200, budget=1_000_000))
     async with simulator(tmp_path, "latency=0.05") as contract, rig(tmp_path, contract, plan) as run:
-        run.route.lane.learned = run.route.lane.learned._replace(calls=200)
+        run.lane.learned = run.lane.learned._replace(calls=200)
         await run.runner.run()
         assert run.job_run.stopped == "the budget is reached"
         assert len(run.bill()) == 33
@@ -100,7 +100,7 @@ async def test_every_wall_holds_at_each_moment_with_two_hundred_calls_in_flight(
     plan = small_plan(tmp_path, texts(120), SMALL, Limits(concurrency=200, unknown=9, attempts=9, unknown_total=10_000))
     faults = ("latency=0.05", "p_500=0.2", "p_drop=0.2")  # what is free is given back, what is lost is not
     async with simulator(tmp_path, *faults) as contract, rig(tmp_path, contract, plan, walls=walls) as run:
-        run.route.lane.learned = run.route.lane.learned._replace(calls=200)
+        run.lane.learned = run.lane.learned._replace(calls=200)
         seen: list[int] = []
         running = asyncio.create_task(run.runner.run())
         while not running.done():
@@ -123,7 +123,7 @@ async def test_ceiling_that_was_reached_opens_with_the_new_month(tmp_path: Path)
         rig(tmp_path, contract, plan, walls=walls, clock=clock) as run,
     ):
         running = asyncio.create_task(run.runner.run())
-        while not run.route.lane.cap.in_flight or not run.job_run.tally.month:
+        while not run.lane.cap.in_flight or not run.job_run.tally.month:
             await asyncio.sleep(0.005)
         clock.start += 60.0
         await running
@@ -420,7 +420,7 @@ async def test_tasks_that_no_route_takes_are_passed_over_in_a_few_looks_at_the_b
             return await real(*given)
 
         ledger.claim = counted  # type: ignore[method-assign]
-        run.routes.first.lane.stop("no quota")
+        run.routes.first.stop("no quota")
         await Runner(executor).run()
     assert run.explained[-1].startswith(f"{tasks} tasks wait")
     assert looks < 60
@@ -456,7 +456,7 @@ async def test_error_of_the_gateway_is_no_success_of_the_lane(tmp_path: Path) ->
     plan = small_plan(tmp_path, texts(2), SMALL, Limits())
     async with simulator(tmp_path, "p_500=1") as contract, rig(tmp_path, contract, plan) as run:
         successes: list[None] = []
-        run.route.lane.succeeded = lambda: successes.append(None)  # type: ignore[method-assign]
+        run.lane.succeeded = lambda: successes.append(None)  # type: ignore[method-assign]
         await run.runner.run()
         assert run.states() == {"failed": 2}
         assert successes == []

@@ -37,7 +37,7 @@ async def gateway(answer: Callable[[int, str], tuple[int, object]]) -> AsyncIter
         return web.json_response(body, status=status)
 
     async with served(serve) as base:
-        yield replace(load_catalog().find("apiyi/gpt-image-2-vip"), base_url=base, key_env="K")
+        yield replace(load_catalog().find("apiyi/gpt-image-2-vip"), base_url=base, keys=("K",))
 
 
 async def test_error_that_quotes_a_prompt_about_money_fails_that_row_and_not_the_night(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ SIZE = "1024x1024"
 BUDGET = 10_000_000
 IMAGE = json.dumps({"b64_json": PICTURE})
 TRUE = {"input_tokens": 10, "output_tokens": 1756, "total_tokens": 1766}
-_PRICES = replace(load_catalog().find("openai/gpt-image-2"), key_env="K")
+_PRICES = replace(load_catalog().find("openai/gpt-image-2"), keys=("K",))
 _COST = expected(_PRICES, Demand.of(parse_size(SIZE), None, "a mug"))
 assert _COST.upper is not None
 UPPER: int = _COST.upper
@@ -143,7 +143,7 @@ async def test_lie_of_an_answer_that_is_taken_up_after_a_crash_is_one_as_well(
         await run.recover()
         assert run.states() == {"completed": 1}
         assert run.query("SELECT billed, unknown, reserved FROM job") == [(0, UPPER, 0)]
-        assert "the gateway claims" in (run.route.lane.stopped or "")
+        assert "the gateway claims" in (run.route.stopped or "")
 
 
 class Fortune(Api):

@@ -98,7 +98,7 @@ def sketcher(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Contract:
 async def test_call_over_a_new_endpoint_is_sent_and_its_picture_read(sketcher: Contract, tmp_path: Path) -> None:
     running = await start([sketcher], Options.parse(["latency=0"]), tmp_path / "bill.jsonl")
     try:
-        route = replace(sketcher, base_url=running.base_url(sketcher.route), key_env="K")
+        route = replace(sketcher, base_url=running.base_url(sketcher.route), keys=("K",))
         call = build_call(1, a_claim(text="a mug"), route, NO_INPUTS)
         sink = MemorySink(0)
         async with Client(clock=SystemClock(), key=lambda _name: "sk-toy") as client:
@@ -115,7 +115,7 @@ async def test_job_over_a_new_endpoint_is_bought_and_booked(sketcher: Contract, 
     plan.job = replace(plan.job, route=sketcher.route, model=sketcher.model)
     running = await start([sketcher], Options.parse(["latency=0", "pictures=plain"]), tmp_path / "bill.jsonl")
     try:
-        at = replace(sketcher, base_url=running.base_url(sketcher.route), key_env="K")
+        at = replace(sketcher, base_url=running.base_url(sketcher.route), keys=("K",))
         async with rig(tmp_path, at, plan) as run:
             await run.runner.run()
             assert run.states() == {"completed": 2}

@@ -110,7 +110,9 @@ class BatchRig:
     async def open(self, most: int = 100) -> None:
         """Write a batch of what waits down, without handing it in."""
         claims = await self.rig.ledger.claim(self.rig.job, most, SystemClock().now(), (), None)
-        assert await self.batches.open(claims)
+        key = self.batches.gate.next_key(())
+        assert key is not None
+        assert await self.batches.open(claims, key)
 
 
 @asynccontextmanager
@@ -124,6 +126,6 @@ async def batch_rig(
     plan.job = replace(plan.job, route=contract.route, model=contract.model, parameters=parameters)
     async with rig(folder, contract, plan, through=through) as run:
         files = BatchFiles(cast(BatchApi, api), run.spool, SystemClock())
-        run.hand.gateways[contract.route] = replace(run.gateway, batches=files)
+        run.hand.gateways[contract.route] = replace(run.gateway, batches={contract.key_env: files})
         runner = BatchRunner(run.executor)
         yield BatchRig(run, runner, runner.batches)

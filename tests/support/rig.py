@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from batchgen.app.keyring import KeyRing
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
@@ -26,6 +27,7 @@ from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun, Selection
+from batchgen.engine.lane import Lane
 from batchgen.engine.local_hand import Gateway, LocalHand
 from batchgen.engine.recovery import Recovered, recover
 from batchgen.engine.routes import RouteRun
@@ -114,6 +116,11 @@ class Rig:
         return self.executor.run.routes.first
 
     @property
+    def lane(self) -> Lane:
+        """That of the first key."""
+        return self.route.keys.lanes[0]
+
+    @property
     def gateway(self) -> Gateway:
         return self.hand.gateways[self.contract.route]
 
@@ -152,13 +159,14 @@ async def simulator(
     route: str = "apiyi/gpt-image-2-vip",
     clock: object = None,
     task: Following | None = None,
+    keys: tuple[str, ...] = ("K",),
 ) -> AsyncIterator[Contract]:
     """The contract of a route, at a simulator that serves it in no time; with `task`, later and under numbers."""
     contract = replace(load_catalog().find(route), task=task)
     parsed = Options.parse(["latency=0", "pictures=plain", "seed=7", *options])
     running = await start([contract], parsed, folder / "bill.jsonl", folder / "simulator")
     try:
-        yield replace(contract, base_url=running.base_url(route), key_env="K")
+        yield replace(contract, base_url=running.base_url(route), keys=keys)
     finally:
         await running.close()
 
@@ -197,8 +205,12 @@ async def rig(
             number=ledger.begin_run(NewRun(number, os.getpid(), "rig", walls.per_run)),
             walls=walls,
         )
-        hand, route = LocalHand(spool, index, inputs), RouteSpec(contract, key_fingerprint="0badcafe")
-        async with hand.connected(contract, clock, lambda _name: "sk-rig"):
+        keys = KeyRing({name: f"sk-rig-{name}" for name in contract.keys})
+        hand, route = (
+            LocalHand(spool, index, inputs),
+            RouteSpec(contract, fingerprints=keys.fingerprints(contract.keys)),
+        )
+        async with hand.connected(contract, clock, keys.get):
             executor = assemble(run, plan.job, [route], through(hand), backoff=Backoff(base=0.02, cap=0.05))
             yield Rig(folder, contract, plan, ledger, spool, hand, executor, Runner(executor), events)
     finally:

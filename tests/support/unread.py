@@ -44,7 +44,7 @@ async def gateway(
         return web.json_response(answer(asked.count("POST")), status=status)
 
     async with served(serve) as base:
-        yield replace(load_catalog().find("apiyi/gpt-image-2-vip"), base_url=base, key_env="K")
+        yield replace(load_catalog().find("apiyi/gpt-image-2-vip"), base_url=base, keys=("K",))
 
 
 def recognise_nothing(run: Rig) -> None:

@@ -227,6 +227,12 @@ def test_resolve_reads_a_token_price_of_the_users_own() -> None:
         ({"base_url": "https://gate.example/v1/images/generations"}, "the endpoint is added to it"),
         ({"base_url": 7}, "route: base_url: must be text"),
         ({"key_env": "sk-1234567890"}, "the name of a variable, never the key itself"),
+        ({"keys": ["ONE", "sk-1234567890"]}, "route: keys: each must be the name of a variable, never the key itself"),
+        ({"keys": ["ONE", "ONE"]}, "route: keys: must name one variable or more, each once"),
+        ({"keys": []}, "route: keys: must name one variable or more, each once"),
+        ({"keys": "ONE"}, "route: keys: must be a list of words"),
+        ({"keys": ["ONE"], "key_env": "TWO"}, "route: keys: stands beside key_env; keep one"),
+        ({"limits_per": "token"}, "route: limits_per: must be one of key, account"),
         ({"endpoint": "responses"}, "route: endpoint: must be one of images, chat, not 'responses'"),
         ({"price": "cheap"}, "route: price: 'cheap' is not an amount in dollars"),
         ({"price": -1}, "zero dollars or more"),
@@ -451,3 +457,21 @@ def test_ratios_and_dates_are_text_as_yaml_would_not_have_it(tmp_path: Path) -> 
 
 
 # keys and groups
+
+
+# several keys
+
+
+def test_keys_take_the_place_of_the_one_that_the_contract_names() -> None:
+    several = CATALOG.resolve({"use": VIP, "keys": ["ONE", "TWO"]})
+    assert several.keys == ("ONE", "TWO")
+    assert (several.limits_per, several.quotas) == ("key", 2)
+    shared = CATALOG.resolve({"use": VIP, "keys": ["ONE", "TWO"], "limits_per": "account"})
+    assert shared.quotas == 1
+    assert CATALOG.find("openai/gpt-image-2").limits_per == "account"
+
+
+def test_contract_names_several_keys_and_a_manifest_one_of_its_own(tmp_path: Path) -> None:
+    catalog = load_catalog(own(tmp_path, MINE.replace("key_env: MYGATE_KEY", "keys: [ONE, TWO]")))
+    assert catalog.find("mygate/gpt-image-2-vip").keys == ("ONE", "TWO")
+    assert catalog.resolve({"use": "mygate/gpt-image-2-vip", "key_env": "MINE"}).keys == ("MINE",)

@@ -40,3 +40,12 @@ def test_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "read_text", locked)
     with pytest.raises(UsageError, match=r"\.env: cannot be read: Permission denied"):
         KeyRing.of(tmp_path)
+
+
+def test_keys_that_are_the_same_are_refused_by_both_names_and_neither_is_shown() -> None:
+    keys = KeyRing({"ONE": "sk-canary-5f2d8c", "TWO": "sk-other", "THREE": " sk-canary-5f2d8c "})
+    assert len(set(keys.fingerprints(["ONE", "TWO"]))) == 2
+    with pytest.raises(UsageError) as caught:
+        keys.fingerprints(["ONE", "TWO", "THREE"])
+    assert str(caught.value).startswith("ONE and THREE hold the same key")
+    assert "canary" not in str(caught.value)

@@ -92,6 +92,8 @@ CASES = {
     "route without use": ("own/wide", "{base_url: x}", "job.yaml:3:8: route.use: must name the route"),
     "unknown key of the route": ("own/wide", "{use: own/wide, bas_url: x}", "job.yaml:3:24: route.bas_url: unknown key; did you mean base_url"),
     "odd value of the route": ("own/wide", "{use: own/wide, key_env: no}", 'job.yaml:3:33: route.key_env: YAML reads no as true or false; write it in quotes: "no"'),
+    "two ways to name keys": ("own/wide", "{use: own/wide, key_env: A, keys: [B, C]}", "job.yaml:3:42: route.keys: stands beside key_env; keep one"),
+    "keys of YAML's own kind": ("own/wide", "{use: own/wide, keys: [A, no]}", 'job.yaml:3:34: route.keys.1: YAML reads no as true or false; write it in quotes: "no"'),
     "version": ("version: 1", "version: 2", "job.yaml:1:10: version: must be 1"),
     "no version": ("version: 1", "", "job.yaml:2:1: version: is missing; write version: 1"),
     "name": ("name: test", "name: Test 1", "job.yaml:2:7: name: must be at most 64 small letters and digits"),

@@ -15,6 +15,7 @@ from batchgen.domain.events import Notice
 from batchgen.engine.attempt import Executor
 from batchgen.engine.batch.context import BatchContext
 from batchgen.engine.batch.steps import BatchSteps
+from batchgen.ledger.batches import BatchRow
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds between two looks at what the gateway is working on
 _MOST_OPEN = 8  # batches at once
@@ -77,29 +78,38 @@ class BatchRunner:
             if run.draining.is_set():
                 break
             due = await self._hand_in() if not self._trouble else None
-            batches = await run.ledger.open_batches(run.job)
+            batches = await self._under_way()
             if not batches and due is None:
+                if waiting := next(iter(self.batches.waiting.values()), None):
+                    run.drain(waiting)
                 return
             if moved or due == 0.0:
                 wait = _FIRST_WAIT
                 continue
             await sleep_or(run.clock, wait if batches else max(due or 0.0, 0.05), run.draining)
             wait = min(wait * 1.5, _LONGEST_WAIT)
-        for row in await run.ledger.open_batches(run.job):
+        for row in await self._under_way():
             where = row.remote or "not handed in yet"
             images = "1 image" if row.calls == 1 else f"{row.calls} images"
             run.explain(f"a batch of {images} is under way ({where}); the next run collects it")
+
+    async def _under_way(self) -> list[BatchRow]:
+        """Return the open batches that this run can ask for."""
+        rows = await self.job_run.ledger.open_batches(self.job_run.job)
+        return [row for row in rows if row.id not in self.batches.waiting]
 
     async def _advance(self) -> bool:
         """Take every open batch one step further; tell whether one of them moved."""
         run = self.job_run
         moved = False
-        for row in await run.ledger.open_batches(run.job):
+        for row in await self._under_way():
             if run.draining.is_set():
                 break
             try:
                 moved |= await self.batches.advance(row)
                 self._trouble = ""
+                if row.id in self.batches.waiting:
+                    run.explain(self.batches.waiting[row.id])
                 if (why := self.batches.gate.stopped or run.too_many_lost()) is not None:
                     run.drain(why)
             except GatewayError as error:
@@ -114,7 +124,7 @@ class BatchRunner:
         """Write a new batch down; return 0 for one that was made, seconds until a retry is due, None for no work."""
         run = self.job_run
         only, now = run.selection.only, run.clock.now()
-        batches = await run.ledger.open_batches(run.job)
+        batches = await self._under_way()
         room = self._room(sum(row.calls for row in batches))
         if len(batches) >= _MOST_OPEN or room == 0:
             return None
@@ -124,9 +134,13 @@ class BatchRunner:
             return max(due - now, 0.05)
         if not claims:
             return None
-        if pause := self.batches.gate.pause:
-            return pause
-        made = await self.batches.open(claims)
+        key = self.batches.gate.next_key(batches)
+        if key is None and (why := self.batches.gate.stopped) is not None:
+            run.drain(why)
+            return None
+        if key is None:
+            return self.batches.gate.pause
+        made = await self.batches.open(claims, key)
         if made:
             return 0.0
         if not batches:

@@ -45,14 +45,14 @@ class Collector:
             await self._without_answer(row, each.attempt.id, each.claim)
 
     async def _read(self, row: BatchRow, file: str, held: dict[int, Interrupted]) -> None:
-        route, placing = self._route.name, set[asyncio.Task[None]]()
+        route, key, placing = self._route.name, self._context.asking_key(row), set[asyncio.Task[None]]()
         awaited = tuple(
             AwaitedAnswer(custom_id_of(row, attempt), attempt, origin_of(each.claim, each.attempt))
             for attempt, each in held.items()
         )
         wanted = AnswerFile(file, row.remote, row.created_at, awaited)
         try:
-            async with aclosing(self._hand.collect_batch(route, wanted)) as answers:
+            async with aclosing(self._hand.collect_batch(route, key, wanted)) as answers:
                 async for answer in answers:
                     await self._begin(held[answer.attempt].claim, answer, placing)
             await asyncio.gather(*placing)

@@ -8,6 +8,7 @@ from batchgen.domain.lifecycle import Charge
 from batchgen.engine.attempt import Executor
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
+from batchgen.engine.route_keys import RouteKey
 from batchgen.engine.routes import RouteRun
 from batchgen.ledger.batches import BatchRow
 from batchgen.ledger.records import Interrupted
@@ -39,6 +40,18 @@ class BatchContext:
     def hand(self) -> Hand:
         """Who talks to the gateway and moves the files."""
         return self.executor.hand
+
+    def key_of(self, row: BatchRow) -> RouteKey | None:
+        """Return the key that the calls of a batch are made with; None when it is not here."""
+        return self.route.keys.find(row.key_fingerprint)
+
+    def asking_key(self, row: BatchRow) -> str:
+        """Return the variable with the key to ask with how far a batch is.
+
+        Where the one that handed it in is not here, another may do: a new key of the same project sees its batches.
+        """
+        key = self.key_of(row) or next((each for each in self.route.keys if each.stopped is None), None)
+        return key.env if key is not None else self.route.contract.key_env
 
     async def move(self, row: BatchRow, **known: object) -> None:
         """Write down what is known of a batch now."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from math import inf
 from pathlib import Path
@@ -41,12 +41,19 @@ _BOUNDARY = "batchgen-6f1c0a52e84d4c0b9a37"
 
 
 class BatchApi(SessionOwner):
-    """One account's batches. Every method raises `GatewayError`, which says whether asking again may help."""
+    """The batches of one key. Every method raises `GatewayError`, which says whether asking again may help."""
 
     def __init__(
-        self, *, base_url: str, key: Callable[[], str], clock: Clock, loopback: bool, proxies: Proxies = DIRECT
+        self,
+        *,
+        base_url: str,
+        key: Callable[[], str],
+        clock: Clock,
+        loopback: bool,
+        proxies: Proxies = DIRECT,
+        secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        super().__init__(proxies=proxies)
+        super().__init__(proxies=proxies, secrets=secrets)
         self._base_url = base_url
         self._key = key
         self._clock = clock
@@ -102,8 +109,8 @@ class BatchApi(SessionOwner):
                 raise GatewayError(f"the batch's answers broke off: {said}", passing=True) from None
 
     def lines(self, sink: Callable[[str, int], Sink | None]) -> BatchLines:
-        """Make the reader of a file of answers, which looks for the key in their pictures."""
-        return BatchLines(sink, self._key())
+        """Make the reader of a file of answers, which looks for every key in their pictures."""
+        return BatchLines(sink, *self._secrets(self._key()))
 
     def clean(self, answer: Answer) -> Answer:
         """Return an answer without the key, should the gateway have echoed it."""

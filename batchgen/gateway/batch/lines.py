@@ -45,12 +45,12 @@ class BatchLines:
 
     Args:
         sink: makes the sink of a picture by custom id and index; None where nobody wants that line.
-        secret: the key, which is looked for in every picture.
+        secrets: keys and passwords, which are looked for in every picture.
     """
 
-    def __init__(self, sink: Callable[[str, int], Sink | None], secret: str = "") -> None:
+    def __init__(self, sink: Callable[[str, int], Sink | None], *secrets: str) -> None:
         self._sink = sink
-        self._secret = secret
+        self._secrets = secrets
         self._begin()
 
     async def feed(self, data: bytes) -> list[BatchAnswer]:
@@ -92,7 +92,7 @@ class BatchLines:
     def _begin(self) -> None:
         self._scanner = Scanner(key_pattern(_CODEC.picture_keys))
         self._sinks: dict[int, Sink | None] = {}
-        self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(self._secret))
+        self._watches = defaultdict[int, KeyWatch](lambda: KeyWatch(*self._secrets))
         self._name = ""
         self._held = bytearray()  # the line, until it is known whose it is: as a rule its first hundred bytes
 

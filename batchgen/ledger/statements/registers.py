@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, insert, select, text, update
 
 from batchgen.domain.inputs import InputFile
 from batchgen.ledger.statements.fragments import bound, labelled
-from batchgen.ledger.tables import OPEN_BATCH, batch, input_file, job, ledger, run, variant
+from batchgen.ledger.tables import OPEN_BATCH, attempt, batch, input_file, job, ledger, run, variant
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
@@ -57,4 +57,9 @@ MOVE_BATCH = (
     .where(batch.c.id == bindparam("key"))
     .values(bound(("state", "remote", "status", "output_file", "error_file", "detail", "updated_at")))
 )
-OPEN_BATCHES = select(*labelled(batch)).where(batch.c.job_id == bindparam("job"), text(OPEN_BATCH)).order_by(batch.c.id)
+_KEY_OF_BATCH = select(attempt.c.key_fingerprint).where(attempt.c.batch_id == batch.c.id).limit(1).scalar_subquery()
+OPEN_BATCHES = (
+    select(*labelled(batch), _KEY_OF_BATCH.label("key_fingerprint"))
+    .where(batch.c.job_id == bindparam("job"), text(OPEN_BATCH))
+    .order_by(batch.c.id)
+)

@@ -17,6 +17,7 @@ from batchgen.domain.size import TABLE
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS = ("png", "jpeg", "webp")
+MOST_IN_FLIGHT = 1000  # calls
 DEFAULT_FILE = "{{ id }}/{{ size }}-{{ sample }}"
 
 _SLUG = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
@@ -161,7 +162,12 @@ class Output(_Keys):
 class LimitKeys(_Keys):
     """How far a run may go by itself."""
 
-    concurrency: int = Field(default=0, ge=1, le=1000, description="Calls in flight. Default: the route's, at most 32.")
+    concurrency: int = Field(
+        default=0,
+        ge=1,
+        le=MOST_IN_FLIGHT,
+        description="Calls in flight, over all keys. Default: the route's for each key, at most 32 each.",
+    )
     rate: Annotated[
         float, BeforeValidator(_rate), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ ?/ ?(s|min|h)$"})
     ] = Field(default=0.0, description="Calls per second, minute or hour: 2/s, 120/min, 1000/h.", examples=["120/min"])

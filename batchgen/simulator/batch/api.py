@@ -13,6 +13,7 @@ from batchgen.simulator.answer_transport import Handler, whole
 from batchgen.simulator.batch.store import StoredBatch
 from batchgen.simulator.batch.worker import WINDOW, BatchWorker
 from batchgen.simulator.endpoints import served_by
+from batchgen.simulator.faults import Fault
 from batchgen.simulator.gateway_replies import Declined, GatewayReplies, rejected
 from batchgen.simulator.request_validation import parse_body
 from batchgen.simulator.state import ServedRoute, SimulatorState, fingerprint
@@ -35,8 +36,11 @@ def guarded(
     async def guard(request: web.Request) -> web.StreamResponse:
         replies = state.replies(route)
         try:
-            if not fingerprint(request.headers.get("authorization", "")):
+            bearer = state.bearer(request.headers.get("authorization", ""))
+            if not bearer:
                 raise Declined(OutcomeKind.UNAUTHORIZED, replies.missing_key())
+            if state.options.of(route.contract.route, bearer).chances.get(Fault.UNAUTHORIZED) == 1:
+                raise Declined(OutcomeKind.UNAUTHORIZED, replies.bad_key())
             return await handle(request, replies)
         except Declined as declined:
             return whole(declined.reply, replies.headers())

@@ -97,7 +97,7 @@ async def work_on(state: SimulatorState, route: ServedRoute, stored: StoredBatch
         route=route,
         endpoint=endpoint.name,
         replies=state.replies(route),
-        options=replace(state.options.of(route.contract.route), latency=0.0, rate=None, concurrency=None),
+        options=replace(state.options_of(route.contract.route, stored.key), latency=0.0, rate=None, concurrency=None),
         key=stored.key,
         request=payload.digest,
         fault="",

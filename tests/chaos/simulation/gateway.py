@@ -104,10 +104,7 @@ class Gateway:
         self.step(f"answered {call.attempt}")
         return _stamped(answer, began, self.now())
 
-    def secret(self, key_env: str) -> str:
-        return ""
-
-    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "", secret: str = "") -> Download:
+    async def fetch(self, url: str, sink: Sink, *, loopback_base: str = "") -> Download:
         """In place of `Downloader.fetch`."""
         line = next(line for line in self.bill if line.url == url)
         self.step(f"fetch {line.attempt}")

@@ -106,7 +106,7 @@ class Life:
             listener=self._hear,
         )
         hand, wire = LocalHand(spool, index, cast("Any", None)), cast("Any", world.gateway)
-        routes = [RouteSpec(contract, key_fingerprint="0badcafe") for contract in contracts()[: world.routes]]
+        routes = [RouteSpec(contract, fingerprints=("0badcafe",)) for contract in contracts()[: world.routes]]
         hand.gateways |= {route.contract.route: Gateway(wire, wire) for route in routes}
         spec = replace(world.plan.job, four_k=world.four_k, fallback_on_refusal=world.on_refusal)
         return assemble(run, spec, routes, hand)
