@@ -28,8 +28,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from batchgen.domain.clock import SystemClock
 from tests.support.hasty import HastyClock
 
+CLOCK = {name: vars(SystemClock)[name] for name in ("now", "monotonic", "sleep")}
 LARGEST = 1 << 17  # bytes of a request
 JOB = """version: 1
 name: job
@@ -204,12 +206,11 @@ def _umask() -> int:
 def become(request: Request) -> None:
     """Go on as `python -m batchgen WORDS` would in that folder and environment, on a clock so many times as fast."""
     from batchgen.cli.main import main  # noqa: PLC0415
-    from batchgen.domain import clock  # noqa: PLC0415
 
     hasty = HastyClock(request.pace)
-    for name in ("now", "monotonic", "sleep") if request.pace != 1 else ():
-        setattr(clock.SystemClock, name, staticmethod(getattr(hasty, name)))
-    if request.pace == 1 and not request.first:  # its children have the system's clock, and no fault
+    for name, own in CLOCK.items():
+        setattr(SystemClock, name, own if request.pace == 1 else staticmethod(getattr(hasty, name)))
+    if not request.first:  # its children have no fault
         subprocess.Popen = Descendant  # type: ignore[misc]
 
     os.umask(request.umask)
