@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,14 @@ ROUTE = "{use: apiyi/gpt-image-2-vip, base_url: 'https://gateway.example/v1', ke
 PROMPTS = "sizes: [1280x1280]\nprompts:\n" + "".join(
     f"  - {{id: p{number}, text: thing {number}}}\n" for number in range(4)
 )
+
+
+@cache
+def noise(number: int) -> bytes:
+    """A picture, another for every number."""
+    out = io.BytesIO()
+    Image.effect_noise((1280, 1280), 40 + number).convert("RGB").save(out, "PNG", compress_level=0)
+    return out.getvalue()
 
 
 @dataclass
@@ -49,10 +59,7 @@ class Office:
             self.keys.add(request.headers["Authorization"])
             assert json.loads(body)["prompt"]
             return web.json_response({"created": 1, "data": [{"url": f"https://images.example/{self.calls}.png"}]})
-        out = io.BytesIO()
-        noise = Image.effect_noise((1280, 1280), 40 + int(request.path.strip("/.png")))
-        noise.convert("RGB").save(out, "PNG", compress_level=0)
-        return web.Response(body=out.getvalue(), content_type="image/png")
+        return web.Response(body=noise(int(request.path.strip("/.png"))), content_type="image/png")
 
     async def run(self, *words: str, code: int = 0, more: str = "", **environment: str) -> str:
         self.shop.environment |= environment
@@ -63,18 +70,23 @@ class Office:
         self.shop.manifest(PROMPTS + limits, route=ROUTE % more)
 
 
+def trusting(certificate: Certificate) -> dict[str, str]:
+    return {"SHOP_KEY": CANARY, "SSL_CERT_FILE": str(certificate.file), "BATCHGEN_DEBUG": "1"}
+
+
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return Certificate.made(tmp_path_factory.mktemp("tls"))
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificate]:
+    """One that commands trust, which they start with."""
+    made = Certificate.made(tmp_path_factory.mktemp("tls"))
+    with warm.begun_in({**os.environ, **trusting(made)}):
+        yield made
 
 
 @asynccontextmanager
 async def office(folder: Path, certificate: Certificate, kind: str = "own", login: str = "") -> AsyncIterator[Office]:
-    trust = {"SHOP_KEY": CANARY, "SSL_CERT_FILE": str(certificate.file), "BATCHGEN_DEBUG": "1"}
     (folder / "shop").mkdir()
-    made = Office(Shop(folder / "shop", environment=trust))
+    made = Office(Shop(folder / "shop", environment=trusting(certificate)))
     async with AsyncExitStack() as stack:
-        stack.enter_context(warm.begun_in(made.shop.env()))
         port = await stack.enter_async_context(served_by_tls(made.answer, certificate.server))
         own = login if kind == "own" else ""
         made.far = await stack.enter_async_context(own_proxy(login=own, gateway=port, images=port))
