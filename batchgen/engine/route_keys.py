@@ -80,8 +80,8 @@ class RouteKeys:
 
     @property
     def limit(self) -> int:
-        """How many calls may be in flight now with the keys that are left."""
-        return sum(lane.limit for lane in dict.fromkeys(key.lane for key in self._keys if key.stopped is None))
+        """How many calls may be in flight as far as is known, whether any may go now or not."""
+        return sum(lane.limit for lane in self.lanes)
 
     @property
     def stopped(self) -> str | None:

@@ -99,3 +99,12 @@ async def test_keys_of_an_account_share_one_lane_and_lose_no_place_with_one_of_t
         assert calls_by_key(run) == {"ONE": 12}
         assert run.lane.in_flight == 0
         assert [key.in_flight for key in run.route.keys] == [0, 0]
+
+
+async def test_keys_that_are_all_refused_at_once_leave_no_task_behind_in_silence(tmp_path: Path) -> None:
+    """The tasks are back in the books by then, and in no buffer."""
+    plan = small_plan(tmp_path, texts(2), SMALL, Limits(concurrency=4))
+    async with simulator(tmp_path, "p_401=1", keys=KEYS) as contract, rig(tmp_path, contract, plan) as run:
+        await run.runner.run()
+        assert run.states() == {"available": 2}
+        assert (run.job_run.stopped or "").startswith("no key is left: ONE: the key was not accepted")
