@@ -15,6 +15,10 @@ from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Notice
 from batchgen.store.affinity import pin_to_one_core
 
+# Objects more than were freed before the collector looks. Some thousand a call are alive at a time, and hardly any is in
+# a circle; by default it would look several times for each image.
+_COLLECT_AFTER = (50_000, 20, 50)
+
 
 async def watch(run: RunUnderWay, *, as_json: bool) -> None:
     """Have a run done, and show it as it goes. The first Ctrl-C stops new calls, the second leaves within two seconds.
@@ -24,6 +28,7 @@ async def watch(run: RunUnderWay, *, as_json: bool) -> None:
     """
     pin_to_one_core()
     gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
+    gc.set_threshold(*_COLLECT_AFTER)
     progress = run.progress()
     display = _display(progress, as_json=as_json)
     run.listen(display.on_event)

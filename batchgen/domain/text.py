@@ -23,6 +23,7 @@ _UNSAFE = re.compile(
 )
 _UNSAFE_IN_JSON = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "", 1))  # these are written out, or between the lines
 _SHORTEST_SECRET = 8
+_WORDLESS = {int, float, bool}
 _MASK = "[key]"
 
 
@@ -83,6 +84,8 @@ def without(secret: str, text: str) -> str:
         text = spelled.sub(_MASK, text)
     for form in coded:
         text = text.replace(form, _MASK)
+    if text.find(secret[:_SHORTEST_SECRET], -len(secret)) < 0:
+        return text
     for length in range(len(secret) - 1, _SHORTEST_SECRET - 1, -1):
         if text.endswith(secret[:length]):
             return text[:-length] + _MASK
@@ -123,17 +126,26 @@ def cleaned(secret: str, value: _Value) -> _Value:
 
 
 def _cleaned(secret: str, value: Any) -> Any:
+    if not value or type(value) in _WORDLESS:
+        return value
     if isinstance(value, str):
         return without(secret, value)
     if isinstance(value, list | tuple):
         return type(value)([_cleaned(secret, each) for each in value])
     if isinstance(value, dict):
         return {_cleaned(secret, key): _cleaned(secret, each) for key, each in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        changed = {name: new for name, old in found.items() if (new := _cleaned(secret, old)) != old}
-        return dataclasses.replace(value, **changed) if changed else value
-    return value
+    changed = {}
+    for name in _field_names(type(value)):
+        old = getattr(value, name)
+        if (new := _cleaned(secret, old)) != old:
+            changed[name] = new
+    return dataclasses.replace(value, **changed) if changed else value
+
+
+@lru_cache(maxsize=64)
+def _field_names(kind: type) -> tuple[str, ...]:
+    """List the fields of a record, of anything else none."""
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 @lru_cache(maxsize=64)

@@ -24,10 +24,11 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.tracing import Trace
 
 _DNS_CACHE = 300  # seconds
-# How often, and how many seconds apart, we listen on a new connection before we speak. Behind TLS a handshake lies
-# between the two; a server on this machine needs a moment to accept, and to say what it was not asked.
-_LOOKS = 5
-_PAUSE = 0.002
+# How long we listen on a new connection before we speak: behind TLS, where a handshake lies before, a few turns of the
+# loop; in the clear so many seconds, for a server on this machine needs a moment to accept, and to say what it was not
+# asked.
+_TURNS = 5
+_LISTEN = 0.01
 # Answers such as "102 Processing" that may come before the real one. Servers send one in some seconds; what sends them
 # without end keeps the loop busy with reading them, and every other call waits.
 _MOST_INTERIM = 1_000
@@ -109,7 +110,7 @@ class OwnConnections(aiohttp.TCPConnector):
         if isinstance(connection.protocol, UnaskedGuard):
             connection.protocol.asked = False  # only the proxy was, for the way
         try:
-            line = await _silent(connection.protocol, _PAUSE if req.url.scheme == "http" else 0.0)
+            line = await _silent(connection.protocol, in_the_clear=req.url.scheme == "http")
         except BaseException:
             connection.close()
             raise
@@ -159,10 +160,10 @@ def _line(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
     return UnaskedGuard(loop)
 
 
-async def _silent(line: ResponseHandler | None, pause: float) -> UnaskedGuard:
-    """Listen on a new connection, and return its guard once nothing was said for a moment."""
-    for _ in range(_LOOKS):
+async def _silent(line: ResponseHandler | None, *, in_the_clear: bool) -> UnaskedGuard:
+    """Listen on a new connection, and return its guard when nothing was said."""
+    for pause in (_LISTEN,) if in_the_clear else (0.0,) * _TURNS:
         await asyncio.sleep(pause)
-        if not isinstance(line, UnaskedGuard) or line.spoke_first:
-            raise SpokeFirst
+    if not isinstance(line, UnaskedGuard) or line.spoke_first:
+        raise SpokeFirst
     return cast("UnaskedGuard", line)

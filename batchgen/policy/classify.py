@@ -151,10 +151,9 @@ def _succeeded(answer: Answer) -> bool:
 def _word(answer: Answer, contract: Contract, sent: str) -> Word | None:
     """The row of the table of words that the error of an answer, or its text, is believed to say."""
     error = answer.error
-    if error is None and _succeeded(answer):
-        error = ApiError(message=answer.text) if answer.text else None
-    elif error is None and answer.status in _TELLING:
-        error = ApiError(message=answer.excerpt)
+    if error is None:
+        said = answer.text if _succeeded(answer) else answer.excerpt if answer.status in _TELLING else ""
+        error = ApiError(message=said) if said else None
     return weigh(error, known_words(contract), sent) if error is not None else None
 
 

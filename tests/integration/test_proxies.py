@@ -223,7 +223,7 @@ async def test_answer_of_a_plain_proxy_that_comes_before_the_request_is_none(mon
         got.append(await reader.read(100))
 
     got: list[bytes] = []
-    monkeypatch.setattr(connector, "_PAUSE", 0.2)
+    monkeypatch.setattr(connector, "_LISTEN", 0.2)
     base = "http://127.0.0.1:1/v1"
     async with connections(unasked) as port:
         proxies = Proxies(Proxy.read(f"127.0.0.1:{port}", "`proxy:`"))
