@@ -15,8 +15,8 @@ from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Notice
 from batchgen.store.affinity import pin_to_one_core
 
-# Objects more than were freed before the collector looks. Some thousand a call are alive at a time, and hardly any is in
-# a circle; by default it would look several times for each image.
+# So many objects more than were freed before the collector looks. Hardly any of a call's is in a circle, and by default
+# it would look several times for each image.
 _COLLECT_AFTER = (50_000, 20, 50)
 
 

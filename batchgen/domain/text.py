@@ -135,7 +135,7 @@ def _cleaned(secret: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {_cleaned(secret, key): _cleaned(secret, each) for key, each in value.items()}
     changed = {}
-    for name in _field_names(type(value)):
+    for name in _field_names(type(value)):  # type: ignore[arg-type]
         old = getattr(value, name)
         if (new := _cleaned(secret, old)) != old:
             changed[name] = new

@@ -8,6 +8,7 @@ from enum import StrEnum
 from batchgen.domain.following import Following, Stage
 from batchgen.domain.json_place import Place
 from batchgen.domain.origin import NO_ORIGIN, Origin
+from batchgen.domain.output_image import Damaged, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class Call:
         origin: what it is for, known once it is reserved.
         method: `POST`; `GET` for a question how far a call is, which is free.
         following: how it is followed where the gateway takes it in under a number; None where it answers at once.
+        path: where in the output folder its picture belongs, without ending or revision; "" where whoever asks sees to
+            that.
     """
 
     attempt: int
@@ -108,6 +111,7 @@ class Call:
     origin: Origin = NO_ORIGIN
     method: str = "POST"
     following: Following | None = None
+    path: str = ""
 
 
 class CallEnd(StrEnum):
@@ -195,6 +199,7 @@ class Answer:
         first_byte: seconds from sending to the response head; 0.0 when there was none.
         total: seconds from sending to the end.
         origin: what its call was for; `NO_ORIGIN` where that was not told.
+        placed: its picture in the output folder, or why it is not there; None where nobody has tried yet.
     """
 
     attempt: int
@@ -221,6 +226,7 @@ class Answer:
     first_byte: float = 0.0
     total: float = 0.0
     origin: Origin = NO_ORIGIN
+    placed: Image | Damaged | None = None
 
     @property
     def kept(self) -> tuple[Picture, ...]:

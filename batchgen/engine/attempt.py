@@ -11,6 +11,7 @@ from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import KEPT_KINDS, Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
+from batchgen.domain.output_image import Image
 from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.follower import Follower, TakenIn
@@ -247,10 +248,17 @@ class Executor:
             await self.delivery.keep_damaged(answer)
             await self.hand.clear(answer.attempt)
             return ClaimResult.SETTLED
+        if isinstance(answer.placed, Image):
+            entry, flags = await route.books.book_and_complete(claim, answer, outcome, cost, answer.placed)
+            self._watch_price(route, entry, cost)
+            await self.delivery.keep_damaged(answer, but=answer.picture)
+            return await self.delivery.note(Paid.of(answer, entry), answer.placed, flags)
         entry = await route.books.book(claim, answer, outcome, cost)
         self._watch_price(route, entry, cost)
         await self.delivery.keep_damaged(answer, but=answer.picture)
-        paid = Paid(answer.attempt, entry.charge, entry.billed, answer.request_ids, answer.origin)
+        paid = Paid.of(answer, entry)
+        if answer.placed is not None:
+            return await self.delivery.condemn(route, claim, answer.attempt, answer.placed)
         picture = answer.picture or fetched
         if picture is None:
             return await self.delivery.fetch(route, claim, paid, entry.url, entry.url_expires)

@@ -92,7 +92,7 @@ class Bookkeeper:
         """
         self.tally = tally or Tally()
         self.proven = False
-        self._delivered = delivered or DeliveredDigests()
+        self._digests = delivered or DeliveredDigests()
         self._rerouted = home not in {"", contract.route}
         self._contract = contract
         self.account = account
@@ -149,10 +149,22 @@ class Bookkeeper:
             expires = min(came, entry.finished_at) + self._contract.url_lifetime
             entry = replace(entry, url=answer.urls[0], url_expires=expires)
         await self._ledger.book(entry)
-        self.proven = True
-        self._count(entry, cost)
-        self._tell(claim, entry, outcome, Deliver(), None, _maybe(entry, cost))
+        self._brought(claim, entry, outcome, cost)
         return entry
+
+    async def book_and_complete(
+        self, claim: Claim, answer: Answer, outcome: Outcome, cost: Cost, image: Image
+    ) -> tuple[Booking, tuple[str, ...]]:
+        """Book a call whose image is in the output folder, and settle its task, in one transaction.
+
+        Return the booking, and what is to be said of the image.
+        """
+        entry = booking(claim, answer, outcome, cost, self._contract, self._clock.now())
+        flags = self._flags(claim, image)
+        await self._ledger.book_and_settle(entry, _completion(claim, answer.attempt, image, flags))
+        self._brought(claim, entry, outcome, cost)
+        self._delivered(claim, answer.attempt, image, flags)
+        return entry, flags
 
     async def conclude(self, claim: Claim, answer: Answer, outcome: Outcome, decision: Decision, cost: Cost) -> Booking:
         """Book a call that brought no image, and send its task where it goes, in one transaction."""
@@ -172,12 +184,23 @@ class Bookkeeper:
 
     async def complete(self, claim: Claim, attempt: int, image: Image) -> tuple[str, ...]:
         """Settle a task whose image is in the output folder; return what is to be said of the image."""
-        repeated = self._delivered.is_repeated(image.sha256, claim.task)
-        flags = image_flags(claim, image, self._contract, rerouted=self._rerouted, repeated=repeated)
-        await self._ledger.settle(Settlement(claim.task, attempt, TaskEvent.COMPLETE, image=image, flags=flags))
+        flags = self._flags(claim, image)
+        await self._ledger.settle(_completion(claim, attempt, image, flags))
+        self._delivered(claim, attempt, image, flags)
+        return flags
+
+    def _flags(self, claim: Claim, image: Image) -> tuple[str, ...]:
+        repeated = self._digests.is_repeated(image.sha256, claim.task)
+        return image_flags(claim, image, self._contract, rerouted=self._rerouted, repeated=repeated)
+
+    def _brought(self, claim: Claim, entry: Booking, outcome: Outcome, cost: Cost) -> None:
+        self.proven = True
+        self._count(entry, cost)
+        self._tell(claim, entry, outcome, Deliver(), None, _maybe(entry, cost))
+
+    def _delivered(self, claim: Claim, attempt: int, image: Image, flags: tuple[str, ...]) -> None:
         self.tally.delivered += 1
         self._emit(ImageDelivered(claim, attempt, image, flags))
-        return flags
 
     def _count(self, entry: Booking, cost: Cost) -> None:
         self.tally.billed += entry.billed if entry.charge is Charge.BILLED else 0
@@ -204,3 +227,7 @@ class Bookkeeper:
 def _maybe(entry: Booking, cost: Cost) -> int:
     """Return what an unknown charge may come to, as ledger and budget count it: never less than was reserved."""
     return max(entry.billed, cost.upper or 0) if entry.charge is Charge.UNKNOWN else 0
+
+
+def _completion(claim: Claim, attempt: int, image: Image, flags: tuple[str, ...]) -> Settlement:
+    return Settlement(claim.task, attempt, TaskEvent.COMPLETE, image=image, flags=flags)

@@ -10,9 +10,9 @@ from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import StoreError
 from batchgen.domain.events import Notice
 from batchgen.domain.lifecycle import Charge
-from batchgen.domain.model import Claim
+from batchgen.domain.model import Booking, Claim
 from batchgen.domain.origin import Origin
-from batchgen.domain.output_image import Damaged, Delivered
+from batchgen.domain.output_image import Damaged, Delivered, Image
 from batchgen.domain.wire import Answer, Download, Fetch, Picture
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
@@ -66,6 +66,11 @@ class Paid:
     request_ids: tuple[tuple[str, str], ...]
     origin: Origin
 
+    @classmethod
+    def of(cls, answer: Answer, entry: Booking) -> Paid:
+        """Return what an answer brought, as it is booked."""
+        return cls(answer.attempt, entry.charge, entry.billed, answer.request_ids, answer.origin)
+
 
 class Delivery:
     """Brings what is paid into the output folder and settles its task.
@@ -106,9 +111,7 @@ class Delivery:
             await self._hand.clear(attempt)
             return ClaimResult.SETTLED
         if picture.damage:
-            await self._condemn(route, claim, attempt, Damaged(picture.damage, picture.file))
-            await self._hand.clear(attempt)
-            return ClaimResult.SETTLED
+            return await self.condemn(route, claim, attempt, Damaged(picture.damage, picture.file))
         return await self.place(route, claim, paid, picture)
 
     def _hold(self, route: RouteRun, download: Download) -> ClaimResult:
@@ -132,18 +135,20 @@ class Delivery:
             self._run.drain(f"{error}. The paid answer is kept in the spool; the next run places it without a call")
             return ClaimResult.LEFT_FOR_RECOVERY
         if isinstance(placed, Damaged):
-            await self._condemn(route, claim, attempt, placed)
-        else:
-            flags = await route.books.complete(claim, attempt, placed)
-            now = self._run.clock.now()
-            await self._hand.note_image(
-                Delivered(paid.origin, placed, flags, attempt, paid.request_ids, paid.charge, paid.billed, now)
-            )
-        await self._hand.clear(attempt)
+            return await self.condemn(route, claim, attempt, placed)
+        return await self.note(paid, placed, await route.books.complete(claim, attempt, placed))
+
+    async def note(self, paid: Paid, image: Image, flags: tuple[str, ...]) -> ClaimResult:
+        """Add an image that is settled to the index, and clear the spool."""
+        now = self._run.clock.now()
+        await self._hand.note_image(
+            Delivered(paid.origin, image, flags, paid.attempt, paid.request_ids, paid.charge, paid.billed, now)
+        )
+        await self._hand.clear(paid.attempt)
         return ClaimResult.SETTLED
 
-    async def _condemn(self, route: RouteRun, claim: Claim, attempt: int, found: Damaged) -> None:
-        """Settle a task whose paid image is set aside."""
+    async def condemn(self, route: RouteRun, claim: Claim, attempt: int, found: Damaged) -> ClaimResult:
+        """Settle a task whose paid image is set aside, and clear the spool."""
         why = f"{found.reason}; the bytes are kept in {SPOOL}/{found.kept}"
         if found.sure:
             outcome = damaged(why)
@@ -153,6 +158,8 @@ class Delivery:
             outcome = unchecked(why)
             decision = Park(f"paid, but its image could not be checked ({why})")
         await route.books.settle(claim, attempt, outcome, decision)
+        await self._hand.clear(attempt)
+        return ClaimResult.SETTLED
 
     async def keep_damaged(self, answer: Answer, but: Picture | None = None) -> None:
         """Set aside what an answer brought and is not delivered: paid bytes are not thrown away, whatever they are.

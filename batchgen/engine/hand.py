@@ -154,6 +154,9 @@ class Hand(InputHand, FolderHand, BatchHand, Protocol):
     async def send(self, route: str, call: Call) -> Answer | NotKept:
         """Make a call over a route. When this returns the answer of a success, it is durable in the spool.
 
+        Where the call says where its picture belongs, that is checked and put there in the same go, as `place` does;
+        what cannot be put there is left to `place`, which says why.
+
         Raises:
             StoreError: it could not even be received, because the spool cannot be written.
         """

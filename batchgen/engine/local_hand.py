@@ -27,6 +27,7 @@ from batchgen.gateway.download import Downloader
 from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.store.inputs.input_store import InputStore
 from batchgen.store.output.image_index import ImageIndex
+from batchgen.store.output.place import Spot
 from batchgen.store.spool.spool import Spool, SpoolSink
 
 # A 4K image reaches 20 MB; with the base64 that may still be on its way a call may need so much disk for a while.
@@ -244,7 +245,7 @@ class LocalHand(OwnedFolder):
         return Look(stage, await self._keep(answer, call, incoming))
 
     async def _keep(self, answer: Answer, call: Call, incoming: _Incoming) -> Answer | NotKept:
-        """Make the answer of a success durable in the spool, and let go of what came of any other."""
+        """Make the answer of a success durable, its picture placed, and let go of what came of any other."""
         if not 200 <= answer.status < 300:
             incoming.discard()
             return answer
@@ -252,12 +253,14 @@ class LocalHand(OwnedFolder):
             incoming.discard()
             return NotKept(answer, str(trouble))
         answer = replace(answer, origin=call.origin)
+        spot = Spot(call.path, call.origin.revision, call.attempt) if call.path else None
+        placed: Image | Damaged | None = None
         with suppress(asyncio.CancelledError):  # the call may be given up, what came of it may not
             try:
-                await self._spool.finish_whatever_comes(answer, incoming.sinks)
+                placed = await self._spool.finish_whatever_comes(answer, incoming.sinks, spot)
             except StoreError as error:
                 return NotKept(answer, str(error))
-        return answer
+        return answer if placed is None else replace(answer, placed=placed)
 
     async def download(self, route: str, attempt: int, url: str) -> Download:
         """Fetch a paid address into the spool; see `Hand.download`."""

@@ -12,7 +12,7 @@ from asyncio import BaseTransport, Transport
 from collections.abc import Callable
 from functools import partial
 from socket import socket
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp import StreamReader
@@ -166,4 +166,4 @@ async def _silent(line: ResponseHandler | None, *, in_the_clear: bool) -> Unaske
         await asyncio.sleep(pause)
     if not isinstance(line, UnaskedGuard) or line.spoke_first:
         raise SpokeFirst
-    return cast("UnaskedGuard", line)
+    return line

@@ -38,6 +38,7 @@ def build_call(attempt: int, claim: Claim, contract: Contract, inputs: PreparedI
         loopback=contract.loopback,
         picture_at=contract.picture_at,
         following=contract.task,
+        path=claim.path,
     )
 
 

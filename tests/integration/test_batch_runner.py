@@ -19,6 +19,7 @@ from batchgen.domain.wire import Answer
 from batchgen.engine.batch.steps import BatchSteps
 from batchgen.gateway.batch import api as batch_api_module
 from batchgen.gateway.batch.api import BatchApi
+from batchgen.store.output.place import Spot
 from batchgen.store.spool.sink import SpoolSink
 from tests.support.batch import USAGE, Api, batch_rig, good, line
 from tests.support.sockets import served
@@ -290,10 +291,10 @@ async def test_leaving_while_an_answer_is_made_durable_reads_no_further(
     async with batch_rig(tmp_path, api, 30) as run:
         real = run.rig.spool.finish
 
-        async def slow(answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
+        async def slow(answer: Answer, sinks: Sequence[SpoolSink], spot: Spot | None) -> None:
             landing.set()
             await go.wait()
-            await real(answer, sinks)
+            await real(answer, sinks, spot)
 
         monkeypatch.setattr(run.rig.spool, "finish", slow)
         running = asyncio.create_task(run.runner.run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +25,10 @@ from batchgen.domain.walls import Walls
 from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
+from batchgen.ledger.database import Database
 from batchgen.ledger.ledger import Ledger
 from batchgen.store.spool.sink import SpoolSink
+from batchgen.store.spool.threads import DiskThreads
 from tests.support.hasty import HastyClock
 from tests.support.rig import rig, simulator, small_plan
 
@@ -60,6 +63,31 @@ async def test_run_delivers_every_task_once_and_the_books_equal_the_bill(tmp_pat
             with Image.open(path) as image:
                 assert f"{image.width}x{image.height}" in path.name
     assert [path.name for path in (tmp_path / "out/.batchgen").iterdir() if path.is_file()] == ["owner.json"]
+
+
+async def test_image_in_an_answer_takes_two_transactions_and_one_hop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its money is set aside; then, once it is in the output folder, it is booked and its task settled at once."""
+    verbs, hops, do, hop = list[str](), list[str](), Database.do, DiskThreads.run
+
+    async def doing(self: Database, verb: Any, payload: Any) -> Any:
+        verbs.append(verb.run.__name__)
+        return await do(self, verb, payload)
+
+    async def hopping(self: DiskThreads, work: Any, *given: Any) -> Any:
+        hops.append(work.__name__)
+        return await hop(self, work, *given)
+
+    plan = small_plan(tmp_path, texts(3), SMALL, Limits(concurrency=3))
+    async with simulator(tmp_path) as contract, rig(tmp_path, contract, plan) as run:
+        monkeypatch.setattr(Database, "do", doing)
+        monkeypatch.setattr(DiskThreads, "run", hopping)
+        await run.runner.run()
+        assert run.states() == {"completed": 3}
+    of_an_image = {"reserve", "book", "settle", "book_and_settle"}
+    assert Counter(verb for verb in verbs if verb in of_an_image) == {"reserve": 3, "book_and_settle": 3}
+    assert len(hops) == 3
 
 
 async def test_second_run_makes_no_call(tmp_path: Path) -> None:

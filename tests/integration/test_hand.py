@@ -21,7 +21,7 @@ from tests.support.batch import Api, batch_rig
 from tests.support.gateway import a_call
 from tests.support.mailed_hand import MailedHand, methods, posted
 from tests.support.photos import encoded, picture, save
-from tests.support.rig import rig, simulator, small_plan
+from tests.support.rig import place_nothing, rig, simulator, small_plan
 
 SMALL = ["1:1@1K"]
 TEXTS = [
@@ -55,7 +55,7 @@ async def _buys_and_recovers(folder: Path, hands: list[MailedHand], monkeypatch:
     plan, through = small_plan(folder, TEXTS, SMALL, Limits(attempts=2, unknown=0)), partial(posted, to=hands)
     async with simulator(folder) as contract:
         async with rig(folder, contract, plan, through=through) as run:
-            run.hand.place = fails  # type: ignore[method-assign]
+            place_nothing(run)
             run.hand.download = fails  # type: ignore[method-assign]
             run.job_run.drain = lambda _reason: None  # type: ignore[method-assign]
             await run.runner.run()

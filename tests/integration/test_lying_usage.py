@@ -134,7 +134,7 @@ async def test_lie_of_an_answer_that_is_taken_up_after_a_crash_is_one_as_well(
         raise RuntimeError("dead")
 
     with monkeypatch.context() as dying:
-        dying.setattr(Ledger, "book", die)
+        dying.setattr(Ledger, "book_and_settle", die)
         with pytest.raises(RuntimeError, match="dead"):
             async with run_of(tmp_path, LIES["a fortune"], 1):
                 pass

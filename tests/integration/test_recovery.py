@@ -12,7 +12,7 @@ from batchgen.domain.errors import NoRoom, StoreError
 from batchgen.domain.events import CallStarted
 from batchgen.domain.job import Limits
 from batchgen.store.spool.spool import SpoolSink
-from tests.support.rig import die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
+from tests.support.rig import die_before_booking, dies, place_nothing, rig, run_until_it_dies, simulator, small_plan
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]
@@ -44,7 +44,7 @@ async def test_image_that_was_not_placed_is_placed_without_a_call(tmp_path: Path
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.hand.place = fails  # type: ignore[method-assign]
+            place_nothing(run)
             await run.runner.run()
             assert run.job_run.stopped is not None
             assert "the disk is away" in run.job_run.stopped
@@ -55,17 +55,20 @@ async def test_image_that_was_not_placed_is_placed_without_a_call(tmp_path: Path
             assert len(again.bill()) == 1
 
 
-async def test_image_that_was_placed_but_not_settled_is_adopted(tmp_path: Path) -> None:
-    plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
+@pytest.mark.parametrize(("mark", "step"), [("", "book_and_complete"), (" [[sim:url]]", "complete")])
+async def test_image_that_was_placed_but_not_settled_is_adopted(tmp_path: Path, mark: str, step: str) -> None:
+    plan = small_plan(tmp_path, [f"a mug{mark}"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.route.books.complete = dies  # type: ignore[method-assign]
+            setattr(run.route.books, step, dies)
             await run_until_it_dies(run)
             assert len(run.images()) == 1
         async with rig(tmp_path, contract, plan, record=False) as again:
             assert (await again.recover()).placed == 1
             assert again.states() == {"completed": 1}
+            assert again.query("SELECT billed, unknown, reserved FROM job") == [(PRICE, 0, 0)]
             assert len(again.images()) == 1
+            assert len(again.bill()) == 1
 
 
 async def test_paid_address_is_fetched_without_a_call(tmp_path: Path) -> None:
@@ -102,10 +105,10 @@ async def test_recovery_that_cannot_finish_says_so_and_leaves_everything_for_the
     plan = small_plan(tmp_path, ["a mug"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.hand.place = fails  # type: ignore[method-assign]
+            place_nothing(run)
             await run.runner.run()
         async with rig(tmp_path, contract, plan, record=False) as again:
-            again.hand.place = fails  # type: ignore[method-assign]
+            place_nothing(again)
             assert (await again.recover()).left == 1
             assert again.states() == {"running": 1}
         async with rig(tmp_path, contract, plan, record=False) as last:

@@ -14,7 +14,17 @@ from batchgen.cli.main import cli
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.errors import StoreError
 from batchgen.domain.job import Limits
-from tests.support.rig import Rig, SmallPlan, die_before_booking, dies, rig, run_until_it_dies, simulator, small_plan
+from tests.support.rig import (
+    Rig,
+    SmallPlan,
+    die_before_booking,
+    dies,
+    place_nothing,
+    rig,
+    run_until_it_dies,
+    simulator,
+    small_plan,
+)
 
 PRICE = 30_000
 SMALL = ["1:1@1K"]
@@ -47,7 +57,7 @@ def rebuild(folder: Path, *words: str, code: int = 0) -> str:
 async def bought_but_not_placed(folder: Path, contract: Any, plan: SmallPlan) -> None:
     """Every answer is whole in the spool, and none is an image yet."""
     async with rig(folder, contract, plan) as run:
-        run.hand.place = fails  # type: ignore[method-assign]
+        place_nothing(run)
         run.hand.download = fails  # type: ignore[method-assign]
         run.job_run.drain = lambda _reason: None  # type: ignore[method-assign]
         await run.runner.run()
@@ -82,7 +92,7 @@ async def test_download_that_is_whole_is_not_fetched_again(tmp_path: Path) -> No
     plan = small_plan(tmp_path, ["a mug [[sim:url]]"], SMALL, Limits())
     async with simulator(tmp_path) as contract:
         async with rig(tmp_path, contract, plan) as run:
-            run.hand.place = fails  # type: ignore[method-assign]
+            place_nothing(run)
             await run.runner.run()
         lose(tmp_path)
         assert "1 whole answer" in rebuild(tmp_path)

@@ -16,7 +16,7 @@ from batchgen.app.keyring import KeyRing
 from batchgen.contracts.catalog import load_catalog
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, SystemClock
-from batchgen.domain.errors import LedgerError
+from batchgen.domain.errors import LedgerError, StoreError
 from batchgen.domain.events import RunEvent
 from batchgen.domain.following import Following
 from batchgen.domain.inputs import NO_INPUTS, InputFile, Inputs
@@ -224,6 +224,17 @@ def dies(*_: Any, **__: Any) -> Any:
     raise LedgerError("the process ends here")
 
 
+def place_nothing(run: Rig) -> None:
+    """Have the output folder of a run refuse every image; answers still land in its spool."""
+
+    async def refused(*_: Any) -> None:
+        raise StoreError("the disk is away")
+
+    finish = run.spool.finish
+    run.hand.place = refused  # type: ignore[assignment, method-assign]
+    run.spool.finish = lambda answer, sinks=(), _spot=None: finish(answer, sinks)  # type: ignore[method-assign]
+
+
 async def run_until_it_dies(run: Rig) -> None:
     with pytest.raises(LedgerError, match="the process ends here"):
         await run.runner.run()
@@ -233,5 +244,6 @@ async def die_before_booking(folder: Path, contract: Contract, plan: SmallPlan) 
     """A run whose one answer is whole in the spool, and not in the books."""
     async with rig(folder, contract, plan) as run:
         run.route.books.book = dies  # type: ignore[method-assign]
+        run.route.books.book_and_complete = dies  # type: ignore[method-assign]
         await run_until_it_dies(run)
         assert run.charges() == {"reserved": 1}

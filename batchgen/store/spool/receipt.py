@@ -12,7 +12,11 @@ from batchgen.domain.wire import Answer, ApiError, CallEnd, Picture, Usage
 from batchgen.store.output.origin_json import plain_origin, read_origin
 
 _VERSION = 1
-_DEFAULTS = [(field.name, None if field.default is MISSING else field.default) for field in fields(Answer)]
+_DEFAULTS = [
+    (field.name, None if field.default is MISSING else field.default)
+    for field in fields(Answer)
+    if field.name != "placed"  # what came, not what became of it
+]
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 

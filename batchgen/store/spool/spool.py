@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.errors import StoreError
 from batchgen.domain.output_image import Damaged, Image
 from batchgen.domain.wire import Answer, Picture
 from batchgen.store.checks.decode import DecodePool
@@ -126,8 +127,13 @@ class Spool:
         number = index + _NEXT_TRY * self._discarded.get(attempt, 0)
         return SpoolSink(self._folder, self._threads.executor, self._space, attempt, f"{attempt}-{number}{PART}")
 
-    async def finish(self, answer: Answer, sinks: Sequence[SpoolSink] = ()) -> None:
+    async def finish(
+        self, answer: Answer, sinks: Sequence[SpoolSink] = (), spot: Spot | None = None
+    ) -> Image | Damaged | None:
         """Make an answer complete: its pictures and then its receipt, durable. Sinks it does not name are discarded.
+
+        Where there is a spot for its picture, that is checked and put there in the same hop, as `place` does. None is
+        returned where there is no picture or no spot, or where the picture could not be put there: `place` says why.
 
         Raises:
             NoRoom: the disk is full.
@@ -140,10 +146,13 @@ class Spool:
         for sink in kept:
             sink.taken = True
         hop = self._threads.run_large if any(sink.size >= PIECE for sink in kept) else self._threads.run
-        await hop(commit_answer, self._folder, self._space, answer, kept)
+        placed = await hop(self._commit, answer, kept, spot)
         self._removal.remember_answer(answer)
+        return placed
 
-    async def finish_whatever_comes(self, answer: Answer, sinks: Sequence[SpoolSink]) -> None:
+    async def finish_whatever_comes(
+        self, answer: Answer, sinks: Sequence[SpoolSink], spot: Spot | None = None
+    ) -> Image | Damaged | None:
         """Make an answer complete as `finish` does, however often the caller is cancelled meanwhile; see there.
 
         Raises:
@@ -151,15 +160,16 @@ class Spool:
             StoreError: the spool cannot be written.
             asyncio.CancelledError: the caller was cancelled; the answer is complete all the same.
         """
-        finishing, cancelled = asyncio.ensure_future(self.finish(answer, sinks)), False
+        finishing, cancelled = asyncio.ensure_future(self.finish(answer, sinks, spot)), False
         while not finishing.done():
             try:
                 await asyncio.wait({finishing})
             except asyncio.CancelledError:
                 cancelled = True
-        finishing.result()
+        placed = finishing.result()
         if cancelled:
             raise asyncio.CancelledError
+        return placed
 
     async def finish_download(self, sink: SpoolSink) -> Picture:
         """Make a download complete and durable.
@@ -339,6 +349,15 @@ class Spool:
                 self._own_decoder.close()
             with self._noted():
                 self._space.close()
+
+    def _commit(self, answer: Answer, sinks: Sequence[SpoolSink], spot: Spot | None) -> Image | Damaged | None:
+        commit_answer(self._folder, self._space, answer, sinks)
+        if spot is None or answer.picture is None:
+            return None
+        try:
+            return place_within(Spooled(self._folder, answer.picture.file), self._root, spot, self._decoder)
+        except StoreError:
+            return None  # the answer is whole; who places it again is told
 
     def _place_kept(self, file: str, spot: Spot) -> Image | Damaged:
         with self._readable(), self._folder.child(KEPT) as kept:
