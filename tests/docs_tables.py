@@ -34,6 +34,7 @@ from batchgen.policy.decide import (
     CHEAP,
     HOLLOW_KINDS,
     NOWHERE,
+    TOO_MANY,
     Decision,
     Deliver,
     Downgrade,
@@ -431,12 +432,15 @@ def section(text: str, name: str) -> str:
     return text.partition(begin)[2].partition(_END)[0]
 
 
+_HELD_BACK = "back in line; the lane holds back"
+
+
 def _next(kind: OutcomeKind) -> str:
     """What happens after an outcome: to a fresh task, and to one that has used up its allowances."""
     limits = Limits()
     first = _decided(kind, 0, 0, limits)
     last = _decided(kind, limits.attempts - 1, limits.unknown, limits)
-    words = _words(first)
+    words = _HELD_BACK if kind in TOO_MANY else _words(first)
     if isinstance(first, Retry) and kind not in LOST_KINDS:
         smaller = _decided(kind, 0, 0, limits, size=THIRTY[2], downgrade=True)
         words += "; 4K as 2K" if isinstance(smaller, Downgrade) else ""

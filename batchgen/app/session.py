@@ -19,6 +19,7 @@ from batchgen.domain.clock import Clock, SystemClock
 from batchgen.domain.errors import StoreError, UsageError
 from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
+from batchgen.domain.lifecycle import WAITING
 from batchgen.domain.walls import NO_WALLS, Walls
 from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.attempt import Executor
@@ -118,6 +119,7 @@ class Session:
             listener=self._emit,
             number=self._run,
             walls=self._walls,
+            tasks=sum(self.job_row().work.get(state, 0) for state in WAITING),
         )
         called = []
         for route in routes:

@@ -42,6 +42,7 @@ class Limits:
     Attributes:
         concurrency: calls in flight at most.
         rate: calls per second at most; None for no limit.
+        burst: calls that may go at once before `rate` holds them apart.
         attempts: paid calls per task at most, by itself.
         unknown: further automatic calls for a task after a lost answer.
         retry_paid: further automatic calls for a task after paid answers with nothing in them, or with broken bytes, at
@@ -61,6 +62,7 @@ class Limits:
     until: int | None = None
     budget_per_run: int | None = None
     retry_paid: int | None = None
+    burst: int = 1
 
 
 @dataclass(frozen=True, slots=True)

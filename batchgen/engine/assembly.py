@@ -13,12 +13,16 @@ from batchgen.engine.bookkeeper import Bookkeeper, DeliveredDigests
 from batchgen.engine.hand import Hand
 from batchgen.engine.health import RouteHealth
 from batchgen.engine.job_run import JobRun
-from batchgen.engine.lane import ConcurrencyCap, Lane
-from batchgen.engine.pace import Pace
+from batchgen.engine.lane import ConcurrencyCap, JobRate, Lane
 from batchgen.engine.route_keys import RouteKey, RouteKeys
 from batchgen.engine.routes import RouteRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
+from batchgen.policy.lanes.per_time import KnownPace
+from batchgen.policy.lanes.rule import LaneRule
+
+# Seconds within which a refusal is there: from this machine, and from others.
+_NEAR, _FAR = 0.003, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +92,12 @@ def _books(run: JobRun, job: JobSpec, route: RouteSpec, *, home: str, delivered:
 
 def _keys(run: JobRun, job: JobSpec, route: RouteSpec, cap: ConcurrencyCap) -> RouteKeys:
     """Make the keys of a route, each with a lane of its own where the contract gives each its own limits."""
-    contract, rate = route.contract, job.limits.rate
-    envs, pace = contract.keys or ("",), Pace(rate, run.clock) if rate else None
-    ceiling = _ceiling(job, contract, own=not len(run.routes))
-    name = f"{contract.provider}/{contract.model}"
+    contract, envs = route.contract, route.contract.keys or ("",)
+    rule = _rule(job, contract, _ceiling(job, contract, own=not len(run.routes)))
+    rate, name = JobRate(rule.known), f"{contract.provider}/{contract.model}"
 
     def lane(of: str) -> Lane:
-        return Lane(name + of, ceiling, None, clock=run.clock, uniform=run.uniform, cap=cap, pace=pace)
+        return Lane(name + of, rule, clock=run.clock, uniform=run.uniform, cap=cap, rate=rate, left=run.left)
 
     lanes = [lane(f" with the key in {env}") for env in envs] if contract.quotas > 1 else [lane("")] * len(envs)
     fingerprints = route.fingerprints or ("",) * len(envs)
@@ -112,3 +115,9 @@ def _ceiling(job: JobSpec, contract: Contract, *, own: bool) -> int:
     if own:
         return most if contract.quotas == 1 else max(min(most, contract.concurrency), -(-most // contract.quotas))
     return min(most, contract.concurrency)
+
+
+def _rule(job: JobSpec, contract: Contract, ceiling: int) -> LaneRule:
+    """Return what is known of a gateway before the first call."""
+    known = KnownPace(job.limits.rate, job.limits.burst) if job.limits.rate is not None else None
+    return LaneRule.start(ceiling, _NEAR if contract.loopback else _FAR, known)

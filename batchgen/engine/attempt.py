@@ -22,7 +22,7 @@ from batchgen.engine.route_keys import Admission, RouteKey
 from batchgen.engine.routes import RouteRun
 from batchgen.gateway.request import build_call
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
-from batchgen.policy.decide import OF_THE_KEY, Decision, Deliver, Failover, Park, Release, StopLane, decide
+from batchgen.policy.decide import OF_THE_KEY, TOO_MANY, Decision, Deliver, Failover, Park, Release, StopLane, decide
 from batchgen.store.layout import KEPT, SPOOL, kept_receipt
 
 _NO_MORE_KEPT = (
@@ -222,13 +222,12 @@ class Executor:
         if outcome.kind in LOST_KINDS:
             route.books.lost()
         key.strikes = key.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
-        if isinstance(decision, Release):
-            pause = route.keys.throttled(admission, decision.wait)
-            self.run.emit(LanePaused(key.lane.name, pause, outcome.detail))
-        elif isinstance(decision, StopLane):
+        if isinstance(decision, StopLane):
             _stop(route, key, outcome, decision.why)
-        elif outcome.answered and outcome.kind not in _NO_SUCCESS:
-            key.lane.succeeded()
+        elif outcome.kind in TOO_MANY or isinstance(decision, Release):
+            self.run.emit(LanePaused(key.lane.name, _pause(route, outcome, admission), outcome.detail))
+        elif outcome.answered:
+            key.lane.answered(admission.ticket, success=outcome.kind not in _NO_SUCCESS)
 
     async def _deliver_or_conclude(
         self,
@@ -318,6 +317,13 @@ def _stop(route: RouteRun, key: RouteKey | None, outcome: Outcome, why: str) -> 
         route.keys.refuse(key, why)
     else:
         route.stop(why)
+
+
+def _pause(route: RouteRun, outcome: Outcome, admission: Admission) -> float:
+    """Tell a lane why a call came to nothing that may go through later; return the seconds until then."""
+    if outcome.kind in TOO_MANY:
+        return route.keys.throttled(admission, outcome.retry_after)
+    return route.keys.failed(admission, outcome.retry_after, left=outcome.kind is not OutcomeKind.NOT_SENT)
 
 
 def _cost(route: RouteRun, claim: Claim) -> Cost:

@@ -162,9 +162,9 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
         lost=outcome.kind in LOST_KINDS,
         hollow=outcome.kind in HOLLOW_KINDS,
     )
+    if (wait := _own_wait(decision)) is not None:
+        return replace(base, event=TaskEvent.RETRY, scheduled_at=now + wait)
     match decision:
-        case Retry(delay):
-            return replace(base, event=TaskEvent.RETRY, scheduled_at=now + delay)
         case Downgrade(size, delay, why):
             return replace(base, event=TaskEvent.RETRY, reason=why, scheduled_at=now + delay, send_size=size)
         case Failover(route, why):
@@ -175,8 +175,19 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
             return replace(base, event=TaskEvent.FAIL, reason=why)
         case StopLane(_, Retry() | Park() | Fail() as then):
             return settlement(claim, attempt, outcome, then, now)
-        case Release() | StopLane() | Deliver():
+        case Retry() | Release() | StopLane() | Deliver():
             return base
+
+
+def _own_wait(decision: Decision) -> float | None:
+    """Return the seconds that a task waits by itself; None where it does not, or its whole lane waits."""
+    match decision:
+        case Retry(delay):
+            return delay
+        case Release(wait, alone=True):
+            return wait
+        case _:
+            return None
 
 
 _WORDS: dict[type[Decision], str] = {
@@ -190,9 +201,9 @@ _WORDS: dict[type[Decision], str] = {
 
 def words(decision: Decision) -> str:
     """Put a decision into words for the person who watches."""
+    if (wait := _own_wait(decision)) is not None:
+        return f"again {_when(wait)}"
     match decision:
-        case Retry(delay):
-            return f"again {_when(delay)}"
         case Downgrade(size, delay):
             return f"again at {size} {_when(delay)}"
         case Failover(route):

@@ -69,6 +69,7 @@ class JobRun:
         job: its number in the ledger.
         number: that of the run in the books; None while no call may be made.
         walls: what the run may spend.
+        open: images that were still to be bought when it began.
         tally: what all routes have done so far.
         routes: empty until it is assembled.
         wire: what waits for a gateway or for a storage.
@@ -91,6 +92,7 @@ class JobRun:
         listener: Listener,
         number: int | None = None,
         walls: Walls = NO_WALLS,
+        tasks: int = 0,
     ) -> None:
         self.job = job
         self.limits = limits
@@ -101,6 +103,7 @@ class JobRun:
         self.emit = listener
         self.number = number
         self.walls = walls
+        self.open = tasks
         self.tally = Tally()
         self.routes = Routes()
         self.wire = Cancellable()
@@ -109,6 +112,10 @@ class JobRun:
         self.leaving = asyncio.Event()
         self.aborted = False
         self.explained: list[str] = []
+
+    def left(self) -> int:
+        """Return how many images are still to be bought, as far as is known."""
+        return max(0, self.open - self.tally.delivered)
 
     def drain(self, reason: str) -> None:
         """Begin nothing new; what is in flight goes on to its end. The first reason stands."""

@@ -1,29 +1,36 @@
-"""Everything in flight that shares one quota: how many at once, how fast, and when to wait."""
+"""Everything in flight that shares one quota: who gets a place, who may send now, and who waits."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from batchgen.domain.clock import Clock, first_of, sleep_or
-from batchgen.engine.lane_limit import LaneLimit
-from batchgen.engine.pace import Pace
+from batchgen.domain.clock import Clock, sleep_or
 from batchgen.policy.backoff import Uniform
+from batchgen.policy.lanes.per_time import KnownPace
+from batchgen.policy.lanes.rule import LaneRule
+from batchgen.policy.lanes.standstill import Standstill
+from batchgen.policy.lanes.taken import SentCall
+
+# Seconds before a call may be sent at which it is made ready: reserved in the books, its body built.
+_READY = 0.05
+_MOST_READY = 64  # calls that are ready and not sent: a crash books each as maybe charged
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ticket:
     """One place in the lane, from before the reservation to the end of the call.
 
     Attributes:
-        started: on the monotonic clock.
         lane: whose place it is.
-        passed: set once the call has had its turn in the pace, or needs none.
+        sent: the call, as the rule of the lane knows it, once it has left; None before, and where another run sent it.
+        flying: whether it counts as in flight at the gateway.
     """
 
-    started: float
     lane: Lane
-    passed: asyncio.Event
+    sent: SentCall | None = None
+    flying: bool = False
 
     def __enter__(self) -> None:
         """Hold the place until the block ends."""
@@ -59,95 +66,115 @@ class ConcurrencyCap:
             lane.wake()
 
 
+@dataclass(slots=True)
+class JobRate:
+    """The known rate of a job, which its lanes keep to together; None for none."""
+
+    known: KnownPace | None
+
+
 class Lane:
     """The places of one (provider, key, model family): who gets one, and who waits for it.
 
-    How many there are is learned (see `LaneLimit`). A pause is the lane's, never a task's: tasks that wait hold no
-    place.
+    When a call may be sent is a matter of `rule`, which learns from what becomes of each; here it is waited. A call is
+    admitted a moment before, is reserved, and then waits for its turn at the wire, in order.
 
     Attributes:
-        learned: what the answers so far have taught of the gateway.
+        rule: what the calls so far have taught of the gateway.
+        standstill: how long nothing has got through.
+        in_flight: places that are taken.
         stopped: why no call can succeed now; None while one may.
     """
 
     def __init__(
         self,
         name: str,
-        ceiling: int,
-        rate: float | None,
+        rule: LaneRule,
         *,
         clock: Clock,
         uniform: Uniform,
         cap: ConcurrencyCap | None = None,
-        pace: Pace | None = None,
+        rate: JobRate | None = None,
+        left: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Make a lane; `pace` is one that it shares with other lanes, in place of its own at `rate`."""
+        """Open a lane.
+
+        Args:
+            name: as it is said to people.
+            rule: what is known of the gateway to begin with.
+            clock: for all waiting.
+            uniform: draws what is left to chance.
+            cap: over all lanes of the run; None for this one alone.
+            rate: the known rate that it shares with other lanes; None where it has that of `rule` for itself.
+            left: says how many calls are still to be made.
+        """
         self.name = name
-        self.learned = LaneLimit.start(ceiling)
+        self.rule = rule
+        self.standstill = Standstill()
         self.in_flight = 0
         self.stopped: str | None = None
-        self.cap = cap or ConcurrencyCap(ceiling)
+        self.cap = cap or ConcurrencyCap(rule.ceiling)
         self.cap.lanes.append(self)
-        self._pace = pace or (Pace(rate, clock) if rate else None)
+        self._rate = rate or JobRate(rule.known)
         self._clock = clock
         self._uniform = uniform
-        self._changed = asyncio.Event()
+        self._left = left
+        self._flying = 0
+        self._turn = asyncio.Lock()
+        self._waiting: set[asyncio.Event] = set()
         self._draining = asyncio.Event()
 
     @property
+    def open(self) -> bool:
+        """Whether any call may still go."""
+        return self.stopped is None and not self._draining.is_set()
+
+    @property
     def limit(self) -> int:
-        """How many calls may be in flight now."""
-        return self.learned.calls
+        """How many calls may be in flight, as far as is known."""
+        return self.rule.calls(self._left())
 
     @property
     def ready(self) -> bool:
         """Whether a call would be let in at once."""
-        free = self.in_flight < self.limit and not self.cap.full
-        return free and self.learned.paused_until <= self._clock.monotonic()
+        return self._wait_for_place(self._clock.monotonic()) <= 0
 
     async def admit(self) -> Ticket | None:
-        """Wait for a place and for the cooldown; None once the lane is told to stop."""
-        while self.stopped is None and not self._draining.is_set():
-            wait = self.learned.paused_until - self._clock.monotonic()
-            if wait > 0:
-                self._changed.clear()
-                await sleep_or(self._clock, wait, self._changed)
-            elif self.in_flight >= self.limit:
-                self.learned = self.learned.after_waiting()
-                await self._change()
-            elif self.cap.full:
-                await self._change()
-            else:
-                break
-        if self.stopped is not None or self._draining.is_set():
-            return None
-        ticket = self.occupy()
-        if self._pace is not None:
-            ticket.passed.clear()
-        return ticket
+        """Wait for a place from which a call may soon be sent; None once the lane is told to stop."""
+        while self.open:
+            wait = self._wait_for_place(self._clock.monotonic())
+            if wait <= 0:
+                self.in_flight += 1
+                return Ticket(self)
+            await self._change(wait)
+        return None
 
     def occupy(self) -> Ticket:
         """Take a place at once, for a call that the gateway works on already."""
         self.in_flight += 1
-        ticket = Ticket(self._clock.monotonic(), self, asyncio.Event())
-        ticket.passed.set()
-        return ticket
+        self._flying += 1
+        return Ticket(self, flying=True)
 
     async def wait_turn(self, ticket: Ticket) -> bool:
-        """Wait for this call's turn in the pace, the last thing before it is sent; False when it is not to be sent.
-
-        The dispatcher lets nobody else in before `ticket.passed`, so that the pace has one waiter and what varies
-        between two turns and two requests is the way to the gateway alone.
-        """
-        if self._pace is not None:
-            await first_of(self._pace.acquire(), self._draining.wait())
-        ticket.passed.set()
-        return self.stopped is None and not self._draining.is_set()
+        """Wait until this call may be sent, the last thing before it is; False when it is not to be sent."""
+        async with self._turn:
+            while self.open:
+                now = self._clock.monotonic()
+                wait = self._opening(now, 0) - now
+                if wait <= 0:
+                    rule, ticket.sent = self._known_rule().after_sent(now, self._flying)
+                    self._learn(rule)
+                    ticket.flying = True
+                    self._flying += 1
+                    return True
+                await self._change(wait)
+        return False
 
     def release(self, ticket: Ticket) -> None:
         """Give a place back."""
         self.in_flight -= 1
-        ticket.passed.set()
+        if ticket.flying:
+            self._flying -= 1
         self.cap.freed()
 
     def drain(self) -> None:
@@ -155,24 +182,46 @@ class Lane:
         self._draining.set()
         self.wake()
 
-    def succeeded(self) -> None:
-        """Learn that the gateway answered as it should."""
-        before, self.learned = self.learned, self.learned.after_answer()
-        if self.learned.calls > before.calls:
-            self.wake()
+    def answered(self, ticket: Ticket, *, success: bool = True) -> None:
+        """Learn that the gateway answered a call that it had taken in: as it should, or with an error of its own."""
+        if success:
+            self.standstill = self.standstill.over()
+        if ticket.sent is not None:
+            self._learn(self._known_rule().after_answer(ticket.sent, self._clock.monotonic()))
+        self.wake()
 
-    def throttled(self, ticket: Ticket, wait: float | None) -> float:
-        """Learn that the gateway wants a pause, or cannot be reached; give the seconds of it.
+    def refused(self, ticket: Ticket, wait: float | None) -> float:
+        """Learn that there were too many calls for the gateway; give the seconds until another may go, or this one.
 
         Args:
             ticket: that of the call.
             wait: seconds that the gateway asks for; None when it does not say.
         """
-        now = self._clock.monotonic()
-        self.learned = self.learned.after_refusal(ticket.started, now, wait, self._uniform)
-        if self.learned.hopeless is not None:
-            self.stop(f"{self.name} {self.learned.hopeless}")
-        return self.learned.pause
+        now, sent = self._clock.monotonic(), ticket.sent
+        self.standstill = self.standstill.after_refusal(sent.at if sent else now, now, wait or 0.0)
+        if sent is not None:
+            self._learn(self._known_rule().after_refusal(sent, now, wait))
+        self._give_up_if_hopeless()
+        self.wake()
+        opening = self._opening(now, 0)
+        return max(wait or 0.0, opening - now if opening < float("inf") else 0.0)
+
+    def failed(self, ticket: Ticket, wait: float | None, *, left: bool) -> float:
+        """Have all calls wait, because one failed for a reason that will pass; give the seconds.
+
+        Args:
+            ticket: that of the call.
+            wait: seconds that the gateway asks for; None when it does not say.
+            left: whether the call has left. One that has not teaches nothing of the gateway.
+        """
+        now, sent = self._clock.monotonic(), ticket.sent
+        self.standstill = self.standstill.after_failure(sent.at if sent else now, now, wait, self._uniform)
+        if sent is not None:
+            rule = self._known_rule()
+            self._learn(rule.after_answer(sent, now) if left else rule.after_unsent(sent))
+        self._give_up_if_hopeless()
+        self.wake()
+        return self.standstill.pause
 
     def stop(self, why: str) -> None:
         """Let no more calls through this lane."""
@@ -182,8 +231,40 @@ class Lane:
 
     def wake(self) -> None:
         """Have whoever waits here look again."""
-        self._changed.set()
+        for each in self._waiting:
+            each.set()
 
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+    def _wait_for_place(self, now: float) -> float:
+        """Return the seconds until a call may be made ready; infinity before something has changed."""
+        ready = self.in_flight - self._flying
+        if ready >= _MOST_READY or self.cap.full:
+            return float("inf")
+        return self._opening(now, ready) - _READY - now
+
+    def _opening(self, now: float, ahead: int) -> float:
+        """Return when a call may be sent that so many others go before."""
+        self._learn(self._known_rule().settled(now))
+        return max(self.standstill.until, self.rule.opening(now, self._flying, self._left(), ahead))
+
+    def _known_rule(self) -> LaneRule:
+        """Return the rule with what other lanes have made of the rate that is known."""
+        return self.rule if self._rate.known is None else self.rule._replace(known=self._rate.known)
+
+    def _learn(self, rule: LaneRule) -> None:
+        self.rule, self._rate.known = rule, rule.known
+
+    def _give_up_if_hopeless(self) -> None:
+        if self.standstill.hopeless is not None:
+            self.stop(f"{self.name} {self.standstill.hopeless}")
+
+    async def _change(self, seconds: float) -> None:
+        """Wait until something has changed, or so long."""
+        changed = asyncio.Event()
+        self._waiting.add(changed)
+        try:
+            if seconds == float("inf"):
+                await changed.wait()
+            else:
+                await sleep_or(self._clock, seconds, changed)
+        finally:
+            self._waiting.discard(changed)

@@ -115,12 +115,12 @@ class RouteKeys:
         return self._admission(key, key.lane.occupy())
 
     def throttled(self, admission: Admission, wait: float | None) -> float:
-        """Learn that the gateway wants a pause of one key, or cannot be reached; return its seconds."""
-        lane = admission.key.lane
-        pause = lane.throttled(admission.ticket, wait)
-        if lane.stopped is not None:
-            self._tell(admission.key)
-        return pause
+        """Learn that there were too many calls with one key; return the seconds until another may go, or this one."""
+        return self._paused(admission.key, admission.key.lane.refused(admission.ticket, wait))
+
+    def failed(self, admission: Admission, wait: float | None, *, left: bool) -> float:
+        """Have all calls with one key wait, because one failed for a reason that will pass; return the seconds."""
+        return self._paused(admission.key, admission.key.lane.failed(admission.ticket, wait, left=left))
 
     def refuse(self, key: RouteKey, why: str) -> None:
         """Make no more calls with one key; `why` is a sentence without its full stop."""
@@ -151,6 +151,11 @@ class RouteKeys:
     def _admission(self, key: RouteKey, ticket: Ticket) -> Admission:
         key.in_flight += 1
         return Admission(key, ticket)
+
+    def _paused(self, key: RouteKey, pause: float) -> float:
+        if key.lane.stopped is not None:
+            self._tell(key)
+        return pause
 
     def _tell(self, key: RouteKey) -> None:
         if self.stopped is None:

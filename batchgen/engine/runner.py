@@ -113,8 +113,6 @@ class Runner:
                     self.job_run.drain(lost)
                     return
                 self._begin(claim, self._executor.execute(route, claim, admission))
-                if not admission.ticket.passed.is_set():
-                    await admission.ticket.passed.wait()
         finally:
             route.ended = True
             self._routes.wake()

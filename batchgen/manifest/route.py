@@ -147,6 +147,7 @@ def read_limits(document: Document, contract: Contract | None, asked: Iterable[t
     return Limits(
         concurrency=keys.concurrency or min(known, MOST_CONCURRENCY * quotas, MOST_IN_FLIGHT),
         rate=keys.rate or None,
+        burst=keys.burst,
         attempts=keys.attempts,
         unknown=keys.unknown,
         unknown_total=keys.unknown_total or None,

@@ -10,6 +10,7 @@ from batchgen.domain.model import KEPT_KINDS, Claim, Outcome, OutcomeKind
 from batchgen.domain.size import Size, downgraded
 from batchgen.policy.backoff import Backoff, Uniform
 from batchgen.policy.classify import LOST_KINDS
+from batchgen.policy.lanes.rule import SHORT_WAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Release:
 
     Attributes:
         wait: seconds the gateway asks for; None when it does not say.
+        alone: whether only the task waits so long, and its lane goes on.
     """
 
     wait: float | None
     why: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,10 @@ _ALIKE = {
     OutcomeKind.REJECTED: "the gateway rejects call after call in the same words: put right what is asked, make what "
     "failed available with `batchgen retry`, then run again",
 }
+# What the gateway turned away because there was too much at once.
+TOO_MANY = frozenset({OutcomeKind.THROTTLED, OutcomeKind.BUSY})
 # What the gateway did not take in: the same call may go through later.
-FOR_LATER = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.BUSY, OutcomeKind.NO_CHANNEL})
+FOR_LATER = TOO_MANY | {OutcomeKind.NOT_SENT, OutcomeKind.NO_CHANNEL}
 # What no call of the route gets past until somebody acts.
 STOPS = frozenset(_STOP)
 # What one key is told, and says nothing of the others of its route.
@@ -261,7 +266,9 @@ def _after_free(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform, 
     step = None if outcome.charge is Charge.VOID else _paid_try(outcome, claim, rules, uniform)
     if not passes:
         return StopLane(f"{_MOVED if outcome.moved else _STOP[outcome.kind]} ({outcome.detail})", step)
-    return step or Release(outcome.retry_after, outcome.detail)
+    wait = outcome.retry_after
+    alone = outcome.kind in TOO_MANY and wait is not None and wait <= SHORT_WAIT
+    return step or Release(wait, outcome.detail, alone)
 
 
 def _paid_try(outcome: Outcome, claim: Claim, rules: Rules, uniform: Uniform) -> Retry | Park:

@@ -20,6 +20,7 @@ from batchgen.engine.route_keys import Admission, RouteKey, RouteKeys
 from batchgen.engine.routes import RouteRun
 from batchgen.engine.runner import Runner
 from batchgen.policy.decide import Rules
+from batchgen.policy.lanes.rule import LaneRule
 from tests.conftest import ManualClock
 
 FIRST, SECOND = "apiyi/gpt-image-2-vip", "laozhang/gpt-image-2-vip"
@@ -83,7 +84,7 @@ def two_routes() -> Buys:
         1, Limits(), Selection(), cast("Any", books), clock=clock, uniform=uniform, listener=lambda event: None
     )
     for route in (FIRST, SECOND):
-        contract, lane = catalog.find(route), Lane(route, 4, None, clock=clock, uniform=uniform)
+        contract, lane = catalog.find(route), Lane(route, LaneRule.start(4, 1.0), clock=clock, uniform=uniform)
         keys, nothing = RouteKeys([RouteKey("K", "", lane)]), cast("Any", None)
         run.routes.add(RouteRun(contract, Rules(Limits()), nothing, keys, nothing))
     books.executor = Buys(run)

@@ -13,7 +13,6 @@ import pytest
 
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import OutcomeKind
-from batchgen.engine.lane_limit import START
 from batchgen.policy.classify import LOST_KINDS
 from batchgen.policy.decide import HOLLOW_KINDS
 from tests.chaos.pictures import HTML
@@ -117,7 +116,7 @@ PAGE = status(200, HTML, kind="text/html")
 
 async def test_run_whose_address_answers_with_pages_stops_after_its_first_calls(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    prompts = ", ".join(f"{{id: p{number}, text: mug {number}}}" for number in range(40))
+    prompts = ", ".join(f"{{id: p{number}, text: mug {number}}}" for number in range(80))
     async with listening(RawGateway((PAGE,))) as gateway:
         use = f"{{use: apiyi/gpt-image-2-vip, base_url: '{gateway.base.removesuffix('/v1')}', key_env: SHOP_KEY}}"
         shop.manifest(f'sizes: ["1:1@1K"]\nprompts: [{prompts}]\nlimits: {{budget: 5}}\n', route=use)
@@ -125,7 +124,7 @@ async def test_run_whose_address_answers_with_pages_stops_after_its_first_calls(
         assert "does not end in /v1" in checked.stdout + checked.stderr
         done = await asyncio.to_thread(shop.run, "run", "job.yaml", code=4)
     assert "the address answers with a web page; base_url should end in /v1" in done.stdout + done.stderr
-    assert gateway.taken <= START
+    assert gateway.taken <= 32  # what may be in flight, and none of the others
     assert shop.query("SELECT DISTINCT outcome, charge FROM attempt") == [("edge_error", "unknown")]
     assert shop.query("SELECT billed, unknown FROM job") == [(0, gateway.taken * 30_000)]
 

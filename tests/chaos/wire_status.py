@@ -17,6 +17,9 @@ def _html(code: int, *headers: str) -> Script:
     return status(code, HTML, *headers, kind=_PAGE)
 
 
+_AS_THE_LANE_LIKES = (0.0, 0.6)  # seconds
+
+
 def _again(name: str, *headers: str, pause: tuple[float, float], body: bytes = error("too many requests")) -> Case:
     return of.throttled(f"429 {name}", status(429, body, *headers), pause=pause)
 
@@ -79,22 +82,22 @@ _REFUSALS = [
 ]
 
 _THROTTLES = [
-    _again("without a word", pause=(0.3, 0.6)),
+    _again("without a word", pause=_AS_THE_LANE_LIKES),
     _again("with seconds", "Retry-After: 7", pause=(7, 7)),
     _again("with a fraction of a second", "Retry-After: 0.05", pause=(0.05, 0.05)),
     _again("with milliseconds", "retry-after-ms: 80", pause=(0.08, 0.08)),
     _again("with both, of which the longer counts", "retry-after-ms: 80", "Retry-After: 9", pause=(9, 9)),
     _again("with a date", "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT", pause=(1e9, 1e10)),
-    _again("with a date that is over", "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", pause=(0.3, 0.6)),
-    _again("with zero", "Retry-After: 0", pause=(0.3, 0.6)),
-    _again("with a negative number", "Retry-After: -5", pause=(0.3, 0.6)),
+    _again("with a date that is over", "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", pause=_AS_THE_LANE_LIKES),
+    _again("with zero", "Retry-After: 0", pause=_AS_THE_LANE_LIKES),
+    _again("with a negative number", "Retry-After: -5", pause=_AS_THE_LANE_LIKES),
     _again("with a thousand million seconds", "Retry-After: 1000000000", pause=(1e9, 1e9)),
-    _again("with endless digits", f"Retry-After: {'9' * 400}", pause=(0.3, 0.6)),
-    _again("with nan", "Retry-After: nan", pause=(0.3, 0.6)),
-    _again("with garbage", "Retry-After: soon\tperhaps \xe9", pause=(0.3, 0.6)),
+    _again("with endless digits", f"Retry-After: {'9' * 400}", pause=_AS_THE_LANE_LIKES),
+    _again("with nan", "Retry-After: nan", pause=_AS_THE_LANE_LIKES),
+    _again("with garbage", "Retry-After: soon\tperhaps \xe9", pause=_AS_THE_LANE_LIKES),
     _again("with a hint in the words", body=error("Rate limit reached. Please try again in 60ms."), pause=(0.06, 0.06)),
     _again("as HTML", "Retry-After: 0.05", body=HTML, pause=(0.05, 0.05)),
-    of.throttled("429 without a body or length", sends(b"HTTP/1.1 429 X\r\n\r\n"), pause=(0.3, 0.6)),
+    of.throttled("429 without a body or length", sends(b"HTTP/1.1 429 X\r\n\r\n"), pause=_AS_THE_LANE_LIKES),
     of.no_quota("429 for want of money", status(429, _QUOTA)),
     of.no_quota("429 for want of quota, by code alone", status(429, error("", "insufficient_quota"))),
 ]

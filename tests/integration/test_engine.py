@@ -104,7 +104,6 @@ async def test_second_run_makes_no_call(tmp_path: Path) -> None:
 async def test_budget_is_a_wall_with_two_hundred_calls_in_flight(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, texts(300), SMALL, Limits(concurrency=200, budget=1_000_000))
     async with simulator(tmp_path, "latency=0.05") as contract, rig(tmp_path, contract, plan) as run:
-        run.lane.learned = run.lane.learned._replace(calls=200)
         await run.runner.run()
         assert run.job_run.stopped == "the budget is reached"
         assert len(run.bill()) == 33
@@ -128,7 +127,6 @@ async def test_every_wall_holds_at_each_moment_with_two_hundred_calls_in_flight(
     plan = small_plan(tmp_path, texts(120), SMALL, Limits(concurrency=200, unknown=9, attempts=9, unknown_total=10_000))
     faults = ("latency=0.05", "p_500=0.2", "p_drop=0.2")  # what is free is given back, what is lost is not
     async with simulator(tmp_path, *faults) as contract, rig(tmp_path, contract, plan, walls=walls) as run:
-        run.lane.learned = run.lane.learned._replace(calls=200)
         seen: list[int] = []
         running = asyncio.create_task(run.runner.run())
         while not running.done():

@@ -171,6 +171,7 @@ class LimitKeys(_Keys):
     rate: Annotated[
         float, BeforeValidator(_rate), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ ?/ ?(s|min|h)$"})
     ] = Field(default=0.0, description="Calls per second, minute or hour: 2/s, 120/min, 1000/h.", examples=["120/min"])
+    burst: int = Field(default=1, ge=1, le=10_000, description="Calls that may go at once before the rate holds them.")
     attempts: int = Field(default=3, ge=1, le=100, description="Paid calls per image at most, by itself.")
     unknown: int = Field(default=1, ge=0, le=100, description="Further calls per image after a lost answer.")
     unknown_total: int = Field(

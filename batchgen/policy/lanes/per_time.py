@@ -1,0 +1,167 @@
+"""A gateway that takes so many calls per second: slots one after the other, a little faster than is known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from batchgen.policy.lanes.marks import Estimate
+from batchgen.policy.lanes.taken import SentCall
+
+OVER = 0.01  # how much faster than its estimate it calls, so that a refusal now and then tells the truth
+_MOST_OVER = 0.5
+_LONGEST = 60.0  # seconds that a refusal holds the slots back
+_SLOWEST = 1 / _LONGEST  # calls per second; a process that slept saw no refusal and no answer meanwhile
+_ON_SLOT = 0.25  # of a gap: who goes so soon went when its slot came
+_LATE = 0.02  # of a gap: what is late by so much is caught up with
+_EXTRA = 3  # calls without a slot that try whether there is a pace
+_SAME = 4  # refusals in a row at one level say that it is a limit of calls in flight
+_MOST_MARGIN = 0.05  # of a known pace
+_HIGH = 8  # calls in flight below which one level tells nothing
+
+
+class FoundPace(NamedTuple):
+    """A pace that was found out by refusals.
+
+    Attributes:
+        rate: calls per second that the gateway is believed to take.
+        over: share by which more are made.
+        slot: when the next call may go.
+        run: calls taken in since the pace was last set, that went as soon as it let them.
+        since: when that was.
+        held: calls per second that went through in the last step upwards.
+        levels: calls in flight at the last refusals.
+        early: refusals in a row that came before the excess could have been one call.
+        test: early refusals after which it is tried whether there is a pace at all.
+        extra: calls of such a trial that are still to go, without a slot.
+        extra_taken: how many of the last trial were taken in.
+    """
+
+    rate: float
+    over: float = OVER
+    slot: float = 0.0
+    run: int = 0
+    since: float = 0.0
+    held: float = 0.0
+    levels: tuple[int, ...] = ()
+    early: int = 0
+    test: int = 4
+    extra: int = 0
+    extra_taken: int = 0
+
+    @classmethod
+    def of(cls, found: Estimate, now: float) -> FoundPace:
+        """Start from an estimate."""
+        return cls(max(_SLOWEST, found.rate), over=_excess(found.calls), since=now)
+
+    @property
+    def gap(self) -> float:
+        """Seconds between two slots."""
+        return 1 / (self.rate * (1 + self.over))
+
+    def opening(self, now: float, ahead: int) -> float:
+        """Return when a call may go that so many others go before."""
+        return self.slot if not ahead else max(self.slot, now) + ahead * self.gap
+
+    def is_on_slot(self, now: float) -> bool:
+        """Tell whether a call that goes now goes as soon as the pace lets it."""
+        return now - self.slot < _ON_SLOT * self.gap
+
+    def after_sent(self, now: float) -> FoundPace:
+        """Return what is known once a call has taken its slot, or went without one."""
+        if self.extra:
+            return self._replace(extra=self.extra - 1)
+        return self._replace(slot=max(self.slot, now - _LATE * self.gap) + self.gap)
+
+    def after_taken(self, call: SentCall, now: float, moment: float) -> FoundPace:
+        """Return what is known once a call was taken in: where the excess should have been refused by now, faster."""
+        if call.probe:
+            return self._replace(extra_taken=self.extra_taken + 1)
+        if not call.on_slot:
+            return self
+        run = self.run + 1
+        if run * self.over < 1.5 or run < 4 or now - self.since < moment:
+            return self._replace(run=run)
+        seen = run / max(1e-6, now - self.since)
+        held = min(1.05 * seen, self.rate * (1 + self.over))
+        if self.over < _MOST_OVER:
+            return self._replace(run=0, since=now, held=held, over=2 * self.over)
+        return self._replace(run=0, since=now, held=held, rate=min(1.5 * self.rate, max(self.rate, 2 * seen)))
+
+    @property
+    def disproven(self) -> bool:
+        """Whether calls without a slot were taken in where others had been refused: what refuses them is chance."""
+        return self.extra_taken >= _EXTRA - 1
+
+    def after_refused(self, now: float, found: Estimate | None, missed: int) -> FoundPace:
+        """Return what is known once a call was refused; `found` is what the refusals tell of the pace."""
+        if found is None:
+            known = self._replace(rate=self.rate / 2, over=_MOST_OVER)
+        else:
+            rate = max(found.rate, self.held if found.calls >= 8 else 0.0)
+            known = self._replace(rate=rate, over=_excess(found.calls))
+        early = self.early + 1 if self.run * self.over < 0.5 else 0
+        if early >= self.test:
+            known = known._replace(early=0, test=2 * self.test, extra=_EXTRA, extra_taken=0)
+        else:
+            known = known._replace(early=early)
+        known = known._replace(rate=max(_SLOWEST, known.rate))
+        wait = min(_LONGEST, 2.0**missed / known.rate)
+        return known._replace(held=0.0, run=0, since=now, slot=max(self.slot, now + wait))
+
+    def refused_at(self, level: int) -> FoundPace:
+        """Return what is known once a call was refused with so many others in flight."""
+        return self._replace(levels=(*self.levels, level)[-_SAME:])
+
+    @property
+    def is_in_flight_limit(self) -> bool:
+        """Whether the last refusals were all at one level, as those of a limit of calls in flight are."""
+        levels = self.levels
+        return len(levels) == _SAME and min(levels) >= _HIGH and max(levels) - min(levels) <= 1
+
+
+def _excess(calls: int) -> float:
+    """An estimate from so many calls is good to one of them."""
+    return min(_MOST_OVER, max(OVER, 1 / calls))
+
+
+class KnownPace(NamedTuple):
+    """A pace that the user or the gateway says, on a grid that does not move.
+
+    Attributes:
+        rate: calls per second.
+        burst: calls that may go at once after a rest.
+        margin: share by which fewer are made: two calls that leave a gap apart may arrive closer than that.
+        slot: when the next call may go.
+    """
+
+    rate: float
+    burst: int = 1
+    margin: float = 0.005
+    slot: float = float("-inf")
+
+    @property
+    def gap(self) -> float:
+        """Seconds between two slots."""
+        return 1 / (self.rate * (1 - self.margin))
+
+    def opening(self, now: float, ahead: int) -> float:
+        """Return when a call may go that so many others go before."""
+        return self.slot if not ahead else max(self.slot, now - self._spare) + ahead * self.gap
+
+    @property
+    def _spare(self) -> float:
+        """Seconds of the grid that may be caught up with. One of a burst is left for what is late on its way."""
+        return self.gap * (max(0.5, self.burst - 2) if self.burst > 1 else _LATE)
+
+    @property
+    def strained(self) -> bool:
+        """Whether it was refused so often that it cannot be all that the gateway limits."""
+        return self.margin >= _MOST_MARGIN
+
+    def after_sent(self, now: float) -> KnownPace:
+        """Return what is known once a call has taken its slot."""
+        return self._replace(slot=max(self.slot, now - self._spare) + self.gap)
+
+    def after_refused(self, now: float) -> KnownPace:
+        """Return what is known once a call was refused all the same."""
+        return self._replace(margin=min(_MOST_MARGIN, 2 * self.margin), slot=max(self.slot, now + 1 / self.rate))
