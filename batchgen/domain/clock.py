@@ -6,9 +6,11 @@ Durations are read from the monotonic clock, stamps from the wall clock, in UTC.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 _DAYS = (
@@ -74,7 +76,12 @@ def stamp(seconds: float) -> str:
     >>> stamp(0)
     '1970-01-01T00:00:00Z'
     """
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _stamp(math.floor(seconds))
+
+
+@lru_cache(maxsize=64)
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def month_of(seconds: float) -> str:

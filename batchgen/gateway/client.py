@@ -16,7 +16,7 @@ from batchgen.gateway.headers import REQUEST_ID_HEADERS, leads_to, longest, requ
 from batchgen.gateway.image_address import absolute
 from batchgen.gateway.json_body import Shape
 from batchgen.gateway.proxy import DIRECT, Proxies
-from batchgen.gateway.reading import read_text
+from batchgen.gateway.reading import body_of, read_body
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import SessionOwner
 from batchgen.gateway.unread import with_unread
@@ -114,7 +114,8 @@ class Client(SessionOwner):
             )
         text = clean(exchange.text)
         sent, scanned = exchange.sent(), exchange.scanner.pictures
-        reading = read_text(text, scanned, call.operation, sent, call.picture_at)
+        body = exchange.body if text == exchange.text else body_of(text)
+        reading = read_body(body, text, scanned, call.operation, sent, call.picture_at)
         reply, whole = reading.reply, exchange.body.shape is Shape.WHOLE
         shown = reading.shown or ((len(scanned) - 1,) if exchange.scanner.inside else ())
         headers: Mapping[str, str] = response.headers

@@ -69,7 +69,14 @@ def read_text(
         sent: the request, of which nothing is a result.
         picture_at: where the contract says that the image is.
     """
-    body, codec = body_of(text), codec_for(operation)
+    return read_body(body_of(text), text, pictures, operation, sent, picture_at)
+
+
+def read_body(
+    body: BodyText, text: str, pictures: Sequence[ScannedPicture], operation: str, sent: SentRequest, picture_at: Place
+) -> Reading:
+    """Read what a body says that is a document already; as `read_text`."""
+    codec = codec_for(operation)
     if body.shape is Shape.WHOLE:
         reply = codec.read(body.document, sent, picture_at)
         return Reading(body, reply, results(reply.marks, pictures, sent))
