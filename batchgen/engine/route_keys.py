@@ -100,13 +100,16 @@ class RouteKeys:
     async def admit(self) -> Admission | None:
         """Wait for a place with any key; None once none is left, or nothing new is to begin."""
         while keys := self._usable():
-            ready = [key for key in keys if key.lane.ready] or keys
-            ticket = await _first(list(dict.fromkeys(key.lane for key in ready)))
-            if ticket is None:
+            lanes = list(dict.fromkeys(key.lane for key in keys))
+            chosen = keys[0] if len(lanes) == 1 else next((key for key in keys if key.lane.ready), None)
+            if chosen is None:
+                await _until_one_is_ready(lanes)
                 continue
-            mine = [key for key in self._usable() if key.lane is ticket.lane]
-            if mine:
-                return self._admission(mine[0], ticket)
+            if (ticket := await chosen.lane.admit()) is None:
+                continue
+            for key in self._usable():  # of several in one lane another may be loaded least by now
+                if key.lane is ticket.lane:
+                    return self._admission(key, ticket)
             ticket.lane.release(ticket)
         return None
 
@@ -170,10 +173,8 @@ def key_missing(fingerprint: str) -> str:
     )
 
 
-async def _first(lanes: list[Lane]) -> Ticket | None:
-    """Wait for a place in the first lane that has one, in this order where several have; None where one is stopped."""
-    if len(lanes) == 1 or lanes[0].ready:
-        return await lanes[0].admit()
+async def _until_one_is_ready(lanes: list[Lane]) -> None:
+    """Wait until one of these lets a call in, or is stopped. No place is kept: which is loaded least may be another."""
     tries = [asyncio.ensure_future(lane.admit()) for lane in lanes]
     try:
         await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
@@ -181,7 +182,6 @@ async def _first(lanes: list[Lane]) -> Ticket | None:
         for each in tries:
             each.cancel()
     await asyncio.wait(tries)
-    found = [ticket for each in tries if not each.cancelled() and (ticket := each.result()) is not None]
-    for spare in found[1:]:
-        spare.lane.release(spare)
-    return found[0] if found else None
+    for each in tries:
+        if not each.cancelled() and (ticket := each.result()) is not None:
+            ticket.lane.release(ticket)

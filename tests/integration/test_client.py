@@ -34,9 +34,11 @@ from batchgen.gateway import scan
 from batchgen.gateway.client import Client
 from batchgen.gateway.sending import RequestBody
 from batchgen.gateway.transport import AddrInfo, open_socket
+from batchgen.gateway.watch import HOLDS_KEY
 from tests.support.sockets import MemorySink, RawServe, connections
 
 KEY = "sk-canary-0123456789"
+ANOTHER = "sk-second-canary-98765"  # of the same route
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 BASE64 = base64.b64encode(PICTURE).decode()
 WHOLE = json.dumps({"created": 1, "data": [{"b64_json": BASE64}], "usage": {"total_tokens": 7}}).encode()
@@ -94,7 +96,7 @@ def a_call(base: str, *, timeout: float = 5.0, key_env: str = "KEY", body: bytes
 
 async def ask(base: str, sinks: Sinks | None = None, **changes: float | bytes | str) -> Answer:
     """One call with a client of its own."""
-    async with Client(clock=SystemClock(), key=lambda name: KEY) as client:
+    async with Client(clock=SystemClock(), key=lambda name: KEY, secrets=lambda: (KEY, ANOTHER)) as client:
         return await client.send(a_call(base, **changes), sinks if sinks is not None else Sinks())  # type: ignore[arg-type]
 
 
@@ -609,16 +611,25 @@ async def test_client_obeys_the_longest_wait_that_is_asked_for() -> None:
     assert answer.error.code == "rate_limit_exceeded"
 
 
-async def test_client_never_repeats_the_key_when_the_gateway_echoes_it() -> None:
+@pytest.mark.parametrize("key", [KEY, ANOTHER])
+async def test_client_never_repeats_a_key_when_the_gateway_echoes_it(key: str) -> None:
     body = json.dumps(
-        {"error": {"message": f"bad key {KEY}", "code": KEY}, "data": [{"url": f"https://x/{KEY}"}]}
+        {"error": {"message": f"bad key {key}", "code": key}, "data": [{"url": f"https://x/{key}"}]}
     ).encode()
-    head = f"HTTP/1.1 401 X\r\nx-request-id: {KEY}\r\nContent-Type: {KEY}\r\n".encode()
-    cases = [framed(body, head=head), framed(b"<html>" + KEY.encode() * 500, head=head), f"{KEY}\r\n\r\n".encode()]
+    head = f"HTTP/1.1 401 X\r\nx-request-id: {key}\r\nContent-Type: {key}\r\n".encode()
+    cases = [framed(body, head=head), framed(b"<html>" + key.encode() * 500, head=head), f"{key}\r\n\r\n".encode()]
     for reply in cases:
         async with gateway(sending(reply)) as base:
             answer = await ask(base)
         assert "canary" not in repr(answer)
+
+
+@pytest.mark.parametrize("key", [KEY, ANOTHER])
+async def test_picture_that_holds_any_key_of_the_route_is_damaged(key: str) -> None:
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"x" * 1000 + key.encode() + b"x" * 1000).decode()
+    async with gateway(sending(framed(json.dumps({"data": [{"b64_json": picture}]}).encode()))) as base:
+        answer = await ask(base)
+    assert [each.damage for each in answer.pictures] == [HOLDS_KEY]
 
 
 async def test_client_stops_within_bounds_when_a_small_body_inflates_without_end(

@@ -17,6 +17,7 @@ from batchgen.domain.wire import Download, Fetch
 from batchgen.gateway import download as download_module
 from batchgen.gateway import transport
 from batchgen.gateway.download import Downloader
+from batchgen.gateway.watch import HOLDS_KEY
 from tests.support.sockets import MemorySink, raw_server
 
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1000
@@ -335,6 +336,18 @@ async def test_key_is_not_told_by_the_host_of_a_refused_address() -> None:
     async with Downloader(secrets=lambda: ("sk-another", "sk-5f2d8c")) as downloader:
         done = await downloader.fetch("http://sk-5f2d8c.example/a.png", MemorySink(1000))
     assert "sk-5f2d8c" not in done.detail + done.allow
+
+
+async def test_picture_that_holds_any_key_of_the_route_is_damaged() -> None:
+    for key in ("sk-first-0123456789", "sk-second-9876543210"):
+        image = b"x" * 1000 + key.encode() + b"x" * 1000
+        async with (
+            server(sending(framed(image))) as base,
+            Downloader(secrets=lambda: ("sk-first-0123456789", "sk-second-9876543210")) as downloader,
+        ):
+            done = await downloader.fetch(f"{base}/a.png", MemorySink(1000), loopback_base=base)
+        assert done.picture is not None
+        assert done.picture.damage == HOLDS_KEY
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:

@@ -108,3 +108,10 @@ async def test_keys_that_are_all_refused_at_once_leave_no_task_behind_in_silence
         await run.runner.run()
         assert run.states() == {"available": 2}
         assert (run.job_run.stopped or "").startswith("no key is left: ONE: the key was not accepted")
+
+
+async def test_every_key_is_looked_for_in_whatever_comes(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, texts(1), SMALL, Limits())
+    async with simulator(tmp_path, keys=KEYS) as contract, rig(tmp_path, contract, plan) as run:
+        for owner in (run.gateway.client, run.gateway.downloader):
+            assert set(owner._secrets()) == {"", "sk-rig-ONE", "sk-rig-TWO"}
