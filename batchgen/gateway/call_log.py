@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+from asyncio_throttle.throttler import Throttler
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.deadline import Deadline
@@ -37,7 +38,7 @@ _STALE = 20  # equal pages in a row, of a log that has no end
 _UNTOLD = 1 << 60  # rows of a log that does not say how many it has
 _LARGEST = 4 << 20  # bytes of one page
 _WITHIN = 60.0  # seconds for one page
-_PAUSE = 0.25  # seconds between two pages, so that reading a night's log is no attack
+_PERIOD = 0.25  # seconds for one page at most, so that reading a night's log is no attack
 _TRIES = 5
 _LONGEST_PAUSE = 60.0
 _FIRST = (None, "", 0, 1, "1")  # the newest row's id in a log whose ids only count the rows of an answer
@@ -98,8 +99,7 @@ class LogReader(SessionOwner):
     def __init__(self, clock: Clock, proxies: Proxies = DIRECT) -> None:
         super().__init__(proxies=proxies)
         self._clock = clock
-        self._pause = 0.0
-        self._asked = False
+        self._turns: Throttler | None = None  # None for a gateway on this machine
 
     async def rows(self, query: LogQuery, step: Callable[[], None] = lambda: None) -> list[LogRow]:
         """Read every charge that the query is about, each once.
@@ -115,7 +115,7 @@ class LogReader(SessionOwner):
         near = is_loopback(urlsplit(query.address).hostname or "")
         if not near and not query.address.startswith("https://"):
             raise UsageError(f"{query.address} is not https, so no token is sent there; give an export with --log FILE")
-        self._pause = 0.0 if near else _PAUSE
+        self._turns = None if near else Throttler(rate_limit=1, period=_PERIOD)
         found: dict[_Identity, LogRow] = {}
         for model in query.models:
             whole = _Window(int(query.first), int(query.last) + 1)
@@ -167,9 +167,8 @@ class LogReader(SessionOwner):
 
     async def _page(self, query: LogQuery, model: str, window: _Window, page: int) -> _Page:
         """Fetch the rows of one page, a moment after the one before."""
-        if self._asked and self._pause:
-            await self._clock.sleep(self._pause)
-        self._asked = True
+        if self._turns is not None:
+            await self._turns.acquire()  # type: ignore[no-untyped-call]
         asked = {
             "p": page,
             "page_size": _PAGE,

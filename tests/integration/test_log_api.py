@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -284,14 +285,15 @@ async def test_token_is_not_sent_in_the_clear() -> None:
 
 
 async def test_real_gateways_are_read_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Patient()
     monkeypatch.setattr(call_log, "is_loopback", lambda _host: False)
+    monkeypatch.setattr(call_log, "_PERIOD", 0.05)
+    begun = time.monotonic()
     pages = [page([item(number) for number in range(first, first + 10)], 15) for first in (1, 11)]
     async with serving(*pages) as server:
         server.address = server.address.replace("http://", "https://")
         monkeypatch.setattr(LogReader, "_get", _unsecured)
-        assert len(await read(server, clock)) == 20
-    assert clock.waits == [0.25]
+        assert len(await read(server)) == 20
+    assert time.monotonic() - begun > 0.05
 
 
 async def _unsecured(reader: LogReader, url: str, token: str) -> bytes:
