@@ -50,7 +50,8 @@ def examine(manifest: Path | None = None) -> list[MachineFinding]:
     except UsageError as error:
         unread = MachineFinding("keys", str(error), ok=False)
         return [*map(safely, looks), *examine_network(contracts, KeyRing(os.environ)), unread]
-    return [*map(safely, looks), *examine_network(contracts, keys), _keys(keys, folders)]
+    of_routes = [_keys_of(contract, keys) for contract in contracts if contract.keys]
+    return [*map(safely, looks), *examine_network(contracts, keys), _keys(keys, folders), *of_routes]
 
 
 def _python() -> MachineFinding:
@@ -127,6 +128,16 @@ def _keys(keys: KeyRing, folders: Iterable[Path]) -> MachineFinding:
     insecure = any(_readable_by_others(folder / ".env") for folder in folders)
     advice = "others on this machine can read .env; chmod 600 .env" if insecure else ""
     return MachineFinding("keys", value, not insecure, advice)
+
+
+def _keys_of(contract: Contract, keys: KeyRing) -> MachineFinding:
+    """The keys of one route by their variables and fingerprints, as the books know them."""
+    what, here = f"keys of {contract.route}", [name for name in contract.keys if keys.has(name)]
+    try:
+        found = dict(zip(here, keys.fingerprints(here), strict=True))
+    except UsageError as error:
+        return MachineFinding(what, ", ".join(contract.keys), ok=False, advice=str(error))
+    return MachineFinding(what, ", ".join(f"{name} {found.get(name, '(not set)')}" for name in contract.keys), ok=True)
 
 
 def _readable_by_others(path: Path) -> bool:

@@ -48,8 +48,8 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         match event:
             case Notice(text) | RunStopped(text):
                 self._say(text)
-            case LanePaused(_, seconds, reason) if seconds >= 1:
-                self._say(f"pause of {seconds:.0f} s: {reason[:160]}")
+            case LanePaused(lane, seconds, reason) if seconds >= 1:
+                self._say(f"{lane}: pause of {seconds:.0f} s: {reason[:160]}")
             case CallEnded() if self._progress.last_problem != before:
                 self._say(self._progress.last_problem)
             case _:

@@ -32,5 +32,11 @@ def routes(route: str | None, as_json: bool) -> None:
         echo(*table([_row(contract) for contract in contracts]))
 
 
+def _keys_text(contract: Contract) -> str:
+    if not contract.keys:
+        return "no key"
+    return f"key{'s' if len(contract.keys) > 1 else ''} in {', '.join(contract.keys)}"
+
+
 def _row(contract: Contract) -> tuple[str, ...]:
-    return contract.route, price_text(contract), sizes_text(contract), f"key in {', '.join(contract.keys)}"
+    return contract.route, price_text(contract), sizes_text(contract), _keys_text(contract)

@@ -51,7 +51,11 @@ class ImageDelivered:
 
 @dataclass(frozen=True, slots=True)
 class LanePaused:
-    """A lane waits, as the gateway asked."""
+    """A lane waits, as the gateway asked.
+
+    Attributes:
+        lane: its name, which tells the variable of its key where each key has its own.
+    """
 
     lane: str
     seconds: float

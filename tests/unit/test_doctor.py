@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -73,6 +74,23 @@ def test_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APIYI_API_KEY", "sk-canary-5f2d8c")
     found = diagnosed(0)
     assert "APIYI_API_KEY" in str(found["keys"]["value"])
+    assert "canary" not in str(found)
+
+
+def test_keys_of_a_manifest_are_told_by_their_fingerprints_and_equal_ones_complained_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = tmp_path / "j.yaml"
+    route = "{use: apiyi/gpt-image-2-vip, base_url: 'http://127.0.0.1:1/v1', keys: [ONE, TWO, THREE]}"
+    text = f"version: 1\nname: j\nroute: {route}\nsizes: ['1:1@1K']\nprompts: [{{id: a, text: b}}]\n"
+    manifest.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("ONE", "sk-canary-5f2d8c")
+    monkeypatch.setenv("TWO", "sk-canary-other")
+    found = diagnosed(0, str(manifest))["keys of apiyi/gpt-image-2-vip"]
+    assert re.fullmatch(r"ONE [0-9a-f]{8}, TWO [0-9a-f]{8}, THREE \(not set\)", str(found["value"]))
+    monkeypatch.setenv("THREE", "sk-canary-5f2d8c")
+    found = diagnosed(3, str(manifest))["keys of apiyi/gpt-image-2-vip"]
+    assert "ONE and THREE hold the same key" in str(found["advice"])
     assert "canary" not in str(found)
 
 

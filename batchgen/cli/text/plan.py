@@ -44,7 +44,7 @@ def plan_lines(proposal: PlannedRun, ledger: LedgerChoice) -> list[str]:
         lines += _onward(manifest)
         lines.append(_money_line(spec, outlook, before))
         lines += _headroom_lines(proposal.headrooms, outlook)
-        lines.append(f"{_time_text(spec, outlook)} · {byte_size(outlook.disk)}")
+        lines.append(f"{_time_text(spec, outlook, len(manifest.contract.keys))} · {byte_size(outlook.disk)}")
         lines.append(f"into {spec.output}")
     return lines
 
@@ -134,10 +134,11 @@ def _headroom_lines(rooms: Sequence[Headroom], forecast: Forecast) -> list[str]:
     return [text] if text else []
 
 
-def _time_text(spec: JobSpec, forecast: Forecast) -> str:
+def _time_text(spec: JobSpec, forecast: Forecast, keys: int) -> str:
+    several = f" over {keys} keys" if keys > 1 else ""
     if forecast.seconds is None:
-        return "by batch: within a day"
-    return f"about {duration(forecast.seconds)} at {spec.limits.concurrency} in flight"
+        return f"by batch: within a day{several}"
+    return f"about {duration(forecast.seconds)} at {spec.limits.concurrency} in flight{several}"
 
 
 def _ask_text(ask: Ask) -> str:
