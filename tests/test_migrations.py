@@ -9,14 +9,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, inspect
 
 from batchgen.domain.clock import SystemClock, month_of
 from batchgen.domain.errors import LedgerError
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Settlement
-from batchgen.ledger import migrate
-from batchgen.ledger.connect import reading_engine, writing_engine
+from batchgen.ledger import database, migrate
+from batchgen.ledger.connect import empty_ledger, reading_engine, writing_engine
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.records import MonthRow
@@ -67,12 +67,9 @@ def shape(connection: Connection) -> dict[str, object]:
 
 
 def test_upgrade_from_empty_makes_exactly_the_tables_of_the_program(migrated: Path) -> None:
-    engine = create_engine("sqlite://")
-    with reading_engine(migrated).connect() as ours, engine.connect() as theirs:
-        metadata.create_all(theirs)
+    with reading_engine(migrated).connect() as ours, empty_ledger() as theirs:
         assert compare_metadata(MigrationContext.configure(ours), metadata) == []
         assert shape(ours) == shape(theirs)
-    engine.dispose()
 
 
 def test_every_constraint_has_a_name() -> None:
@@ -117,17 +114,50 @@ def test_newer_schema_is_refused_and_left_untouched(migrated: Path) -> None:
     assert migrated.read_bytes() == before
 
 
-def test_interrupted_first_migration_leaves_an_empty_file_that_is_migrated_next_time(
+def test_new_ledger_is_made_without_a_migration_and_is_what_they_come_to(migrated: Path, tmp_path: Path) -> None:
+    made = tmp_path / "new.db"
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom batchgen.domain.clock import SystemClock\n"
+        "from batchgen.ledger.ledger import Ledger\n"
+        f"Ledger.open(Path({str(made)!r}), SystemClock()).close()\n"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    with reading_engine(made).connect() as ours, reading_engine(migrated).connect() as theirs:
+        assert shape(ours) == shape(theirs)
+        version = "SELECT sql, version_num FROM sqlite_master JOIN alembic_version WHERE name = 'alembic_version'"
+        kept = [connection.exec_driver_sql(version).all() for connection in (ours, theirs)]
+    assert kept[0] == kept[1] != []
+
+
+def test_interrupted_making_leaves_an_empty_file_that_is_made_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ledger.db"
     with monkeypatch.context() as patch:
-        patch.setattr(migrate.command, "upgrade", half_upgrade)
+        patch.setattr(database, "make_tables", half_made)
         with pytest.raises(RuntimeError, match="power cut"):
             Ledger.open(path, SystemClock())
     assert sqlite_tables(path) == []
     Ledger.open(path, SystemClock()).close()
     assert "task" in sqlite_tables(path)
+
+
+def half_made(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE TABLE half (id INTEGER)")
+    raise RuntimeError("power cut")
+
+
+def test_interrupted_migration_leaves_the_ledger_as_it_was(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alembic_to(migrated, "downgrade", "0001")
+    before = sqlite_tables(migrated)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate.command, "upgrade", half_upgrade)
+        with pytest.raises(RuntimeError, match="power cut"):
+            Ledger.open(migrated, SystemClock())
+    assert sqlite_tables(migrated) == before
+    Ledger.open(migrated, SystemClock()).close()
+    assert "batch" in sqlite_tables(migrated)
 
 
 def half_upgrade(config, _target: str) -> None:  # type: ignore[no-untyped-def]

@@ -14,14 +14,20 @@ from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.util import LRUCache
 
 from batchgen.domain.errors import LedgerError, LedgerFull, NotInLedger
 from batchgen.ledger.tables import HEAD, metadata
+from batchgen.ledger.views import VIEWS
 
 FOREIGN = "foreign"
 OLDEST_SQLITE = (3, 35)  # RETURNING, and UPDATE … FROM before it
 
+_VERSION = (  # as Alembic makes it
+    "CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL, \n\t"
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n)"
+)
 _READ_ONLY = "cannot be written; check the permissions of the file"
 _REASONS = (
     ("file is not a database", "is not a batchgen ledger; give another --db"),
@@ -142,8 +148,15 @@ def empty_ledger() -> Iterator[Connection]:
     engine = _engine(lambda: sqlite3.connect("", isolation_level=None))
     event.listen(engine, "begin", _begin)
     with engine.begin() as connection:
-        metadata.create_all(connection)
+        make_tables(connection)
         yield connection
+
+
+def make_tables(connection: Connection) -> None:
+    """Make what the migrations come to, in the transaction of the given connection to an empty file."""
+    for statement in _schema():
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
 
 
 @contextmanager
@@ -231,6 +244,15 @@ def _shared() -> tuple[Dialect, URL, LRUCache[Any, Any]]:
     engine = create_engine("sqlite://")
     engine.connect().close()  # it asks for the version of SQLite then
     return engine.dialect, engine.url, LRUCache(1000)
+
+
+@cache
+def _schema() -> tuple[str, ...]:
+    """The statements that make a ledger, compiled once."""
+    tables = metadata.sorted_tables
+    indexes = [index for table in tables for index in sorted(table.indexes, key=lambda each: str(each.name))]
+    made: list[CreateTable | CreateIndex] = [*map(CreateTable, tables), *map(CreateIndex, indexes)]
+    return (*(str(each.compile(dialect=_shared()[0])) for each in made), *VIEWS.values(), _VERSION)
 
 
 def _begin_immediate(connection: Connection) -> None:

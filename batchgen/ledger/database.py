@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import LedgerError
-from batchgen.ledger.connect import explain, explained, is_current, writing_engine
+from batchgen.ledger.connect import explain, explained, is_current, make_tables, version, writing_engine
 
 GROUP = 500  # verbs per commit at most
 
@@ -112,10 +112,15 @@ class Database:
             self._thread.join()
 
     def _upgrade(self) -> None:
-        from batchgen.ledger import migrate  # noqa: PLC0415  alembic costs a tenth of a second, and is rarely needed
-
+        """Make all tables in an empty file, else bring them up to date."""
         try:
-            migrate.to_head(self._connection)
+            with self._connection.begin():
+                if empty := version(self._connection) is None:
+                    make_tables(self._connection)
+            if not empty:
+                from batchgen.ledger import migrate  # noqa: PLC0415  alembic costs a fifth of a second
+
+                migrate.to_head(self._connection)
         except BaseException:
             self._connection.close()
             raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 from sqlalchemy import (
-    DDL,
     CheckConstraint,
     Column,
     Computed,
@@ -21,13 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     text,
 )
 
 from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import OutcomeKind
-from batchgen.ledger.views import VIEWS
 
 HEAD = "0006"
 """The revision of `migrations/` that makes these tables."""
@@ -351,6 +348,3 @@ month = Table(
     *_number("reserved"),
     UniqueConstraint("name"),
 )
-
-for _view in VIEWS.values():
-    event.listen(metadata, "after_create", DDL(_view.replace("%", "%%")))  # type: ignore[no-untyped-call]

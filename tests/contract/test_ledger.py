@@ -17,20 +17,18 @@ from batchgen.domain.wire import Usage
 from batchgen.ledger.audit import check
 from batchgen.ledger.connect import writing_engine
 from batchgen.ledger.ledger import Ledger
-from batchgen.ledger.tables import HEAD, metadata
+from batchgen.ledger.migrate import to_head
 from tests.conftest import ManualClock
 from tests.support.ledger import LARGE, PRICE, SMALL, booking, completion, end, plan, query, reservation
 
 
-@pytest.fixture(params=["fresh", "create_all", "reopened"])
+@pytest.fixture(params=["fresh", "migrated", "reopened"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     path = tmp_path / "books" / "ledger.db"
-    if request.param == "create_all":
+    if request.param == "migrated":
         path.parent.mkdir()
-        with writing_engine(path, 1.0).begin() as connection:
-            metadata.create_all(connection)
-            connection.exec_driver_sql("CREATE TABLE alembic_version (version_num TEXT NOT NULL)")
-            connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+        with writing_engine(path, 1.0).connect() as connection:
+            to_head(connection)
     if request.param == "reopened":
         Ledger.open(path, ManualClock()).close()
     with Ledger.open(path, ManualClock()) as opened:

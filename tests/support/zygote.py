@@ -26,8 +26,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
-
 from batchgen.domain.clock import SystemClock
 from tests.support.hasty import HastyClock
 
@@ -69,32 +67,6 @@ def preload() -> None:
     for module in pkgutil.walk_packages(batchgen.__path__, "batchgen."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
-    remember_new_ledger()
-
-
-def remember_new_ledger() -> None:
-    """Run the migrations once; a new ledger is made of what came out of them, which takes half as long as a short run."""
-    from batchgen.ledger import connect, migrate  # noqa: PLC0415
-
-    migrated = migrate.to_head
-    with tempfile.TemporaryDirectory() as folder, connect.writing_engine(Path(folder, "db"), 5.0).connect() as made:
-        migrated(made)
-        schema = (
-            made.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").scalars().all()
-        )
-        (head,) = made.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
-
-    def to_head(connection: Connection) -> None:
-        if connect.version(connection) is not None:
-            connection.rollback()
-            migrated(connection)
-            return
-        for statement in schema:
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (head,))
-        connection.commit()
-
-    migrate.to_head = to_head
 
 
 def try_all() -> None:
