@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from batchgen.domain.clock import sleep_or
@@ -11,7 +12,7 @@ from batchgen.domain.events import Notice
 from batchgen.domain.following import Following, Stage
 from batchgen.domain.model import Claim
 from batchgen.domain.origin import Origin
-from batchgen.domain.wire import Answer, Call, NotKept
+from batchgen.domain.wire import Answer, Call, Look, NotKept
 from batchgen.engine.hand import Hand
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.route_keys import RouteKey
@@ -44,19 +45,22 @@ class Follower:
 
     Attributes:
         followed: how many are looked after now.
+        unseen: calls that no key here is shown, by route and the fingerprint of the key that handed them in.
     """
 
     def __init__(self, run: JobRun, hand: Hand) -> None:
         self.followed = 0
+        self.unseen = Counter[tuple[str, str]]()
         self._run = run
         self._hand = hand
 
     async def follow(
         self, route: RouteRun, claim: Claim, taken: TakenIn, key: RouteKey
     ) -> Answer | NotKept | str | None:
-        """Wait for the answer of a call, asking with the key that handed it in.
+        """Wait for the answer of a call, asking with the key that handed it in, or with another where that is not here.
 
-        Return it; or why it is given up, as a clause; or None where it is left to the next run, which goes on with it.
+        Return it; or why it is given up, as a clause; or None where it is left to the next run, which goes on with it,
+        as it is where the gateway does not show the call to another key.
         """
         try:
             call = build_look(taken.attempt, taken.number, taken.operation, route.contract, taken.origin, key.env)
@@ -64,7 +68,8 @@ class Follower:
             return str(error)
         self.followed += 1
         try:
-            return await self._follow(route, claim, taken, call, call.following)
+            own = key.fingerprint == taken.origin.key_fingerprint
+            return await self._follow(route, claim, taken, call, call.following, own=own)
         except asyncio.CancelledError:
             self._leave()
             return None
@@ -75,7 +80,7 @@ class Follower:
             self.followed -= 1
 
     async def _follow(
-        self, route: RouteRun, claim: Claim, taken: TakenIn, call: Call, rule: Following | None
+        self, route: RouteRun, claim: Claim, taken: TakenIn, call: Call, rule: Following | None, *, own: bool
     ) -> Answer | NotKept | str | None:
         clock, silent = self._run.clock, 0
         while rule is not None:
@@ -83,9 +88,13 @@ class Follower:
             if self._run.leaving.is_set():
                 break
             look = await self._run.wire.wait(self._hand.look(route.name, call))
+            late = clock.now() - taken.since > rule.patience
+            if not own and (late or not _shows(look)):
+                self.unseen[route.name, taken.origin.key_fingerprint] += 1
+                return None
             if look.stage is not Stage.WAITING:
                 return _finished(look.answer, taken, clock.now())
-            if clock.now() - taken.since > rule.patience:
+            if late:
                 return f"the gateway still works on it as {taken.number}, after {rule.patience:g} s"
             silent = 0 if isinstance(look.answer, Answer) and 200 <= look.answer.status < 300 else silent + 1
             if silent == _SLOW and isinstance(look.answer, Answer):
@@ -98,6 +107,12 @@ class Follower:
 
     def _leave(self) -> None:
         self._run.tally.working += 1
+
+
+def _shows(look: Look) -> bool:
+    """Tell whether a gateway shows a call to whoever asks."""
+    answer = look.answer.answer if isinstance(look.answer, NotKept) else look.answer
+    return 200 <= answer.status < 300
 
 
 def _finished(answer: Answer | NotKept, taken: TakenIn, now: float) -> Answer | NotKept:

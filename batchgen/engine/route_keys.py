@@ -61,22 +61,21 @@ class RouteKeys:
 
     A call goes with the key that has the fewest calls in flight among those whose lanes let one in. What stops one key
     stops it alone; the route is stopped when all of them are.
+
+    Attributes:
+        lanes: those of all keys, each once.
     """
 
     def __init__(self, keys: Iterable[RouteKey], told: Callable[[str], None] = lambda _: None) -> None:
         """Take one key or more; `told` is given a clause when one of several is stopped while another goes on."""
         self._keys = tuple(keys)
+        self.lanes = list(dict.fromkeys(key.lane for key in self._keys))
         self._told = told
         self._stopped: str | None = None
         self._draining = False
 
     def __iter__(self) -> Iterator[RouteKey]:
         return iter(self._keys)
-
-    @property
-    def lanes(self) -> list[Lane]:
-        """The lanes of all keys, each once."""
-        return list(dict.fromkeys(key.lane for key in self._keys))
 
     @property
     def limit(self) -> int:
@@ -86,9 +85,9 @@ class RouteKeys:
     @property
     def stopped(self) -> str | None:
         """Why no call can be made with any key; None while one may."""
-        whys = {key.env: key.stopped for key in self._keys}
-        if self._stopped is not None or None in whys.values():
+        if self._stopped is not None or any(key.stopped is None for key in self._keys):
             return self._stopped
+        whys = {key.env: key.stopped for key in self._keys}
         if len(set(whys.values())) == 1:
             return next(iter(whys.values()))
         return "no key is left: " + "; ".join(f"{env}: {why}" for env, why in whys.items())
@@ -96,6 +95,14 @@ class RouteKeys:
     def find(self, fingerprint: str) -> RouteKey | None:
         """Find a key by its fingerprint; None when it is none of these."""
         return next((key for key in self._keys if key.fingerprint == fingerprint), None)
+
+    def asking(self, fingerprint: str) -> RouteKey:
+        """Return the key to ask with what became of a call that was handed in with the key of a fingerprint.
+
+        Where that one is not here, another may do: a new key of the same account is often shown what its others are.
+        """
+        usable = (key for key in self._keys if key.stopped is None)
+        return self.find(fingerprint) or next(usable, self._keys[0])
 
     async def admit(self) -> Admission | None:
         """Wait for a place with any key; None once none is left, or nothing new is to begin."""

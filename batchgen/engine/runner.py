@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
@@ -53,7 +52,6 @@ class Runner:
         self._error: BaseException | None = None
         self._walled_at: int | None = None  # what had been freed when a reservation was refused
         self._said_held = False
-        self._absent = Counter[tuple[str, str]]()  # calls to be followed, by route and the key that is not here
 
     @property
     def in_flight(self) -> int:
@@ -123,11 +121,9 @@ class Runner:
             held, route = left.attempt, self._routes.find(left.attempt.route)
             if not held.remote_task or held.charge is not Charge.RESERVED or route is None:
                 continue
-            if (key := route.keys.find(held.key_fingerprint)) is None:
-                self._absent[route.name, held.key_fingerprint] += 1
-                continue
             origin = origin_of(left.claim, held)
             taken = TakenIn(held.id, held.remote_task, held.endpoint, held.reserved_at, origin)
+            key = route.keys.asking(held.key_fingerprint)
             self._begin(left.claim, self._executor.follow(route, left.claim, taken, key))
 
     def _begin(self, claim: Claim, work: Coroutine[None, None, ClaimResult]) -> None:
@@ -249,7 +245,7 @@ class Runner:
         if waiting := len(self._queues.unserved):
             these = "1 task waits" if waiting == 1 else f"{waiting} tasks wait"
             self.job_run.explain(f"{these}: no route that is left takes what is asked")
-        for (name, fingerprint), calls in self._absent.items():
+        for (name, fingerprint), calls in self._executor.follower.unseen.items():
             these = "1 call was" if calls == 1 else f"{calls} calls were"
             self.job_run.explain(f"{these} handed in over {name} {key_missing(fingerprint)}")
         if working := self.job_run.tally.working:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.app.keyring import KeyRing
 from batchgen.contracts.catalog import load_catalog
 from batchgen.domain.following import Following
 from batchgen.domain.job import Limits
@@ -185,6 +186,19 @@ async def test_calls_are_followed_with_the_keys_in_another_order(tmp_path: Path)
         await run.recover()
         await run.runner.run()
         assert run.states() == {"completed": 4}
+        books_agree(run)
+
+
+async def test_call_is_fetched_with_a_new_key_to_which_the_gateway_shows_it(tmp_path: Path) -> None:
+    await calls_under_way(tmp_path)
+    mine = KeyRing({"TWO": "sk-rig-TWO"}).fingerprint("TWO")
+    for path in (tmp_path / "simulator" / "tasks").glob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"key": mine}))
+    async with followed_job(tmp_path, ("TWO",)) as run:
+        await run.recover()
+        await run.runner.run()
+        assert run.states() == {"completed": 4}
+        assert run.job_run.explained == []
         books_agree(run)
 
 

@@ -46,12 +46,8 @@ class BatchContext:
         return self.route.keys.find(row.key_fingerprint)
 
     def asking_key(self, row: BatchRow) -> str:
-        """Return the variable with the key to ask with how far a batch is.
-
-        Where the one that handed it in is not here, another may do: a new key of the same project sees its batches.
-        """
-        key = self.key_of(row) or next((each for each in self.route.keys if each.stopped is None), None)
-        return key.env if key is not None else self.route.contract.key_env
+        """Return the variable with the key to ask with how far a batch is."""
+        return self.route.keys.asking(row.key_fingerprint).env
 
     async def move(self, row: BatchRow, **known: object) -> None:
         """Write down what is known of a batch now."""

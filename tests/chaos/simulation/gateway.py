@@ -74,12 +74,12 @@ class Gateway:
 
     Attributes:
         calm: whether nothing goes wrong any more.
-        told: is told before a call is taken in, with the attempt; gives its task and route.
+        told: is told before a call is taken in, with the attempt and the variable of its key; gives its task and route.
     """
 
     dice: random.Random
     step: Callable[[str], None]
-    told: Callable[[int], tuple[int, str]]
+    told: Callable[[int, str], tuple[int, str]]
     now: Callable[[], float]
     rate: float
     urls: float
@@ -89,7 +89,7 @@ class Gateway:
 
     async def send(self, call: Call, sinks: Callable[[int], Sink]) -> Answer:
         """In place of `Client.send`."""
-        task, route = self.told(call.attempt)
+        task, route = self.told(call.attempt, call.key_env)
         fault = self._fault()
         may = FAULTS[fault][1] if fault else True
         taken = may or (may is None and self.dice.random() < 0.5)

@@ -24,7 +24,7 @@ from batchgen.store.spool.ballast import Ballast
 from batchgen.store.spool.spool import Spool
 from tests.chaos.simulation.loop import Crash, SimClock, VirtualLoop
 from tests.chaos.simulation.parts import SimDatabase, SimDiskThreads
-from tests.chaos.simulation.world import Violation, World, contracts
+from tests.chaos.simulation.world import Violation, World, contracts, fingerprint
 
 LEFT_OVER = ("What waits for it is left as it is", "no route that is left takes what is asked")
 
@@ -106,7 +106,8 @@ class Life:
             listener=self._hear,
         )
         hand, wire = LocalHand(spool, index, cast("Any", None)), cast("Any", world.gateway)
-        routes = [RouteSpec(contract, fingerprints=("0badcafe",)) for contract in contracts()[: world.routes]]
+        fingerprints = tuple(map(fingerprint, world.keys))
+        routes = [RouteSpec(each, fingerprints=fingerprints) for each in contracts(world.keys)[: world.routes]]
         hand.gateways |= {route.contract.route: Gateway(wire, wire) for route in routes}
         spec = replace(world.plan.job, four_k=world.four_k, fallback_on_refusal=world.on_refusal)
         return assemble(run, spec, routes, hand)

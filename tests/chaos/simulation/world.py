@@ -22,6 +22,7 @@ from tests.chaos.simulation.loop import START, Crash
 from tests.support.ledger import SmallPlan, empty_ledger
 
 HOME, FALLBACK = PRICES
+KEYS = ("ONE", "TWO", "THREE")
 USERS_FILE = b"a photo of my own"
 _DISK = ("create", "make folder", "remove", "rename", "link", "sync file", "sync folder")
 
@@ -46,12 +47,18 @@ class Violation(Crash):
     """Something that must never be. It ends the process at once, wherever it is noticed."""
 
 
+def fingerprint(key: str) -> str:
+    """Return what the books know a key by."""
+    return sha256(key.encode()).hexdigest()[:8]
+
+
 @cache
-def contracts() -> tuple[Contract, ...]:
-    """The two routes, each with its own price."""
+def contracts(keys: tuple[str, ...]) -> tuple[Contract, ...]:
+    """The two routes, each with its own price, with these keys; those of the first have limits of their own."""
     found = [load_catalog().find(route) for route in PRICES]
+    changes = {"base_url": "https://gateway.example/v1", "keys": keys}
     return tuple(
-        replace(contract, price=PerCall(PRICES[contract.route], "2026-11-21"), base_url="https://gateway.example/v1")
+        replace(contract, price=PerCall(PRICES[contract.route], "2026-11-21"), **changes)  # type: ignore[arg-type]
         for contract in found
     )
 
@@ -89,6 +96,7 @@ class World:
         self.four_k = dice.choice((FourK.RETRY, FourK.DOWNGRADE, FourK.FAIL))
         self.on_refusal = dice.random() < 0.3
         self.routes = dice.choice((1, 2, 2))
+        self.keys = KEYS[: random.Random(self.seed + 2).choice((1, 1, 2, 3))]
         sizes = tuple(parse_size(size) for size in dice.choice((("1:1@1K",), ("16:9@4K", "1:1@1K"))))
         keys = [f"p{number}" for number in range(dice.randint(3, 10))]
         self.plan = SmallPlan({key: f"photo of {key}" for key in keys}, sizes=sizes, limits=self.limits, samples=1)
@@ -166,11 +174,11 @@ class World:
         """What a plain SQLite client sees: commits, and nothing else."""
         return self._client.execute(sql, values).fetchall()
 
-    def before_a_call(self, attempt: int) -> tuple[int, str]:
-        """Whatever reaches the gateway is in the books, and is not paid and in hand already."""
-        found = self.ask("SELECT task_id, route, charge, size_sent FROM attempt WHERE id = ?", attempt)
-        if not found or found[0][2] != "reserved":
-            raise Violation(f"attempt {attempt} was sent, but the books have it as {found}")
+    def before_a_call(self, attempt: int, key: str) -> tuple[int, str]:
+        """Whatever reaches the gateway is in the books with its key, and is not paid and in hand already."""
+        found = self.ask("SELECT task_id, route, charge, key_fingerprint FROM attempt WHERE id = ?", attempt)
+        if not found or found[0][2:] != ("reserved", fingerprint(key)):
+            raise Violation(f"attempt {attempt} was sent with the key {key}, but the books have it as {found}")
         task, route = int(str(found[0][0])), str(found[0][1])
         hollow = 0
         for line in self.gateway.bill:
