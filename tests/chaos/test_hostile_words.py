@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import gzip
 import json
 import os
 import pty
@@ -22,6 +21,7 @@ from batchgen.gateway.call_log import LogQuery, LogReader
 from batchgen.report.table_files import csv_lines
 from tests.chaos.echo_gateway import EchoGateway, echoing
 from tests.chaos.inside import inside
+from tests.chaos.pictures import gzip_bomb
 from tests.chaos.promises import promise
 from tests.conftest import ManualClock
 from tests.support.pace import no_longer_than
@@ -237,7 +237,7 @@ LOGS: dict[str, tuple[bytes, str]] = {
     "a huge cost": (said_as_json({"success": True, "data": {"items": [{**ROW, "quota": 10**40}]}}), ""),
     "a number without end": (b'{"success": true, "data": ' + b"9" * 100_000 + b"}", ""),
     "rows without end": (said_as_json({"success": True, "data": {"items": [ROW] * 10, "total": 10**18}}), ""),
-    "a bomb": (gzip.compress(b"[" + b" " * 200_000_000), "Content-Encoding: gzip\r\n"),
+    "a bomb": (gzip_bomb(b"[", b" " * 1_000_000, 200), "Content-Encoding: gzip\r\n"),
     "broken gzip": (b"\x1f\x8b\x08\x00garbage", "Content-Encoding: gzip\r\n"),
     "too large": (b" " * (5 << 20), ""),
     "half a character": (b'{"success": false, "message": "\xff\xfe\\ud800"}', ""),
