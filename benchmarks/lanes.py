@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
+from batchgen.domain.learned import Whose
+from batchgen.policy.lanes.memory import learned, recalled
 from batchgen.policy.lanes.per_time import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
 from batchgen.policy.lanes.taken import SentCall
@@ -290,6 +292,9 @@ def nights(scenario: Scenario, seed: int, how_many: int = 1) -> Iterator[Night]:
         learner = Learner(rule)
         result = World(scenario, learner, seed + 100 * night).run(40 * ideal.seconds + 1000)
         yield Night(ideal.seconds / result.seconds, result.refused / scenario.tasks, learner.rule)
+        kept = learned(learner.rule, Whose("", "", ""), 0.0)
+        rule = LaneRule.start(scenario.ceiling, scenario.wire.moment, known)
+        rule = recalled(rule, kept) if kept is not None else rule
 
 
 def _in_flight(number: int) -> Limits:

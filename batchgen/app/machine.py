@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -24,17 +24,19 @@ from batchgen.app.network import examine_network
 from batchgen.contracts.contract import Contract
 from batchgen.domain.errors import UsageError
 from batchgen.domain.text import byte_size
+from batchgen.report.quota_text import learned_lines
 from batchgen.store.spool.descriptors import calls_that_fit, raise_limit
 
 _MOST_CALLS = 500  # in flight, that a manifest may ask for
 _USUAL_CALLS = 30
 
 
-def examine(manifest: Path | None = None) -> list[MachineFinding]:
+def examine(manifest: Path | None = None, ledger: Path | None = None) -> list[MachineFinding]:
     """Look at everything; what cannot be looked at is a finding that is not ok.
 
     Args:
         manifest: whose gateways are looked at too; None for none.
+        ledger: in which is what was learned of gateways; None for none.
 
     Raises:
         ManifestError: it has problems.
@@ -44,7 +46,8 @@ def examine(manifest: Path | None = None) -> list[MachineFinding]:
         read = load_manifest(manifest)
         contracts = [read.contract, *(other.contract for other in read.fallbacks)]
     folders = dict.fromkeys(() if manifest is None else (manifest.parent, Path.cwd())) or {Path.cwd(): None}
-    looks = (_python, _sqlite, _aiohttp, _pillow, _disk, _open_files, _clock, _locale)
+    looks = [_python, _sqlite, _aiohttp, _pillow, _disk, _open_files, _clock, _locale]
+    looks += [_learned_in(ledger)] if ledger is not None and ledger.exists() else []
     try:
         keys = KeyRing.of(*folders)
     except UsageError as error:
@@ -118,6 +121,16 @@ def _locale() -> MachineFinding:
     names, text = sys.getfilesystemencoding(), locale.getencoding()
     advice = "" if names == "utf-8" else "not every id can be a file name; set PYTHONUTF8=1 or LC_ALL=C.UTF-8"
     return MachineFinding("locale", f"{language}; file names in {names}, text in {text}", not advice, advice)
+
+
+def _learned_in(ledger: Path) -> Callable[[], MachineFinding]:
+    """Look what earlier runs of a ledger found gateways to take, with which the next begins."""
+
+    def learned() -> MachineFinding:
+        lines = learned_lines(ledger, None, time.time())
+        return MachineFinding("learned", "; ".join(lines) or "nothing of any gateway so far", ok=True)
+
+    return learned
 
 
 def _keys(keys: KeyRing, folders: Iterable[Path]) -> MachineFinding:

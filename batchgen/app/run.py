@@ -60,6 +60,8 @@ async def run_manifest(manifest: Manifest, ledger: LedgerChoice, options: RunOpt
             for name, why in left.not_allowed.items():
                 host.tell(f"{name}: {why}")
             return _result(session, None)
+        if options.forget_pace:
+            await session.forget_quotas(*await gateways.reach())
         return await _buy(manifest, session, gateways, walls, host, left)
 
 

@@ -19,6 +19,7 @@ class RunOptions:
         rebuy: what delivered images may be bought again without a question: "" for few ones, `changed` for those of
             changed prompts, `all` for those of changed job-wide keys as well.
         refresh_inputs: whether references are fetched from their addresses again that were fetched before.
+        forget_pace: whether it finds out anew what its gateways take.
         speed: of the simulated gateway, in a rehearsal: how many times faster it is than a real one.
         faults: of the simulated gateway, each `NAME=VALUE`.
     """
@@ -28,5 +29,6 @@ class RunOptions:
     max_cost: int | None = None
     rebuy: Rebuy = ""
     refresh_inputs: bool = False
+    forget_pace: bool = False
     speed: float = 1000.0
     faults: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from batchgen.domain.events import Listener, RunEvent
 from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.lifecycle import WAITING
 from batchgen.domain.walls import NO_WALLS, Walls
-from batchgen.engine.assembly import RouteSpec, assemble
+from batchgen.engine.assembly import RouteSpec, assemble, quotas_of
 from batchgen.engine.attempt import Executor
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.local_hand import LocalHand
@@ -135,7 +135,13 @@ class Session:
                 self.hand,
                 most=self._calls_at_once(routes) if buying else None,
                 delivered=reader.digests(number),
+                quotas=None if self.choice.rehearse else reader.quotas(),
             )
+
+    async def forget_quotas(self, routes: Sequence[RouteSpec], keys: KeyRing) -> None:
+        """Forget what earlier runs learned of what the gateways of these routes take."""
+        known = (replace(route, fingerprints=keys.fingerprints(route.contract.keys)) for route in routes)
+        await self.ledger.forget_quotas([whose for route in known for whose in quotas_of(route)])
 
     def _calls_at_once(self, routes: Sequence[RouteSpec]) -> int:
         """Say how many calls may be in flight: what the job allows, or what the open files of this process do.

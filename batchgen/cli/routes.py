@@ -5,20 +5,27 @@ from __future__ import annotations
 import click
 
 from batchgen.app.known_routes import known_routes
-from batchgen.cli.options import json_option
+from batchgen.app.ledger_choice import LedgerChoice
+from batchgen.cli.options import json_option, ledger_options
 from batchgen.cli.output import echo, print_json, table
 from batchgen.contracts.contract import Contract
+from batchgen.domain.clock import SystemClock
 from batchgen.report.contract_fields import contract_fields, price_text, sizes_text
+from batchgen.report.quota_text import learned_lines
 
 
 @click.command()
 @click.argument("route", required=False)
+@ledger_options
 @json_option
-def routes(route: str | None, as_json: bool) -> None:
+def routes(route: str | None, ledger: LedgerChoice, as_json: bool) -> None:
     """List the routes, or show the contract of ROUTE: what it takes, returns and charges, and as of when."""
     catalog = known_routes()
     if route is not None:
-        fields = contract_fields(catalog.find(route))
+        contract = catalog.find(route)
+        fields = contract_fields(contract)
+        if learned := learned_lines(ledger.path, contract.model, SystemClock().now()):
+            fields["learned"] = learned if as_json else "; ".join(learned)
         if as_json:
             print_json(fields)
         else:

@@ -42,6 +42,7 @@ from batchgen.simulator.faults import Options
 @only_option
 @rebuy_option
 @refresh_option
+@click.option("--forget-pace", is_flag=True, help="Find out anew how many calls the gateways take.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every event, then the summary.")
 @click.option("--speed", type=click.FloatRange(min=1), default=1000.0, show_default=True, help="Of a rehearsal.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Of a rehearsal; see `simulate`.")
@@ -54,6 +55,7 @@ def run(
     only: tuple[str, ...],
     rebuy: Rebuy | None,
     refresh_inputs: bool,
+    forget_pace: bool,
     as_json: bool,
     speed: float,
     faults: tuple[str, ...],
@@ -72,6 +74,7 @@ def run(
         max_cost=None if max_cost is None else dollars(max_cost, "--max-cost"),
         rebuy=rebuy or "",
         refresh_inputs=refresh_inputs,
+        forget_pace=forget_pace,
         speed=speed,
         faults=faults,
     )

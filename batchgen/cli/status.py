@@ -13,6 +13,7 @@ from batchgen.cli.text.runs import run_text
 from batchgen.domain.clock import SystemClock, stamp
 from batchgen.ledger.reader import Reader
 from batchgen.report.fields import job_fields, run_fields
+from batchgen.report.quota_text import learned_lines
 
 
 @click.command()
@@ -35,4 +36,5 @@ def status(job: str | None, ledger: LedgerChoice, as_json: bool) -> None:
         echo(f"  {money_text(row)} · {row.route} · last change {stamp(row.updated_at)}")
         for run in last:
             echo(f"  {run_text(run, SystemClock().now())}")
+        echo(*(f"  {line}" for line in learned_lines(ledger.path, row.model, SystemClock().now())))
         echo(f"  images in {row.output}")

@@ -209,6 +209,11 @@ class Contract:
         return max(1, len(self.keys)) if self.limits_per == "key" else 1
 
     @property
+    def host(self) -> str:
+        """The gateway's host, with its port where that is not the usual one."""
+        return urlsplit(self.base_url).netloc
+
+    @property
     def loopback(self) -> bool:
         """Whether the gateway is on this machine: the only case in which plain http is allowed."""
         return is_loopback(urlsplit(self.base_url).hostname or "")

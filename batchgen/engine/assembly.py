@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.job import FourK, JobSpec
+from batchgen.domain.learned import STALE_AFTER, Learned, Whose
 from batchgen.engine.attempt import Executor
 from batchgen.engine.bookings import Account
 from batchgen.engine.bookkeeper import Bookkeeper, DeliveredDigests
@@ -18,6 +19,7 @@ from batchgen.engine.route_keys import RouteKey, RouteKeys
 from batchgen.engine.routes import RouteRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
+from batchgen.policy.lanes.memory import recalled
 from batchgen.policy.lanes.per_time import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
 
@@ -48,6 +50,7 @@ def assemble(
     most: int | None = None,
     delivered: Iterable[tuple[str, int]] = (),
     backoff: Backoff | None = None,
+    quotas: Iterable[Learned] | None = None,
 ) -> Executor:
     """Fill a run with its routes, the job's own first; return who buys over them.
 
@@ -59,7 +62,9 @@ def assemble(
         most: calls in flight over all routes; None for what the job allows.
         delivered: the images that the job has: SHA-256 in hexadecimal, and the task.
         backoff: of failed calls; None for the usual one.
+        quotas: what earlier runs learned of gateways; None where nothing is to be learned for later ones, either.
     """
+    before = None if quotas is None else {each.whose: each for each in quotas}
     cap, known = ConcurrencyCap(most or job.limits.concurrency), DeliveredDigests(delivered)
     for route in routes:
         contract = route.contract
@@ -70,7 +75,7 @@ def assemble(
             job.fallback_on_refusal,
             backoff=backoff or Backoff(),
         )
-        keys, health = _keys(run, job, route, cap), RouteHealth(run.clock)
+        keys, health = _keys(run, job, route, cap, before), RouteHealth(run.clock)
         run.routes.add(RouteRun(contract, rules, books, keys, health, route.rescue))
     return Executor(run, hand)
 
@@ -90,19 +95,45 @@ def _books(run: JobRun, job: JobSpec, route: RouteSpec, *, home: str, delivered:
     )
 
 
-def _keys(run: JobRun, job: JobSpec, route: RouteSpec, cap: ConcurrencyCap) -> RouteKeys:
+def _keys(
+    run: JobRun, job: JobSpec, route: RouteSpec, cap: ConcurrencyCap, before: Mapping[Whose, Learned] | None
+) -> RouteKeys:
     """Make the keys of a route, each with a lane of its own where the contract gives each its own limits."""
     contract, envs = route.contract, route.contract.keys or ("",)
+    fingerprints = route.fingerprints or ("",) * len(envs)
     rule = _rule(job, contract, _ceiling(job, contract, own=not len(run.routes)))
     rate, name = JobRate(rule.known), f"{contract.provider}/{contract.model}"
 
-    def lane(of: str) -> Lane:
-        return Lane(name + of, rule, clock=run.clock, uniform=run.uniform, cap=cap, rate=rate, left=run.left)
+    def lane(of: str, whose: Whose) -> Lane:
+        return Lane(
+            name + of,
+            rule if before is None else _begun(rule, before.get(whose), run.clock.now()),
+            clock=run.clock,
+            uniform=run.uniform,
+            cap=cap,
+            rate=rate,
+            left=run.left,
+            whose=None if before is None else whose,
+        )
 
-    lanes = [lane(f" with the key in {env}") for env in envs] if contract.quotas > 1 else [lane("")] * len(envs)
-    fingerprints = route.fingerprints or ("",) * len(envs)
+    quotas = quotas_of(route)
+    if len(quotas) > 1:
+        lanes = [lane(f" with the key in {env}", whose) for env, whose in zip(envs, quotas, strict=True)]
+    else:
+        lanes = [lane("", quotas[0])] * len(envs)
     keys = map(RouteKey, envs, fingerprints, lanes)
     return RouteKeys(keys, lambda why: run.explain(f"{contract.route}: {why}. Going on with the others"))
+
+
+def quotas_of(route: RouteSpec) -> list[Whose]:
+    """Return who shares the quotas of a route: one for each key with limits of its own, else one for all."""
+    contract, fingerprints = route.contract, route.fingerprints or ("",) * max(1, len(route.contract.keys))
+    return [Whose(contract.host, each, contract.model) for each in fingerprints[: contract.quotas]]
+
+
+def _begun(rule: LaneRule, known: Learned | None, now: float) -> LaneRule:
+    """Return a rule that begins with what another run has learned lately."""
+    return rule if known is None or now - known.learned_at >= STALE_AFTER else recalled(rule, known)
 
 
 def _ceiling(job: JobSpec, contract: Contract, *, own: bool) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchgen.domain.clock import Clock, sleep_or
+from batchgen.domain.learned import Whose
 from batchgen.policy.backoff import Uniform
 from batchgen.policy.lanes.per_time import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
@@ -96,6 +97,7 @@ class Lane:
         cap: ConcurrencyCap | None = None,
         rate: JobRate | None = None,
         left: Callable[[], int] = lambda: 0,
+        whose: Whose | None = None,
     ) -> None:
         """Open a lane.
 
@@ -107,8 +109,10 @@ class Lane:
             cap: over all lanes of the run; None for this one alone.
             rate: the known rate that it shares with other lanes; None where it has that of `rule` for itself.
             left: says how many calls are still to be made.
+            whose: quota its calls share, under which the next run finds what was learned; None to forget it.
         """
         self.name = name
+        self.whose = whose
         self.rule = rule
         self.standstill = Standstill()
         self.in_flight = 0
@@ -153,6 +157,7 @@ class Lane:
         """Take a place at once, for a call that the gateway works on already."""
         self.in_flight += 1
         self._flying += 1
+        self.rule = self.rule._replace(careful=False)  # it works on one, so it is there
         return Ticket(self, flying=True)
 
     async def wait_turn(self, ticket: Ticket) -> bool:

@@ -14,6 +14,7 @@ from batchgen.domain.model import Claim
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult
 from batchgen.engine.follower import TakenIn
+from batchgen.engine.lane_memory import LaneMemory
 from batchgen.engine.origins import origin_of
 from batchgen.engine.queues import Queues
 from batchgen.engine.route_keys import key_missing
@@ -45,6 +46,7 @@ class Runner:
         self.job_run = executor.run
         self._executor = executor
         self._routes = executor.run.routes
+        self._memory = LaneMemory(executor.run)
         self._queues = Queues(executor.run)
         self._dispatchers: set[asyncio.Task[None]] = set()
         self._flights: dict[asyncio.Task[ClaimResult], tuple[Claim, int]] = {}  # and what had been freed at their start
@@ -74,17 +76,18 @@ class Runner:
             self._dispatchers.add(dispatcher)
             dispatcher.add_done_callback(self._dispatched)
         alarm = asyncio.create_task(self.job_run.drain_at(until)) if until is not None else None
-        gone = asyncio.create_task(self._gone.wait())
+        gone, memory = asyncio.create_task(self._gone.wait()), asyncio.create_task(self._memory.keep_on())
         try:
             while (busy := self._dispatchers or self._flights.keys()) and not self._gone.is_set():
                 await asyncio.wait({*busy, gone}, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)  # let the callbacks take them out
         finally:
-            for task in (*self._dispatchers, gone, *filter(None, [alarm])):
+            for task in (*self._dispatchers, gone, memory, *filter(None, [alarm])):
                 task.cancel()
         self._explain_what_waits()
         if self._error is not None:
             raise self._error
+        await self._memory.keep()
 
     async def abort(self) -> None:
         """Break off now. What is in flight is in the books before this returns, or taken up by the next run."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from batchgen.domain.clock import Clock
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Difference, JobSpec, Plan
+from batchgen.domain.learned import Learned, Whose
 from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
@@ -303,6 +304,14 @@ class Ledger:
             LedgerError: its attempt is not booked, or the revision has another image.
         """
         return await self._database.do(verbs.FILE_LATE, image)
+
+    async def keep_quotas(self, known: Sequence[Learned]) -> None:
+        """Write down what is known now of some quotas of gateways, for the next run."""
+        await self._database.do(verbs.KEEP_QUOTAS, known)
+
+    async def forget_quotas(self, whose: Sequence[Whose]) -> None:
+        """Forget what is known of some quotas of gateways."""
+        await self._database.do(verbs.FORGET_QUOTAS, whose)
 
     def set_ceiling(self, monthly: int | None) -> None:
         """Let all jobs spend so many micro-dollars in a local calendar month; None for no limit. Blocks."""

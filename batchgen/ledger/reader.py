@@ -16,10 +16,11 @@ from sqlalchemy import Select, or_
 from batchgen.domain.errors import NotInLedger
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.job import Limits, Parameters, output_path
+from batchgen.domain.learned import Learned
 from batchgen.domain.lifecycle import TaskEvent, TaskState
 from batchgen.domain.model import OutcomeKind
 from batchgen.domain.size import Size
-from batchgen.ledger import audit
+from batchgen.ledger import audit, quotas
 from batchgen.ledger.audit import Finding
 from batchgen.ledger.claims import paid_calls
 from batchgen.ledger.connect import reading
@@ -114,6 +115,10 @@ class Reader:
     def ceiling(self) -> int | None:
         """Micro-dollars that all jobs may spend in a calendar month, by the ledger's own setting; None for no limit."""
         return self._connection.execute(lookups.CEILING).scalar()
+
+    def quotas(self) -> list[Learned]:
+        """What was learned of the quotas of gateways, however long ago."""
+        return list(quotas.all_of(self._connection))
 
     def counts(self, key: int) -> list[Count]:
         """Tasks that the manifest wants, by size, quality and state."""

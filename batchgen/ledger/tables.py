@@ -23,10 +23,11 @@ from sqlalchemy import (
     text,
 )
 
+from batchgen.domain.learned import LimitKind
 from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -347,4 +348,22 @@ month = Table(
     *_number("unknown"),
     *_number("reserved"),
     UniqueConstraint("name"),
+)
+
+# What was learned of a quota of a gateway, for the next run to begin with: the key is known by its fingerprint only.
+quota = Table(
+    "quota",
+    metadata,
+    _key(),
+    _text("host"),
+    _text("key_fingerprint"),
+    _text("model"),
+    _text("kind"),
+    *_number("calls"),
+    Column("pace", Float, nullable=False),
+    *_number("burst", least=1),
+    *_number("proven"),
+    _stamp("learned_at"),
+    CheckConstraint(one_of("kind", LimitKind), name="kind"),
+    UniqueConstraint("host", "key_fingerprint", "model"),
 )

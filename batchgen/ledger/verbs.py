@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from batchgen.domain.job import JobSpec
+from batchgen.domain.learned import Learned, Whose
 from batchgen.domain.model import Booking, Claim, Reservation, Settlement
 from batchgen.domain.walls import Wall
-from batchgen.ledger import attempts, batches, claims, decisions, job_rows, late_images, rebuilding, recording, runs
+from batchgen.ledger import (
+    attempts,
+    batches,
+    claims,
+    decisions,
+    job_rows,
+    late_images,
+    quotas,
+    rebuilding,
+    recording,
+    runs,
+)
 from batchgen.ledger.batches import BatchRow, NewBatch, OpenedBatch, WriteOff, WrittenOff
 from batchgen.ledger.database import Verb
 from batchgen.ledger.decisions import Amounts, ChargeRuling, Repurchase, TaskSelection
@@ -44,6 +56,8 @@ NAME_LEDGER: Verb[None, str] = Verb(job_rows.name_ledger)
 SET_CEILING: Verb[int | None, None] = Verb(job_rows.set_ceiling)
 FIND_JOB: Verb[str, int | None] = Verb(job_rows.find_job)
 ADMIT: Verb[JobSpec, int] = Verb(job_rows.admit)
+KEEP_QUOTAS: Verb[Sequence[Learned], None] = Verb(quotas.keep)
+FORGET_QUOTAS: Verb[Sequence[Whose], None] = Verb(quotas.forget)
 BEGIN_RUN: Verb[NewRun, int] = Verb(runs.begin)
 END_RUN: Verb[RunEnd, None] = Verb(runs.end)
 
@@ -66,6 +80,7 @@ ORDER: tuple[Verb[Any, Any], ...] = (
     *(FIND_JOB, NAME_LEDGER),
     *(MOVE_BATCH, OPEN_BATCHES, DIVERTED, WRITE_OFF),
     *(BEGIN_RUN, SETTLED, END_RUN, DELIVERED, SET_CEILING, KNOWN, BUY_ANEW),
+    *(KEEP_QUOTAS, FORGET_QUOTAS),
     *(PROPOSE, ACCEPT, DISCARD),
     *(ADMIT, ENTER_IMAGES, ENTER_ANSWERS),
 )

@@ -6,8 +6,10 @@ import statistics
 
 import pytest
 
+from batchgen.domain.learned import Learned, LimitKind, Whose
 from batchgen.policy.lanes.in_flight import InFlightLimit
 from batchgen.policy.lanes.marks import Mark, Marks
+from batchgen.policy.lanes.memory import learned, recalled
 from batchgen.policy.lanes.per_time import FoundPace, KnownPace
 from batchgen.policy.lanes.rule import LaneRule, NoLimit
 from benchmarks.lanes import SCENARIOS, Night, nights
@@ -101,3 +103,39 @@ def test_pace_is_read_from_the_calls_between_two_refusals() -> None:
     found, kept = slower.best_rate(10.0)
     assert found is not None
     assert (found.rate, len(kept.all)) == (2.0, 2)
+
+
+# Name of the scenario, and the same of a night that begins with what the first has learned.
+REACHED_AGAIN = [
+    ("no limit, 60 s, 500 at once", 0.99, 0.0),
+    ("30 in flight, 1 s", 0.99, 0.01),
+    ("30 in flight, 120 s, 60 tasks", 0.99, 0.01),
+    ("50/s burst 50, 0.2 s", 0.99, 0.02),
+    ("50/s burst 1, 500 at once", 0.90, 0.03),
+    ("20/min burst 1, 60 s", 0.90, 0.03),
+]
+
+
+@pytest.mark.parametrize(("name", "taken", "refused"), REACHED_AGAIN, ids=[name for name, *_ in REACHED_AGAIN])
+def test_second_night_begins_where_the_first_has_ended(name: str, taken: float, refused: float) -> None:
+    found = [list(nights(BY_NAME[name], seed, 2))[1] for seed in range(1, 4)]
+    assert statistics.mean(night.taken for night in found) >= taken
+    assert statistics.mean(night.refused for night in found) <= refused
+
+
+def test_memory_is_what_the_rule_knows_and_is_begun_with() -> None:
+    whose, start = Whose("h", "k", "m"), LaneRule.start(64, 1.0)
+    assert learned(start, whose, 5.0) is None
+    seen = start._replace(taken=start.taken._replace(calls=9, proven=40))
+    free = learned(seen, whose, 5.0)
+    assert free == Learned("h", "k", "m", LimitKind.NOTHING, 0, 0.0, 1, 40, 5.0)
+    begun = recalled(start, free)
+    assert (begun.taken.proven, begun.limit, begun.careful) == (40, NoLimit(), False)
+    held = learned(seen._replace(limit=InFlightLimit.at(30)), whose, 5.0)
+    assert held is not None
+    assert recalled(start, held).limit == InFlightLimit.at(30)
+    assert recalled(LaneRule.start(20, 1.0), held).limit == NoLimit()  # the job allows less than that
+    paced = learned(seen._replace(limit=FoundPace(5.0)), whose, 5.0)
+    assert paced is not None
+    assert recalled(start, paced).limit == FoundPace(5.0)
+    assert recalled(LaneRule.start(64, 1.0, KnownPace(2.0)), paced).limit == NoLimit()  # the user knows better

@@ -7,8 +7,9 @@ from dataclasses import fields
 from sqlalchemy import bindparam, insert, select, text, update
 
 from batchgen.domain.inputs import InputFile
+from batchgen.domain.learned import Learned
 from batchgen.ledger.statements.fragments import bound, labelled
-from batchgen.ledger.tables import OPEN_BATCH, attempt, batch, input_file, job, ledger, run, variant
+from batchgen.ledger.tables import OPEN_BATCH, attempt, batch, input_file, job, ledger, quota, run, variant
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
@@ -17,6 +18,18 @@ NAME_LEDGER = text(
 )
 LEDGER_NAME = select(ledger.c.name)
 SET_CEILING = update(ledger).values(monthly=bindparam("monthly"))
+
+# --- quotas -----------------------------------------------------------------------------------------------------------
+
+QUOTAS = select(*(quota.c[each.name] for each in fields(Learned))).order_by(quota.c.id)
+KEEP_QUOTA = text(
+    "INSERT INTO quota (host, key_fingerprint, model, kind, calls, pace, burst, proven, learned_at) "
+    "VALUES (:host, :key_fingerprint, :model, :kind, :calls, :pace, :burst, :proven, :learned_at) "
+    "ON CONFLICT (host, key_fingerprint, model) DO UPDATE SET kind = excluded.kind, calls = excluded.calls, "
+    "pace = excluded.pace, burst = excluded.burst, proven = excluded.proven, learned_at = excluded.learned_at"
+)
+FORGET_QUOTA = text("DELETE FROM quota WHERE host = :host AND key_fingerprint = :key_fingerprint AND model = :model")
+FORGET_OLD_QUOTAS = text("DELETE FROM quota WHERE learned_at < :before")
 
 # --- jobs -------------------------------------------------------------------------------------------------------------
 

@@ -43,16 +43,25 @@ class Marks(NamedTuple):
         began: when the first call was sent.
         all: one for each episode, oldest first.
         missed: refusals in a row with hardly a call taken in between.
+        first: the first of all.
     """
 
     began: float | None = None
     all: tuple[Mark, ...] = ()
     missed: int = 0
+    first: Mark | None = None
 
     def after(self, at: float, calls: int) -> Marks:
         """Return them with one more."""
         missed = self.missed + 1 if self.all and calls - self.all[-1].calls < _FEW else 0
-        return self._replace(all=(*self.all, Mark(at, calls))[-_MOST:], missed=missed)
+        mark = Mark(at, calls)
+        return self._replace(all=(*self.all, mark)[-_MOST:], missed=missed, first=self.first or mark)
+
+    def burst(self, pace: float) -> int:
+        """Return how many calls were taken in at the beginning beyond a pace, in calls per second."""
+        if self.first is None or self.began is None:
+            return 1
+        return max(1, int(self.first.calls - pace * (self.first.at - self.began)))
 
     def first_rate(self, at: float, calls: int) -> Estimate:
         """Say what is known of a pace when it is first taken for one.

@@ -34,11 +34,12 @@ class FoundPace(NamedTuple):
         test: early refusals after which it is tried whether there is a pace at all.
         extra: calls of such a trial that are still to go, without a slot.
         extra_taken: how many of the last trial were taken in.
+        burst: calls that may still go at once, which find the bucket full at the beginning.
     """
 
     rate: float
     over: float = OVER
-    slot: float = 0.0
+    slot: float = float("-inf")
     run: int = 0
     since: float = 0.0
     held: float = 0.0
@@ -47,6 +48,7 @@ class FoundPace(NamedTuple):
     test: int = 4
     extra: int = 0
     extra_taken: int = 0
+    burst: int = 1
 
     @classmethod
     def of(cls, found: Estimate, now: float) -> FoundPace:
@@ -70,6 +72,8 @@ class FoundPace(NamedTuple):
         """Return what is known once a call has taken its slot, or went without one."""
         if self.extra:
             return self._replace(extra=self.extra - 1)
+        if self.burst > 1:
+            return self._replace(burst=self.burst - 1)
         return self._replace(slot=max(self.slot, now - _LATE * self.gap) + self.gap)
 
     def after_taken(self, call: SentCall, now: float, moment: float) -> FoundPace:
@@ -106,11 +110,15 @@ class FoundPace(NamedTuple):
             known = known._replace(early=early)
         known = known._replace(rate=max(_SLOWEST, known.rate))
         wait = min(_LONGEST, 2.0**missed / known.rate)
-        return known._replace(held=0.0, run=0, since=now, slot=max(self.slot, now + wait))
+        return known._replace(burst=1, held=0.0, run=0, since=now, slot=max(self.slot, now + wait))
 
     def refused_at(self, level: int) -> FoundPace:
-        """Return what is known once a call was refused with so many others in flight."""
-        return self._replace(levels=(*self.levels, level)[-_SAME:])
+        """Return what is known once a call was refused with so many others in flight.
+
+        A pace refuses when the excess has come to one call, whatever is in flight then.
+        """
+        due = 0.7 <= self.run * self.over <= 1.4
+        return self._replace(levels=() if due else (*self.levels, level)[-_SAME:])
 
     @property
     def is_in_flight_limit(self) -> bool:

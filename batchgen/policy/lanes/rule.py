@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from batchgen.policy.lanes.in_flight import NEVER, InFlightLimit
-from batchgen.policy.lanes.marks import Marks
+from batchgen.policy.lanes.marks import SURE, Estimate, Marks
 from batchgen.policy.lanes.per_time import FoundPace, KnownPace
 from batchgen.policy.lanes.taken import SentCall, Taken
 
@@ -34,6 +34,7 @@ class LaneRule(NamedTuple):
         paused_until: nobody goes before.
         answer: seconds that an answer takes, on average.
         flukes: refusals in a row that turned out to be for no reason of ours.
+        careful: whether nothing has worked yet, so that address, key and model may all be wrong.
     """
 
     ceiling: int
@@ -45,6 +46,7 @@ class LaneRule(NamedTuple):
     paused_until: float = float("-inf")
     answer: float = 0.0
     flukes: int = 0
+    careful: bool = True
 
     @classmethod
     def start(cls, ceiling: int, moment: float, known: KnownPace | None = None) -> LaneRule:
@@ -78,6 +80,8 @@ class LaneRule(NamedTuple):
         found = max(self.paused_until, _opening_by_limit(self, now, flying, left, ahead))
         if self.known is not None:
             found = max(found, self.known.opening(now, ahead))
+        if self.careful and flying + ahead >= _FEWEST:
+            found = max(found, self.taken.proven_at(now, ahead))
         return found
 
     # --- what happens ---
@@ -153,8 +157,6 @@ class LaneRule(NamedTuple):
 
 def _unproven(known: LaneRule, left: int) -> int:
     """Return how many calls may be in flight of which it is not known whether they were taken in."""
-    if not known.taken.calls:  # the address, the key and the model may all be wrong
-        return _FEWEST
     return max(_FEWEST, min(_MOST, left // 100), known.taken.proven // 4)
 
 
@@ -174,7 +176,7 @@ def _opening_by_limit(known: LaneRule, now: float, flying: int, left: int, ahead
 
 def _after_taken(known: LaneRule, call: SentCall, now: float) -> LaneRule:
     """Hold a call for taken in."""
-    limit, known = known.limit, known._replace(taken=known.taken.after_taken(call))
+    limit, known = known.limit, known._replace(taken=known.taken.after_taken(call), careful=False)
     if isinstance(limit, FoundPace):
         limit = limit.after_taken(call, now, known.taken.moment)
         return known._replace(limit=NoLimit(), flukes=_OPINIONS) if limit.disproven else known._replace(limit=limit)
@@ -223,6 +225,8 @@ def _limited(known: LaneRule, call: SentCall, now: float) -> LaneRule:
         limit = limit.refused_at(call.level)
         if limit.is_in_flight_limit and not marks.missed:
             return known._replace(limit=InFlightLimit.at(min(limit.levels)))
+        if len(marks.all) == 1:  # the pace is from another run, and how full its bucket was nobody knows
+            return known._replace(limit=limit.after_refused(now, Estimate(SURE, SURE / limit.rate), marks.missed))
         found, marks = marks.best_rate(limit.rate)
         return known._replace(limit=limit.after_refused(now, found, marks.missed), marks=marks)
     if isinstance(limit, NoLimit):
