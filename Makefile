@@ -61,8 +61,8 @@ audit: $(READY) ## look every locked package up among the known holes, where tha
 
 ci: check audit test ## everything CI runs
 
-bench: $(READY) ## images per second, as a ratio to a naive client in the same run
-	$(BIN)/python benchmarks/throughput.py
+bench: $(READY) ## every figure of docs/performance.md, beside a naive loop and the official SDK: half an hour
+	$(BIN)/python -m benchmarks
 
 lock: $(READY) ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \

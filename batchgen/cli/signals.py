@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +40,8 @@ def ignore() -> None:
 @contextmanager
 def heard(handler: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Have each that is not ignored call the handler, in the event loop, for as long as the block lasts."""
+    import asyncio  # noqa: PLC0415 - slow to load, and nobody without a loop comes here
+
     loop = asyncio.get_running_loop()
     earlier = {each: signal.getsignal(each) for each in _ENDING}
     listening = [each for each in _ENDING if earlier[each] is not signal.SIG_IGN]
