@@ -47,14 +47,14 @@ def check_books(shop: Shop, tasks: int) -> None:
 
 
 def test_kill_three_times_then_finish(shop: Shop) -> None:
-    tasks, chance = 500, random.Random(20261121)
+    tasks, chance = 300, random.Random(20261121)
     with gateway(shop, "latency=0.1"):
         shop.catalog(tasks)
         job = shop.manifest(CATALOG)
         in_flight_without_answer = 0
         for _ in range(3):
             process = shop.start("run", job)
-            wait_for_calls(shop, process, len(shop.bill()) + chance.randrange(30, 120))
+            wait_for_calls(shop, process, len(shop.bill()) + chance.randrange(20, 70))
             process.send_signal(signal.SIGKILL)
             process.communicate()
             receipts = {path.stem for path in (shop.folder / "out/job/.batchgen").glob("*.json")}

@@ -26,9 +26,9 @@ from tests.chaos.site import Site
 from tests.support.shop import Shop
 from tests.support.store import ORIGIN
 
-IMAGES = 2_000
+IMAGES = 1_000
 PRICE = 30_000
-KILLS = (0, 500, 1000, 1500)
+KILLS = (0, 250, 500, 750)
 
 
 def told(number: int, file: str, data: bytes) -> Delivered:
