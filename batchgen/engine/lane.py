@@ -145,13 +145,19 @@ class Lane:
 
     async def admit(self) -> Ticket | None:
         """Wait for a place from which a call may soon be sent; None once the lane is told to stop."""
+        await self.until_ready()
+        if not self.open:
+            return None
+        self.in_flight += 1
+        return Ticket(self)
+
+    async def until_ready(self) -> None:
+        """Wait until a call would be let in, or the lane is told to stop."""
         while self.open:
             wait = self._wait_for_place(self._clock.monotonic())
             if wait <= 0:
-                self.in_flight += 1
-                return Ticket(self)
+                return
             await self._change(wait)
-        return None
 
     def occupy(self) -> Ticket:
         """Take a place at once, for a call that the gateway works on already."""

@@ -181,14 +181,10 @@ def key_missing(fingerprint: str) -> str:
 
 
 async def _until_one_is_ready(lanes: list[Lane]) -> None:
-    """Wait until one of these lets a call in, or is stopped. No place is kept: which is loaded least may be another."""
-    tries = [asyncio.ensure_future(lane.admit()) for lane in lanes]
+    """Wait until one of these would let a call in, or is stopped."""
+    waits = [asyncio.ensure_future(lane.until_ready()) for lane in lanes]
     try:
-        await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for each in tries:
+        for each in waits:
             each.cancel()
-    await asyncio.wait(tries)
-    for each in tries:
-        if not each.cancelled() and (ticket := each.result()) is not None:
-            ticket.lane.release(ticket)

@@ -89,13 +89,11 @@ async def test_batch_of_a_key_that_is_missing_waits_and_the_others_go_on(tmp_pat
         await runner.run()
         assert run.states() == {"completed": 2, "running": 2}
         (fingerprint,) = run.query("SELECT DISTINCT key_fingerprint FROM attempt WHERE charge = 'reserved'")[0]
-        stopped = run.job_run.stopped or ""
-        assert (
-            f"with a key that is not here, whose fingerprint is {fingerprint}: name its variable under `keys:`"
-            in stopped
-        )
-        assert f"retry JOB --batch {one}" in stopped
-        assert two not in stopped
+        assert run.job_run.stopped is None
+        (said,) = run.job_run.explained
+        assert f"a key that is not here, whose fingerprint is {fingerprint}: name its variable under `keys:`" in said
+        assert f"retry JOB --batch {one}" in said
+        assert two not in said
     async with batch_job(tmp_path, 0, KEYS) as (run, runner):
         await runner.run()
         assert run.states() == {"completed": 4}
@@ -122,7 +120,8 @@ async def test_batch_that_was_perhaps_handed_in_with_a_missing_key_is_not_handed
     async with batch_job(tmp_path, 0, ("ONE",)) as (run, runner):
         await runner.run()
         assert run.states() == {"completed": 2, "running": 2}
-        assert "may have been handed in with another key" in (run.job_run.stopped or "")
+        (said,) = run.job_run.explained
+        assert "may have been handed in with another key" in said
         assert len(run.bill()) in {2, 4}, "the gateway may work on the other by itself"
     async with batch_job(tmp_path, 0, KEYS) as (run, runner):
         await runner.run()

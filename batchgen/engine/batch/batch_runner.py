@@ -80,8 +80,6 @@ class BatchRunner:
             due = await self._hand_in() if not self._trouble else None
             batches = await self._under_way()
             if not batches and due is None:
-                if waiting := next(iter(self.batches.waiting.values()), None):
-                    run.drain(waiting)
                 return
             if moved or due == 0.0:
                 wait = _FIRST_WAIT
