@@ -128,7 +128,8 @@ def _keys(
 def quotas_of(route: RouteSpec) -> list[Whose]:
     """Return who shares the quotas of a route: one for each key with limits of its own, else one for all."""
     contract, fingerprints = route.contract, route.fingerprints or ("",) * max(1, len(route.contract.keys))
-    return [Whose(contract.host, each, contract.model) for each in fingerprints[: contract.quotas]]
+    mine = fingerprints if contract.quotas > 1 else [min(fingerprints)]  # in whatever order the keys are named
+    return [Whose(contract.host, each, contract.model) for each in mine]
 
 
 def _begun(rule: LaneRule, known: Learned | None, now: float) -> LaneRule:

@@ -65,6 +65,21 @@ def test_manifest_has_sensible_defaults(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("route", "calls"),
+    [
+        ("{use: own/wide, limits_per: key, concurrency: 8, keys: [A, B, C]}", 24),
+        ("{use: own/wide, limits_per: key, keys: [A, B]}", 64),
+        ("{use: own/wide, limits_per: account, keys: [A, B]}", 32),
+        (f"{{use: own/wide, limits_per: key, keys: [{', '.join(f'K{number}' for number in range(40))}]}}", 1000),
+    ],
+)
+def test_calls_in_flight_are_by_default_those_of_every_key_with_limits_of_its_own(
+    tmp_path: Path, route: str, calls: int
+) -> None:
+    assert load(tmp_path, ONE.replace("own/wide", route)).job.limits.concurrency == calls
+
+
 def test_size_is_auto_when_the_route_takes_none(tmp_path: Path) -> None:
     manifest = load(tmp_path, "version: 1\nname: test\nroute: own/plain\nprompts: [{id: a, text: hello}]\n")
     assert [variant.size for variant in manifest.variants] == [AUTO]
@@ -234,6 +249,7 @@ WARNED = {
     "short timeout": ("sizes:", "timeout: 60\nsizes:", "job.yaml:4:10: timeout: 60 s is less than the 300 s that own/wide may need for 1:1@1K; an abandoned call is paid all the same"),
     "unsure parameter": ("sizes:", "background: auto\nsizes:", "job.yaml:4:13: background: own/wide may reject `background`"),
     "unsure override": ("text: hello", "text: hello, background: auto", "job.yaml:5:44: prompts.0.background: own/wide may reject `background`"),
+    "much for two keys": ("own/wide", "{use: own/wide, limits_per: key, keys: [A, B]}\nlimits: {concurrency: 81}", "limits.concurrency: 81 calls in flight are more than the 80"),
     "much at once": ("sizes:", "limits: {concurrency: 41}\nsizes:", "job.yaml:4:23: limits.concurrency: 41 calls in flight are more than the 40"),
     "needless downgrade": ("sizes:", "downgrade: true\nsizes:", "job.yaml:4:12: downgrade: has nothing to do"),
     "key that goes elsewhere": ("own/wide", "{use: own/wide, base_url: 'https://other.example/v1'}", "job.yaml:3:8: route: the key in OWN_KEY goes to https://other.example/v1"),
