@@ -73,6 +73,7 @@ EVENTS = {
     TaskEvent.COMPLETE: "the image is in the output folder",
     TaskEvent.RETRY: "again later, perhaps smaller",
     TaskEvent.RELEASE: "again at once; the attempt does not count",
+    TaskEvent.GIVE_BACK: "its gateway was down: those attempts do not count",
     TaskEvent.FAIL: "no automatic way on",
     TaskEvent.PARK: "a person must decide",
     TaskEvent.REQUEUE: "`batchgen retry`: fresh allowances, the size first asked",

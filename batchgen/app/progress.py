@@ -6,7 +6,19 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from batchgen.domain.clock import Clock
-from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.events import (
+    CallEnded,
+    CallStarted,
+    GatewayBack,
+    GatewayDown,
+    GatewayEvent,
+    GatewayGivenUp,
+    ImageDelivered,
+    LanePaused,
+    Notice,
+    RunEvent,
+    RunStopped,
+)
 from batchgen.domain.lifecycle import TaskState
 from batchgen.domain.model import OutcomeKind
 
@@ -56,6 +68,7 @@ class Progress:
     started: float = 0.0
     _pause_until: float = 0.0
     _recent: deque[float] = field(default_factory=deque)
+    _down: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, event: RunEvent) -> None:
         """Take one event in."""
@@ -69,16 +82,28 @@ class Progress:
                 self._move(str(claim.size), TaskState.RUNNING, TaskState.COMPLETED)
                 self.delivered += 1
                 self._recent.append(self.clock.monotonic())
-            case LanePaused(_, seconds, reason):
-                self._pause_until = self.clock.monotonic() + seconds
-                self.pause = f"the gateway asks for a pause of {seconds:.0f} s ({reason[:120]})"
+            case LanePaused() | GatewayDown() | GatewayBack() | GatewayGivenUp():
+                self._wait(event)
             case Notice():
                 pass  # said once, when it comes
             case RunStopped(reason):
                 self.stopping = reason
 
+    def _wait(self, event: GatewayEvent) -> None:
+        match event:
+            case LanePaused(_, seconds, reason):
+                self._pause_until = self.clock.monotonic() + seconds
+                self.pause = f"the gateway asks for a pause of {seconds:.0f} s ({reason[:120]})"
+            case GatewayDown(route):
+                self._down[route] = self._down.get(route, 0) + 1
+            case GatewayBack(route) | GatewayGivenUp(route):
+                self._down[route] = self._down.get(route, 1) - 1
+
     def current_pause(self) -> str:
         """Say which pause a lane makes now; "" when none does."""
+        down = [route for route, times in self._down.items() if times > 0]
+        if down and not self.stopping:
+            return f"{' and '.join(down)} is down; asked now and then whether it is back"
         return self.pause if self.clock.monotonic() < self._pause_until else ""
 
     def per_minute(self) -> float:

@@ -11,7 +11,16 @@ from batchgen.app.progress import Progress
 from batchgen.cli.output import print_json, say
 from batchgen.cli.text.progress import progress_line
 from batchgen.domain.clock import Clock, stamp
-from batchgen.domain.events import CallEnded, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.events import (
+    CallEnded,
+    GatewayBack,
+    GatewayDown,
+    GatewayGivenUp,
+    LanePaused,
+    Notice,
+    RunEvent,
+    RunStopped,
+)
 from batchgen.report.event_fields import event_fields
 
 _PLAIN_EVERY = 15.0
@@ -48,6 +57,8 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         match event:
             case Notice(text) | RunStopped(text):
                 self._say(text)
+            case GatewayDown() | GatewayBack() | GatewayGivenUp():
+                self._say(str(event))
             case LanePaused(lane, seconds, reason) if seconds >= 1:
                 self._say(f"{lane}: pause of {seconds:.0f} s: {reason[:160]}")
             case CallEnded() if self._progress.last_problem != before:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from batchgen.app.progress import Progress
 from batchgen.cli.text.progress import cost_text, pace_text
-from batchgen.domain.events import Notice, RunEvent, RunStopped
+from batchgen.domain.events import GatewayBack, GatewayDown, GatewayGivenUp, Notice, RunEvent, RunStopped
 from batchgen.domain.text import plain
 
 _LIVE_EVERY = 0.25
@@ -35,8 +35,8 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
         self._progress.on_event(event)
         if isinstance(event, RunStopped):
             self._live.console.print(f"[bold]no new calls:[/] {_markup(event.reason)}")
-        elif isinstance(event, Notice):
-            self._live.console.print(_markup(event.text))
+        elif isinstance(event, Notice | GatewayDown | GatewayBack | GatewayGivenUp):
+            self._live.console.print(_markup(str(event)))
 
     async def run(self) -> None:
         """Redraw until cancelled."""

@@ -63,10 +63,55 @@ class LanePaused:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayDown:
+    """A gateway fails call after call. From now on it is only asked whether it is back.
+
+    Attributes:
+        tasks: whose first calls failed one after the other.
+        reason: what the last of them said.
+    """
+
+    route: str
+    tasks: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.route} is down: {self.tasks} tasks failed one after the other ({self.reason[:200]}). It is only "
+            "asked now and then whether it is back, and no task is charged with it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayBack:
+    """A gateway that was down answers again."""
+
+    route: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.route} is back after {self.seconds / 60:.0f} minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayGivenUp:
+    """A gateway that is down is waited for no longer, or not by those whose size fails on its own."""
+
+    route: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.route} was waited for {self.seconds / 60:.0f} minutes, and is no longer"
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One sentence for the person who watches."""
 
     text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +121,6 @@ class RunStopped:
     reason: str
 
 
-RunEvent = CallStarted | CallEnded | ImageDelivered | LanePaused | Notice | RunStopped
+GatewayEvent = LanePaused | GatewayDown | GatewayBack | GatewayGivenUp
+RunEvent = CallStarted | CallEnded | ImageDelivered | GatewayEvent | Notice | RunStopped
 Listener = Callable[[RunEvent], None]

@@ -48,6 +48,7 @@ class Limits:
         retry_paid: further automatic calls for a task after paid answers with nothing in them, or with broken bytes, at
             any price; None for one where such a call is cheap.
         unknown_total: lost answers after which the whole run stops; None for the larger of 10 and 5 % of its calls.
+        patience: seconds for which a gateway that is down is waited for; None for until `until`, or for an hour.
         budget: micro-dollars the job may ever spend; None for no limit.
         budget_per_run: micro-dollars that each run of it may spend; None for no limit.
         until: local time of day, minutes after midnight, at which no new call is made; None for no limit.
@@ -63,6 +64,7 @@ class Limits:
     budget_per_run: int | None = None
     retry_paid: int | None = None
     burst: int = 1
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

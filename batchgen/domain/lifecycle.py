@@ -31,6 +31,7 @@ class TaskEvent(StrEnum):
     COMPLETE = "complete"  # the image is in the output folder
     RETRY = "retry"  # again, at `scheduled_at`
     RELEASE = "release"  # again at once; the attempt does not count
+    GIVE_BACK = "give_back"  # the gateway was down: its errors were none of the task's attempts
     FAIL = "fail"  # no automatic way on
     PARK = "park"  # a person must decide
     REQUEUE = "requeue"  # a person said: again
@@ -65,6 +66,7 @@ TRANSITIONS: dict[TaskEvent, tuple[frozenset[TaskState], TaskState]] = {
     _E.COMPLETE: (frozenset({_S.RUNNING}), _S.COMPLETED),
     _E.RETRY: (frozenset({_S.RUNNING}), _S.RETRYABLE),
     _E.RELEASE: (frozenset({_S.RUNNING}), _S.AVAILABLE),
+    _E.GIVE_BACK: (frozenset({_S.AVAILABLE, _S.RETRYABLE, _S.FAILED, _S.PARKED}), _S.AVAILABLE),
     _E.FAIL: (frozenset({_S.RUNNING}), _S.FAILED),
     _E.PARK: (frozenset({_S.RUNNING}), _S.PARKED),
     _E.REQUEUE: (frozenset({_S.FAILED, _S.PARKED, _S.CANCELLED}), _S.AVAILABLE),

@@ -207,6 +207,22 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """Attempts that a task gets back, because its gateway was down. In the books they stay, with their charge.
+
+    Attributes:
+        attempts: all of one revision, in order.
+        send_size: what the first of them asked for, and the next one is to ask for again.
+        send_route: where they went; a task that has gone on to another route since keeps what it has.
+    """
+
+    task: int
+    attempts: tuple[int, ...]
+    send_size: Size
+    send_route: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """Where a task goes after an attempt.
 

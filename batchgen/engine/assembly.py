@@ -75,7 +75,7 @@ def assemble(
             job.fallback_on_refusal,
             backoff=backoff or Backoff(),
         )
-        keys, health = _keys(run, job, route, cap, before), RouteHealth(run.clock)
+        keys, health = _keys(run, job, route, cap, before), RouteHealth(run.clock, run.uniform, rules.four_k)
         run.routes.add(RouteRun(contract, rules, books, keys, health, route.rescue))
     return Executor(run, hand)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import StoreError
-from batchgen.domain.events import LanePaused
+from batchgen.domain.events import GatewayBack, GatewayDown, LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import KEPT_KINDS, Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
@@ -16,11 +16,11 @@ from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.follower import Follower, TakenIn
 from batchgen.engine.hand import Hand
-from batchgen.engine.health import Flight
+from batchgen.engine.health import NO_LESSON, Lesson
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.route_keys import Admission, RouteKey
 from batchgen.engine.routes import RouteRun
-from batchgen.gateway.request import build_call
+from batchgen.gateway.request import build_call, build_question
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
 from batchgen.policy.decide import OF_THE_KEY, TOO_MANY, Decision, Deliver, Failover, Park, Release, StopLane, decide
 from batchgen.store.layout import KEPT, SPOOL, kept_receipt
@@ -33,6 +33,12 @@ _NO_MORE_KEPT = (
 
 # What the gateway answers when it did not do what it is there for: no sign that it would take more calls.
 _NO_SUCCESS = KEPT_KINDS | {OutcomeKind.SERVER_ERROR}
+
+
+_NOTHING_FREE_TELLS = (
+    "its gateway answers what is free and nothing that is paid, and was called often enough to see that: run again "
+    "later"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,35 @@ class Executor:
     async def execute(self, route: RouteRun, claim: Claim, admission: Admission) -> ClaimResult:
         """Buy one image: prepare, reserve, send, judge, then deliver it or conclude without one.
 
+        Where its gateway is down, that is asked first whether it is there, by something that costs nothing.
+
         Raises:
             NoRoom: there is no room for the answer; nothing was sent.
             LedgerError: the books cannot be written; what was received stays in the spool.
         """
+        if not route.health.is_probe(claim):
+            return await self._buy(route, claim, admission)
+        try:
+            if await self._is_there(route, claim, admission):
+                return await self._buy(route, claim, admission)
+            admission.release()
+            return ClaimResult.NOT_MADE
+        finally:
+            route.health.end_probe(claim)
+
+    async def _is_there(self, route: RouteRun, claim: Claim, admission: Admission) -> bool:
+        """Ask a gateway that is down whether it is there; tell whether it may be called. Nothing is paid."""
+        question = build_question(route.contract, admission.key.env)
+        try:
+            alive = await self.run.wire.wait(self.hand.is_there(route.name, question))
+        except asyncio.CancelledError:
+            return False
+        may = route.health.heard(claim, alive=alive)
+        if alive and not may:
+            route.stop(_NOTHING_FREE_TELLS)
+        return may
+
+    async def _buy(self, route: RouteRun, claim: Claim, admission: Admission) -> ClaimResult:
         with admission:
             call, cost = await self._prepare(route, claim, admission)
             reserved = await route.books.reserve(claim, call, cost, admission.key)
@@ -119,10 +150,28 @@ class Executor:
         self, route: RouteRun, claim: Claim, answer: Answer, cost: Cost, admission: Admission
     ) -> ClaimResult:
         """Judge an answer, tell the lane, and deliver its image or conclude without one."""
-        flight = route.health.landed(answer.attempt)
-        verdict = self._judge(route, claim, answer, cost, key=admission.key, flight=flight)
-        self._tell_lane(route, verdict, admission)
-        return await self._deliver_or_conclude(route, claim, answer, verdict)
+        flight, outcome = route.health.landed(answer.attempt), _outcome(route, claim, answer, admission.key)
+        lesson = route.health.learn(flight, claim, outcome, cost, proven=route.books.proven)
+        verdict = _Verdict(outcome, self._decide(route, outcome, claim, cost, key=admission.key, lesson=lesson), cost)
+        self._tell_lane(route, verdict, admission, during=lesson.during)
+        self._tell_of_outage(route, lesson)
+        result = await self._deliver_or_conclude(route, claim, answer, verdict)
+        if lesson.back or lesson.opened is not None:
+            await route.books.give_back(lesson.back)
+            route.put_back()
+        return result
+
+    def _tell_of_outage(self, route: RouteRun, lesson: Lesson) -> None:
+        """Say that a gateway is found to be down, or back."""
+        if lesson.opened is not None:
+            route.books.lost_at_once(lesson.opened.lost)
+            self.run.emit(GatewayDown(route.name, lesson.opened.tasks, lesson.opened.why))
+        elif lesson.closed is not None:
+            for lane in route.keys.lanes:
+                lane.begin_anew()
+            route.put_back()
+            self.run.explained.append(f"{route.name} was down for {lesson.closed / 60:.0f} minutes")
+            self.run.emit(GatewayBack(route.name, lesson.closed))
 
     async def resume(
         self, route: RouteRun, claim: Claim, answer: Answer, fetched: Picture | None = None
@@ -135,8 +184,9 @@ class Executor:
             answer: with its origin.
             fetched: what its address brought before, if it lies whole in the spool.
         """
-        key = route.keys.find(answer.origin.key_fingerprint)
-        verdict = self._judge(route, claim, answer, _cost(route, claim), key=key)
+        key, cost = route.keys.find(answer.origin.key_fingerprint), _cost(route, claim)
+        outcome = _outcome(route, claim, answer, key)
+        verdict = _Verdict(outcome, self._decide(route, outcome, claim, cost, key=key), cost)
         if isinstance(verdict.decision, StopLane):
             _stop(route, key, verdict.outcome, verdict.decision.why)
         return await self._deliver_or_conclude(route, claim, answer, verdict, fetched)
@@ -197,35 +247,18 @@ class Executor:
             return None
         return answer
 
-    def _judge(
-        self,
-        route: RouteRun,
-        claim: Claim,
-        answer: Answer,
-        cost: Cost,
-        *,
-        key: RouteKey | None,
-        flight: Flight | None = None,
-    ) -> _Verdict:
-        """Say what an answer means; `key` is that of its call where it is here, `flight` where this run made it."""
-        outcome = classify(answer, route.contract, claim.text)
-        if key is not None and outcome.kind is OutcomeKind.DELIVERED:
-            key.proven = True
-        if outcome.kind in KEPT_KINDS:
-            outcome = replace(outcome, detail=f"{outcome.detail} · kept in {kept_receipt(answer.attempt)}")
-        alike = flight is not None and route.health.is_hopeless(flight, outcome, proven=route.books.proven)
-        return _Verdict(outcome, self._decide(route, outcome, claim, cost, key=key, alike=alike), cost)
-
-    def _tell_lane(self, route: RouteRun, verdict: _Verdict, admission: Admission) -> None:
+    def _tell_lane(self, route: RouteRun, verdict: _Verdict, admission: Admission, *, during: bool) -> None:
         """Slow the calls of a key down, stop them or let them grow, by what one of them came to."""
         outcome, decision, key = verdict.outcome, verdict.decision, admission.key
-        if outcome.kind in LOST_KINDS:
+        if outcome.kind in LOST_KINDS and not during:
             route.books.lost()
         key.strikes = key.strikes + 1 if outcome.kind is OutcomeKind.UNAUTHORIZED else 0
         if isinstance(decision, StopLane):
             _stop(route, key, outcome, decision.why)
         elif outcome.kind in TOO_MANY or isinstance(decision, Release):
             self.run.emit(LanePaused(key.lane.name, _pause(route, outcome, admission), outcome.detail))
+        elif outcome.kind is OutcomeKind.NOT_SENT:  # its gateway is down, and is waited for as such
+            key.lane.unsent(admission.ticket)
         elif outcome.answered:
             key.lane.answered(admission.ticket, success=outcome.kind not in _NO_SUCCESS)
 
@@ -284,7 +317,7 @@ class Executor:
         cost: Cost,
         *,
         key: RouteKey | None = None,
-        alike: bool = False,
+        lesson: Lesson = NO_LESSON,
     ) -> Decision:
         others, books = self.run.routes.next_routes(route, claim), route.books
         proven = key.proven if key is not None and outcome.kind in OF_THE_KEY else books.proven
@@ -296,7 +329,8 @@ class Executor:
             others,
             proven=proven,
             strikes=key.strikes if key is not None else 0,
-            alike=alike,
+            alike=lesson.alike,
+            spared=lesson.spared,
             upper=cost.upper,
         )
         if isinstance(decision, Failover):
@@ -317,6 +351,16 @@ def _stop(route: RouteRun, key: RouteKey | None, outcome: Outcome, why: str) -> 
         route.keys.refuse(key, why)
     else:
         route.stop(why)
+
+
+def _outcome(route: RouteRun, claim: Claim, answer: Answer, key: RouteKey | None) -> Outcome:
+    """Say what an answer means; `key` is that of its call, where it is here."""
+    outcome = classify(answer, route.contract, claim.text)
+    if key is not None and outcome.kind is OutcomeKind.DELIVERED:
+        key.proven = True
+    if outcome.kind in KEPT_KINDS:
+        return replace(outcome, detail=f"{outcome.detail} · kept in {kept_receipt(answer.attempt)}")
+    return outcome
 
 
 def _pause(route: RouteRun, outcome: Outcome, admission: Admission) -> float:

@@ -24,6 +24,7 @@ from batchgen.policy.decide import (
     Downgrade,
     Fail,
     Failover,
+    Outlast,
     Park,
     Release,
     Retry,
@@ -175,7 +176,7 @@ def settlement(claim: Claim, attempt: int, outcome: Outcome, decision: Decision,
             return replace(base, event=TaskEvent.FAIL, reason=why)
         case StopLane(_, Retry() | Park() | Fail() as then):
             return settlement(claim, attempt, outcome, then, now)
-        case Retry() | Release() | StopLane() | Deliver():
+        case Retry() | Release() | Outlast() | StopLane() | Deliver():
             return base
 
 
@@ -192,6 +193,7 @@ def _own_wait(decision: Decision) -> float | None:
 
 _WORDS: dict[type[Decision], str] = {
     Release: "again when the lane goes on",
+    Outlast: "again when the gateway is back",
     Park: "parked",
     Fail: "failed",
     StopLane: "the route stops",

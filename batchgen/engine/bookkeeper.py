@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, month_of
 from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Listener
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
-from batchgen.domain.model import Booking, Claim, Cost, Outcome, Reservation, Settlement
+from batchgen.domain.model import Booking, Claim, Cost, GivenBack, Outcome, Reservation, Settlement
 from batchgen.domain.output_image import Image
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Answer, Call
@@ -128,6 +128,15 @@ class Bookkeeper:
     def lost(self) -> None:
         """Count a call whose answer nobody saw whole."""
         self.tally.lost += 1
+
+    def lost_at_once(self, answers: int) -> None:
+        """Count answers, each of which is counted already, as one: they were lost for the same reason."""
+        self.tally.lost -= max(0, answers - 1)
+
+    async def give_back(self, attempts: Collection[GivenBack]) -> None:
+        """Give tasks the attempts back that their gateway answered with errors while it was down."""
+        if attempts:
+            await self._ledger.give_back(attempts)
 
     def unfetched(self) -> None:
         """Count a paid address that is given up, for this run or for good."""

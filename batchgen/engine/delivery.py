@@ -48,6 +48,7 @@ class ClaimResult(Enum):
 
     SETTLED = "settled"
     NO_BUDGET = "no budget"
+    NOT_MADE = "not made"  # its gateway is down, and its task is as it was
     LEFT_FOR_RECOVERY = "left for recovery"
     NOT_ALLOWED = "not allowed"  # its paid address is in the books, and no rule of ours lets it be fetched
 

@@ -170,6 +170,10 @@ class Hand(InputHand, FolderHand, BatchHand, Protocol):
         """
         ...
 
+    async def is_there(self, route: str, call: Call) -> bool:
+        """Tell whether the gateway of a route answers a question that costs nothing, whatever it says."""
+        ...
+
     async def download(self, route: str, attempt: int, url: str) -> Download:
         """Fetch a paid address, which an answer over a route named, into the spool; one try.
 

@@ -19,6 +19,7 @@ from batchgen.policy.backoff import Uniform
 T = TypeVar("T")
 
 LEFT = "left at once"
+PATIENCE = 3600.0  # seconds for which a gateway that is down is waited for, where the job does not say until when
 _LOOK = 30.0  # seconds between looks at the wall clock, which may be set meanwhile
 
 
@@ -151,10 +152,17 @@ class JobRun:
         """Say why nothing more may be spent, by the wall that a reservation met last."""
         return self.walls.reached(self.tally.wall, self.tally.month)
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which a gateway that is down is waited for."""
+        if self.limits.patience is not None:
+            return self.limits.patience
+        return PATIENCE if self.limits.until is None else float("inf")
+
     def too_many_lost(self) -> str | None:
         """Say why a run must not go on that loses so many answers, or paid images; None while it may."""
         tally = self.tally
-        if tally.lost > self._most_lost:
+        if tally.lost > self._most_lost and not any(route.health.is_doubtful for route in self.routes):
             return (
                 f"{tally.lost} of {max(tally.calls, tally.lost)} answers were lost in this run; "
                 "look at the connection and at `batchgen report`, then run again"

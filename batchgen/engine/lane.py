@@ -234,6 +234,17 @@ class Lane:
         self.wake()
         return self.standstill.pause
 
+    def unsent(self, ticket: Ticket) -> None:
+        """Learn that a call never left, for a reason that is waited for elsewhere: it teaches nothing."""
+        if ticket.sent is not None:
+            self._learn(self._known_rule().after_unsent(ticket.sent))
+        self.wake()
+
+    def begin_anew(self) -> None:
+        """Go on carefully with a gateway that was down."""
+        self.standstill = Standstill()
+        self._learn(self._known_rule().after_outage())
+
     def stop(self, why: str) -> None:
         """Let no more calls through this lane."""
         if self.stopped is None:

@@ -244,6 +244,10 @@ class LocalHand(OwnedFolder):
             return Look(stage, answer)
         return Look(stage, await self._keep(answer, call, incoming))
 
+    async def is_there(self, route: str, call: Call) -> bool:
+        """Tell whether the gateway of a route answers a free question; see `Hand.is_there`."""
+        return await self.gateways[route].client.is_there(call)
+
     async def _keep(self, answer: Answer, call: Call, incoming: _Incoming) -> Answer | NotKept:
         """Make the answer of a success durable, its picture placed, and let go of what came of any other."""
         if not 200 <= answer.status < 300:

@@ -10,6 +10,7 @@ from batchgen.engine.job_run import JobRun
 from batchgen.engine.routes import RouteRun, can_take
 from batchgen.policy.decide import LONGEST_DELAY
 
+_MOST_ASIDE = 2_000  # tasks of a gateway that is down, of which one is chosen to see whether it is back
 _MOST_AT_ONCE = 5_000  # tasks, where those that nothing serves must be passed over again and again
 
 
@@ -33,7 +34,10 @@ class Queues:
         """Take the few tasks that are begun soon, so that retries wait behind no long buffer; tell if there are any."""
         held = {claim.task for claim in flying} | self.unserved
         held |= {claim.task for each in self._routes for claim in each.buffer}
+        held |= {task for each in self._routes for task in each.aside}
         held |= {each.admitting.task for each in self._routes if each.admitting is not None}
+        if len(route.aside) >= _MOST_ASIDE:
+            return bool(route.buffer)
         few, mine = max(2 * route.keys.limit, min(len(self.unserved) // 4, _MOST_AT_ONCE)), self._mine(route)
         claims = await self._ledger.claim(self._job, few, now, held, self._only, mine)
         if not claims:
@@ -50,7 +54,7 @@ class Queues:
     async def rest(self, route: RouteRun, now: float) -> float | None:
         """Return the seconds until a route has work again by itself; None when only what lands can bring it."""
         due = await self.due(route, now)
-        route.dry = due is None
+        route.dry = due is None and not route.aside
         return None if due is None else due - now
 
     @property
@@ -63,9 +67,25 @@ class Queues:
         """Whether nothing waits for any route."""
         return all(route.dry or route.ended for route in self._routes)
 
+    def awaits_probe(self, route: RouteRun) -> bool:
+        """Tell whether it is time to see whether a gateway is back, and there is a task to see it by."""
+        return any(route.health.awaits(claim) for claim in route.aside.values())
+
     def take(self, route: RouteRun) -> Claim | None:
-        """Take the next task held for a route; one that it cannot serve is passed on, and None comes instead."""
+        """Take the next task held for a route; one that it cannot serve is passed on, and None comes instead.
+
+        None comes too for one whose gateway is down: it is put aside. Where it is time to see whether that is back, one
+        of those is taken first.
+        """
+        if (probe := route.health.choose(route.aside.values())) is not None:
+            return route.aside.pop(probe.task)
+        if not route.buffer:
+            return None
         claim = route.buffer.popleft()
+        if route.health.holds(claim):
+            route.aside[claim.task] = claim
+            route.changed.set()  # there may be others
+            return None
         own = route is self._routes.first or route.name == claim.send_route
         if own or can_take(route.contract, claim):
             return claim

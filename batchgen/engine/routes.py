@@ -25,10 +25,12 @@ class RouteRun:
         rescue: whether it only takes 4K sizes that another route could not deliver, and nothing else.
         serves: values of `Claim.send_route` whose tasks are its own at present.
         buffer: tasks taken from the books and not begun.
+        aside: tasks that wait until their gateway is back; one of them now and then asks whether it is.
         admitting: the one that waits for a lane to admit it; in no buffer and not in flight.
         changed: set whenever something has happened that may give it work, or a place.
         dry: whether nothing waited for it when it last looked.
         ended: whether it takes no more tasks in this run.
+        turns: how often its tasks in hand were put back into the books, because these have changed.
     """
 
     contract: Contract
@@ -39,15 +41,24 @@ class RouteRun:
     rescue: bool = False
     serves: set[str] = field(default_factory=set)
     buffer: deque[Claim] = field(default_factory=deque)
+    aside: dict[int, Claim] = field(default_factory=dict)
     admitting: Claim | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     dry: bool = False
     ended: bool = False
+    turns: int = 0
 
     @property
     def name(self) -> str:
         """The route as the contract, the books and the manifest call it."""
         return self.contract.route
+
+    def put_back(self) -> None:
+        """Let go of all tasks that were not begun: they are taken from the books again, as these have them now."""
+        self.turns += 1
+        self.buffer.clear()
+        self.aside.clear()
+        self.changed.set()
 
     @property
     def live(self) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from batchgen.domain.clock import month_of
 from batchgen.domain.errors import BatchgenError, StoreError
-from batchgen.domain.events import Notice
+from batchgen.domain.events import GatewayGivenUp, Notice
+from batchgen.domain.job import FourK
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim
 from batchgen.engine.attempt import Executor
@@ -22,6 +23,7 @@ from batchgen.engine.routes import RouteRun
 
 # Seconds for the books to take in what is given up; what they cannot take, the next start recovers.
 _ABORT_WITHIN = 1.5
+_TAKEOVER = 300.0  # seconds for which a gateway is down before the next route takes over, which may be dearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +102,19 @@ class Runner:
         """Begin one route's tasks as its lanes admit them, until there are none or nothing new is to begin."""
         try:
             while (claim := await self._next(route)) is not None:
-                route.admitting = claim
+                route.admitting, turns = claim, route.turns
                 try:
                     admission = await route.keys.admit()
                 finally:
                     route.admitting = None
                 if admission is None:
+                    route.health.end_probe(claim)
                     route.buffer.appendleft(claim)
                     self._routes.wake()
+                    continue
+                if route.turns != turns or route.health.holds(claim):  # meanwhile; the books have it as it is now
+                    admission.release()
+                    route.health.end_probe(claim)
                     continue
                 if (lost := self.job_run.too_many_lost()) is not None:
                     admission.release()
@@ -151,10 +158,11 @@ class Runner:
         now, idle = self.job_run.clock.now(), self._idle  # before the books are asked, which may take a while
         if route.stopped is not None:
             return None if await self._gives_way(route, now) else _NothingNow()
-        if route.buffer or await self._refill(route, now):
+        self._hand_4k_on(route)
+        if route.buffer or self._queues.awaits_probe(route) or await self._refill(route, now):
             route.dry = False
             return self._take(route, idle=idle) or _NothingNow()
-        wait = await self._queues.rest(route, now)
+        wait = _sooner(await self._queues.rest(route, now), self._outlast(route))
         return None if idle and self._nothing_left(route) else _NothingNow(wait)
 
     def _take(self, route: RouteRun, *, idle: bool) -> Claim | None:
@@ -179,6 +187,8 @@ class Runner:
 
     async def _gives_way(self, route: RouteRun, now: float) -> bool:
         """Tell whether a stopped route is done: another takes over, or its tasks stay as they are, or it has none."""
+        if route.aside:
+            route.put_back()
         heir = self._queues.inherit(route)
         if heir is not None:
             self.job_run.explain(f"{route.name}: {route.stopped}. Going on over {heir.name}")
@@ -192,6 +202,33 @@ class Runner:
                 self.job_run.drain(route.stopped or "")
             return True
         return not self._flights
+
+    def _outlast(self, route: RouteRun) -> float | None:
+        """Return the seconds until a gateway that is down is asked again, or waited for no more; None where none is.
+
+        Where it was waited for long enough, the route stops: another takes over, or the run ends.
+        """
+        now, waits = self.job_run.clock.monotonic(), []
+        patience = _TAKEOVER if self._routes.successor(route) is not None else self.job_run.patience
+        for outage, why in route.health.outages:
+            left = outage.began + patience - now
+            if left <= 0:
+                lasted = now - outage.began
+                self.job_run.emit(GatewayGivenUp(route.name, lasted))
+                route.stop(f"its gateway has brought nothing for {lasted / 60:.0f} minutes ({why}); run again later")
+                return 0.0
+            waits.append(left if outage.probing else min(left, outage.probe_at - now))
+        return min(waits, default=None)
+
+    def _hand_4k_on(self, route: RouteRun) -> None:
+        """Let 4K that has failed for long enough go on over another route, while this one delivers what else it has."""
+        rescued = route.rules.four_k is FourK.RESCUE and any(each.rescue and each.live for each in self._routes)
+        elsewhere = rescued or self._routes.successor(route) is not None
+        lasted = route.health.let_4k_fail(_TAKEOVER, shown=not rescued) if elsewhere else None
+        if lasted is not None:
+            route.put_back()
+            self.job_run.emit(GatewayGivenUp(route.name, lasted))
+            self.job_run.explain(f"{route.name}: 4K fails on its own there, so each such task goes on as the job says")
 
     def _held(self) -> bool:
         """Tell whether nothing is begun before what is in flight has landed."""
@@ -266,3 +303,7 @@ class Runner:
             said = (*self.job_run.explained, self.job_run.stopped or "")
             if not any(why in each for each in said):
                 self.job_run.explain(f"{name}: {why}")
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((each for each in (one, other) if each is not None), default=None)

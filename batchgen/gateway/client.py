@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from batchgen.domain.clock import Clock
+from batchgen.domain.deadline import Deadline
 from batchgen.domain.errors import ContractError
 from batchgen.domain.following import Stage
 from batchgen.domain.text import escaped, one_line
@@ -18,7 +19,7 @@ from batchgen.gateway.json_body import Shape
 from batchgen.gateway.proxy import DIRECT, Proxies
 from batchgen.gateway.reading import body_of, read_body
 from batchgen.gateway.scan import SinkFactory
-from batchgen.gateway.transport import SessionOwner
+from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner
 from batchgen.gateway.unread import with_unread
 
 
@@ -85,6 +86,24 @@ class Client(SessionOwner):
                 answer, error=ApiError(answer.text or "the gateway says that it failed", code="task_failed")
             )
         return stage, answer
+
+    async def is_there(self, call: Call) -> bool:
+        """Ask something that costs nothing; tell whether the gateway itself answers, with whatever but a server error.
+
+        Args:
+            call: the question.
+        """
+        secret = self._key(call.key_env) if call.key_env else ""
+        if _refusal(call, secret):
+            return False
+        headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
+        try:
+            async with Deadline(call.timeout).waiting():
+                response = await self._ask(call.method, call.url, headers)
+        except WIRE_ERRORS:
+            return False
+        response.close()
+        return 0 < response.status < 500 and "html" not in response.headers.get("content-type", "").lower()
 
     async def _exchange(self, call: Call, sinks: SinkFactory) -> tuple[Answer, object]:
         """Make one request; return its answer, and the document that it was where it was one."""

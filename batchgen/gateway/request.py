@@ -14,6 +14,7 @@ from batchgen.gateway.endpoints import codec_for
 from batchgen.gateway.json_body import Pieces, encode
 
 _LOOK = 300.0  # seconds for one look, which may bring the image itself
+_QUESTION = 20.0  # seconds for a question that any gateway answers at once
 _BATCH_ROOT = "/v1"  # lines of a batch name their endpoint with it, whatever the base URL
 
 
@@ -65,6 +66,21 @@ def build_look(attempt: int, number: str, operation: str, contract: Contract, or
         method="GET",
         picture_at=contract.task.picture,
         following=contract.task,
+    )
+
+
+def build_question(contract: Contract, key_env: str) -> Call:
+    """Make the request by which a gateway shows that it is there: it costs nothing, and any answer will do."""
+    return Call(
+        attempt=0,
+        operation="",
+        url=f"{contract.base_url}/models",
+        body=(),
+        content_type="",
+        key_env=key_env,
+        timeout=_QUESTION,
+        loopback=contract.loopback,
+        method="GET",
     )
 
 

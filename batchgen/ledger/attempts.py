@@ -7,14 +7,14 @@ that is alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from batchgen.domain.errors import LedgerError, StaleClaim
 from batchgen.domain.lifecycle import CHARGE_MOVES, TRANSITIONS, Charge, TaskEvent, TaskState
-from batchgen.domain.model import Booking, Reservation, Settlement
+from batchgen.domain.model import Booking, GivenBack, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import sums
 from batchgen.ledger.mapping import dump_pairs, dump_usage
@@ -113,6 +113,26 @@ def book_and_settle(
             raise
         return [stale]
     return [None] * len(pairs)
+
+
+def give_back(connection: Connection, groups: Sequence[Collection[GivenBack]], now: float) -> list[None]:
+    """Give tasks attempts back that were none of theirs, and put the tasks back where they were before."""
+    rows = [
+        {
+            "key": each.task,
+            "count": len(each.attempts),
+            "last": each.attempts[-1],
+            "route": each.send_route,
+            "width": each.send_size.width,
+            "height": each.send_size.height,
+            "now": now,
+        }
+        for group in groups
+        for each in group
+    ]
+    hot.GIVE_BACK.run(connection, rows)
+    hot.PUT_BACK.run(connection, rows)
+    return [None] * len(groups)
 
 
 def _reservation(number: int, wanted: Reservation, month: sums.Key) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from batchgen.domain.errors import NotInLedger
 from batchgen.domain.job import Difference, JobSpec, Plan
 from batchgen.domain.learned import Learned, Whose
 from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
-from batchgen.domain.model import Booking, Claim, Reservation, Settlement
+from batchgen.domain.model import Booking, Claim, GivenBack, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import verbs
 from batchgen.ledger.adoption import Intact, by_the_books
@@ -239,6 +239,14 @@ class Ledger:
             StaleClaim: the attempt does not hold the task any more; its money is booked all the same.
         """
         await self._database.do(verbs.BOOK_AND_SETTLE, (booking, settlement))
+
+    async def give_back(self, attempts: Collection[GivenBack]) -> None:
+        """Give tasks attempts back that were none of theirs: they may run again at once, as they were before.
+
+        A task that has another revision by now, or went on to another route, is left alone; one that was called again
+        since only gets its attempts back.
+        """
+        await self._database.do(verbs.GIVE_BACK, attempts)
 
     async def follow(self, attempt: int, number: str) -> None:
         """Write down the number under which a gateway works on a call that is under way.

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchgen.domain.job import JobSpec
 from batchgen.domain.learned import Learned, Whose
-from batchgen.domain.model import Booking, Claim, Reservation, Settlement
+from batchgen.domain.model import Booking, Claim, GivenBack, Reservation, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.ledger import (
     attempts,
@@ -34,6 +34,7 @@ BOOK: Verb[Booking, None] = Verb(attempts.book)
 BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(attempts.book_and_settle)
 SETTLE: Verb[Settlement, None] = Verb(attempts.settle)
 RESERVE: Verb[Reservation, int | Wall] = Verb(attempts.reserve)
+GIVE_BACK: Verb[Collection[GivenBack], None] = Verb(attempts.give_back)
 FOLLOW: Verb[tuple[int, str], None] = Verb(attempts.follow)
 CLAIM: Verb[claims.ClaimRequest, list[Claim]] = Verb(claims.claim)
 NEXT_DUE: Verb[claims.DueRequest, float | None] = Verb(claims.next_due)
@@ -73,7 +74,7 @@ ENTER_ANSWERS: Verb[Pile, Written] = Verb(rebuilding.enter_answers)
 
 ORDER: tuple[Verb[Any, Any], ...] = (
     # What an attempt cost comes first: it can only free what a reservation then may need.
-    *(BOOK, BOOK_AND_SETTLE, SETTLE, RESERVE, FOLLOW),
+    *(BOOK, BOOK_AND_SETTLE, SETTLE, GIVE_BACK, RESERVE, FOLLOW),
     *(CLAIM, NEXT_DUE, INTERRUPTED),
     *(SETTLE_UNKNOWN, REQUEUE, CANCEL, FILE_LATE),
     OPEN_BATCH,

@@ -155,6 +155,7 @@ def read_limits(document: Document, contract: Contract | None, asked: Iterable[t
         until=keys.until if keys.until >= 0 else None,
         budget_per_run=keys.budget_per_run or None,
         retry_paid=keys.retry_paid if keys.retry_paid >= 0 else None,
+        patience=keys.patience or None,
     )
 
 

@@ -53,4 +53,4 @@ class Alike(NamedTuple):
         """
         if self.kind is None or len(self.streak.tasks) < (MANY if proven else FEW[self.kind]):
             return False
-        return self.streak.outweighs(flights, now)
+        return len(self.streak.tasks) > self.streak.signs_of_life(flights, now)

@@ -41,6 +41,13 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlast:
+    """The task goes back as it was: its gateway is down, and the attempt does not count."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Downgrade:
     """The same again at a smaller size."""
 
@@ -84,7 +91,7 @@ class Failover:
     why: str
 
 
-Decision = Deliver | Retry | Release | Downgrade | Failover | Park | Fail | StopLane
+Decision = Deliver | Retry | Release | Outlast | Downgrade | Failover | Park | Fail | StopLane
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,7 @@ def decide(
     proven: bool = False,
     strikes: int = 0,
     alike: bool = False,
+    spared: bool = False,
     upper: int | None = None,
 ) -> Decision:
     """Say what happens after one outcome.
@@ -195,9 +203,12 @@ def decide(
             address and its key are right.
         strikes: calls before this one that were refused for the key, one after the other.
         alike: whether so many answers said the same as this one that there will be no other ones.
+        spared: whether a failure is none of the task's attempts, because its gateway is down.
         upper: micro-dollars that the same call may take once more at most; None where nobody can say.
     """
     step = _step(outcome, claim, rules, uniform, routes, proven=proven, strikes=strikes, upper=upper)
+    if spared and not isinstance(step, StopLane):
+        return Outlast(outcome.detail)
     if alike and isinstance(step, Retry | Park | Fail) and outcome.kind in _ALIKE:
         return StopLane(f"{_ALIKE[outcome.kind]} ({outcome.detail})", step)
     return step

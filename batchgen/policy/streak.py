@@ -28,14 +28,11 @@ class Streak(NamedTuple):
             return Streak(frozenset({task}), sent, took)
         return Streak(self.tasks | {task}, self.began, min(self.quickest, took))
 
-    def outweighs(self, flights: Iterable[float], now: float) -> bool:
-        """Tell whether it has more tasks than there are signs of life.
-
-        Those are the calls in flight that were sent since it began and would have ended by now, did they end like it.
+    def signs_of_life(self, flights: Iterable[float], now: float) -> int:
+        """Count the calls in flight that were sent since it began and would have ended by now, did they end like it.
 
         Args:
             flights: when each call in flight was sent.
             now: the present.
         """
-        alive = sum(self.began <= sent < now - _OUTLIVED * self.quickest for sent in flights)
-        return len(self.tasks) > alive
+        return sum(self.began <= sent < now - _OUTLIVED * self.quickest for sent in flights)

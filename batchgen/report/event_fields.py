@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, LanePaused, Notice, RunEvent, RunStopped
+from batchgen.domain.events import (
+    CallEnded,
+    CallStarted,
+    GatewayBack,
+    GatewayDown,
+    GatewayEvent,
+    GatewayGivenUp,
+    ImageDelivered,
+    LanePaused,
+    Notice,
+    RunEvent,
+    RunStopped,
+)
 from batchgen.domain.money import usd_text
 from batchgen.report.fields import absent_fields, job_fields
 from batchgen.report.run_result import RunResult
@@ -44,12 +56,24 @@ def event_fields(event: RunEvent) -> dict[str, object]:
                 "sha256": image.sha256,
                 "flags": list(flags),
             }
-        case LanePaused(lane, seconds, reason):
-            return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
+        case LanePaused() | GatewayDown() | GatewayBack() | GatewayGivenUp():
+            return _gateway_fields(event)
         case Notice(text):
             return {"event": "notice", "text": text}
         case RunStopped(reason):
             return {"event": "stopped", "reason": reason}
+
+
+def _gateway_fields(event: GatewayEvent) -> dict[str, object]:
+    match event:
+        case LanePaused(lane, seconds, reason):
+            return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
+        case GatewayDown(route, tasks, reason):
+            return {"event": "down", "route": route, "tasks": tasks, "reason": reason}
+        case GatewayBack(route, seconds):
+            return {"event": "back", "route": route, "seconds": round(seconds, 3)}
+        case GatewayGivenUp(route, seconds):
+            return {"event": "given_up", "route": route, "seconds": round(seconds, 3)}
 
 
 def summary_fields(result: RunResult) -> dict[str, object]:

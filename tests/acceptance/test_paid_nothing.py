@@ -21,7 +21,7 @@ CALLS = ("apiyi/gpt-image-2-vip", "1280x1280")
 
 
 def rehearse(shop: Shop, route: str, size: str, fault: str) -> str:
-    prompts = ", ".join(f"{{id: p{number}, text: mug {number}}}" for number in range(6))
+    prompts = ", ".join(f"{{id: p{number}, text: mug {number}}}" for number in range(5))
     shop.write("job.yaml", MANIFEST.format(route=route, size=size, prompts=prompts))
     return shop.run("run", "job.yaml", "--rehearse", "--yes", "--speed", "1000", "--fault", fault, code=None).stdout
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batchgen.domain.errors import LedgerError, StaleClaim
 from batchgen.domain.job import Parameters
 from batchgen.domain.lifecycle import Charge, TaskEvent, TaskState
-from batchgen.domain.model import OutcomeKind, Settlement
+from batchgen.domain.model import GivenBack, OutcomeKind, Settlement
 from batchgen.domain.walls import Wall
 from batchgen.domain.wire import Usage
 from batchgen.ledger.audit import check
@@ -19,7 +20,7 @@ from batchgen.ledger.connect import writing_engine
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.migrate import to_head
 from tests.conftest import ManualClock
-from tests.support.ledger import LARGE, PRICE, SMALL, booking, completion, end, plan, query, reservation
+from tests.support.ledger import LARGE, PRICE, SMALL, SmallPlan, booking, completion, end, plan, query, reservation
 
 
 @pytest.fixture(params=["fresh", "migrated", "reopened"])
@@ -235,3 +236,60 @@ async def test_settle_refuses_what_makes_no_sense(ledger: Ledger) -> None:
         with pytest.raises(LedgerError, match="cannot"):
             await ledger.settle(nonsense)
     assert task(ledger, claim.task, "state") == ("running",)
+
+
+@pytest.mark.parametrize(
+    ("event", "others"),
+    [
+        (TaskEvent.RETRY, {"scheduled_at": 50.0}),
+        (TaskEvent.RETRY, {"scheduled_at": 50.0, "send_size": SMALL}),
+        (TaskEvent.FAIL, {}),
+        (TaskEvent.PARK, {}),
+    ],
+)
+async def test_attempts_that_are_given_back_leave_their_task_as_it_was_and_themselves_in_the_books(
+    ledger: Ledger, event: TaskEvent, others: dict[str, Any]
+) -> None:
+    ledger.record(plan("a", sizes=(LARGE,)))
+    (before,) = await ledger.claim(1, 9, 0.0)
+    first = await end(ledger, before, TaskEvent.RETRY, Charge.UNKNOWN, scheduled_at=1.0)
+    (again,) = await ledger.claim(1, 9, 2.0)
+    second = await end(ledger, again, event, Charge.UNKNOWN, **others)
+    await ledger.give_back([GivenBack(before.task, (first, second), before.send_size, before.send_route)])
+    (after,) = await ledger.claim(1, 9, 0.0)
+    assert (after.attempts, after.send_size, after.calls) == (0, LARGE, 2)
+    assert query(ledger.path, "SELECT charge FROM attempt") == [("unknown",), ("unknown",)]
+
+
+async def test_lost_answer_after_an_error_that_is_given_back_still_counts_and_keeps_its_task_parked(
+    ledger: Ledger,
+) -> None:
+    ledger.record(plan("a"))
+    (before,) = await ledger.claim(1, 9, 0.0)
+    first = await end(ledger, before, TaskEvent.RETRY, scheduled_at=1.0)
+    (again,) = await ledger.claim(1, 9, 2.0)
+    await end(ledger, again, TaskEvent.PARK, Charge.UNKNOWN, lost=True)
+    await ledger.give_back([GivenBack(before.task, (first,), before.send_size, before.send_route)])
+    assert task(ledger, before.task, "work, attempts, unknowns") == ("parked", 1, 1)
+
+
+async def test_attempts_are_given_back_beside_one_that_is_under_way(ledger: Ledger) -> None:
+    ledger.record(plan("a"))
+    (before,) = await ledger.claim(1, 9, 0.0)
+    first = await end(ledger, before, TaskEvent.RETRY, scheduled_at=1.0)
+    (again,) = await ledger.claim(1, 9, 2.0)
+    await ledger.reserve(reservation(again))
+    await ledger.give_back([GivenBack(before.task, (first,), before.send_size, before.send_route)])
+    assert task(ledger, before.task, "work, attempts") == ("running", 0)
+
+
+async def test_attempts_of_another_revision_or_before_a_failover_are_not_given_back(ledger: Ledger) -> None:
+    ledger.record(plan("a", "b"))
+    a, b = await ledger.claim(1, 9, 0.0)
+    first = await end(ledger, a, TaskEvent.FAIL)
+    second = await end(ledger, b, TaskEvent.RETRY, scheduled_at=1.0, send_route="elsewhere")
+    ledger.record(SmallPlan({"a": "another", "b": "a photo of b"}))
+    lost = [GivenBack(each.task, (attempt,), each.send_size, "") for each, attempt in ((a, first), (b, second))]
+    await ledger.give_back(lost)
+    assert task(ledger, a.task, "work, attempts, revision") == ("available", 0, 2)
+    assert task(ledger, b.task, "work, attempts, send_route") == ("retryable", 0, "elsewhere")

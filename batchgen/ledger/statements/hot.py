@@ -251,6 +251,35 @@ CHARGE_AT_TASK = select(attempt.c.charge).where(
     attempt.c.id == bindparam("attempt"), attempt.c.task_id == bindparam("task")
 )
 
+# --- give back: attempts that a gateway answered with errors while it was down do not count --------------------------
+
+# Those of the revision that the attempts were made at, unless they have gone on to another route since.
+_THEIRS = (
+    task.c.id == bindparam("key"),
+    task.c.send_route == bindparam("route"),
+    select(attempt.c.revision).where(attempt.c.id == bindparam("last")).scalar_subquery() == task.c.revision,
+)
+GIVE_BACK = CompiledStatement(
+    update(task)
+    .where(*_THEIRS)
+    .values(
+        attempts=func.max(task.c.attempts - bindparam("count"), literal_column("0")),
+        send_width=bindparam("width"),
+        send_height=bindparam("height"),
+        updated_at=bindparam("now"),
+    )
+)
+# What the last of them sent somewhere goes back to where it was; what was called again since stays there.
+PUT_BACK = CompiledStatement(
+    update(task)
+    .where(
+        *_THEIRS,
+        may(TaskEvent.GIVE_BACK),
+        select(attempt.c.number).where(attempt.c.id == bindparam("last")).scalar_subquery() == task.c.calls,
+    )
+    .values(work=target(TaskEvent.GIVE_BACK), scheduled_at=text("NULL"))
+)
+
 # --- the sums that hold the walls: of jobs, runs and months -----------------------------------------------------------
 
 _KEYS = {Wall.JOB: job.c.id, Wall.RUN: run.c.id, Wall.MONTH: month.c.name}

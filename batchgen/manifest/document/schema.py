@@ -22,6 +22,7 @@ DEFAULT_FILE = "{{ id }}/{{ size }}-{{ sample }}"
 
 _SLUG = r"^[a-z0-9]+([._-][a-z0-9]+)*$"
 _RATE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?/ ?(s|min|h)\Z")
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?(s|min|h)\Z")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 _SIZE = rf"^(auto|({'|'.join(TABLE)})@[124][kK]|[1-9][0-9]{{1,4}}[xX×][1-9][0-9]{{1,4}})$"
@@ -51,6 +52,13 @@ def _rate(value: object) -> float:
     if found is None or not Decimal(found[1]):
         raise ValueError("must be calls per second, minute or hour, for instance 120/min")
     return float(Decimal(found[1]) / _SECONDS[found[2]])
+
+
+def _duration(value: object) -> float:
+    found = _DURATION.match(value) if isinstance(value, str) else None
+    if found is None or not 1 <= (seconds := float(Decimal(found[1]) * _SECONDS[found[2]])) <= 604_800:
+        raise ValueError("must be between 1 second and 7 days in seconds, minutes or hours, for instance 90min")
+    return seconds
 
 
 def _until(value: object) -> int:
@@ -186,6 +194,13 @@ class LimitKeys(_Keys):
         le=100,
         description="Further calls per image after paid answers with nothing in them, or with broken bytes. Default: 1 "
         "where such a call takes $0.05 at most, else 0.",
+    )
+    patience: Annotated[
+        float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ ?(s|min|h)$"})
+    ] = Field(
+        default=0.0,
+        description="How long a gateway that is down is waited for. Default: until `until`, else an hour.",
+        examples=["90min"],
     )
     budget: Annotated[int, BeforeValidator(_budget), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})] = Field(
         default=0, description="Dollars the job may ever spend.", examples=[25.00]

@@ -129,6 +129,11 @@ class LaneRule(NamedTuple):
         limit = self.limit.after_unsent(call) if isinstance(self.limit, InFlightLimit) else self.limit
         return self._replace(taken=self.taken.after_unsent(call), limit=limit)
 
+    def after_outage(self) -> LaneRule:
+        """Return what is known once the gateway is back that was down: it is trusted with a quarter at first."""
+        proven = min(self.taken.proven, max(_FEWEST, self.ceiling // 4))
+        return self._replace(taken=self.taken._replace(proven=proven))
+
     def after_refusal(self, call: SentCall, now: float, wait: float | None) -> LaneRule:
         """Return what is known once the gateway has refused a call because there were too many.
 
