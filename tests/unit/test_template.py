@@ -180,7 +180,15 @@ def test_template_says_what_is_wrong(source: str, words: str) -> None:
 
 @given(
     st.lists(
-        st.one_of(st.sampled_from(["{{ name }}", "{{sku}}", "{{ tags }}", "%s", "%", "\n", " "]), st.text(max_size=5))
+        st.one_of(
+            st.sampled_from(
+                [
+                    *("{{ name }}", "{{sku}}", "{{ tags }}", "{{ row.sku }}", '{{ row["Product Name"] }}'),
+                    *("{{ row.items }}", "%s", "%", "\n", " "),
+                ]
+            ),
+            st.text(max_size=5),
+        )
     )
 )
 def test_fast_way_gives_what_jinja_gives(parts: list[str]) -> None:
@@ -191,6 +199,22 @@ def test_fast_way_gives_what_jinja_gives(parts: list[str]) -> None:
     assert isinstance(fast, _Plain)
     sandbox = environment(None)
     assert fast.render(NAMES) == _Rendered(sandbox, sandbox.parse(source)).render(NAMES)
+
+
+@pytest.mark.parametrize(
+    "cell", ["", 4.5, 3, True, None, ["a"], "x" * 100_001, "missing"], ids=lambda cell: repr(cell)[:12]
+)
+def test_fast_way_to_a_column_says_what_jinja_says_of_any_cell(cell: Any) -> None:
+    row = {} if cell == "missing" else {"it": cell}
+    said = []
+    for source in ("a {{ row.it }}", "a {{ row.it }}{{ '' }}"):
+        template = compile_template(source)
+        try:
+            said.append(template.render({"row": row}))
+        except ValueError as error:
+            said.append(str(error))
+    assert isinstance(compile_template("a {{ row.it }}"), _Plain)
+    assert said[0] == said[1]
 
 
 def path(source: str, **names: str) -> str:

@@ -91,14 +91,19 @@ def environment(value: Callable[[str], str] | None) -> Environment:
     made = Environment(
         undefined=_Missing,
         autoescape=False,
-        finalize=_printed if value is None else lambda found: value(_printed(found)),
+        finalize=printed if value is None else lambda found: value(printed(found)),
     )
     made.filters = filters()
     made.globals = {"range": _range}
     return made
 
 
-def _printed(found: Any) -> str:
+def printed(found: Any) -> str:
+    """Write a value as it is filled in.
+
+    Raises:
+        TypeError: it is none that can be.
+    """
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, str | int | float | StrictUndefined):
