@@ -1,8 +1,8 @@
 """Seeded worlds: the whole engine on virtual time, with a gateway, a disk and a fate drawn from one number each.
 
-`CHAOS_SEEDS` says how many (40, a quarter of them twice; a soak plays 20,000, a tenth twice), `CHAOS_SEED` where they begin. A seed that
-fails is kept in `failing_seeds.txt`, and those play first from then on; `python -m tests.chaos.simulation SEED 1` shows
-its trace.
+`CHAOS_SEEDS` says how many (40, a quarter of them twice; a soak plays 20,000, a tenth of them twice), `CHAOS_SEED` where
+they begin. A seed that fails is kept in `failing_seeds.txt`, and those play first from then on; `python -m
+tests.chaos.simulation SEED 1` shows its trace.
 """
 
 from __future__ import annotations
