@@ -34,7 +34,7 @@ async def test_ledger_is_the_bill_with_refusals_retries_and_downgrades(
         wanted = [Size(1024, 1024), Size(3840, 2160)]
         sizes = list(dict.fromkeys(str(near) for size in wanted if (near := contract.sizes.nearest(size))))
     plan = small_plan(
-        tmp_path, [f"a mug {number}" for number in range(15)], sizes, Limits(concurrency=8, attempts=4), downgrade=True
+        tmp_path, [f"a mug {number}" for number in range(10)], sizes, Limits(concurrency=8, attempts=4), downgrade=True
     )
     if edit:
         Image.effect_noise((640, 480), 50).convert("RGB").save(tmp_path / "a.jpg")

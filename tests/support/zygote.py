@@ -61,11 +61,11 @@ class Request(NamedTuple):
 
 
 def preload() -> None:
-    """Import every module of the program, and what it imports only when a command runs."""
+    """Import every module of the program, and what it imports only when a command runs, but for a rare migration."""
     import batchgen  # noqa: PLC0415
 
     for module in pkgutil.walk_packages(batchgen.__path__, "batchgen."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith(("__main__", ".migrate")):
             import_module(module.name)
 
 
