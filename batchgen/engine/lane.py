@@ -125,7 +125,7 @@ class Lane:
         self._left = left
         self._flying = 0
         self._turn = asyncio.Lock()
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, None] = {}  # in the order in which they came
         self._draining = asyncio.Event()
 
     @property
@@ -282,11 +282,11 @@ class Lane:
     async def _change(self, seconds: float) -> None:
         """Wait until something has changed, or so long."""
         changed = asyncio.Event()
-        self._waiting.add(changed)
+        self._waiting[changed] = None
         try:
             if seconds == float("inf"):
                 await changed.wait()
             else:
                 await sleep_or(self._clock, seconds, changed)
         finally:
-            self._waiting.discard(changed)
+            self._waiting.pop(changed, None)
