@@ -9,7 +9,7 @@ from batchgen.app.ledger_choice import LedgerChoice
 from batchgen.cli.options import json_option, ledger_options
 from batchgen.cli.output import echo, print_json
 from batchgen.cli.text.jobs import money_text, states_text
-from batchgen.cli.text.runs import run_text
+from batchgen.cli.text.runs import outage_lines, run_text
 from batchgen.domain.clock import SystemClock, stamp
 from batchgen.ledger.reader import Reader
 from batchgen.report.fields import job_fields, run_fields
@@ -36,5 +36,6 @@ def status(job: str | None, ledger: LedgerChoice, as_json: bool) -> None:
         echo(f"  {money_text(row)} · {row.route} · last change {stamp(row.updated_at)}")
         for run in last:
             echo(f"  {run_text(run, SystemClock().now())}")
+            echo(*outage_lines(run, SystemClock().now()))
         echo(*(f"  {line}" for line in learned_lines(ledger.path, row.model, SystemClock().now())))
         echo(f"  images in {row.output}")

@@ -67,17 +67,19 @@ class GatewayDown:
     """A gateway fails call after call. From now on it is only asked whether it is back.
 
     Attributes:
+        sizes: the tier that it is down for, "" for all.
         tasks: whose first calls failed one after the other.
         reason: what the last of them said.
     """
 
     route: str
+    sizes: str
     tasks: int
     reason: str
 
     def __str__(self) -> str:
         return (
-            f"{self.route} is down: {self.tasks} tasks failed one after the other ({self.reason[:200]}). It is only "
+            f"{_named(self)} is down: {self.tasks} tasks failed one after the other ({self.reason[:200]}). It is only "
             "asked now and then whether it is back, and no task is charged with it"
         )
 
@@ -87,10 +89,11 @@ class GatewayBack:
     """A gateway that was down answers again."""
 
     route: str
+    sizes: str
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.route} is back after {self.seconds / 60:.0f} minutes"
+        return f"{_named(self)} is back after {self.seconds / 60:.0f} minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,11 @@ class GatewayGivenUp:
     """A gateway that is down is waited for no longer, or not by those whose size fails on its own."""
 
     route: str
+    sizes: str
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.route} was waited for {self.seconds / 60:.0f} minutes, and is no longer"
+        return f"{_named(self)} was waited for {self.seconds / 60:.0f} minutes, and is no longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,10 @@ class RunStopped:
     """No new calls will be made."""
 
     reason: str
+
+
+def _named(event: GatewayDown | GatewayBack | GatewayGivenUp) -> str:
+    return f"{event.route} for {event.sizes}" if event.sizes else event.route
 
 
 GatewayEvent = LanePaused | GatewayDown | GatewayBack | GatewayGivenUp

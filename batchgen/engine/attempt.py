@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from batchgen.contracts.pricing import Demand, expected
 from batchgen.domain.errors import StoreError
-from batchgen.domain.events import GatewayBack, GatewayDown, LanePaused
+from batchgen.domain.events import LanePaused
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import KEPT_KINDS, Booking, Claim, Cost, Outcome, OutcomeKind
 from batchgen.domain.money import format_usd
@@ -93,6 +93,8 @@ class Executor:
         may = route.health.heard(claim, alive=alive)
         if alive and not may:
             route.stop(_NOTHING_FREE_TELLS)
+            sizes, lasted = route.health.down_for(claim)
+            await route.books.no_longer_down(sizes, lasted, back=False)
         return may
 
     async def _buy(self, route: RouteRun, claim: Claim, admission: Admission) -> ClaimResult:
@@ -154,24 +156,26 @@ class Executor:
         lesson = route.health.learn(flight, claim, outcome, cost, proven=route.books.proven)
         verdict = _Verdict(outcome, self._decide(route, outcome, claim, cost, key=admission.key, lesson=lesson), cost)
         self._tell_lane(route, verdict, admission, during=lesson.during)
-        self._tell_of_outage(route, lesson)
-        result = await self._deliver_or_conclude(route, claim, answer, verdict)
-        if lesson.back or lesson.opened is not None:
-            await route.books.give_back(lesson.back)
-            route.put_back()
-        return result
-
-    def _tell_of_outage(self, route: RouteRun, lesson: Lesson) -> None:
-        """Say that a gateway is found to be down, or back."""
         if lesson.opened is not None:
             route.books.lost_at_once(lesson.opened.lost)
-            self.run.emit(GatewayDown(route.name, lesson.opened.tasks, lesson.opened.why))
-        elif lesson.closed is not None:
+        if lesson.closed is not None:
             for lane in route.keys.lanes:
                 lane.begin_anew()
             route.put_back()
-            self.run.explained.append(f"{route.name} was down for {lesson.closed / 60:.0f} minutes")
-            self.run.emit(GatewayBack(route.name, lesson.closed))
+        result = await self._deliver_or_conclude(route, claim, answer, verdict)
+        await self._write_outage(route, lesson)
+        return result
+
+    async def _write_outage(self, route: RouteRun, lesson: Lesson) -> None:
+        """Write down that a gateway is found to be down, or back, and give back what is none of its tasks' fault."""
+        if lesson.back:
+            await route.books.give_back(lesson.back)
+        if lesson.opened is not None:
+            await route.books.down(lesson.sizes, lesson.opened.tasks, lesson.opened.why)
+        if lesson.back or lesson.opened is not None:
+            route.put_back()
+        if lesson.closed is not None:
+            await route.books.no_longer_down(lesson.sizes, lesson.closed, back=True)
 
     async def resume(
         self, route: RouteRun, claim: Claim, answer: Answer, fetched: Picture | None = None

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 
 from batchgen.contracts.contract import Contract
 from batchgen.domain.clock import Clock, month_of
-from batchgen.domain.events import CallEnded, CallStarted, ImageDelivered, Listener
+from batchgen.domain.events import (
+    CallEnded,
+    CallStarted,
+    GatewayBack,
+    GatewayDown,
+    GatewayGivenUp,
+    ImageDelivered,
+    Listener,
+)
 from batchgen.domain.lifecycle import TRANSITIONS, Charge, TaskEvent, TaskState
 from batchgen.domain.model import Booking, Claim, Cost, GivenBack, Outcome, Reservation, Settlement
 from batchgen.domain.output_image import Image
@@ -17,6 +25,7 @@ from batchgen.engine.bookings import Account, booking, image_flags, reservation,
 from batchgen.engine.origins import origin_of
 from batchgen.engine.route_keys import RouteKey
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.runs import NewOutage, OutageEnd
 from batchgen.policy.decide import Decision, Deliver
 
 
@@ -133,10 +142,23 @@ class Bookkeeper:
         """Count answers, each of which is counted already, as one: they were lost for the same reason."""
         self.tally.lost -= max(0, answers - 1)
 
+    async def down(self, sizes: str, tasks: int, reason: str) -> None:
+        """Say that the gateway is down for a tier of sizes, "" for all."""
+        route = self._contract.route
+        self._emit(GatewayDown(route, sizes, tasks, reason))
+        if self.account.run is not None:
+            await self._ledger.begin_outage(NewOutage(self.account.run, route, sizes, tasks, reason))
+
+    async def no_longer_down(self, sizes: str, seconds: float, *, back: bool) -> None:
+        """Say that the gateway answers again, or is waited for no longer."""
+        route = self._contract.route
+        self._emit((GatewayBack if back else GatewayGivenUp)(route, sizes, seconds))
+        if self.account.run is not None:
+            await self._ledger.end_outage(OutageEnd(self.account.run, route, sizes, back))
+
     async def give_back(self, attempts: Collection[GivenBack]) -> None:
         """Give tasks the attempts back that their gateway answered with errors while it was down."""
-        if attempts:
-            await self._ledger.give_back(attempts)
+        await self._ledger.give_back(attempts)
 
     def unfetched(self) -> None:
         """Count a paid address that is given up, for this run or for good."""

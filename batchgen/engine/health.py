@@ -52,6 +52,7 @@ class Lesson(NamedTuple):
         back: attempts that tasks are given back, because their gateway was down.
         opened: the outage that it shows to have begun; None for none.
         closed: seconds that the outage lasted which it shows to be over; None for none.
+        sizes: the tier that an outage is about, "" for all sizes.
     """
 
     alike: bool = False
@@ -60,6 +61,7 @@ class Lesson(NamedTuple):
     back: tuple[GivenBack, ...] = ()
     opened: OpenedOutage | None = None
     closed: float | None = None
+    sizes: str = ""
 
 
 NO_LESSON = Lesson()
@@ -166,9 +168,10 @@ class RouteHealth:
         alike = self._alike.hopeless((each.sent for each in self._flights.values()), now, proven=proven)
         if outcome.kind in _NEUTRAL:
             return Lesson(alike)
+        sizes = self._key(claim)
         if outcome.kind in _FAILURES:
-            return self._failed(flight, claim, outcome, cost)._replace(alike=alike)
-        return Lesson(alike, closed=self._succeeded(flight, claim))
+            return self._failed(flight, claim, outcome, cost)._replace(alike=alike, sizes=sizes)
+        return Lesson(alike, closed=self._succeeded(flight, claim), sizes=sizes)
 
     def _failed(self, flight: Flight, claim: Claim, outcome: Outcome, cost: Cost) -> Lesson:
         tier = self._tier(claim)
@@ -287,9 +290,15 @@ class RouteHealth:
         return self._is_due(self._tier(claim))
 
     @property
-    def outages(self) -> Iterator[tuple[Outage, str]]:
-        """What is down now, and what its last failure said."""
-        return ((tier.breaker.outage, tier.why) for tier in self._tiers.values() if tier.breaker.outage is not None)
+    def outages(self) -> Iterator[tuple[Outage, str, str]]:
+        """What is down now, what its last failure said, and for which sizes, "" for all."""
+        each = self._tiers.items()
+        return ((tier.breaker.outage, tier.why, key) for key, tier in each if tier.breaker.outage is not None)
+
+    def down_for(self, claim: Claim) -> tuple[str, float]:
+        """Say for which sizes the gateway of a task is down, "" for all, and since how many seconds."""
+        outage = self._tier(claim).breaker.outage
+        return self._key(claim), 0.0 if outage is None else self._clock.monotonic() - outage.began
 
     def let_4k_fail(self, after: float, *, shown: bool) -> float | None:
         """Take 4K for what fails on its own, where nothing else has failed; give the seconds that it was waited for.
@@ -315,11 +324,14 @@ class RouteHealth:
         outage = tier.breaker.outage
         return outage is not None and not outage.probing and outage.probe_at <= self._clock.monotonic()
 
+    def _key(self, claim: Claim) -> str:
+        return claim.send_size.tier if self._by_tier else ""
+
     def _tier(self, claim: Claim) -> _Tier:
-        return self._tiers.setdefault(claim.send_size.tier if self._by_tier else "", _Tier())
+        return self._tiers.setdefault(self._key(claim), _Tier())
 
     def _beside(self, claim: Claim) -> Iterator[float]:
-        return self._sent_for(claim.send_size.tier if self._by_tier else "")
+        return self._sent_for(self._key(claim))
 
     def _sent_for(self, key: str) -> Iterator[float]:
         return (each.sent for each in self._flights.values() if not self._by_tier or each.tier == key)

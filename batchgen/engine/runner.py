@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from batchgen.domain.clock import month_of
 from batchgen.domain.errors import BatchgenError, StoreError
-from batchgen.domain.events import GatewayGivenUp, Notice
+from batchgen.domain.events import Notice
 from batchgen.domain.job import FourK
 from batchgen.domain.lifecycle import Charge
 from batchgen.domain.model import Claim
@@ -158,11 +158,11 @@ class Runner:
         now, idle = self.job_run.clock.now(), self._idle  # before the books are asked, which may take a while
         if route.stopped is not None:
             return None if await self._gives_way(route, now) else _NothingNow()
-        self._hand_4k_on(route)
+        await self._hand_4k_on(route)
         if route.buffer or self._queues.awaits_probe(route) or await self._refill(route, now):
             route.dry = False
             return self._take(route, idle=idle) or _NothingNow()
-        wait = _sooner(await self._queues.rest(route, now), self._outlast(route))
+        wait = _sooner(await self._queues.rest(route, now), await self._outlast(route))
         return None if idle and self._nothing_left(route) else _NothingNow(wait)
 
     def _take(self, route: RouteRun, *, idle: bool) -> Claim | None:
@@ -203,31 +203,31 @@ class Runner:
             return True
         return not self._flights
 
-    def _outlast(self, route: RouteRun) -> float | None:
+    async def _outlast(self, route: RouteRun) -> float | None:
         """Return the seconds until a gateway that is down is asked again, or waited for no more; None where none is.
 
         Where it was waited for long enough, the route stops: another takes over, or the run ends.
         """
         now, waits = self.job_run.clock.monotonic(), []
         patience = _TAKEOVER if self._routes.successor(route) is not None else self.job_run.patience
-        for outage, why in route.health.outages:
+        for outage, why, sizes in route.health.outages:
             left = outage.began + patience - now
             if left <= 0:
                 lasted = now - outage.began
-                self.job_run.emit(GatewayGivenUp(route.name, lasted))
+                await route.books.no_longer_down(sizes, lasted, back=False)
                 route.stop(f"its gateway has brought nothing for {lasted / 60:.0f} minutes ({why}); run again later")
                 return 0.0
             waits.append(left if outage.probing else min(left, outage.probe_at - now))
         return min(waits, default=None)
 
-    def _hand_4k_on(self, route: RouteRun) -> None:
+    async def _hand_4k_on(self, route: RouteRun) -> None:
         """Let 4K that has failed for long enough go on over another route, while this one delivers what else it has."""
         rescued = route.rules.four_k is FourK.RESCUE and any(each.rescue and each.live for each in self._routes)
         elsewhere = rescued or self._routes.successor(route) is not None
         lasted = route.health.let_4k_fail(_TAKEOVER, shown=not rescued) if elsewhere else None
         if lasted is not None:
             route.put_back()
-            self.job_run.emit(GatewayGivenUp(route.name, lasted))
+            await route.books.no_longer_down("" if route.rules.four_k is not FourK.RETRY else "4K", lasted, back=False)
             self.job_run.explain(f"{route.name}: 4K fails on its own there, so each such task goes on as the job says")
 
     def _held(self) -> bool:

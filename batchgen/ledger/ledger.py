@@ -27,7 +27,7 @@ from batchgen.ledger.mapping import dump
 from batchgen.ledger.rebuilding import Page, Pile, Written
 from batchgen.ledger.recording import Approve, PlanToRecord
 from batchgen.ledger.records import Interrupted
-from batchgen.ledger.runs import NewRun, RunEnd
+from batchgen.ledger.runs import NewOutage, NewRun, OutageEnd, RunEnd
 
 
 def _listed(values: frozenset[str] | None) -> str | None:
@@ -211,6 +211,14 @@ class Ledger:
             LedgerError: it is not under way.
         """
         self._database.call(verbs.END_RUN, end)
+
+    async def begin_outage(self, outage: NewOutage) -> None:
+        """Write down that a gateway is down from now on."""
+        await self._database.do(verbs.BEGIN_OUTAGE, outage)
+
+    async def end_outage(self, end: OutageEnd) -> None:
+        """Write down that a gateway that was down is back, or waited for no longer."""
+        await self._database.do(verbs.END_OUTAGE, end)
 
     async def reserve(self, reservation: Reservation) -> int | Wall:
         """Write an attempt down, set its money aside, take the task. The attempt's number, or what it would go over.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +41,7 @@ from batchgen.ledger.records import (
     TaskAttempt,
     TaskRow,
 )
-from batchgen.ledger.runs import Runs, load_run
+from batchgen.ledger.runs import RunRow, Runs, load_outage, load_run
 from batchgen.ledger.statements import lookups, registers
 from batchgen.ledger.statements.fragments import among, cause_bound, has_cause, listed
 from batchgen.ledger.tables import attempt, image, job, prompt, task
@@ -103,9 +104,14 @@ class Reader:
         if not rows:
             return Runs(())
         holders = [each for each in (self._holder, held(self.path)) if each is not None]
-        last = tuple(load_run(row, holders) for row in rows)
+        last = tuple(self._with_outages([load_run(row, holders) for row in rows]))
         earlier = self._connection.execute(lookups.EARLIER_RUNS, {"job": key, "before": last[-1].id})
         return Runs(last, **earlier.mappings().one())
+
+    def _with_outages(self, runs: Sequence[RunRow]) -> Iterator[RunRow]:
+        found = self._connection.execute(lookups.OUTAGES, {"runs": dump([run.id for run in runs])})
+        outages = [load_outage(row) for row in rows_of(found)]
+        return (replace(run, outages=tuple(each for each in outages if each.run == run.id)) for run in runs)
 
     def month(self, name: str) -> MonthRow:
         """What all jobs have spent in a local calendar month, such as `2026-11`."""

@@ -44,6 +44,52 @@ class RunEnd:
     exit_code: Exit
 
 
+@dataclass(frozen=True, slots=True)
+class NewOutage:
+    """A gateway that a run takes to be down from now on.
+
+    Attributes:
+        tier: the class of sizes that it is down for, "" for all.
+        tasks: how many failed one after the other.
+        reason: what the last of them was told.
+    """
+
+    run: int
+    route: str
+    tier: str
+    tasks: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageEnd:
+    """The end of an outage; `back` says whether the gateway answers again, or is waited for no longer."""
+
+    run: int
+    route: str
+    tier: str
+    back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutageRow:
+    """A time at which a gateway was down; see `NewOutage` and `OutageEnd`.
+
+    Attributes:
+        ended_at: seconds since the epoch, like `began_at`; None where it lasted to the end of its run, or lasts.
+    """
+
+    id: int
+    run: int
+    route: str
+    tier: str
+    tasks: int
+    reason: str
+    began_at: float
+    ended_at: float | None
+    back: bool
+
+
 class RunState(StrEnum):
     """Whether a run goes on, has ended, or died without an end."""
 
@@ -64,6 +110,7 @@ class RunRow:
         exit_code: None before it has ended.
         most: what it may spend; None for no limit of its own.
         delivered: images that its calls brought, also those that a later start finished.
+        outages: of gateways that it waited for, oldest first.
     """
 
     id: int
@@ -82,6 +129,7 @@ class RunRow:
     reserved: int
     seen_at: float
     state: RunState
+    outages: tuple[OutageRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +165,26 @@ def end(connection: Connection, ended: Sequence[RunEnd], now: float) -> list[Non
         if connection.execute(registers.END_RUN, values).rowcount != 1:
             raise LedgerError(f"run {each.run} is not under way in the ledger")
     return [None] * len(ended)
+
+
+def begin_outage(connection: Connection, wanted: Sequence[NewOutage], now: float) -> list[None]:
+    """Write down that gateways are down from now on."""
+    for each in wanted:
+        values = asdict(each)
+        connection.execute(registers.BEGIN_OUTAGE, values | {"run_id": values.pop("run"), "began_at": now, "back": 0})
+    return [None] * len(wanted)
+
+
+def end_outage(connection: Connection, ended: Sequence[OutageEnd], now: float) -> list[None]:
+    """Write down that outages end now."""
+    for each in ended:
+        connection.execute(registers.END_OUTAGE, asdict(each) | {"now": now, "back": int(each.back)})
+    return [None] * len(ended)
+
+
+def load_outage(values: Mapping[str, Any]) -> OutageRow:
+    """A row of `lookups.OUTAGES` as a value."""
+    return OutageRow(**{**values, "back": bool(values["back"])})
 
 
 def load_run(values: Mapping[str, Any], holders: Iterable[Held]) -> RunRow:

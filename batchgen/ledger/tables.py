@@ -27,7 +27,7 @@ from batchgen.domain.learned import LimitKind
 from batchgen.domain.lifecycle import BatchState, Charge, TaskState
 from batchgen.domain.model import OutcomeKind
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision of `migrations/` that makes these tables."""
 
 metadata = MetaData(
@@ -336,6 +336,23 @@ run = Table(
     *_number("reserved"),
 )
 Index("ix_run_job", run.c.job_id)
+
+# Times at which a run took the gateway of a route to be down, for one class of sizes or ("") for all; `back` is whether
+# it answered again. One without an end lasted to the end of its run.
+outage = Table(
+    "outage",
+    metadata,
+    _key(),
+    _refers("run"),
+    _text("route"),
+    _text("tier"),
+    *_number("tasks"),
+    _text("reason"),
+    _stamp("began_at"),
+    _stamp("ended_at", nullable=True),
+    *_flag("back"),
+)
+Index("ix_outage_run", outage.c.run_id)
 Index("ix_attempt_run", attempt.c.run_id, sqlite_where=text("run_id IS NOT NULL"))
 
 # What all jobs of the ledger have spent in a local calendar month, by the attempts that were reserved in it.

@@ -28,7 +28,7 @@ from batchgen.ledger.late_images import LateImage
 from batchgen.ledger.rebuilding import Page, Pile, Written
 from batchgen.ledger.recording import PlanToRecord, Proposal
 from batchgen.ledger.records import Interrupted
-from batchgen.ledger.runs import NewRun, RunEnd
+from batchgen.ledger.runs import NewOutage, NewRun, OutageEnd, RunEnd
 
 BOOK: Verb[Booking, None] = Verb(attempts.book)
 BOOK_AND_SETTLE: Verb[tuple[Booking, Settlement], None] = Verb(attempts.book_and_settle)
@@ -60,6 +60,8 @@ ADMIT: Verb[JobSpec, int] = Verb(job_rows.admit)
 KEEP_QUOTAS: Verb[Sequence[Learned], None] = Verb(quotas.keep)
 FORGET_QUOTAS: Verb[Sequence[Whose], None] = Verb(quotas.forget)
 BEGIN_RUN: Verb[NewRun, int] = Verb(runs.begin)
+BEGIN_OUTAGE: Verb[NewOutage, None] = Verb(runs.begin_outage)
+END_OUTAGE: Verb[OutageEnd, None] = Verb(runs.end_outage)
 END_RUN: Verb[RunEnd, None] = Verb(runs.end)
 
 PROPOSE: Verb[PlanToRecord, Proposal] = Verb(recording.propose)
@@ -80,7 +82,7 @@ ORDER: tuple[Verb[Any, Any], ...] = (
     OPEN_BATCH,
     *(FIND_JOB, NAME_LEDGER),
     *(MOVE_BATCH, OPEN_BATCHES, DIVERTED, WRITE_OFF),
-    *(BEGIN_RUN, SETTLED, END_RUN, DELIVERED, SET_CEILING, KNOWN, BUY_ANEW),
+    *(BEGIN_RUN, BEGIN_OUTAGE, END_OUTAGE, SETTLED, END_RUN, DELIVERED, SET_CEILING, KNOWN, BUY_ANEW),
     *(KEEP_QUOTAS, FORGET_QUOTAS),
     *(PROPOSE, ACCEPT, DISCARD),
     *(ADMIT, ENTER_IMAGES, ENTER_ANSWERS),

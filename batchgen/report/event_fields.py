@@ -68,12 +68,12 @@ def _gateway_fields(event: GatewayEvent) -> dict[str, object]:
     match event:
         case LanePaused(lane, seconds, reason):
             return {"event": "pause", "lane": lane, "seconds": round(seconds, 3), "reason": reason}
-        case GatewayDown(route, tasks, reason):
-            return {"event": "down", "route": route, "tasks": tasks, "reason": reason}
-        case GatewayBack(route, seconds):
-            return {"event": "back", "route": route, "seconds": round(seconds, 3)}
-        case GatewayGivenUp(route, seconds):
-            return {"event": "given_up", "route": route, "seconds": round(seconds, 3)}
+        case GatewayDown(route, sizes, tasks, reason):
+            return {"event": "down", "route": route, "sizes": sizes or None, "tasks": tasks, "reason": reason}
+        case GatewayBack(route, sizes, seconds):
+            return {"event": "back", "route": route, "sizes": sizes or None, "seconds": round(seconds, 3)}
+        case GatewayGivenUp(route, sizes, seconds):
+            return {"event": "given_up", "route": route, "sizes": sizes or None, "seconds": round(seconds, 3)}
 
 
 def summary_fields(result: RunResult) -> dict[str, object]:

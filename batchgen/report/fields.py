@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # of these only the names are needed, and whoever looks at a 
     from batchgen.domain.job import Difference, JobSpec
     from batchgen.engine.salvage import Salvaged
     from batchgen.ledger.records import AttemptRow, JobRow, MonthRow, TaskRow
-    from batchgen.ledger.runs import RunRow
+    from batchgen.ledger.runs import OutageRow, RunRow
     from batchgen.report.forecast import Forecast
     from batchgen.report.headroom import Headroom
     from batchgen.report.missing_images import MissingImages
@@ -63,6 +63,19 @@ def run_fields(run: RunRow) -> dict[str, object]:
         "maybe_usd": usd_text(run.unknown),
         "reserved_usd": usd_text(run.reserved),
         "most_usd": None if run.most is None else usd_text(run.most),
+        "outages": [_outage_fields(each) for each in run.outages],
+    }
+
+
+def _outage_fields(outage: OutageRow) -> dict[str, object]:
+    return {
+        "route": outage.route,
+        "sizes": outage.tier or None,
+        "tasks": outage.tasks,
+        "reason": outage.reason,
+        "began": stamp(outage.began_at),
+        "ended": None if outage.ended_at is None else stamp(outage.ended_at),
+        "back": outage.back,
     }
 
 

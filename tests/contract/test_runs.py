@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.cli.text.runs import outage_lines
 from batchgen.domain.errors import Exit, LedgerError
 from batchgen.domain.lifecycle import Charge, TaskEvent
 from batchgen.domain.model import Settlement
@@ -17,7 +18,7 @@ from batchgen.ledger.audit import check
 from batchgen.ledger.holder import Held, held
 from batchgen.ledger.ledger import Ledger
 from batchgen.ledger.reader import Reader
-from batchgen.ledger.runs import NewRun, RunEnd, RunRow, Runs, RunState
+from batchgen.ledger.runs import NewOutage, NewRun, OutageEnd, RunEnd, RunRow, Runs, RunState
 from tests.conftest import ManualClock
 from tests.support.ledger import PRICE, booking, completion, deliver, end, plan, reservation
 
@@ -155,3 +156,28 @@ async def test_earlier_runs_are_summed_up(ledger: Ledger, path: Path) -> None:
     found = runs(path, 2)
     assert [row.id for row in found.last] == [6, 5]
     assert (found.earlier, found.calls, found.delivered, found.billed, found.unknown) == (4, 4, 2, 2 * PRICE, 2 * PRICE)
+
+
+async def test_outages_of_a_run_are_told_while_they_last_and_afterwards(
+    ledger: Ledger, path: Path, clock: ManualClock
+) -> None:
+    run = ledger.begin_run(HERE)
+    await ledger.begin_outage(NewOutage(run, "a/b", "4K", 7, "HTTP 500 · boom"))
+    await ledger.begin_outage(NewOutage(run, "a/b", "2K", 9, "HTTP 502"))
+    await clock.advance(600)
+    await ledger.end_outage(OutageEnd(run, "a/b", "4K", back=True))
+    four, two = last(path).outages
+    assert (four.ended_at, four.back) == (clock.start + 600, True)
+    assert (two.began_at, two.ended_at, two.back) == (clock.start, None, False)
+    told = outage_lines(last(path), clock.now())
+    assert "a/b for 4K was down from " in told[0]
+    assert "(10 min): 7 tasks failed one after the other (HTTP 500 · boom)" in told[0]
+    assert "a/b for 2K is down since " in told[1]
+    ledger.end_run(RunEnd(run, "patience", Exit.STOPPED))
+    assert "to the end of the run: 9 tasks" in outage_lines(last(path), clock.now())[1]
+    again = ledger.begin_run(HERE)
+    await ledger.end_outage(OutageEnd(again, "a/b", "2K", back=True))
+    assert runs(path).last[1].outages[1].ended_at is None, "it is another run's"
+    await ledger.begin_outage(NewOutage(again, "a/b", "", 6, "x"))
+    await ledger.end_outage(OutageEnd(again, "a/b", "", back=False))
+    assert "then waited for no longer" in outage_lines(last(path), clock.now())[0]

@@ -35,7 +35,9 @@ def test_ten_minutes_of_errors_fail_none_of_a_thousand_tasks_and_cost_few_calls(
     assert night.calls(600, 1200) <= 40
     assert times(night) == (1, 1)
     assert night.stopped is None
-    (back,) = night.of(GatewayBack)
+    (down,), (back,) = night.of(GatewayDown), night.of(GatewayBack)
+    booked = query(night.path, "SELECT route, tier, tasks, reason, back, round(ended_at - began_at) FROM outage")
+    assert booked == [(ROUTE, "1K", down.tasks, down.reason, 1, round(back.seconds))]
     assert 580 <= back.seconds <= 900
     after = [at for at, *_ in night.gateway.sent if at >= 1200]
     assert after[0] < 1200 + 150
@@ -102,6 +104,7 @@ def test_run_ends_after_its_patience_with_nothing_failed_and_the_next_one_goes_o
     assert set(night.states) == {"completed", "available"}
     assert night.stopped is not None
     assert "nothing for 20 minutes (HTTP 500" in night.stopped
+    assert query(night.path, "SELECT back, ended_at IS NULL FROM outage") == [(0, 0)]
     assert 1300 <= night.lasted <= 1500
     assert query(night.path, "SELECT count(*) FROM task WHERE work = 'available' AND attempts > 0") == [(0,)]
 

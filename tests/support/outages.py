@@ -22,6 +22,7 @@ from batchgen.engine.assembly import RouteSpec, assemble
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.runner import Runner
 from batchgen.ledger.ledger import Ledger
+from batchgen.ledger.runs import NewRun
 from tests.chaos.simulation.loop import SimClock, VirtualLoop
 from tests.chaos.simulation.parts import SimDatabase
 from tests.support.ledger import SMALL, SmallPlan, empty_ledger, query
@@ -151,7 +152,17 @@ def spend_night(
 
     async def run(ledger: Ledger) -> str | None:
         job, clock = ledger.job(plan.job.name), SimClock(loop, 0.0)
-        of = JobRun(job, limits, Selection(), ledger, clock=clock, uniform=dice.uniform, listener=events.append)
+        number = ledger.begin_run(NewRun(job, 1, "here"))
+        of = JobRun(
+            job,
+            limits,
+            Selection(),
+            ledger,
+            clock=clock,
+            uniform=dice.uniform,
+            listener=events.append,
+            number=number,
+        )
         runner = Runner(assemble(of, replace(plan.job, four_k=four_k), routes, cast("Any", gateway)))
         await runner.run(None if until is None else clock.now() + until)
         return of.stopped

@@ -7,7 +7,7 @@ import socket
 from batchgen.domain.clock import local_text
 from batchgen.domain.money import format_usd
 from batchgen.domain.text import counted, duration, one_line
-from batchgen.ledger.runs import RunRow, Runs, RunState
+from batchgen.ledger.runs import OutageRow, RunRow, Runs, RunState
 
 
 def run_text(run: RunRow, now: float) -> str:
@@ -34,12 +34,31 @@ def end_text(run: RunRow) -> str:
 
 def runs_lines(runs: Runs, now: float) -> list[str]:
     """List the last runs, newest first, and what those before them come to."""
-    lines = [f"  {_span(run, now)}" for run in runs.last]
+    lines = [line for run in runs.last for line in (f"  {_span(run, now)}", *outage_lines(run, now))]
     if runs.earlier:
         money = _money(runs.billed, runs.unknown)
         did = f"{counted(runs.calls, 'call')}, {counted(runs.delivered, 'image')}, {money}"
         lines.append(f"  {counted(runs.earlier, 'run')} before: {did}")
     return ["", "runs", *lines] if lines else []
+
+
+def outage_lines(run: RunRow, now: float) -> list[str]:
+    """List the times at which gateways were down that a run waited for; of one that goes on, what is down now."""
+    going = run.state is RunState.RUNNING
+    return [f"    {_outage_text(each, now, going=going)}" for each in run.outages]
+
+
+def _outage_text(outage: OutageRow, now: float, *, going: bool) -> str:
+    what = f"{one_line(outage.route)} for {outage.tier}" if outage.tier else one_line(outage.route)
+    began = local_text(outage.began_at, now)
+    why = f"{outage.tasks} tasks failed one after the other ({one_line(outage.reason, 160)})"
+    if outage.ended_at is None:
+        when = f"is down since {began}" if going else f"was down from {began} to the end of the run"
+    else:
+        took = duration(max(0.0, outage.ended_at - outage.began_at))
+        end = "" if outage.back else ", then waited for no longer"
+        when = f"was down from {began} to {local_text(outage.ended_at, now)} ({took}{end})"
+    return f"{what} {when}: {why}"
 
 
 def _span(run: RunRow, now: float) -> str:

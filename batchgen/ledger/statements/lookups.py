@@ -17,7 +17,7 @@ from batchgen.ledger.statements.fragments import (
     unknown_sum,
 )
 from batchgen.ledger.tables import FLAGGED as FLAGGED_IMAGE
-from batchgen.ledger.tables import PROBLEM, RUNNING, UNKNOWN, attempt, image, job, prompt, run, task, variant
+from batchgen.ledger.tables import PROBLEM, RUNNING, UNKNOWN, attempt, image, job, outage, prompt, run, task, variant
 
 # --- tasks, each with its prompt, its variant and its image -----------------------------------------------------------
 
@@ -166,6 +166,7 @@ RUNS = (
     .order_by(run.c.id.desc())
     .limit(bindparam("most"))
 )
+OUTAGES = select(*labelled(outage)).where(outage.c.run_id.in_(listed("runs"))).order_by(outage.c.id)
 EARLIER_RUNS = text(
     "SELECT count(*) AS earlier, coalesce(sum(calls), 0) AS calls, coalesce(sum(delivered), 0) AS delivered, "
     "coalesce(sum(billed), 0) AS billed, coalesce(sum(unknown), 0) AS unknown FROM run "

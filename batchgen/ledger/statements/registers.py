@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, text, update
 from batchgen.domain.inputs import InputFile
 from batchgen.domain.learned import Learned
 from batchgen.ledger.statements.fragments import bound, labelled
-from batchgen.ledger.tables import OPEN_BATCH, attempt, batch, input_file, job, ledger, quota, run, variant
+from batchgen.ledger.tables import OPEN_BATCH, attempt, batch, input_file, job, ledger, outage, quota, run, variant
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
@@ -59,6 +59,14 @@ END_RUN = (
     update(run)
     .where(run.c.id == bindparam("key"), run.c.ended_at.is_(None))
     .values(bound(("ended_at", "reason", "exit_code")))
+)
+
+# --- outages ----------------------------------------------------------------------------------------------------------
+
+BEGIN_OUTAGE = insert(outage)
+END_OUTAGE = text(
+    "UPDATE outage SET ended_at = :now, back = :back "
+    "WHERE run_id = :run AND route = :route AND tier = :tier AND ended_at IS NULL"
 )
 
 # --- batches ----------------------------------------------------------------------------------------------------------
