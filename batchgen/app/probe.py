@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -101,7 +101,8 @@ def prepare(catalog: Catalog, routes: Sequence[str], asked: ProbeOptions, folder
             four_k=FourK.FAIL,
             source_hash=key,
         )
-        probes.append(Probe(contract, each, spec, key, asked.prompt.strip(), size))
+        one = replace(contract, keys=contract.keys[:1])  # a probe is one call
+        probes.append(Probe(one, each, spec, key, asked.prompt.strip(), size))
     return probes
 
 

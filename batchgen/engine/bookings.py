@@ -43,7 +43,7 @@ _SAY_NOTHING = frozenset({OutcomeKind.EMPTY, OutcomeKind.UNREAD})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is charged for the calls of a run, and how far; money in micro-dollars, None for no limit.
+    """In the name of which run calls are made, and how far they may spend; micro-dollars, None for no limit.
 
     Attributes:
         budget: of the job, over all its runs.

@@ -168,6 +168,22 @@ def test_picture_that_says_the_key_is_kept_aside_and_never_delivered(shop: Shop,
     promise(13, f"{len(MARKED)} pictures with the key in them, in line and as addresses: kept aside, 0 delivered")
 
 
+def test_every_key_of_a_route_is_nowhere_when_a_gateway_says_the_others(shop: Shop, echo: EchoGateway) -> None:
+    other = "sk-second+4Hj8/yW2u=Np6kC1dS"
+    shop.environment["OTHER_KEY"] = echo.says = other
+    route = f'{{use: apiyi/gpt-image-2-vip, base_url: "{echo.base_url}", keys: [OTHER_KEY, SHOP_KEY]}}'
+    cases = ("plain", "headers", "refusal", "revised", "url", "picture-text", "url-marked", "fine", "escaped", "base64")
+    name = job(shop, [(case, f"[[echo:{case}]]") for case in cases], route=route)
+    said = spoken(shop, ("run", name, "--json"), *LOOKS)
+    assert "[key]" in "".join(said)
+    assert "holds the key" in "".join(said)
+    assert [each for each in echo.heads if CANARY.encode() in each], "calls were made with the key that was not said"
+    for path in (shop.folder / "out" / "job" / ".batchgen" / "quarantine").iterdir():
+        path.unlink()
+    search(shop, *said, secret=other)
+    search(shop, *said)
+
+
 def test_picture_of_a_batch_that_says_the_key_is_kept_aside(shop: Shop, echo: EchoGateway) -> None:
     echo.picture = base64.b64encode(marked("packed", CANARY)).decode()
     route = f'{{use: openai/gpt-image-2, endpoint: batch, base_url: "{shop.base_url}", key_env: SHOP_KEY}}'
