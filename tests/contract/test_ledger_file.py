@@ -239,6 +239,8 @@ def test_killed_owner_leaves_no_lock_behind(path: Path) -> None:
     process = context.Process(target=hold, args=(path, there))
     process.start()
     here.recv()
+    with pytest.raises(LedgerInUse):
+        Ledger.open(path, ManualClock())
     process.kill()
     process.join()
     process.close()
