@@ -39,9 +39,9 @@ class Storage:
         run.gateway.downloader.fetch = self.fetch  # type: ignore[method-assign, assignment]
         run.executor.delivery._backoff = Backoff(base=0.01, cap=0.02)
 
-    async def fetch(self, url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
+    async def fetch(self, url: str, sink: SpoolSink, *, loopback_base: str = "") -> Download:
         self.tries += 1
-        return self._fails(self.tries) or await self._real(url, sink, loopback_base=loopback_base, secret=secret)
+        return self._fails(self.tries) or await self._real(url, sink, loopback_base=loopback_base)
 
 
 @asynccontextmanager
@@ -97,7 +97,7 @@ async def test_one_address_that_cannot_be_fetched_holds_nothing_up(tmp_path: Pat
     async with linked(tmp_path, 8, lambda _: None) as (run, storage):
         real = storage._real
 
-        async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
+        async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "") -> Download:
             dead.append(sink.attempt)
             return AWAY if sink.attempt == dead[0] else await real(url, sink, loopback_base=loopback_base)
 
@@ -218,7 +218,7 @@ async def test_next_try_is_not_tidied_away_with_the_one_before(tmp_path: Path) -
     async with linked(tmp_path, 1, lambda _: None) as (run, _):
         hand = run.hand
 
-        async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "", secret: str = "") -> Download:
+        async def fetch(url: str, sink: SpoolSink, *, loopback_base: str = "") -> Download:
             nonlocal tries
             tries += 1
             if tries == 1:
