@@ -16,10 +16,10 @@ from batchgen.domain.wire import Answer, Call, CallEnd, NotKept, Picture
 from batchgen.engine.delivery import ClaimResult, Delivery, Paid
 from batchgen.engine.follower import Follower, TakenIn
 from batchgen.engine.hand import Hand
-from batchgen.engine.health import NO_LESSON, Lesson
 from batchgen.engine.job_run import JobRun
 from batchgen.engine.route_keys import Admission, RouteKey
 from batchgen.engine.routes import RouteRun
+from batchgen.engine.tier_health import NO_LESSON, Lesson
 from batchgen.gateway.request import build_call, build_question
 from batchgen.policy.classify import LOST_KINDS, classify, lost, not_worked_on
 from batchgen.policy.decide import OF_THE_KEY, TOO_MANY, Decision, Deliver, Failover, Park, Release, StopLane, decide

@@ -224,10 +224,10 @@ class Runner:
         """Let 4K that has failed for long enough go on over another route, while this one delivers what else it has."""
         rescued = route.rules.four_k is FourK.RESCUE and any(each.rescue and each.live for each in self._routes)
         elsewhere = rescued or self._routes.successor(route) is not None
-        lasted = route.health.let_4k_fail(_TAKEOVER, shown=not rescued) if elsewhere else None
-        if lasted is not None:
+        ended = route.health.let_4k_fail(_TAKEOVER, shown=not rescued) if elsewhere else None
+        if ended is not None:
             route.put_back()
-            await route.books.no_longer_down("" if route.rules.four_k is not FourK.RETRY else "4K", lasted, back=False)
+            await route.books.no_longer_down(*ended, back=False)
             self.job_run.explain(f"{route.name}: 4K fails on its own there, so each such task goes on as the job says")
 
     def _held(self) -> bool:

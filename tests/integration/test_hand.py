@@ -16,6 +16,7 @@ from batchgen.domain.inputs import InputImage, Inputs, InputUse
 from batchgen.domain.job import Limits
 from batchgen.domain.wire import Picture
 from batchgen.engine.salvage import Salvage
+from batchgen.gateway.request import build_question
 from batchgen.store.spool.sink import SpoolSink
 from tests.support.batch import Api, batch_rig
 from tests.support.gateway import a_call
@@ -110,6 +111,7 @@ async def _follows(folder: Path, hands: list[MailedHand]) -> None:
     ):
         await run.runner.run()
         assert run.states() == {"completed": 1}
+        assert await hands[-1].is_there(contract.route, build_question(contract, "K"))
 
 
 async def _looks_at_inputs(folder: Path, hands: list[MailedHand]) -> None:

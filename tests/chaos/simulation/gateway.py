@@ -118,6 +118,12 @@ class Gateway:
         await self._write(sink, self.pictures[url])
         return Download(Fetch.DONE, Picture(sink.name, sink.size))
 
+    async def is_there(self, call: Call) -> bool:
+        """In place of `Client.is_there`."""
+        self.step("asked whether it is there")
+        await asyncio.sleep(self.dice.uniform(0.1, 20.0))
+        return self.calm or self.dice.random() < 0.7
+
     def _fault(self) -> str:
         if self.calm or self.dice.random() >= self.rate:
             return ""

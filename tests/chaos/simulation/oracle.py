@@ -98,8 +98,11 @@ def _limits(world: World) -> None:
     rows = world.ask("SELECT task_id, outcome, charge FROM attempt WHERE outcome IS NOT NULL")
     found = [(task, Outcome(OutcomeKind(str(kind)), Charge(str(charge)), "")) for task, kind, charge in rows]
     lost = Counter(task for task, outcome in found if outcome.kind in LOST_KINDS)
-    counted = Counter(task for task, outcome in found if counts(outcome))
-    taken = Counter(line.task for line in world.gateway.bill if line.fault not in UNCOUNTED)
+    spared = any("is down: " in str(what) for *_, what in world.trace)  # errors then are none of a task's attempts
+    own = [each for each in found if not (spared and each[1].kind is OutcomeKind.SERVER_ERROR)]
+    counted = Counter(task for task, outcome in own if counts(outcome))
+    free = UNCOUNTED | ({"500"} if spared else set())
+    taken = Counter(line.task for line in world.gateway.bill if line.fault not in free)
     if lost and max(lost.values()) > world.limits.unknown + 1:
         raise Violation(f"more lost answers than {world.limits.unknown} + 1: {lost}")
     most = world.limits.attempts * world.routes  # counted anew where a task is sent on
