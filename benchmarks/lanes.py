@@ -64,6 +64,8 @@ class Wire:
 
 
 LOCAL = Wire(0.001, (0.0005, 0.002), 0.003)
+UNEVEN = replace(LOCAL, jitter=0.005)
+BUSY = replace(LOCAL, way=0.03, jitter=0.02)
 REAL = Wire(0.15, (0.1, 0.6), 1.0)
 
 
@@ -315,6 +317,8 @@ SCENARIOS = [
     Scenario("50/s burst 50, 0.2 s", 1000, 64, LOCAL, 0.2, Limits(rate=50, burst=50), 0.01),
     Scenario("50/s burst 1, 0.2 s", 1000, 64, LOCAL, 0.2, Limits(rate=50), 0.01),
     Scenario("50/s burst 1, 500 at once", 2000, 500, LOCAL, 0.2, Limits(rate=50), 0.01),
+    Scenario("50/s burst 1, 5 ms jitter", 2000, 500, UNEVEN, 0.2, Limits(rate=50), 0.01),
+    Scenario("50/s burst 1, 20 ms jitter", 2000, 500, BUSY, 0.2, Limits(rate=50), 0.01),
     Scenario("50/s burst 50, Retry-After 1", 1000, 500, LOCAL, 0.2, Limits(rate=50, burst=50), 0.01, retry_after=1),
     Scenario("50/s burst 1, Retry-After 1", 1000, 500, LOCAL, 0.2, Limits(rate=50), 0.01, retry_after=1),
     Scenario("50/s burst 50, 1 s, far", 5000, 500, REAL, 1.0, Limits(rate=50, burst=50)),

@@ -286,7 +286,10 @@ class Lane:
         try:
             if seconds == float("inf"):
                 await changed.wait()
-            else:
-                await sleep_or(self._clock, seconds, changed)
+                return
+            due = self._clock.monotonic() + seconds
+            await sleep_or(self._clock, seconds, changed)
+            if not changed.is_set():
+                self.rule = self.rule.after_lag(self._clock.monotonic() - due)
         finally:
             self._waiting.pop(changed, None)

@@ -282,3 +282,16 @@ def test_standstill_is_a_value_that_each_failure_makes_anew() -> None:
     again = refused.after_failure(4.0, 5.0, None, lambda _low, high: high)
     assert (again.episodes, again.until, again.hopeless) == (2, 7.0, None)
     assert again.over().episodes == 0
+
+
+async def test_lane_that_looks_late_takes_longer_to_hold_a_call_for_taken_in(clock: ManualClock) -> None:
+    """What has come lies unread meanwhile, and may be a refusal."""
+    one = lane(clock, rate=1.0)
+    before = one.rule.taken.moment
+    await call(one)
+    waiting = asyncio.ensure_future(call(one))
+    await clock.settle()
+    clock.elapsed += 3.0  # nobody is woken in all that time
+    await clock.advance(0.0)
+    assert waiting.done()
+    assert one.rule.taken.moment > before

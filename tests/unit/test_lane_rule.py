@@ -34,6 +34,7 @@ REACHED = [
     ("50/s burst 50, 0.2 s", 0.97, 0.07),
     ("50/s burst 1, 500 at once", 0.80, 0.05),
     ("50/s burst 1, Retry-After 1", 0.80, 0.05),
+    ("50/s burst 1, 20 ms jitter", 0.70, 0.10),
     ("20/min burst 1, 60 s", 0.80, 0.06),
     ("30 in flight and 20/min", 0.95, 0.05),
     ("2 % refused by chance", 0.88, 0.04),
@@ -139,3 +140,12 @@ def test_memory_is_what_the_rule_knows_and_is_begun_with() -> None:
     assert paced is not None
     assert recalled(start, paced).limit == FoundPace(5.0)
     assert recalled(LaneRule.start(64, 1.0, KnownPace(2.0)), paced).limit == NoLimit()  # the user knows better
+
+
+def test_slow_first_refusal_does_not_make_the_lane_slow_for_long() -> None:
+    """The first calls of a run wait for much that later ones do not."""
+    rule = LaneRule.start(64, 0.003)
+    for delay in (0.6, *[0.01] * 12):
+        rule, call = rule.after_sent(0.0, 10)
+        rule = rule.after_refusal(call, delay, None)
+    assert rule.taken.moment < 0.06

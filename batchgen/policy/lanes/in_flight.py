@@ -22,10 +22,10 @@ class InFlightLimit(NamedTuple):
     Attributes:
         calls: in flight at most.
         trial: whether it may yet turn out to be a pace.
-        gap: seconds between an answer and the next probe while it is on trial.
+        longer: how many times as long as at first the next probe waits for, while it is on trial.
         probe: the call above the limit that is out; None for none.
         probe_at: when the next may go.
-        quiet: whether nothing was answered since the probe left.
+        quiet: whether nothing was answered while the probe was on its way to the gateway.
         step: places that an accepted probe brings.
         calm: answers since the last refusal or probe; so many as `need` allow the next probe.
         round: answers since the limit was set, or was put on trial again.
@@ -38,7 +38,7 @@ class InFlightLimit(NamedTuple):
 
     calls: int
     trial: bool = False
-    gap: float = 0.0
+    longer: int = 1
     probe: SentCall | None = None
     probe_at: float = NEVER
     quiet: bool = True
@@ -60,13 +60,13 @@ class InFlightLimit(NamedTuple):
     @classmethod
     def tried(cls, level: int, later: int, now: float, gap: float) -> InFlightLimit:
         """Take the level of a refusal for the limit, until a probe after a gap says more."""
-        return cls.at(level)._replace(later=later, trial=True, gap=gap, probe_at=now + gap)
+        return cls.at(level)._replace(later=later, trial=True, probe_at=now + gap)
 
     def struck(self, level: int, now: float, gap: float) -> InFlightLimit:
         """Doubt a limit that stood, because a call below it was refused."""
         calls = max(1, min(self.calls, level))
         known = self._replace(calls=calls, before=self.calls, step=1, calm=0, round=0)
-        return known._replace(trial=True, gap=gap, probe_at=now + gap)
+        return known._replace(trial=True, longer=1, probe_at=now + gap)
 
     def restored(self) -> InFlightLimit:
         """Believe in a limit as it was: a single refusal was chance."""
@@ -98,22 +98,30 @@ class InFlightLimit(NamedTuple):
         """Return what is known once it turns out that a call never left."""
         return self._replace(probe=None, probe_at=call.at) if call is self.probe else self
 
-    def after_taken(self, now: float, apart: float) -> InFlightLimit:
-        """Return what is known once the probe was taken in; the next goes so many seconds `apart`."""
+    def after_taken(self, now: float, apart: float, gap: float) -> InFlightLimit:
+        """Return what is known once the probe was taken in; for `apart` and `gap` see `after_answer`."""
         if self.trial:
-            return self._replace(probe=None, probe_at=now + self.gap)
+            return self._replace(probe=None, probe_at=now + gap * self.longer)
         calls, step = self.calls + self.step, min(2 * self.step, max(1, (self.calls + self.step) // _SPREAD))
         return self._replace(calls=calls, step=step, probe=None, probe_at=now + apart)
 
-    def after_answer(self, now: float, apart: float) -> InFlightLimit:
-        """Return what is known once a call was answered."""
-        known = self._replace(quiet=False, calm=self.calm + 1, round=self.round + 1, answers=self.answers + 1)
+    def after_answer(self, now: float, apart: float, gap: float, way: float) -> InFlightLimit:
+        """Return what is known once a call was answered.
+
+        Args:
+            now: the present.
+            apart: seconds until the next probe of a limit that stands.
+            gap: the same of one that is on trial.
+            way: seconds that a call is on its way at most.
+        """
+        quiet = self.quiet and (self.probe is None or now - self.probe.at > way)
+        known = self._replace(quiet=quiet, calm=self.calm + 1, round=self.round + 1, answers=self.answers + 1)
         if known.probe is not None:
             return known
         if known.trial and known.round > max(4, known.calls):  # a whole round was taken: it is one
             known = known._replace(trial=False, probe_at=NEVER)
         if known.trial:
-            return known._replace(probe_at=now + known.gap)
+            return known._replace(probe_at=now + gap * known.longer)
         if known.probe_at == NEVER and known.calm >= known.need:
             return known._replace(calm=0, probe_at=now + apart)
         return known
@@ -122,11 +130,12 @@ class InFlightLimit(NamedTuple):
         """Return what is known once a call was refused that had left before the last refusal was known."""
         if call is self.probe:
             return self._replace(probe=None)
-        return self._replace(calls=max(1, min(self.calls, call.level)), refused=self.refused + 1)
+        calls = max(1, min(self.calls, call.level))
+        return self._replace(calls=calls, refused=self.refused + 1)
 
-    def after_refused_probe(self, now: float) -> InFlightLimit:
+    def after_refused_probe(self, now: float, gap: float) -> InFlightLimit:
         """Return what is known once the gateway has shown that the limit stands."""
         known = self._replace(probe=None, calm=0, step=1)
         if known.trial:
-            return known._replace(gap=3 * known.gap, probe_at=now + 3 * known.gap)
+            return known._replace(longer=3 * known.longer, probe_at=now + 3 * known.longer * gap)
         return known._replace(need=min(SURE, 2 * known.need))

@@ -11,6 +11,7 @@ from batchgen.policy.lanes.taken import SentCall, Taken
 
 SHORT_WAIT = 5.0  # seconds; a longer wait that a gateway asks for is the lane's, a shorter one the refused task's
 _OPINIONS = 2  # refusals that may be chance, where nothing was sent that would tell
+_MOST_LAG = 1.0  # seconds; a process that sleeps longer was put to sleep
 _FEWEST, _MOST = 4, 64  # unproven calls in flight
 
 
@@ -93,6 +94,11 @@ class LaneRule(NamedTuple):
             known = _after_taken(known, call, now)
         return known
 
+    def after_lag(self, seconds: float) -> LaneRule:
+        """Return what is known once this process came late to look, by so many seconds."""
+        lag = max(min(seconds, _MOST_LAG), 0.8 * self.taken.lag)
+        return self._replace(taken=self.taken._replace(lag=lag))
+
     def after_sent(self, now: float, flying: int) -> tuple[LaneRule, SentCall]:
         """Return what is known once a call has left, and the call.
 
@@ -121,7 +127,9 @@ class LaneRule(NamedTuple):
         took = now - call.at
         known = known._replace(answer=known.answer + (took - known.answer) * (0.05 if known.answer else 1.0))
         if isinstance(known.limit, InFlightLimit):
-            return known._replace(limit=known.limit.after_answer(now, _apart(known, known.limit)))
+            way = min(known.taken.quickest, known.taken.moment)
+            limit = known.limit.after_answer(now, _apart(known, known.limit), _gap(known), way)
+            return known._replace(limit=limit)
         return known
 
     def after_unsent(self, call: SentCall) -> LaneRule:
@@ -153,7 +161,7 @@ class LaneRule(NamedTuple):
         if known.known is not None and not known.known.strained:
             return known._replace(known=known.known.after_refused(now))
         if isinstance(limit, InFlightLimit) and call is limit.probe:
-            return known._replace(limit=limit.after_refused_probe(now))
+            return known._replace(limit=limit.after_refused_probe(now, _gap(known)))
         known = known._replace(marks=known.marks.after(call.at, known.taken.calls))
         if _is_one_more_fluke(known, call, self.taken.proven):
             return known._replace(taken=known.taken._replace(proven=self.taken.proven))
@@ -189,7 +197,7 @@ def _after_taken(known: LaneRule, call: SentCall, now: float) -> LaneRule:
         return known
     if limit.disproven(call):
         return _without_limit(known, limit, call)
-    limit = limit.after_taken(now, _apart(known, limit))
+    limit = limit.after_taken(now, _apart(known, limit), _gap(known))
     return known._replace(limit=limit if limit.calls < known.ceiling else NoLimit())
 
 
@@ -206,6 +214,11 @@ def _without_limit(known: LaneRule, limit: InFlightLimit, probe: SentCall) -> La
 def _apart(known: LaneRule, limit: InFlightLimit) -> float:
     """Return the seconds until halfway between two answers, when no place is due to become free."""
     return known.answer / (2 * limit.calls)
+
+
+def _gap(known: LaneRule) -> float:
+    """Return the seconds after which a place that is free at the gateway is known there, and none has come back."""
+    return min(2 * known.taken.moment, known.answer / 3 or NEVER)
 
 
 def _after_earlier(known: LaneRule, refused: SentCall, now: float) -> LaneRule:
@@ -225,7 +238,7 @@ def _is_one_more_fluke(known: LaneRule, call: SentCall, proven: int) -> bool:
 
 def _limited(known: LaneRule, call: SentCall, now: float) -> LaneRule:
     """Hold the lane in by what its refusals say, the last among them."""
-    limit, marks, gap = known.limit, known.marks, 2 * known.taken.moment
+    limit, marks, gap = known.limit, known.marks, _gap(known)
     if isinstance(limit, FoundPace):
         limit = limit.refused_at(call.level)
         if limit.is_in_flight_limit and not marks.missed:
