@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from batchgen.engine.lane import Lane, Ticket
 
@@ -107,10 +108,10 @@ class RouteKeys:
     async def admit(self) -> Admission | None:
         """Wait for a place with any key; None once none is left, or nothing new is to begin."""
         while keys := self._usable():
-            lanes = list(dict.fromkeys(key.lane for key in keys))
-            chosen = keys[0] if len(lanes) == 1 else next((key for key in keys if key.lane.ready), None)
+            alone = len(keys) == 1 or len(self.lanes) == 1
+            chosen = keys[0] if alone else next((key for key in keys if key.lane.ready), None)
             if chosen is None:
-                await _until_one_is_ready(lanes)
+                await _until_one_is_ready(dict.fromkeys(key.lane for key in keys))
                 continue
             if (ticket := await chosen.lane.admit()) is None:
                 continue
@@ -154,9 +155,8 @@ class RouteKeys:
 
     def _usable(self) -> list[RouteKey]:
         """Return the keys that a call may be made with, those with the fewest calls in flight first."""
-        if self._draining:
-            return []
-        return sorted((key for key in self._keys if key.stopped is None), key=lambda key: key.in_flight)
+        usable = [key for key in self._keys if key.stopped is None and not self._draining]
+        return sorted(usable, key=attrgetter("in_flight")) if len(usable) > 1 else usable
 
     def _admission(self, key: RouteKey, ticket: Ticket) -> Admission:
         key.in_flight += 1
@@ -180,7 +180,7 @@ def key_missing(fingerprint: str) -> str:
     )
 
 
-async def _until_one_is_ready(lanes: list[Lane]) -> None:
+async def _until_one_is_ready(lanes: Iterable[Lane]) -> None:
     """Wait until one of these would let a call in, or is stopped."""
     waits = [asyncio.ensure_future(lane.until_ready()) for lane in lanes]
     try:
