@@ -14,6 +14,7 @@ from batchgen.domain.size import parse_size
 from batchgen.engine.attempt import Executor
 from batchgen.engine.delivery import ClaimResult, Delivery
 from batchgen.engine.follower import Follower
+from batchgen.engine.health import RouteHealth
 from batchgen.engine.job_run import JobRun, Selection
 from batchgen.engine.lane import Lane
 from batchgen.engine.route_keys import Admission, RouteKey, RouteKeys
@@ -85,8 +86,9 @@ def two_routes() -> Buys:
     )
     for route in (FIRST, SECOND):
         contract, lane = catalog.find(route), Lane(route, LaneRule.start(4, 1.0), clock=clock, uniform=uniform)
-        keys, nothing = RouteKeys([RouteKey("K", "", lane)]), cast("Any", None)
-        run.routes.add(RouteRun(contract, Rules(Limits()), nothing, keys, nothing))
+        keys, rules = RouteKeys([RouteKey("K", "", lane)]), Rules(Limits())
+        health = RouteHealth(clock, uniform, rules.four_k)
+        run.routes.add(RouteRun(contract, rules, cast("Any", None), keys, health))
     books.executor = Buys(run)
     return books.executor
 
