@@ -181,6 +181,8 @@ class Answer:
         status: HTTP status, 0 when no response head was parsed.
         is_json: whether the body is one whole JSON document.
         retry_after: seconds the gateway asks to wait, from headers or the error body; None when it does not say.
+        spent_for: seconds for which the gateway has no call left, by its headers; None when it does not say.
+        told_rate: calls per second that it takes, by its headers; None when it does not say.
         request_ids: header name and value, every header known to carry a request id.
         pictures: images that came inline, in order.
         urls: images that came as addresses, in order.
@@ -208,6 +210,8 @@ class Answer:
     is_json: bool = False
     content_type: str = ""
     retry_after: float | None = None
+    spent_for: float | None = None
+    told_rate: float | None = None
     request_ids: tuple[tuple[str, str], ...] = ()
     pictures: tuple[Picture, ...] = ()
     urls: tuple[str, ...] = ()

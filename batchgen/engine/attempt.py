@@ -155,6 +155,7 @@ class Executor:
         flight, outcome = route.health.landed(answer.attempt), _outcome(route, claim, answer, admission.key)
         lesson = route.health.learn(flight, claim, outcome, cost, proven=route.books.proven)
         verdict = _Verdict(outcome, self._decide(route, outcome, claim, cost, key=admission.key, lesson=lesson), cost)
+        admission.key.lane.told(answer)
         self._tell_lane(route, verdict, admission, during=lesson.during)
         if lesson.opened is not None:
             route.books.lost_at_once(lesson.opened.lost)
@@ -231,7 +232,9 @@ class Executor:
         """Make a call and return its answer; None when there will be none, which is in the books then."""
         attempt = call.attempt
         route.books.started(claim, attempt)
-        if not await admission.key.lane.wait_turn(admission.ticket) or admission.key.stopped is not None:
+        lane = admission.key.lane
+        if not await lane.wait_turn(admission.ticket) or admission.key.stopped is not None:
+            lane.unsent(admission.ticket)
             await self.book_not_sent(route, claim, attempt, "the run was stopped before it was sent")
             return None
         route.books.called()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from batchgen.domain.clock import Clock, sleep_or
 from batchgen.domain.learned import Whose
+from batchgen.domain.wire import Answer
 from batchgen.policy.backoff import Uniform
 from batchgen.policy.lanes.per_time import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
@@ -69,9 +70,15 @@ class ConcurrencyCap:
 
 @dataclass(slots=True)
 class JobRate:
-    """The known rate of a job, which its lanes keep to together; None for none."""
+    """The known rate of a route, which its lanes keep to together.
+
+    Attributes:
+        known: None for none.
+        lanes: how many they are.
+    """
 
     known: KnownPace | None
+    lanes: int = 0
 
 
 class Lane:
@@ -120,6 +127,7 @@ class Lane:
         self.cap = cap or ConcurrencyCap(rule.ceiling)
         self.cap.lanes.append(self)
         self._rate = rate or JobRate(rule.known)
+        self._rate.lanes += 1
         self._clock = clock
         self._uniform = uniform
         self._left = left
@@ -200,6 +208,12 @@ class Lane:
         if ticket.sent is not None:
             self._learn(self._known_rule().after_answer(ticket.sent, self._clock.monotonic()))
         self.wake()
+
+    def told(self, answer: Answer) -> None:
+        """Learn what the headers of an answer say of how many calls are taken."""
+        if answer.spent_for is not None or answer.told_rate is not None:
+            rate = None if answer.told_rate is None else answer.told_rate * self._rate.lanes
+            self._learn(self._known_rule().after_headers(self._clock.monotonic(), answer.spent_for, rate))
 
     def refused(self, ticket: Ticket, wait: float | None) -> float:
         """Learn that there were too many calls for the gateway; give the seconds until another may go, or this one.

@@ -17,6 +17,7 @@ from batchgen.gateway.headers import REQUEST_ID_HEADERS, leads_to, longest, requ
 from batchgen.gateway.image_address import absolute
 from batchgen.gateway.json_body import Shape
 from batchgen.gateway.proxy import DIRECT, Proxies
+from batchgen.gateway.rate_headers import spent_for, told_rate
 from batchgen.gateway.reading import body_of, read_body
 from batchgen.gateway.scan import SinkFactory
 from batchgen.gateway.transport import WIRE_ERRORS, SessionOwner
@@ -146,6 +147,8 @@ class Client(SessionOwner):
             is_json=whole,
             content_type=one_line(clean(headers.get("content-type", "")), 200),
             retry_after=longest((retry_after(headers, self._clock.now()), reply.retry_after)),
+            spent_for=spent_for(headers, self._clock.now()),
+            told_rate=told_rate(headers),
             request_ids=clean(ids),
             pictures=exchange.pictures(shown),
             urls=tuple(absolute(each, call.url) for each in reply.urls),

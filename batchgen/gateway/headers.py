@@ -60,11 +60,15 @@ def hinted(message: str) -> float | None:
     (62.5, 0.24)
     """
     if found := _HINT.search(message):
-        seconds = sum(float(amount) * _unit(unit) for amount, unit in _DURATION.findall(found[1]))
-        return seconds or None
+        return duration(found[1])
     if found := _CHINESE_HINT.search(message):
         return float(found[1]) * _CHINESE_UNITS[found[2]] or None
     return None
+
+
+def duration(text: str) -> float | None:
+    """Read seconds from words such as `1m2.5s`; None where there are none."""
+    return sum(float(amount) * _unit(unit) for amount, unit in _DURATION.findall(text)) or None
 
 
 def longest(asked: Iterable[float | None]) -> float | None:

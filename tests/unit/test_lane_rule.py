@@ -149,3 +149,12 @@ def test_slow_first_refusal_does_not_make_the_lane_slow_for_long() -> None:
         rule, call = rule.after_sent(0.0, 10)
         rule = rule.after_refusal(call, delay, None)
     assert rule.taken.moment < 0.06
+
+
+def test_headers_are_obeyed_where_there_are_any() -> None:
+    rule = LaneRule.start(64, 1.0)
+    assert rule.after_headers(10.0, None, None) is rule
+    assert rule.after_headers(10.0, 7.0, None).opening(10.0, 0, 0) == 17.0
+    told = rule.after_headers(10.0, None, 5.0)
+    assert told.known == KnownPace(5.0, slot=10.0)
+    assert told.after_headers(11.0, None, 50.0).known == told.known  # the slower of two is the one that holds

@@ -49,6 +49,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "is_json": st.booleans(),
     "content_type": text,
     "retry_after": st.none() | seconds,
+    "spent_for": st.none() | seconds,
+    "told_rate": st.none() | seconds,
     "request_ids": pairs,
     "pictures": st.lists(st.builds(Picture, text, numbers, text), max_size=3).map(tuple),
     "urls": st.lists(text, max_size=3).map(tuple),

@@ -94,6 +94,21 @@ class LaneRule(NamedTuple):
             known = _after_taken(known, call, now)
         return known
 
+    def after_headers(self, now: float, spent_for: float | None, rate: float | None) -> LaneRule:
+        """Return what is known once the headers of an answer say how many calls are taken.
+
+        Args:
+            now: the present.
+            spent_for: seconds for which no call is left; None when one is, or they do not say.
+            rate: calls per second that are taken; None when they do not say.
+        """
+        known = self
+        if spent_for is not None:
+            known = known._replace(paused_until=max(known.paused_until, now + spent_for))
+        if rate is not None and (known.known is None or rate < known.known.rate):
+            known = known._replace(known=KnownPace(rate, slot=now))
+        return known
+
     def after_lag(self, seconds: float) -> LaneRule:
         """Return what is known once this process came late to look, by so many seconds."""
         lag = max(min(seconds, _MOST_LAG), 0.8 * self.taken.lag)

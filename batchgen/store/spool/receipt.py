@@ -130,6 +130,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "is_json": _truth,
     "content_type": _words,
     "retry_after": _seconds,
+    "spent_for": _seconds,
+    "told_rate": _seconds,
     "request_ids": _pairs,
     "pictures": _pictures,
     "urls": lambda value: tuple(map(_words, _list(value))),
