@@ -257,7 +257,7 @@ class Lane:
     def begin_anew(self) -> None:
         """Go on carefully with a gateway that was down."""
         self.standstill = Standstill()
-        self._learn(self._known_rule().after_outage())
+        self._learn(self._known_rule().settled(self._clock.monotonic()).after_outage())
 
     def stop(self, why: str) -> None:
         """Let no more calls through this lane."""

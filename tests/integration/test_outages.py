@@ -13,7 +13,7 @@ from batchgen.domain.job import FourK, Limits
 from batchgen.domain.size import parse_size
 from batchgen.policy.breaker import MOST_PROBES
 from tests.support.ledger import query
-from tests.support.outages import LIMITS, OTHER, PAGE, ROUTE, UNSENT, FailingGateway, Night, spend_night
+from tests.support.outages import INSIDE, LIMITS, OTHER, PAGE, ROUTE, UNSENT, FailingGateway, Night, spend_night
 
 LARGE = parse_size("16:9@4K")
 SMALLER = parse_size("16:9@2K")
@@ -132,13 +132,25 @@ def test_short_outage_moves_nothing_to_the_fallback(tmp_path: Path) -> None:
     assert query(night.path, "SELECT DISTINCT route FROM attempt") == [(ROUTE,)]
 
 
-def test_pages_of_an_outage_are_one_lost_answer_for_the_run_and_each_its_tasks(tmp_path: Path) -> None:
-    night = spend_night(tmp_path, FailingGateway(between(100, 700), answer=PAGE), 200)
-    assert night.states == {"completed": 200}
+@pytest.mark.parametrize("begin", [0, 100])
+def test_pages_of_an_outage_are_one_lost_answer_for_the_run_and_each_its_tasks(tmp_path: Path, begin: int) -> None:
+    night = spend_night(tmp_path, FailingGateway(between(begin, begin + 600), answer=PAGE), 200)
+    assert night.states["completed"] == 200 - night.states.get("parked", 0)
+    assert night.states.get("parked", 0) <= 5, "of those that were lost twice before it was known"
     assert night.stopped is None
     lost = query(night.path, "SELECT count(*) FROM attempt WHERE outcome = 'edge_error'")[0][0]
     assert lost > 10, "more than a run may lose by default"
+    assert night.lost == 1
     assert query(night.path, "SELECT sum(unknowns) FROM task") == [(lost,)]
+
+
+def test_errors_inside_a_success_count_for_their_tasks_although_the_gateway_is_down(tmp_path: Path) -> None:
+    night = spend_night(tmp_path, FailingGateway(between(100, 700), answer=INSIDE), 150)
+    assert times(night) == (1, 1)
+    made = "SELECT task_id, count(*) FROM attempt GROUP BY task_id"
+    assert query(
+        night.path, f'SELECT count(*) FROM task JOIN ({made}) ON id = task_id WHERE attempts < "count(*)"'
+    ) == [(0,)]
 
 
 def test_calls_that_cannot_leave_are_an_outage_too(tmp_path: Path) -> None:
@@ -191,6 +203,7 @@ def test_4k_that_fails_for_good_is_downgraded_as_the_job_says(tmp_path: Path) ->
     assert night.states == {"completed": 60}
     assert night.delivered == {str(SMALLER): 60}
     assert night.lasted < 900
+    assert times(night) == (1, 1), "once it is known that only 4K fails, that is no outage any more"
 
 
 def test_attempts_of_one_are_given_back_too(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ ROUTE, OTHER = "apiyi/gpt-image-2-vip", "laozhang/gpt-image-2-vip"
 LIMITS = Limits(concurrency=30)
 ERROR = Answer(0, CallEnd.COMPLETE, status=500, is_json=True, error=ApiError("boom", code="server_error"))
 PAGE = Answer(0, CallEnd.COMPLETE, status=502, excerpt="<html>bad gateway", content_type="text/html")
+INSIDE = replace(ERROR, status=200)  # an error inside a success: it may have been charged
 UNSENT = Answer(0, CallEnd.NOT_SENT, detail="no connection")
 
 
@@ -98,6 +99,7 @@ class Night:
     Attributes:
         stopped: why it began nothing new any more; None where all was done.
         lasted: virtual seconds.
+        lost: answers that count against `limits.unknown_total`.
     """
 
     gateway: FailingGateway
@@ -107,6 +109,7 @@ class Night:
     states: dict[str, int]
     delivered: dict[str, int]
     path: Path
+    lost: int
 
     def calls(self, begin: float, end: float) -> int:
         """How many calls were sent between two moments."""
@@ -150,7 +153,7 @@ def spend_night(
     routes = [RouteSpec(replace(load_catalog().find(name), base_url="https://gateway.example/v1")) for name in names]
     dice = random.Random(3)
 
-    async def run(ledger: Ledger) -> str | None:
+    async def run(ledger: Ledger) -> JobRun:
         job, clock = ledger.job(plan.job.name), SimClock(loop, 0.0)
         number = ledger.begin_run(NewRun(job, 1, "here"))
         of = JobRun(
@@ -165,7 +168,7 @@ def spend_night(
         )
         runner = Runner(assemble(of, replace(plan.job, four_k=four_k), routes, cast("Any", gateway)))
         await runner.run(None if until is None else clock.now() + until)
-        return of.stopped
+        return of
 
     def database(*given: Any) -> SimDatabase:
         made = SimDatabase(_Books(), *given)  # type: ignore[arg-type]
@@ -174,9 +177,9 @@ def spend_night(
 
     with mock.patch("batchgen.ledger.ledger.Database", database), Ledger.open(path, SimClock(loop, 0.0)) as ledger:
         ledger.record(plan)  # type: ignore[arg-type]
-        stopped = loop.run_until_complete(run(ledger))
+        ended = loop.run_until_complete(run(ledger))
     lasted = loop.time()
     loop.close()
     states = Counter(str(state) for (state,) in query(path, "SELECT state FROM task"))
     delivered = dict(query(path, "SELECT a.size_sent, count(*) FROM image i JOIN attempt a ON a.id = i.id GROUP BY 1"))
-    return Night(gateway, stopped, lasted, events, dict(states), delivered, path)
+    return Night(gateway, ended.stopped, lasted, events, dict(states), delivered, path, ended.tally.lost)

@@ -295,3 +295,32 @@ async def test_lane_that_looks_late_takes_longer_to_hold_a_call_for_taken_in(clo
     await clock.advance(0.0)
     assert waiting.done()
     assert one.rule.taken.moment > before
+
+
+async def test_lane_goes_on_with_a_quarter_of_its_calls_after_an_outage(clock: ManualClock) -> None:
+    one, tickets = lane(clock), list[Ticket]()
+    while len(tickets) < 64:
+        tickets += await burst(one, clock)
+        await clock.advance(MOMENT)
+    for ticket in tickets:
+        one.answered(ticket)
+        one.release(ticket)
+    again = await burst(one, clock)
+    assert len(again) == 64
+    for ticket in again:
+        one.release(ticket)
+    await clock.advance(MOMENT)
+    one.failed(again[0], 600.0, left=True)
+    one.begin_anew()
+    assert 16 <= len(await burst(one, clock)) <= 20
+
+
+async def test_call_that_never_left_in_an_outage_makes_nobody_wait(clock: ManualClock) -> None:
+    one = lane(clock)
+    ticket = await call(one)
+    before = one.rule.taken
+    one.unsent(ticket)
+    one.release(ticket)
+    assert one.rule.taken.unproven == before.unproven[:-1]
+    assert one.standstill == Standstill()
+    assert await burst(one, clock, 1)
