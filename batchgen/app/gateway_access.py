@@ -15,6 +15,7 @@ from batchgen.contracts.written_proxy import DIRECTLY
 from batchgen.engine.assembly import RouteSpec
 from batchgen.gateway.proxy import Proxies
 from batchgen.manifest.manifest import Manifest
+from batchgen.simulator.faults import Options
 
 
 class GatewayAccess:
@@ -62,6 +63,7 @@ class GatewayAccess:
         return KeyRing.of(self._manifest.job.manifest.parent, Path.cwd())
 
     async def _rehearsed(self) -> tuple[list[RouteSpec], KeyRing]:
+        Options.parse(self._options.faults).check_keys({name for each in self._routes() for name in each.contract.keys})
         written = [self._manifest.route, *(other.written for other in self._manifest.fallbacks)]
         simulation = simulated(written, self._options.speed, self._options.faults)
         return played(self._routes(), await self._stack.enter_async_context(simulation))

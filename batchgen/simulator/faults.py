@@ -147,6 +147,18 @@ class Options:
             options = _with(options, name, value)
         return options
 
+    def check_keys(self, keys: Collection[str]) -> None:
+        """Make sure that options of single keys are about keys that there are.
+
+        Raises:
+            UsageError: one is not.
+        """
+        for end in self.keys:
+            if not any(key.endswith(end) for key in keys):
+                raise UsageError(
+                    f"{end} is no route, and no key ends so; the keys are those in {', '.join(sorted(keys))}"
+                )
+
     def check_routes(self, served: Collection[str]) -> None:
         """Make sure that options of single routes are about routes that are served.
 

@@ -34,6 +34,8 @@ def test_missing_key_and_one_that_is_there_twice_are_refused_by_name(shop: Shop)
 def test_rehearsal_goes_on_with_the_key_that_has_money_left(shop: Shop) -> None:
     shop.write("job.yaml", JOB)
     assert "at 60 in flight over 2 keys" in shop.run("plan", "job.yaml").stdout
+    odd = shop.run("run", "job.yaml", "--rehearse", "--fault", "gpt-image-2-vip:p_401=1", code=2).stderr
+    assert "gpt-image-2-vip is no route, and no key ends so; the keys are those in SHOP_1, SHOP_2" in odd
     fast = ("--rehearse", "--yes", "--speed", "100000")
     done = shop.run("run", "job.yaml", *fast, "--fault", "SHOP_2:key_spend=0.06")
     assert "the key in SHOP_2 makes no more calls: no quota or balance is left" in done.stderr + done.stdout
