@@ -125,6 +125,7 @@ ROUTE_KEYS = {
     "timeouts": "seconds by tier: `{4K: 900}`",
     "quality_timeouts": "seconds by quality, where longer: `{high: 900}`",
     "concurrency": "calls in flight that the route is known to take, for one key or the account",
+    "concurrency_stated": "whether the gateway itself says so: a run begins there",
     "limits_per": "`key`: each key has limits of its own; `account`: all keys share them",
     "url_lifetime": "seconds that an image's address lives",
     "latency": "usual seconds by tier, `{2K: [60, 180]}`; for `plan` and rehearsals",

@@ -111,6 +111,7 @@ class Contract:
         proxy: that requests go through, with `${NAME}` for a password; `none` for none, "" as the environment says.
         keys: the variables that hold its keys, all of one group and account; () sends none.
         key_type: `usage` where a per-call key is refused.
+        concurrency_stated: whether the gateway itself says how many calls in flight it takes.
         limits_per: whether each key has limits of its own, or all keys of an account share them.
         multiplier: on every price, as decimals are written; `batch_multiplier` comes on top for the Batch API.
         endpoints: what works today; `endpoint_default` is the one used.
@@ -161,6 +162,7 @@ class Contract:
     timeouts: Mapping[str, float]
     quality_timeouts: Mapping[str, float]
     concurrency: int
+    concurrency_stated: bool
     limits_per: Literal["key", "account"]
     url_lifetime: float
     request_id_headers: tuple[str, ...]
@@ -207,6 +209,12 @@ class Contract:
     def quotas(self) -> int:
         """How many times over its limits hold: once for each key that has limits of its own."""
         return max(1, len(self.keys)) if self.limits_per == "key" else 1
+
+    @property
+    def begins_at_concurrency(self) -> bool:
+        """Whether the gateway itself says what calls in flight it takes, and it is that gateway and that number."""
+        changed = {"base_url", "concurrency"} & {*self.overridden}
+        return self.concurrency_stated and (not changed or "concurrency_stated" in self.overridden)
 
     @property
     def host(self) -> str:

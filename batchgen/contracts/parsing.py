@@ -36,7 +36,7 @@ CALL = (
     "transparent_formats",
 )
 LIMITS = (
-    *("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "limits_per"),
+    *("max_prompt", "references", "timeouts", "quality_timeouts", "concurrency", "concurrency_stated", "limits_per"),
     *("url_lifetime", "latency"),
 )
 ANSWER = (
@@ -163,6 +163,7 @@ def _limits(keys: Section) -> dict[str, Any]:
         "quality_timeouts": {quality: slower.seconds(quality) for quality in slower.data},
         "latency": {tier: _span(latency, tier) for tier in TIERS},
         "concurrency": keys.whole("concurrency", 1),
+        "concurrency_stated": keys.flag("concurrency_stated"),
         "limits_per": cast(Literal["key", "account"], keys.choice("limits_per", ("key", "account"))),
         "url_lifetime": keys.seconds("url_lifetime"),
         "references": References(

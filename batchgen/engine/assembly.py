@@ -152,4 +152,5 @@ def _ceiling(job: JobSpec, contract: Contract, *, own: bool) -> int:
 def _rule(job: JobSpec, contract: Contract, ceiling: int) -> LaneRule:
     """Return what is known of a gateway before the first call."""
     known = KnownPace(job.limits.rate, job.limits.burst) if job.limits.rate is not None else None
-    return LaneRule.start(ceiling, _NEAR if contract.loopback else _FAR, known)
+    rule = LaneRule.start(ceiling, _NEAR if contract.loopback else _FAR, known)
+    return rule.stated(contract.concurrency) if contract.begins_at_concurrency else rule

@@ -475,3 +475,12 @@ def test_contract_names_several_keys_and_a_manifest_one_of_its_own(tmp_path: Pat
     catalog = load_catalog(own(tmp_path, MINE.replace("key_env: MYGATE_KEY", "keys: [ONE, TWO]")))
     assert catalog.find("mygate/gpt-image-2-vip").keys == ("ONE", "TWO")
     assert catalog.resolve({"use": "mygate/gpt-image-2-vip", "key_env": "MINE"}).keys == ("MINE",)
+
+
+def test_run_begins_at_the_concurrency_that_the_gateway_states_and_at_no_other() -> None:
+    assert CATALOG.find(VIP).begins_at_concurrency
+    assert not CATALOG.resolve({"use": VIP, "concurrency": 500}).begins_at_concurrency
+    assert not CATALOG.resolve({"use": VIP, "base_url": "http://127.0.0.1:8080/v1"}).begins_at_concurrency
+    own = {"use": VIP, "base_url": "http://127.0.0.1:8080/v1", "concurrency": 8, "concurrency_stated": True}
+    assert CATALOG.resolve(own).begins_at_concurrency
+    assert not CATALOG.find("laozhang/gpt-image-2-vip").begins_at_concurrency

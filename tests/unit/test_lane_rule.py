@@ -158,3 +158,14 @@ def test_headers_are_obeyed_where_there_are_any() -> None:
     told = rule.after_headers(10.0, None, 5.0)
     assert told.known == KnownPace(5.0, slot=10.0)
     assert told.after_headers(11.0, None, 50.0).known == told.known  # the slower of two is the one that holds
+
+
+def test_lane_begins_with_the_calls_in_flight_that_the_gateway_states_once_one_was_taken_in() -> None:
+    rule, flying = LaneRule.start(100, 1.0).stated(30), 0
+    for moment in (0.0, 1.0):
+        rule = rule.settled(moment)
+        while rule.opening(moment, flying, 1000) <= moment:
+            rule, _ = rule.after_sent(moment, flying)
+            flying += 1
+        assert flying == (4 if not moment else 30)
+    assert rule.limit == InFlightLimit.at(30)

@@ -60,6 +60,11 @@ class LaneRule(NamedTuple):
         """
         return cls(ceiling, Taken(moment), known=known)
 
+    def stated(self, calls: int) -> LaneRule:
+        """Return what is known once the gateway says how many calls in flight it takes; more are tried later."""
+        limit = InFlightLimit.at(calls) if calls < self.ceiling else NoLimit()
+        return self._replace(taken=self.taken._replace(proven=min(calls, self.ceiling)), limit=limit)
+
     # --- when the next call may go ---
 
     def calls(self, left: int) -> int:
