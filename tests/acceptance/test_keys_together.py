@@ -42,3 +42,17 @@ def test_rehearsal_goes_on_with_the_key_that_has_money_left(shop: Shop) -> None:
     assert shop.states(DB) == {"completed": 8}
     shares = shop.query("SELECT count(*) FROM attempt WHERE charge = 'billed' GROUP BY key_fingerprint", DB)
     assert sorted(shares) == [(2,), (6,)]
+
+
+def test_fallback_takes_over_with_keys_of_its_own_once_all_of_the_first_route_are_refused(shop: Shop) -> None:
+    route = "route: {use: apiyi/gpt-image-2-vip, keys: [SHOP_1, SHOP_2]}\n"
+    other = "fallback: [{use: laozhang/gpt-image-2-vip, limits_per: key, keys: [LZ_1, LZ_2]}]\n"
+    shop.write("job.yaml", JOB.replace(route, f"{route}{other}"))
+    faults = ("--fault", "SHOP_1:p_401=1", "--fault", "SHOP_2:p_quota=1")
+    done = shop.run("run", "job.yaml", "--rehearse", "--yes", "--speed", "100000", *faults)
+    said = done.stdout + done.stderr
+    assert "no key is left: SHOP_1: " in said
+    assert "Going on over laozhang/gpt-image-2-vip" in said
+    assert shop.states(DB) == {"completed": 8}
+    bought = shop.query("SELECT route, count(DISTINCT key_fingerprint) FROM attempt WHERE charge = 'billed'", DB)
+    assert bought == [("laozhang/gpt-image-2-vip", 2)]
