@@ -115,4 +115,4 @@ def test_every_verb_has_its_place_in_the_order() -> None:
     there_are = [each for each in vars(verbs).values() if isinstance(each, Verb)]
     assert len(verbs.ORDER) == len(set(verbs.ORDER)) == len(there_are)
     assert set(verbs.ORDER) == set(there_are)
-    assert verbs.ORDER[:4] == (verbs.BOOK, verbs.BOOK_AND_SETTLE, verbs.SETTLE, verbs.RESERVE)
+    assert verbs.ORDER[:5] == (verbs.BOOK, verbs.BOOK_AND_SETTLE, verbs.SETTLE, verbs.GIVE_BACK, verbs.RESERVE)
