@@ -16,6 +16,7 @@ _LATE = 0.02  # of a gap: what is late by so much is caught up with
 _EXTRA = 3  # calls without a slot that try whether there is a pace
 _SAME = 4  # refusals in a row at one level say that it is a limit of calls in flight
 _MOST_MARGIN = 0.05  # of a known pace
+_SELDOM = 20  # calls to one refusal that a known pace may have: some arrive closer than they left
 _HIGH = 8  # calls in flight below which one level tells nothing
 
 
@@ -140,12 +141,16 @@ class KnownPace(NamedTuple):
         burst: calls that may go at once after a rest.
         margin: share by which fewer are made: two calls that leave a gap apart may arrive closer than that.
         slot: when the next call may go.
+        sent: calls so far.
+        refused: how many of them were refused all the same.
     """
 
     rate: float
     burst: int = 1
     margin: float = 0.005
     slot: float = float("-inf")
+    sent: int = 0
+    refused: int = 0
 
     @property
     def gap(self) -> float:
@@ -164,12 +169,12 @@ class KnownPace(NamedTuple):
     @property
     def strained(self) -> bool:
         """Whether it was refused so often that it cannot be all that the gateway limits."""
-        return self.margin >= _MOST_MARGIN
+        return self.margin >= _MOST_MARGIN and self.refused * _SELDOM > self.sent
 
     def after_sent(self, now: float) -> KnownPace:
         """Return what is known once a call has taken its slot."""
-        return self._replace(slot=max(self.slot, now - self._spare) + self.gap)
+        return self._replace(slot=max(self.slot, now - self._spare) + self.gap, sent=self.sent + 1)
 
     def after_refused(self, now: float) -> KnownPace:
-        """Return what is known once a call was refused all the same."""
+        """Return what is known once the first call of an episode was refused all the same."""
         return self._replace(margin=min(_MOST_MARGIN, 2 * self.margin), slot=max(self.slot, now + 1 / self.rate))

@@ -173,6 +173,8 @@ class LaneRule(NamedTuple):
         known, limit = self._replace(taken=self.taken.after_refused(call, now)), self.limit
         if wait is not None and wait > SHORT_WAIT:
             known = known._replace(paused_until=max(known.paused_until, now + wait))
+        if known.known is not None:
+            known = known._replace(known=known.known._replace(refused=known.known.refused + 1))
         if isinstance(limit, FoundPace) and call.probe:
             return known
         if call.at <= known.verdict_at:
