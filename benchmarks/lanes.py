@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from batchgen.domain.learned import Whose
+from batchgen.policy.lanes.known_pace import KnownPace
 from batchgen.policy.lanes.memory import learned, recalled
-from batchgen.policy.lanes.per_time import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
 from batchgen.policy.lanes.taken import SentCall
 

@@ -19,8 +19,8 @@ from batchgen.engine.route_keys import RouteKey, RouteKeys
 from batchgen.engine.routes import RouteRun
 from batchgen.policy.backoff import Backoff
 from batchgen.policy.decide import Rules
+from batchgen.policy.lanes.known_pace import KnownPace
 from batchgen.policy.lanes.memory import recalled
-from batchgen.policy.lanes.per_time import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
 
 # Seconds within which a refusal is there: from this machine, and from others.

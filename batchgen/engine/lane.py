@@ -10,7 +10,7 @@ from batchgen.domain.clock import Clock, sleep_or
 from batchgen.domain.learned import Whose
 from batchgen.domain.wire import Answer
 from batchgen.policy.backoff import Uniform
-from batchgen.policy.lanes.per_time import KnownPace
+from batchgen.policy.lanes.known_pace import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
 from batchgen.policy.lanes.standstill import Standstill
 from batchgen.policy.lanes.taken import SentCall

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batchgen.engine.lane import ConcurrencyCap, Lane, Ticket
-from batchgen.policy.lanes.per_time import KnownPace
+from batchgen.policy.lanes.known_pace import KnownPace
 from batchgen.policy.lanes.rule import LaneRule
 from batchgen.policy.lanes.standstill import PATIENCE, Standstill
 

@@ -7,10 +7,11 @@ import statistics
 import pytest
 
 from batchgen.domain.learned import Learned, LimitKind, Whose
+from batchgen.policy.lanes.found_pace import FoundPace
 from batchgen.policy.lanes.in_flight import InFlightLimit
+from batchgen.policy.lanes.known_pace import KnownPace
 from batchgen.policy.lanes.marks import Mark, Marks
 from batchgen.policy.lanes.memory import learned, recalled
-from batchgen.policy.lanes.per_time import FoundPace, KnownPace
 from batchgen.policy.lanes.rule import LaneRule, NoLimit
 from benchmarks.lanes import SCENARIOS, Night, nights
 

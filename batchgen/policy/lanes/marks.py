@@ -7,7 +7,7 @@ from typing import NamedTuple
 SURE = 200  # calls that make an estimate good
 _MOST = 64  # marks that are kept
 _FEW = 4  # calls between two refusals that tell nothing of a pace
-_ENOUGH = 8  # calls between two refusals that tell something of it
+ENOUGH = 8  # calls between two refusals that tell something of it
 _CHANGED = 0.7  # share of the pace below which it is not the same any more
 _SHORTEST = 1e-3  # seconds
 
@@ -71,7 +71,7 @@ class Marks(NamedTuple):
         """
         base = next((mark for mark in reversed(self.all) if mark.calls < calls and mark.at < at), self.all[0])
         found = Estimate(max(1, calls - base.calls), at - base.at)
-        if found.calls >= _ENOUGH or self.began is None:
+        if found.calls >= ENOUGH or self.began is None:
             return found
         possible = (found.rate * calls / max(_SHORTEST, at - self.began)) ** 0.5
         return Estimate(found.calls, found.calls / max(found.rate, possible))
@@ -85,7 +85,7 @@ class Marks(NamedTuple):
         """
         last, before = self.all[-1], self.all[-2] if len(self.all) > 1 else self.all[-1]
         latest = Estimate(last.calls - before.calls, last.at - before.at)
-        if latest.calls >= _ENOUGH and latest.rate < _CHANGED * pace:
+        if latest.calls >= ENOUGH and latest.rate < _CHANGED * pace:
             return latest, self._replace(all=(before, last))
         spans = [Estimate(last.calls - mark.calls, last.at - mark.at) for mark in self.all]
         most = max((span.calls for span in spans if span.calls <= SURE), default=0)

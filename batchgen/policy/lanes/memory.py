@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from batchgen.domain.learned import Learned, LimitKind, Whose
+from batchgen.policy.lanes.found_pace import FoundPace
 from batchgen.policy.lanes.in_flight import InFlightLimit
-from batchgen.policy.lanes.per_time import FoundPace
 from batchgen.policy.lanes.rule import LaneRule, NoLimit
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from batchgen.policy.lanes.found_pace import FoundPace
 from batchgen.policy.lanes.in_flight import NEVER, InFlightLimit
+from batchgen.policy.lanes.known_pace import KnownPace
 from batchgen.policy.lanes.marks import SURE, Estimate, Marks
-from batchgen.policy.lanes.per_time import FoundPace, KnownPace
 from batchgen.policy.lanes.taken import SentCall, Taken
 
 SHORT_WAIT = 5.0  # seconds; a longer wait that a gateway asks for is the lane's, a shorter one the refused task's

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from batchgen.policy.lanes.marks import Estimate
+from batchgen.policy.lanes.marks import ENOUGH, Estimate
 from batchgen.policy.lanes.taken import SentCall
 
 OVER = 0.01  # how much faster than its estimate it calls, so that a refusal now and then tells the truth
@@ -15,8 +15,6 @@ _ON_SLOT = 0.25  # of a gap: who goes so soon went when its slot came
 _LATE = 0.02  # of a gap: what is late by so much is caught up with
 _EXTRA = 3  # calls without a slot that try whether there is a pace
 _SAME = 4  # refusals in a row at one level say that it is a limit of calls in flight
-_MOST_MARGIN = 0.05  # of a known pace
-_SELDOM = 20  # calls to one refusal that a known pace may have: some arrive closer than they left
 _HIGH = 8  # calls in flight below which one level tells nothing
 
 
@@ -102,16 +100,11 @@ class FoundPace(NamedTuple):
         if found is None:
             known = self._replace(rate=self.rate / 2, over=_MOST_OVER)
         else:
-            rate = max(found.rate, self.held if found.calls >= 8 else 0.0)
+            rate = max(found.rate, self.held if found.calls >= ENOUGH else 0.0)
             known = self._replace(rate=rate, over=_excess(found.calls))
-        early = self.early + 1 if self.run * self.over < 0.5 else 0
-        if early >= self.test:
-            known = known._replace(early=0, test=2 * self.test, extra=_EXTRA, extra_taken=0)
-        else:
-            known = known._replace(early=early)
-        known = known._replace(rate=max(_SLOWEST, known.rate))
-        wait = min(_LONGEST, 2.0**missed / known.rate)
-        return known._replace(burst=1, held=0.0, run=0, since=now, slot=max(self.slot, now + wait))
+        wait = min(_LONGEST, 2.0**missed / max(_SLOWEST, known.rate))
+        known = known._replace(rate=max(_SLOWEST, known.rate), slot=max(self.slot, now + wait))
+        return _tried(known)._replace(burst=1, held=0.0, run=0, since=now)
 
     def refused_at(self, level: int) -> FoundPace:
         """Return what is known once a call was refused with so many others in flight.
@@ -128,53 +121,14 @@ class FoundPace(NamedTuple):
         return len(levels) == _SAME and min(levels) >= _HIGH and max(levels) - min(levels) <= 1
 
 
+def _tried(pace: FoundPace) -> FoundPace:
+    """Try whether there is a pace at all, when refusals came again and again before the excess was one call."""
+    early = pace.early + 1 if pace.run * pace.over < 0.5 else 0
+    if early < pace.test:
+        return pace._replace(early=early)
+    return pace._replace(early=0, test=2 * pace.test, extra=_EXTRA, extra_taken=0)
+
+
 def _excess(calls: int) -> float:
     """An estimate from so many calls is good to one of them."""
     return min(_MOST_OVER, max(OVER, 1 / calls))
-
-
-class KnownPace(NamedTuple):
-    """A pace that the user or the gateway says, on a grid that does not move.
-
-    Attributes:
-        rate: calls per second.
-        burst: calls that may go at once after a rest.
-        margin: share by which fewer are made: two calls that leave a gap apart may arrive closer than that.
-        slot: when the next call may go.
-        sent: calls so far.
-        refused: how many of them were refused all the same.
-    """
-
-    rate: float
-    burst: int = 1
-    margin: float = 0.005
-    slot: float = float("-inf")
-    sent: int = 0
-    refused: int = 0
-
-    @property
-    def gap(self) -> float:
-        """Seconds between two slots."""
-        return 1 / (self.rate * (1 - self.margin))
-
-    def opening(self, now: float, ahead: int) -> float:
-        """Return when a call may go that so many others go before."""
-        return self.slot if not ahead else max(self.slot, now - self._spare) + ahead * self.gap
-
-    @property
-    def _spare(self) -> float:
-        """Seconds of the grid that may be caught up with. One of a burst is left for what is late on its way."""
-        return self.gap * (max(0.5, self.burst - 2) if self.burst > 1 else _LATE)
-
-    @property
-    def strained(self) -> bool:
-        """Whether it was refused so often that it cannot be all that the gateway limits."""
-        return self.margin >= _MOST_MARGIN and self.refused * _SELDOM > self.sent
-
-    def after_sent(self, now: float) -> KnownPace:
-        """Return what is known once a call has taken its slot."""
-        return self._replace(slot=max(self.slot, now - self._spare) + self.gap, sent=self.sent + 1)
-
-    def after_refused(self, now: float) -> KnownPace:
-        """Return what is known once the first call of an episode was refused all the same."""
-        return self._replace(margin=min(_MOST_MARGIN, 2 * self.margin), slot=max(self.slot, now + 1 / self.rate))
