@@ -135,7 +135,7 @@ class _Limit:
     nights: int = 1
 
 
-_TWO = "keys: [BENCH_KEY, BENCH_KEY_2]"
+_TWO = "keys: [BENCH_KEY, BENCH_KEY_2], limits_per: key"
 _LIMITS = (
     _Limit(
         "50/s, burst 50, untold", {"rate": 50, "burst": 50, "latency": 0.2}, Job(1_000, 64), lambda n: (n - 50) / 50, 2
