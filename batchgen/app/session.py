@@ -108,7 +108,7 @@ class Session:
             UsageError: a key is missing, or is there twice, or the password of a proxy is missing.
             NoRoom: too few files may be open for a single call.
         """
-        number = self.ledger.job(self.spec.name)
+        number, work = self.ledger.job(self.spec.name), self.job_row().work
         run = JobRun(
             number,
             self.spec.limits,
@@ -119,7 +119,7 @@ class Session:
             listener=self._emit,
             number=self._run,
             walls=self._walls,
-            tasks=sum(self.job_row().work.get(state, 0) for state in WAITING),
+            tasks=sum(work.get(state, 0) for state in WAITING),
         )
         called = []
         for route in routes:
