@@ -73,6 +73,7 @@ def test_warm_process_is_a_child_with_nothing_of_its_neighbours(shop: Shop) -> N
         assert f"\nPPid:\t{os.getpid()}\n" in (proc / "status").read_text()
         assert (proc / "cwd").readlink() == shop.folder
         assert "\nUmask:\t0027\n" in (proc / "status").read_text()
+        assert (proc / "limits").read_text() == Path("/proc/self/limits").read_text()
         assert not sockets(process.pid) & sockets(os.getpid())
         assert process.poll() is None
         process.send_signal(signal.SIGKILL)
