@@ -97,6 +97,5 @@ class Taken(NamedTuple):
 
 
 def _without(calls: tuple[SentCall, ...], gone: SentCall) -> tuple[SentCall, ...]:
-    if calls and calls[0] is gone:
-        return calls[1:]
-    return tuple(call for call in calls if call is not gone)
+    place = calls.index(gone)
+    return calls[:place] + calls[place + 1 :]
