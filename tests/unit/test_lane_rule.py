@@ -139,7 +139,7 @@ def test_memory_is_what_the_rule_knows_and_is_begun_with() -> None:
     assert recalled(LaneRule.start(20, 1.0), held).limit == NoLimit()  # the job allows less than that
     paced = learned(seen._replace(limit=FoundPace(5.0)), whose, 5.0)
     assert paced is not None
-    assert recalled(start, paced).limit == FoundPace(5.0)
+    assert recalled(start, paced).limit == FoundPace.known(5.0, 1)
     assert recalled(LaneRule.start(64, 1.0, KnownPace(2.0)), paced).limit == NoLimit()  # the user knows better
 
 

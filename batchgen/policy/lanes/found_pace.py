@@ -13,6 +13,7 @@ _LONGEST = 60.0  # seconds that a refusal holds the slots back
 _SLOWEST = 1 / _LONGEST  # calls per second; a process that slept saw no refusal and no answer meanwhile
 _ON_SLOT = 0.25  # of a gap: who goes so soon went when its slot came
 _LATE = 0.02  # of a gap: what is late by so much is caught up with
+_LATE_IN_BURST = 0.5
 _EXTRA = 3  # calls without a slot that try whether there is a pace
 _SAME = 4  # refusals in a row at one level say that it is a limit of calls in flight
 _HIGH = 8  # calls in flight below which one level tells nothing
@@ -34,6 +35,7 @@ class FoundPace(NamedTuple):
         extra: calls of such a trial that are still to go, without a slot.
         extra_taken: how many of the last trial were taken in.
         burst: calls that may still go at once, which find the bucket full at the beginning.
+        late: share of a gap that is caught up with; where a burst is taken, what was missed is not lost.
     """
 
     rate: float
@@ -48,11 +50,18 @@ class FoundPace(NamedTuple):
     extra: int = 0
     extra_taken: int = 0
     burst: int = 1
+    late: float = _LATE
 
     @classmethod
-    def of(cls, found: Estimate, now: float) -> FoundPace:
-        """Start from an estimate."""
-        return cls(max(_SLOWEST, found.rate), over=_excess(found.calls), since=now)
+    def of(cls, found: Estimate, burst: int, now: float) -> FoundPace:
+        """Start from an estimate, of a gateway that has taken a burst of so many calls."""
+        late = _LATE_IN_BURST if burst > 2 else _LATE
+        return cls(max(_SLOWEST, found.rate), over=_excess(found.calls), since=now, late=late)
+
+    @classmethod
+    def known(cls, rate: float, burst: int) -> FoundPace:
+        """Start from what another run has found, with a bucket that is full."""
+        return cls(rate, burst=burst, late=_LATE_IN_BURST if burst > 2 else _LATE)
 
     @property
     def gap(self) -> float:
@@ -73,7 +82,7 @@ class FoundPace(NamedTuple):
             return self._replace(extra=self.extra - 1)
         if self.burst > 1:
             return self._replace(burst=self.burst - 1)
-        return self._replace(slot=max(self.slot, now - _LATE * self.gap) + self.gap)
+        return self._replace(slot=max(self.slot, now - self.late * self.gap) + self.gap)
 
     def after_taken(self, call: SentCall, now: float, moment: float) -> FoundPace:
         """Return what is known once a call was taken in: where the excess should have been refused by now, faster."""

@@ -40,5 +40,5 @@ def _limit(rule: LaneRule, known: Learned) -> NoLimit | InFlightLimit | FoundPac
     if known.kind is LimitKind.IN_FLIGHT and known.calls < rule.ceiling:
         return InFlightLimit.at(known.calls)
     if known.kind is LimitKind.PACE and rule.known is None:
-        return FoundPace(known.pace, burst=known.burst)
+        return FoundPace.known(known.pace, known.burst)
     return NoLimit()

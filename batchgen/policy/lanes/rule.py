@@ -230,8 +230,7 @@ def _without_limit(known: LaneRule, limit: InFlightLimit, probe: SentCall) -> La
         return known._replace(limit=limit.restored())
     if limit.by_chance or (limit.by_chance is None and len(known.marks.all) <= _OPINIONS):
         return known._replace(limit=NoLimit(), flukes=known.flukes + 1)
-    paced = FoundPace.of(known.marks.first_rate(probe.at, known.taken.calls), probe.at)
-    return known._replace(limit=paced, flukes=0)
+    return known._replace(limit=_paced(known, probe, probe.at), flukes=0)
 
 
 def _apart(known: LaneRule, limit: InFlightLimit) -> float:
@@ -275,5 +274,11 @@ def _limited(known: LaneRule, call: SentCall, now: float) -> LaneRule:
         return known._replace(limit=InFlightLimit.tried(call.level, later, now, gap))
     if not limit.doubtful:
         return known._replace(limit=limit.struck(call.level, now, gap), paused_until=max(known.paused_until, now + gap))
-    paced = FoundPace.of(marks.first_rate(call.at, known.taken.calls), now)  # refused again where there was room
+    paced = _paced(known, call, now)  # refused again where there was room
     return known._replace(limit=paced._replace(slot=now + 1 / paced.rate))
+
+
+def _paced(known: LaneRule, call: SentCall, now: float) -> FoundPace:
+    """Take what the refusals so far say for a pace, at the call that shows it."""
+    found = known.marks.first_rate(call.at, known.taken.calls)
+    return FoundPace.of(found, known.marks.burst(found.rate), now)
