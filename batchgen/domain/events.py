@@ -51,10 +51,11 @@ class ImageDelivered:
 
 @dataclass(frozen=True, slots=True)
 class LanePaused:
-    """A lane waits, as the gateway asked.
+    """A call came to nothing that may go through later, and its lane holds back.
 
     Attributes:
         lane: its name, which tells the variable of its key where each key has its own.
+        seconds: until it, or another, may go.
     """
 
     lane: str

@@ -97,14 +97,17 @@ def test_known_pace_keeps_to_its_grid_and_yields_when_it_is_refused() -> None:
 
 
 def test_pace_is_read_from_the_calls_between_two_refusals() -> None:
-    marks = Marks(0.0, (Mark(0.0, 0), Mark(10.0, 100), Mark(20.0, 200)))
+    marks = Marks(0.0, (Mark(0.0, 0, 0), Mark(10.0, 100, 101), Mark(20.0, 200, 202)))
     found, kept = marks.best_rate(10.0)
     assert found is not None
     assert (found.rate, kept) == (10.0, marks)
-    slower = marks.after(30.0, 220)
-    found, kept = slower.best_rate(10.0)
+    found, kept = marks.after(30.0, 220, 302).best_rate(10.0)
     assert found is not None
     assert (found.rate, len(kept.all)) == (2.0, 2)
+    idle = marks.after(30.0, 220, 223)  # there were no more calls to make
+    found, kept = idle.best_rate(10.0)
+    assert found is not None
+    assert (found.rate, kept) == (pytest.approx(7.33, rel=0.01), idle)
 
 
 # Name of the scenario, and the same of a night that begins with what the first has learned.

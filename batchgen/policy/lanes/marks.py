@@ -18,10 +18,12 @@ class Mark(NamedTuple):
     Attributes:
         at: when the refused call was sent.
         calls: how many had been taken in before it.
+        sent: how many had been sent before it.
     """
 
     at: float
     calls: int
+    sent: int = 0
 
 
 class Estimate(NamedTuple):
@@ -51,10 +53,10 @@ class Marks(NamedTuple):
     missed: int = 0
     first: Mark | None = None
 
-    def after(self, at: float, calls: int) -> Marks:
+    def after(self, at: float, calls: int, sent: int) -> Marks:
         """Return them with one more."""
         missed = self.missed + 1 if self.all and calls - self.all[-1].calls < _FEW else 0
-        mark = Mark(at, calls)
+        mark = Mark(at, calls, sent)
         return self._replace(all=(*self.all, mark)[-_MOST:], missed=missed, first=self.first or mark)
 
     def burst(self, pace: float) -> int:
@@ -85,7 +87,8 @@ class Marks(NamedTuple):
         """
         last, before = self.all[-1], self.all[-2] if len(self.all) > 1 else self.all[-1]
         latest = Estimate(last.calls - before.calls, last.at - before.at)
-        if latest.calls >= ENOUGH and latest.rate < _CHANGED * pace:
+        busy = last.sent - before.sent >= _CHANGED * pace * latest.seconds  # else there were no more calls to make
+        if latest.calls >= ENOUGH and latest.rate < _CHANGED * pace and busy:
             return latest, self._replace(all=(before, last))
         spans = [Estimate(last.calls - mark.calls, last.at - mark.at) for mark in self.all]
         most = max((span.calls for span in spans if span.calls <= SURE), default=0)

@@ -185,7 +185,7 @@ class LaneRule(NamedTuple):
             return known._replace(known=known.known.after_refused(now))
         if isinstance(limit, InFlightLimit) and call is limit.probe:
             return known._replace(limit=limit.after_refused_probe(now, _gap(known)))
-        known = known._replace(marks=known.marks.after(call.at, known.taken.calls))
+        known = known._replace(marks=known.marks.after(call.at, known.taken.calls, call.number))
         if _is_one_more_fluke(known, call, self.taken.proven):
             return known._replace(taken=known.taken._replace(proven=self.taken.proven))
         return _limited(known, call, now)
