@@ -74,6 +74,7 @@ def try_all() -> None:
     from batchgen.cli.main import cli  # noqa: PLC0415
 
     environment, files, popen = dict(os.environ), resource.getrlimit(resource.RLIMIT_NOFILE), subprocess.Popen
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     subprocess.Popen = Descendant  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _unheard():
         Path("job.yaml").write_text(JOB, encoding="utf-8")
@@ -83,6 +84,9 @@ def try_all() -> None:
     os.environ.clear()
     os.environ.update(environment)
     resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

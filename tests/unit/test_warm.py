@@ -83,6 +83,26 @@ def test_warm_process_is_a_child_with_nothing_of_its_neighbours(shop: Shop) -> N
         process.communicate()
 
 
+def test_warm_process_heeds_the_signals_that_a_cold_one_heeds(shop: Shop) -> None:
+    heeded = []
+    words = ("simulate", "apiyi/gpt-image-2-vip")
+    for start in (
+        shop.popen,
+        lambda *words, **streams: subprocess.Popen(shop.command(*words), cwd=shop.folder, **streams),
+    ):
+        process = start(*words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+            status = (Path("/proc") / str(process.pid) / "status").read_text()
+            heeded.append(
+                re.findall(r"(Sig(?:Blk|Ign|Cgt)):\t[0-9a-f]{8}([0-9a-f]{8})\n", status)
+            )  # the rest is glibc's
+        finally:
+            process.kill()
+            process.communicate()
+    assert heeded[0] == heeded[1] != []
+
+
 def sockets(pid: int) -> set[str]:
     held = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
     return {name for name in held if name.startswith("socket:")}
