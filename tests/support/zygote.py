@@ -73,20 +73,31 @@ def try_all() -> None:
     """Go through a small job here: statements and patterns are compiled then, and no child need do it again."""
     from batchgen.cli.main import cli  # noqa: PLC0415
 
-    environment, files, popen = dict(os.environ), resource.getrlimit(resource.RLIMIT_NOFILE), subprocess.Popen
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    subprocess.Popen = Descendant  # type: ignore[misc]
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _unheard():
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _unheard(), _as_it_was():
         Path("job.yaml").write_text(JOB, encoding="utf-8")
         for words in TRIED:
             assert not cli.main(words.split(), standalone_mode=False), words
-    subprocess.Popen = popen  # type: ignore[misc]
-    os.environ.clear()
-    os.environ.update(environment)
-    resource.setrlimit(resource.RLIMIT_NOFILE, files)
-    for number, handler in handlers.items():
-        if signal.getsignal(number) is not handler:
-            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Let commands change what a fork would inherit, and put it back: environment, limits, cores, signals, collector."""
+    environment, files, popen = dict(os.environ), resource.getrlimit(resource.RLIMIT_NOFILE), subprocess.Popen
+    cores, collected = os.sched_getaffinity(0), gc.get_threshold()
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    subprocess.Popen = Descendant  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        subprocess.Popen = popen  # type: ignore[misc]
+        os.environ.clear()
+        os.environ.update(environment)
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+        os.sched_setaffinity(0, cores)
+        gc.set_threshold(*collected)
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ def test_warm_process_is_a_child_with_nothing_of_its_neighbours(shop: Shop) -> N
         process.communicate()
 
 
-def test_warm_process_heeds_the_signals_that_a_cold_one_heeds(shop: Shop) -> None:
+def test_warm_process_heeds_the_signals_and_has_the_cores_of_a_cold_one(shop: Shop) -> None:
     heeded = []
     words = ("simulate", "apiyi/gpt-image-2-vip")
     for start in (
@@ -94,9 +94,8 @@ def test_warm_process_heeds_the_signals_that_a_cold_one_heeds(shop: Shop) -> Non
         try:
             assert process.stdout.readline().startswith(b"http://127.0.0.1:")
             status = (Path("/proc") / str(process.pid) / "status").read_text()
-            heeded.append(
-                re.findall(r"(Sig(?:Blk|Ign|Cgt)):\t[0-9a-f]{8}([0-9a-f]{8})\n", status)
-            )  # the rest is glibc's
+            found = re.findall(r"(Sig(?:Blk|Ign|Cgt)):\t[0-9a-f]{8}([0-9a-f]{8})\n", status)  # the rest is glibc's
+            heeded.append([*found, ("cores", str(os.sched_getaffinity(process.pid)))])
         finally:
             process.kill()
             process.communicate()
