@@ -104,9 +104,12 @@ def test_disk_that_fills_up_under_the_run(tmp_path: Path, what: str) -> None:
     promise(8, done.stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize("number", ["6+", "9", *(["7", "8", "10+", "12", "15+"] if LONG else [])])
+@pytest.mark.parametrize("number", ["6+", "7", *(["6", "8", "10+", "15+"] if LONG else [])])
 def test_sync_of_a_file_fails(tmp_path: Path, number: str) -> None:
-    """An answer that may not be on disk is not taken for kept: it is paid, named and left to a person."""
+    """An answer that may not be on disk is not taken for kept: it is paid, named and left to a person.
+
+    The first of each answer in flight is the 6th to 8th; one that only keeps an image from its place is made good.
+    """
     with gateway(Shop(tmp_path), "latency=0.05") as shop:
         site = Site.of(shop, "site", TASKS, LIMITS)
         said = harmed(site, 4, environment=hooked(f"fail:{number}"))

@@ -213,7 +213,7 @@ def test_ledger_deleted_in_mid_run_stops_it(tmp_path: Path) -> None:
         assert "Traceback" not in site.said
         calls = len(site.bill())
         assert calls <= 8
-        assert site.receipts() + len(site.images()) == calls
+        assert site.receipts() <= len(site.images()) == calls  # one is in its place before its receipt goes
     promise(11, f"ledger deleted in mid-run: stopped after {calls} of {TASKS} calls, all answers kept")
 
 
