@@ -12,7 +12,7 @@ from batchgen.ledger.audit import Finding
 from batchgen.report.proof import Proof, prove
 from tests.chaos.promises import promise
 from tests.chaos.site import Site, running
-from tests.support.shop import Shop, gateway
+from tests.support.shop import Shop, gateway, wait_until
 
 KILLS = 3
 
@@ -49,8 +49,9 @@ def test_verify_beside_a_run_and_its_kills_has_no_false_finding_and_every_true_o
     with gateway(Shop(tmp_path), "latency=0.05", "p_url=0.3") as shop:
         site = Site.of(shop, "site", 60)
         with running(site) as process:
-            assert site.wait_for_attempts(process, 5)
+            wait_until(process, lambda: bool(site.images()))  # one to be hurt, which the next run books
             site.kill(process)
+        hurt = site.images()[0]
         with Watch(site) as watch:
             for _ in range(KILLS - 1):
                 before = site.attempts()
@@ -63,7 +64,6 @@ def test_verify_beside_a_run_and_its_kills_has_no_false_finding_and_every_true_o
 
         stranger = site.folder / "out" / "job" / "stranger.png"
         stranger.write_bytes(b"of nobody")
-        hurt = site.images()[0]
         hurt.write_bytes(hurt.read_bytes() + b"!")
         with running(site) as process:
             before = site.attempts()
