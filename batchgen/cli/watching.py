@@ -13,7 +13,7 @@ from batchgen.app.run_host import RunUnderWay
 from batchgen.cli.display import Display, JsonDisplay, PlainDisplay
 from batchgen.cli.signals import LEAVING, heard
 from batchgen.domain.events import Notice
-from batchgen.store.affinity import pin_to_one_core
+from batchgen.store.affinity import on_one_core
 
 # So many objects more than were freed before the collector looks. Hardly any of a call's is in a circle, and by default
 # it would look several times for each image.
@@ -26,14 +26,13 @@ async def watch(run: RunUnderWay, *, as_json: bool) -> None:
     Raises:
         BatchgenError: the books or the disk failed.
     """
-    pin_to_one_core()
     gc.freeze()  # what start-up has made lives as long as the run; the collector need not walk it again and again
     gc.set_threshold(*_COLLECT_AFTER)
     progress = run.progress()
     display = _display(progress, as_json=as_json)
     run.listen(display.on_event)
     leaving: list[asyncio.Task[None]] = []
-    with display, heard(_Interrupt(run, display, leaving)):
+    with on_one_core(), display, heard(_Interrupt(run, display, leaving)):
         await asyncio.sleep(0)  # a signal that came before ends it here, while nothing is begun
         running = asyncio.create_task(run.finish())
         refreshing = asyncio.create_task(display.run())

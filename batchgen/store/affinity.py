@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 ALL: frozenset[int] = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
-def pin_to_one_core() -> None:
-    """Have every thread there is now run on one core. Does nothing where the system has no say in that."""
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Have every thread there is now run on one core, until the end; nothing is done where the system has no say."""
     if len(ALL) < 2:
+        yield
         return
-    core = sorted(ALL)[os.getpid() % len(ALL)]
+    _put_all_on(frozenset({sorted(ALL)[os.getpid() % len(ALL)]}))
+    try:
+        yield
+    finally:
+        _put_all_on(ALL)
+
+
+def _put_all_on(cores: frozenset[int]) -> None:
     for thread in threading.enumerate():
         if thread.native_id is not None:
             try:
-                os.sched_setaffinity(thread.native_id, {core})
+                os.sched_setaffinity(thread.native_id, cores)
             except OSError:  # it has just ended, or the system forbids it: only speed is lost
                 continue
 

@@ -125,7 +125,8 @@ async def test_run_whose_address_answers_with_pages_stops_after_its_first_calls(
         done = await asyncio.to_thread(shop.run, "run", "job.yaml", code=4)
     assert "the address answers with a web page; base_url should end in /v1" in done.stdout + done.stderr
     assert gateway.taken <= 32  # what may be in flight, and none of the others
-    assert shop.query("SELECT DISTINCT outcome, charge FROM attempt") == [("edge_error", "unknown")]
+    said = set(shop.query("SELECT DISTINCT outcome, charge FROM attempt"))
+    assert said - {("not_sent", "void")} == {("edge_error", "unknown")}  # some were ready, and never left
     assert shop.query("SELECT billed, unknown FROM job") == [(0, gateway.taken * 30_000)]
 
 

@@ -216,12 +216,12 @@ def popen(
 
 
 def _inherited() -> tuple[object, ...]:
-    """What a child has from its parent and is not told: limits, and the signals that are ignored or held back."""
+    """What a child has from its parent and is not told: limits, cores, and the signals that are ignored or held back."""
     import resource  # noqa: PLC0415 - not on Windows
 
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
     ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
-    return limits, ignored, signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return limits, os.sched_getaffinity(0), ignored, signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
