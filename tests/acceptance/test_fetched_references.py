@@ -51,7 +51,8 @@ class Exported:
         for value in form.values():
             if isinstance(value, web.FileField):
                 self.sent.append(value.file.read())
-        picture = base64.b64encode(encoded(len(self.sent))).decode()
+        result = encoded(10 * len(self.sent) + 5)  # none of the photos: a gateway that sends those back brings nothing
+        picture = base64.b64encode(result).decode()
         return web.json_response({"created": 1, "data": [{"b64_json": picture}]})
 
     def write(self, rows: int = ROWS, more: str = "") -> None:
