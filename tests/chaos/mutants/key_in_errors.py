@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchgen.domain import text
 
-CHECKS = ("tests/integration/test_client.py::test_client_never_repeats_the_key_when_the_gateway_echoes_it",)
+CHECKS = ("tests/integration/test_client.py::test_client_never_repeats_a_key_when_the_gateway_echoes_it",)
 
 
 def apply() -> None:
