@@ -216,8 +216,8 @@ def startup(bench: Bench) -> Table:
         "python -c pass": ["-c", "pass"],
         "python -c 'import aiohttp'": ["-c", "import aiohttp"],
         "python -c 'import openai'": ["-c", "import openai"],
-        "batchgen --help": ["-m", "batchgen", "--help"],
-        "batchgen run --help": ["-m", "batchgen", "run", "--help"],
+        "the help of batchgen": ["-m", "batchgen", "--help"],
+        "the help of batchgen run": ["-m", "batchgen", "run", "--help"],
     }
 
     def one(kind: str, _round: int) -> dict[str, float]:
@@ -229,7 +229,7 @@ def startup(bench: Bench) -> Table:
     rows = []
     for kind, rounds in found.items():
         ratio = medians([{"wall": mine["wall"] / of["wall"]} for mine, of in zip(rounds, bare, strict=True)])
-        rows.append((f"`{kind}`", f"{medians(rounds)['wall']:.0f}", f"{ratio['wall']:.1f}"))
+        rows.append((kind, f"{medians(rounds)['wall']:.0f}", f"{ratio['wall']:.1f}"))
     return Table("startup", "Wall time of whole processes.", ("command", "ms", "of bare Python"), tuple(rows))
 
 

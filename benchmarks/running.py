@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,7 @@ class Table:
     def text(self) -> str:
         """Write it as Markdown."""
         lines = [self.head, tuple("---" for _ in self.head), *self.rows]
-        return f"{self.how}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        return f"{textwrap.fill(self.how, 118)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 class Gateway:
