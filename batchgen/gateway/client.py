@@ -114,9 +114,9 @@ class Client(SessionOwner):
         exchange = Exchange(call, sinks, self._clock, self._secrets(secret))
         headers = {"Authorization": f"Bearer {secret}"} if call.key_env else {}
         await exchange.run(lambda body: self._ask(call.method, call.url, headers, data=body))
-        answer = self._clean(secret, self._answer(call, exchange, secret))  # again: some escapes are gone only now
         document = exchange.body.document if exchange.body.shape is Shape.WHOLE else None
-        return _numbered(answer, call, document), document
+        answer = _numbered(self._answer(call, exchange, secret), call, document)
+        return self._clean(secret, answer), document  # again: some escapes are gone only now
 
     def _answer(self, call: Call, exchange: Exchange, secret: str) -> Answer:
         """Put the exchange into a plain value, without any key should the other side have echoed it."""

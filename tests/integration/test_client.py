@@ -28,6 +28,7 @@ from aiohttp.http_writer import StreamWriter
 
 from batchgen.domain.clock import SystemClock
 from batchgen.domain.deadline import Deadline
+from batchgen.domain.following import Following
 from batchgen.domain.wire import Answer, Call, CallEnd, Usage
 from batchgen.gateway import exchange as exchange_module
 from batchgen.gateway import scan
@@ -622,6 +623,17 @@ async def test_client_never_repeats_a_key_when_the_gateway_echoes_it(key: str) -
         async with gateway(sending(reply)) as base:
             answer = await ask(base)
         assert "canary" not in repr(answer)
+
+
+@pytest.mark.parametrize("key", [KEY, ANOTHER])
+async def test_number_of_a_call_at_a_place_of_the_contract_never_repeats_a_key(key: str) -> None:
+    rule = Following("/tasks/{id}", every=1.0, patience=60.0, id=("id",))
+    async with (
+        gateway(sending(framed(json.dumps({"id": f"job-{key}-1"}).encode()))) as base,
+        Client(clock=SystemClock(), key=lambda _name: KEY, secrets=lambda: (KEY, ANOTHER)) as client,
+    ):
+        answer = await client.send(replace(a_call(base), following=rule), Sinks())
+    assert answer.task == "job-[key]-1"
 
 
 @pytest.mark.parametrize("key", [KEY, ANOTHER])
